@@ -1,0 +1,47 @@
+package es
+
+import "time"
+
+// Event is a fact: a plain struct with value semantics and a stable wire name, "order.placed".
+// The part before the dot is the category of the streams it may stand in.
+type Event interface{ EventType() string }
+
+// Record is an event as it stands in the store: not decoded, not upcast.
+type Record struct {
+	ID       UUID
+	Stream   StreamID
+	Revision uint64 // in its stream, from 0
+	Position uint64 // in the log, from 1
+	Created  time.Time
+	Type     string
+	Data     []byte
+	Meta     []byte
+}
+
+// Relayed tells whether the event leaves the store: it is not one of the store's own.
+func (r Record) Relayed() bool {
+	return !(r.Stream.Category == "" && len(r.Stream.Key) > 0 && r.Stream.Key[0] == '$') &&
+		(r.Stream.Category == "" || r.Stream.Category[0] != '$') && (r.Type == "" || r.Type[0] != '$')
+}
+
+// Recorded is an event as readers see it: decoded, lifted to its newest version, with its envelope.
+type Recorded struct {
+	Event    Event
+	Meta     Meta
+	ID       UUID
+	Stream   StreamID
+	Revision uint64
+	Position uint64
+	Created  time.Time // recorded time
+}
+
+// OccurredAt is the business time: the metadata's, else the store's.
+func (r Recorded) OccurredAt() time.Time {
+	if r.Meta.OccurredAt.IsZero() {
+		return r.Created
+	}
+	return r.Meta.OccurredAt
+}
+
+// Micro cuts a time to what every part of the system can keep: UTC microseconds.
+func Micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

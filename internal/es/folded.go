@@ -1,0 +1,92 @@
+package es
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// folded is an aggregate's state and all that the kernel keeps beside it, so that no aggregate has to:
+// the revision, the command ids of the last 72 hours, the last business time.
+type folded[S any, P State[S]] struct {
+	state    S
+	next     uint64 // revision of the next event = number of events
+	position uint64
+	lastAt   time.Time // business time of the newest event
+	newest   time.Time // its recorded time
+	commands map[UUID]decided
+	prune    int // look for old commands when there are more than this
+	weight   int // bytes of the events folded: what the state may hold on to
+}
+
+type decided struct {
+	digest   []byte
+	revision uint64
+	position uint64
+	at       time.Time
+	events   []UUID
+}
+
+const rememberCommands = 72 * time.Hour
+
+func (f *folded[S, P]) expected() Expected { return Expected(f.next) - 1 } //nolint:gosec // revisions stay below 2^63
+
+func (f *folded[S, P]) revision() uint64 { return max(f.next, 1) - 1 }
+
+// apply folds a recorded event: the aggregate's part and ours.
+func (f *folded[S, P]) apply(r Recorded) error {
+	if r.Revision != f.next {
+		return fmt.Errorf("%s: revision %d follows %d", r.Stream, r.Revision, f.expected())
+	}
+	if err := evolve[S, P](&f.state, r); err != nil {
+		return err
+	}
+	f.next, f.position, f.lastAt, f.newest = r.Revision+1, r.Position, r.OccurredAt(), r.Created
+	if id := r.Meta.Command.ID; !id.IsZero() {
+		if f.commands == nil {
+			f.commands = map[UUID]decided{}
+		}
+		d := f.commands[id]
+		d.digest, d.revision, d.position, d.at = r.Meta.Command.Digest, r.Revision, r.Position, r.Created
+		d.events = append(d.events, r.ID)
+		f.commands[id] = d
+		f.forget()
+	}
+	return nil
+}
+
+func evolve[S any, P State[S]](s *S, r Recorded) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("fold %s@%d %s: %v", r.Stream, r.Revision, r.Event.EventType(), p)
+		}
+	}()
+	P(s).Evolve(r.Event)
+	return nil
+}
+
+// seen answers a repeated command.
+func (f *folded[S, P]) seen(s StreamID, c Call) (r Receipt, seen bool, err error) {
+	d, ok := f.commands[c.ID]
+	switch {
+	case !ok || c.ID.IsZero():
+		return Receipt{}, false, nil
+	case len(c.Digest) > 0 && !bytes.Equal(c.Digest, d.digest):
+		return Receipt{}, true, ErrKeyReused
+	}
+	return Receipt{Stream: s, Revision: d.revision, Position: d.position, Events: d.events, Replayed: true}, true, nil
+}
+
+// forget drops commands decided more than 72 h before the newest event. It looks only after the map has doubled,
+// so that it costs nothing per event; what is kept a little longer does no harm.
+func (f *folded[S, P]) forget() {
+	if len(f.commands) <= max(f.prune, 256) {
+		return
+	}
+	for id, d := range f.commands {
+		if f.newest.Sub(d.at) > rememberCommands {
+			delete(f.commands, id)
+		}
+	}
+	f.prune = 2 * len(f.commands)
+}

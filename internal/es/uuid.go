@@ -1,0 +1,95 @@
+package es
+
+import (
+	"crypto/sha1" //nolint:gosec // RFC 9562 §5.5 prescribes SHA-1 for version 5
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// UUID is an RFC 9562 UUID.
+type UUID [16]byte
+
+func (u UUID) IsZero() bool { return u == UUID{} }
+
+func (u UUID) String() string {
+	var b [36]byte
+	u.encode(&b)
+	return string(b[:])
+}
+
+func (u UUID) encode(b *[36]byte) {
+	hex.Encode(b[0:8], u[0:4])
+	hex.Encode(b[9:13], u[4:6])
+	hex.Encode(b[14:18], u[6:8])
+	hex.Encode(b[19:23], u[8:10])
+	hex.Encode(b[24:36], u[10:16])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+}
+
+func (u UUID) MarshalText() ([]byte, error) {
+	var b [36]byte
+	u.encode(&b)
+	return b[:], nil
+}
+
+// UnmarshalText takes the canonical form of 36 characters.
+func (u *UUID) UnmarshalText(b []byte) error {
+	if len(b) != 36 || b[8] != '-' || b[13] != '-' || b[18] != '-' || b[23] != '-' {
+		return fmt.Errorf("%q is not a UUID", b)
+	}
+	var raw [32]byte
+	n := copy(raw[:], b[0:8])
+	n += copy(raw[n:], b[9:13])
+	n += copy(raw[n:], b[14:18])
+	n += copy(raw[n:], b[19:23])
+	copy(raw[n:], b[24:36])
+	if _, err := hex.Decode(u[:], raw[:]); err != nil {
+		return fmt.Errorf("%q is not a UUID", b)
+	}
+	return nil
+}
+
+// ParseUUID reads the canonical form.
+func ParseUUID(s string) (u UUID, err error) { return u, u.UnmarshalText([]byte(s)) }
+
+// namespace is where every id of Daybook is derived from.
+var namespace = UUID{0xda, 0x7b, 0x00, 0x4b, 0, 0, 0x40, 0, 0x80}
+
+// v5 derives an id from the JSON array of parts, which no two lists of parts share (RFC 9562 §5.5).
+func v5(parts ...any) (u UUID) {
+	b, err := json.Marshal(parts)
+	if err != nil { // parts are strings, numbers, bytes and UUIDs
+		panic(err)
+	}
+	h := sha1.New() //nolint:gosec // see above
+	h.Write(namespace[:])
+	h.Write(b)
+	copy(u[:], h.Sum(nil))
+	u[6], u[8] = u[6]&0x0f|0x50, u[8]&0x3f|0x80
+	return u
+}
+
+// CommandID is the id of what a caller asked for once, however often it asks. resource is the target stream
+// where the caller names it, else the collection.
+func CommandID(caller, operation, resource, idempotencyKey string) UUID {
+	return v5("command", caller, operation, resource, idempotencyKey)
+}
+
+// Direction of an effect: a step is done or undone.
+type Direction string
+
+const (
+	Do   Direction = "do"
+	Undo Direction = "undo"
+)
+
+// EffectID is the id of one command of a saga step. item is the line, shipment or return it is about, "" where
+// there is one only; attempt counts business attempts, never transport retries.
+func EffectID(instance, step, item string, attempt int, d Direction) UUID {
+	return v5("effect", instance, step, item, attempt, d)
+}
+
+// DerivedID is an id that is a function of another one: what a server chooses for a caller, or an engine's
+// own event, must come out the same when it is asked again.
+func DerivedID(from UUID, parts ...any) UUID { return v5(append([]any{"derived", from}, parts...)...) }

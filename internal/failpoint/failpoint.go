@@ -1,0 +1,45 @@
+// Package failpoint names the moments at which a crash hurts most, so that tests can kill the process there.
+// In an ordinary build Hit is nothing; with the build tag failpoint, DAYBOOK_FAILPOINT="name" or "name:n"
+// ends the process with SIGKILL when the name is hit for the n-th time (default the first).
+package failpoint
+
+// Name is a moment along an order's way.
+type Name string
+
+const (
+	AppendBefore           Name = "append.before" // esclient, about to send
+	AppendAfter            Name = "append.after"  // esclient, answer received
+	AckBefore              Name = "ack.before"    // command API, about to answer
+	AckAfter               Name = "ack.after"
+	PublishBefore          Name = "relay.publish.before"
+	PublishAfter           Name = "relay.publish.after"
+	RelayCheckpointAfter   Name = "relay.checkpoint.after"
+	ProjectorBefore        Name = "projector.commit.before" // rows written, not committed
+	ProjectorAfter         Name = "projector.commit.after"
+	SagaEventBefore        Name = "saga.event.before" // stepped, not stored
+	SagaEventAfter         Name = "saga.event.after"
+	SagaWaitingBefore      Name = "saga.waiting.before" // waiting rows and checkpoint written, not committed
+	SagaWaitingAfter       Name = "saga.waiting.after"
+	EffectBefore           Name = "saga.effect.before"
+	EffectAfter            Name = "saga.effect.after"
+	UndoBefore             Name = "saga.undo.before"
+	UndoAfter              Name = "saga.undo.after"
+	ProviderCallBefore     Name = "payment.call.before"
+	ProviderCallAfter      Name = "payment.call.after" // answered, outcome not reported
+	OutcomeAfter           Name = "payment.outcome.after"
+	ReactorWaitingBefore   Name = "reactor.waiting.before"
+	ReactorWaitingAfter    Name = "reactor.waiting.after"
+	SimulatorChargeAfter   Name = "simulator.charge.after" // in the ledger, not answered
+	StoreBatchBeforeSync   Name = "eventserver.sync.before"
+	StoreBatchBeforeAnswer Name = "eventserver.answer.before"
+)
+
+// All is every name, for tests that try each.
+func All() []Name {
+	return []Name{
+		AppendBefore, AppendAfter, AckBefore, AckAfter, PublishBefore, PublishAfter, RelayCheckpointAfter,
+		ProjectorBefore, ProjectorAfter, SagaEventBefore, SagaEventAfter, SagaWaitingBefore, SagaWaitingAfter,
+		EffectBefore, EffectAfter, UndoBefore, UndoAfter, ProviderCallBefore, ProviderCallAfter, OutcomeAfter,
+		ReactorWaitingBefore, ReactorWaitingAfter, SimulatorChargeAfter, StoreBatchBeforeSync, StoreBatchBeforeAnswer,
+	}
+}

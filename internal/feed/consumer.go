@@ -1,0 +1,30 @@
+// Package feed brings every relayed event to an engine, each partition in order and without holes: caught up from the
+// event store, then live from Kafka. See doc.go for the rules.
+package feed
+
+import (
+	"context"
+	"errors"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// Consumer is an engine that is fed: the projections of a process, its sagas, its reactors.
+// Calls for different partitions come concurrently, those for one partition one after another.
+type Consumer interface {
+	// Name is the consumer group: "projections".
+	Name() string
+	// Checkpoints says up to which position everything of each partition has been applied. It is asked
+	// when partitions are assigned, and again after an error of Apply.
+	Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error)
+	// Apply takes the next events of a partition, in order, and everything the partition has between after and
+	// the last of them. It moves the checkpoint from after to that last position in the transaction that keeps
+	// what the events did. ErrFenced: somebody else moved it. After any error the same events come again, with backoff, for ever.
+	Apply(ctx context.Context, partition int, after uint64, events []es.Record) error
+	// Own is called once per assignment and runs beside Apply until ctx ends, when the partition is given up;
+	// it may return at once.
+	Own(ctx context.Context, partition int)
+}
+
+// ErrFenced says that another worker moved the checkpoint: whatever was cached about the partition is stale.
+var ErrFenced = errors.New("checkpoint was moved by another worker")

@@ -1,0 +1,12 @@
+-- +goose Up
+create schema if not exists daybook;
+
+-- Fingerprints of the installation's keys: a process that has others must not start.
+create table daybook.fingerprint (
+    name    text primary key,
+    value   bytea not null,
+    made_at timestamptz not null default now()
+);
+
+-- +goose Down
+drop schema daybook cascade;
