@@ -1,0 +1,104 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+const (
+	// DefaultTopic and DefaultPartitions are what an installation has unless it says otherwise.
+	DefaultTopic      = "daybook.events"
+	DefaultPartitions = 12
+
+	// MaxMessageBytes is the topic's limit of a batch. Batches are kept far below it; a single event may come near.
+	MaxMessageBytes = 2 << 20
+	// Retention is how long messages stay. Consumers that come later catch up from the store.
+	Retention = 24 * time.Hour
+	// retentionBytes bounds one partition; whole segments are deleted.
+	retentionBytes = 256 << 20
+	segmentBytes   = 64 << 20
+)
+
+// MismatchError says that the relay's checkpoint, the topic and the configuration do not belong together. Waiting does
+// not help: Remedy does.
+type MismatchError struct{ What, Remedy string }
+
+func (e *MismatchError) Error() string { return e.What + "; " + e.Remedy }
+
+// EnsureTopic creates the topic if it is not there, waits until each of its partitions has a leader, and checks that
+// there are n of them: a *MismatchError if not.
+func EnsureTopic(ctx context.Context, brokers []string, topic string, n int) error {
+	// A transport of its own: another one would answer from its memory.
+	transport := &kafka.Transport{ClientID: "daybook-relay", DialTimeout: 3 * time.Second}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport, Timeout: 10 * time.Second}
+
+	have, err := partitionsOf(ctx, client, topic)
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		if err = createTopic(ctx, client, topic, n); err != nil {
+			return fmt.Errorf("creating topic %s: %w", topic, err)
+		}
+		transport.CloseIdleConnections()
+		have, err = partitionsOf(ctx, client, topic)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("asking for topic %s: %w", topic, err)
+	case have != n:
+		return &MismatchError{
+			What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", topic, have, n),
+			Remedy: "give it another topic, or run `daybook relay reset`, which makes the topic anew",
+		}
+	}
+	return nil
+}
+
+func createTopic(ctx context.Context, client *kafka.Client, topic string, n int) error {
+	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
+		Topic: topic, NumPartitions: n, ReplicationFactor: -1, // the cluster's own default
+		ConfigEntries: []kafka.ConfigEntry{
+			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(MaxMessageBytes)},
+			{ConfigName: "retention.ms", ConfigValue: strconv.FormatInt(Retention.Milliseconds(), 10)},
+			{ConfigName: "retention.bytes", ConfigValue: strconv.Itoa(retentionBytes)},
+			{ConfigName: "segment.bytes", ConfigValue: strconv.Itoa(segmentBytes)},
+		},
+	}}})
+	if err != nil {
+		return err
+	}
+	if err := res.Errors[topic]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) { // somebody else was faster
+		return err
+	}
+	return nil
+}
+
+// partitionsOf counts a topic's partitions; it is an error if one has no leader.
+func partitionsOf(ctx context.Context, client *kafka.Client, topic string) (int, error) {
+	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range meta.Topics {
+		if t.Name != topic {
+			continue
+		}
+		if t.Error != nil {
+			return 0, t.Error
+		}
+		for _, p := range t.Partitions {
+			if p.Error != nil {
+				return 0, fmt.Errorf("partition %d: %w", p.ID, p.Error)
+			}
+		}
+		if len(t.Partitions) > 0 {
+			return len(t.Partitions), nil
+		}
+	}
+	return 0, kafka.UnknownTopicOrPartition
+}
