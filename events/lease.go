@@ -1,0 +1,10 @@
+package events
+
+// LeaseTaken gives the numbers From to To, both included, to whoever appended it, for ever.
+type LeaseTaken struct {
+	Name string `json:"name"` // order-number
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+func (LeaseTaken) EventType() string { return "lease.taken" }
