@@ -1,0 +1,171 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/api/openapi"
+)
+
+// reached stands behind the gate and remembers what came through.
+type reached struct {
+	openapi.StrictServerInterface
+	requests []api.Request
+	bodies   []openapi.NewOrder
+}
+
+func (r *reached) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObject) (openapi.PlaceOrderResponseObject, error) {
+	r.requests, r.bodies = append(r.requests, api.RequestOf(ctx)), append(r.bodies, *in.Body)
+	return openapi.PlaceOrder201JSONResponse{}, nil
+}
+
+func serve(t *testing.T) (*echo.Echo, *reached) {
+	t.Helper()
+	gate, err := api.NewGate([]byte("installation"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, r := echo.New(), &reached{}
+	e.HTTPErrorHandler = api.Errors(slog.New(slog.DiscardHandler))
+	api.Routes(e, gate, r, true, true)
+	return e, r
+}
+
+const order = `{"currency":"GBP","customer":{"email":"bo@example.com"},"ship_to":{"line1":"2 High Street","city":"London","country":"GB"},
+	"shipping_method":"standard","lines":[{"sku":"MUG","quantity":1}],"payment":{"token":"tok_approve"}}`
+
+func post(e http.Handler, body string, headers ...string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(http.MethodPost, "/v1/orders", strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", "k")
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+		if headers[i+1] == "" {
+			req.Header.Del(headers[i])
+		}
+	}
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, req)
+	return w
+}
+
+func TestBadInputIsNamed(t *testing.T) {
+	e, r := serve(t)
+	with := func(old, new string) string {
+		t.Helper()
+		if !strings.Contains(order, old) {
+			t.Fatalf("no %s in the order", old)
+		}
+		return strings.Replace(order, old, new, 1)
+	}
+	for _, tt := range []struct {
+		name, body string
+		headers    []string
+		status     int
+		code       string
+		pointers   []string
+	}{
+		{"not JSON", "{", nil, 400, "malformed_json", nil},
+		{"empty", "", nil, 415, "unsupported_media_type", nil},
+		{"two values", order + "{}", nil, 400, "malformed_json", nil},
+		{"deep", strings.Repeat("[", 100) + strings.Repeat("]", 100), nil, 400, "malformed_json", nil},
+		{"other type", order, []string{"Content-Type", "text/plain"}, 415, "unsupported_media_type", nil},
+		{"no key", order, []string{"Idempotency-Key", ""}, 400, "idempotency_key_required", []string{"Idempotency-Key"}},
+		{"long key", order, []string{"Idempotency-Key", strings.Repeat("k", 256)}, 400, "malformed_parameter", []string{"Idempotency-Key"}},
+		{"unknown field", with(`"currency"`, `"colour":"red","currency"`), nil, 422, "validation", []string{"#/colour"}},
+		{"unknown field below", with(`"sku"`, `"price":1,"sku"`), nil, 422, "validation", []string{"#/lines/0/price"}},
+		{"two faults, by pointer", with(`"sku":"MUG","quantity":1`, `"sku":"","quantity":0`), nil, 422, "validation", []string{"#/lines/0/quantity", "#/lines/0/sku"}},
+		{"negative quantity", with(`"quantity":1`, `"quantity":-1`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"fraction", with(`"quantity":1`, `"quantity":1.5`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"text for a number", with(`"quantity":1`, `"quantity":"1"`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"no lines", with(`{"sku":"MUG","quantity":1}`, ``), nil, 422, "validation", []string{"#/lines"}},
+		{"missing", with(`"currency":"GBP",`, ``), nil, 422, "validation", []string{"#/currency"}},
+		{"NUL", with(`2 High Street`, `2 \u0000 Street`), nil, 422, "validation", []string{"#/ship_to/line1"}},
+		{"doubled", with(`"currency":"GBP"`, `"currency":"GBP","currency":"EUR"`), nil, 422, "validation", []string{"#/currency"}},
+		{"card number", with(`tok_approve`, `4242 4242 4242 4242`), nil, 422, "card_number_refused", []string{"#/payment/token"}},
+		{"card number in an unknown field", with(`"token"`, `"number":4242424242424242,"token"`), nil, 422, "card_number_refused", []string{"#/payment/number"}},
+		{"2 MB", with(`2 High Street`, strings.Repeat("x", 2<<20)), nil, 413, "body_too_large", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := post(e, tt.body, tt.headers...)
+			if tt.name == "empty" {
+				w = post(e, "", "Content-Type", "")
+			}
+			var p openapi.Problem
+			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+				t.Fatalf("%v: %s", err, w.Body)
+			}
+			var pointers []string
+			if p.Errors != nil {
+				for _, f := range *p.Errors {
+					pointers = append(pointers, f.Pointer)
+				}
+			}
+			if w.Code != tt.status || p.Status != tt.status || p.Code != tt.code || p.Type != "urn:daybook:problem:"+tt.code || !slices.Equal(pointers, tt.pointers) {
+				t.Errorf("got %d %s", w.Code, w.Body)
+			}
+			if w.Header().Get("Content-Type") != "application/problem+json" || len(p.TraceId) != 32 {
+				t.Errorf("headers %v, trace %q", w.Header(), p.TraceId)
+			}
+			if strings.Contains(w.Body.String(), "4242") {
+				t.Errorf("the card number is repeated: %s", w.Body)
+			}
+		})
+	}
+	if len(r.requests) != 0 {
+		t.Errorf("%d requests came through", len(r.requests))
+	}
+}
+
+func TestDigestIsOfWhatWasSent(t *testing.T) {
+	e, r := serve(t)
+	reordered := strings.Replace(strings.Replace(order, `"currency":"GBP",`, ``, 1), `"payment"`, `"currency" : "GBP", "payment"`, 1)
+	other := strings.Replace(order, `"quantity":1`, `"quantity":2`, 1)
+	for _, body := range []string{order, reordered, other} {
+		if w := post(e, body, "Idempotency-Key", `"k"`); w.Code != http.StatusCreated {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+	}
+	a, b, c := r.requests[0], r.requests[1], r.requests[2]
+	if string(a.Digest) != string(b.Digest) || string(a.Digest) == string(c.Digest) || len(a.Digest) != 32 {
+		t.Errorf("digests %x %x %x", a.Digest, b.Digest, c.Digest)
+	}
+	if a.CommandID("orders") != c.CommandID("orders") || a.CommandID("orders") == a.CommandID("order-x") || a.IdempotencyKey != "k" {
+		t.Errorf("ids %v %v, key %q", a.CommandID("orders"), c.CommandID("orders"), a.IdempotencyKey)
+	}
+}
+
+// Every route served is in openapi.yaml, and the other way round.
+func TestRoutesAreTheSpecs(t *testing.T) {
+	e, _ := serve(t)
+	doc, err := api.LoadSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served, specified []string
+	for _, r := range e.Routes() {
+		if strings.HasPrefix(r.Path, "/v1/") {
+			served = append(served, r.Method+" "+r.Path)
+		}
+	}
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			specified = append(specified, method+" "+strings.NewReplacer("{", ":", "}", "").Replace(path))
+		}
+	}
+	slices.Sort(served)
+	slices.Sort(specified)
+	served = slices.DeleteFunc(served, func(s string) bool { return strings.Contains(s, "echo_route_not_found") || strings.HasSuffix(s, "/*") })
+	if !slices.Equal(served, specified) {
+		t.Errorf("served    %v\nspecified %v", served, specified)
+	}
+}

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/daybook-dev/daybook/api/openapi"
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// Problem is an error that a caller may see (RFC 9457).
+type Problem struct {
+	Status int
+	Code   es.Code
+	Title  string
+	Detail string
+	Errors []openapi.FieldError
+	// RetryAfter asks to come back after so many seconds; 0: says nothing.
+	RetryAfter int
+	// Extra are further members of the body: what a caller needs to go on.
+	Extra map[string]any
+}
+
+func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
+
+// NewProblem gives a problem by its code; Titles knows its title and status.
+func NewProblem(code es.Code, format string, args ...any) *Problem {
+	k := kindOf(code)
+	return &Problem{Status: k.status, Code: code, Title: k.title, Detail: fmt.Sprintf(format, args...)}
+}
+
+// At adds the field that is at fault.
+func (p *Problem) At(pointer string, code, format string, args ...any) *Problem {
+	p.Errors = append(p.Errors, openapi.FieldError{Pointer: pointer, Code: code, Detail: fmt.Sprintf(format, args...)})
+	return p
+}
+
+type kind struct {
+	status int
+	title  string
+}
+
+// kinds are the problems whose status is not 409: every other refusal of a command is a conflict of state.
+var kinds = map[es.Code]kind{
+	"malformed_json":           {400, "The body is not JSON"},
+	"malformed_parameter":      {400, "A parameter cannot be read"},
+	"unknown_parameter":        {400, "There is no such parameter"},
+	"idempotency_key_required": {400, "An Idempotency-Key is required"},
+	"bad_time":                 {400, "The time cannot be used"},
+	"bad_cursor":               {400, "The cursor cannot be used"},
+	"bad_range":                {400, "The range cannot be used"},
+	"not_found":                {404, "There is no such thing"},
+	"not_found_at":             {404, "It did not exist then"},
+	"route_not_found":          {404, "There is no such address"},
+	"product_not_found":        {404, "There is no such product"},
+	"stock_not_found":          {404, "There is no such stock"},
+	"order_not_found":          {404, "There is no such order"},
+	"customer_not_found":       {404, "There is no such customer"},
+	"method_not_allowed":       {405, "The address does not take this method"},
+	"precondition_failed":      {412, "It has changed since"},
+	"body_too_large":           {413, "The body is too large"},
+	"unsupported_media_type":   {415, "The body must be application/json"},
+	"validation":               {422, "The request is not valid"},
+	"idempotency_key_reused":   {422, "The key was used for another request"},
+	"card_number_refused":      {422, "Card numbers are not taken"},
+	"unknown_sku":              {422, "There is no such SKU"},
+	"unknown_customer":         {422, "There is no such customer"},
+	"discontinued":             {422, "A product is discontinued"},
+	"currency_not_sold":        {422, "Not sold in this currency"},
+	"shipping_not_offered":     {422, "Not shipped there that way"},
+	"price_changed":            {409, "The total is another"},
+	"conflict":                 {409, "It kept changing; try again"},
+	"internal":                 {500, "Something went wrong here"},
+	"unavailable":              {503, "Not available just now"},
+	"not_yet":                  {503, "Not that far yet"},
+	"rebuilding":               {503, "Being rebuilt"},
+	"outcome_unknown":          {504, "The outcome is not known"},
+}
+
+func kindOf(code es.Code) kind {
+	if k, ok := kinds[code]; ok {
+		return k
+	}
+	return kind{http.StatusConflict, "The request conflicts with the state of things"}
+}
+
+// AsProblem is where errors become problems: the one place. What is not meant for callers becomes "internal".
+func AsProblem(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	if r, ok := errors.AsType[*es.Rejection](err); ok {
+		return NewProblem(r.Code, "%s", r.Message)
+	}
+	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return ofHTTP(h)
+	}
+	switch {
+	case errors.Is(err, es.ErrKeyReused):
+		return NewProblem("idempotency_key_reused", "this Idempotency-Key was used with another request")
+	case errors.Is(err, es.ErrPrecondition):
+		return NewProblem("precondition_failed", "it is at another revision than If-Match says")
+	case errors.Is(err, es.ErrConflict):
+		p := NewProblem("conflict", "others kept changing it at the same moment")
+		p.RetryAfter = 1
+		return p
+	case errors.Is(err, es.ErrNUL):
+		return NewProblem("validation", "text contains U+0000")
+	case errors.Is(err, es.ErrEventTooLarge), errors.Is(err, es.ErrTooLarge):
+		return NewProblem("body_too_large", "what would be recorded is larger than 256 KiB")
+	case errors.Is(err, es.ErrFuture):
+		return NewProblem("bad_time", "the time stated is more than 5 seconds in the future")
+	case errors.Is(err, es.ErrUnknownOutcome), errors.Is(err, context.DeadlineExceeded):
+		return NewProblem("outcome_unknown", "it could not be learnt whether the request took effect; repeat it with the same key")
+	}
+	return NewProblem("internal", "the request could not be carried out")
+}
+
+func ofHTTP(h *echo.HTTPError) *Problem {
+	switch h.Code {
+	case http.StatusNotFound:
+		return NewProblem("route_not_found", "there is nothing at this address")
+	case http.StatusMethodNotAllowed:
+		return NewProblem("method_not_allowed", "this address does not take this method")
+	case http.StatusRequestEntityTooLarge:
+		return NewProblem("body_too_large", "a body may have 1 MB")
+	case http.StatusUnsupportedMediaType:
+		return NewProblem("unsupported_media_type", "send application/json")
+	case http.StatusBadRequest:
+		return NewProblem("malformed_parameter", "%v", h.Message)
+	}
+	return &Problem{Status: h.Code, Code: "internal", Title: http.StatusText(h.Code), Detail: http.StatusText(h.Code)}
+}
+
+// Write sends the problem.
+func (p *Problem) Write(w http.ResponseWriter, traceID string) error {
+	body := map[string]any{
+		"type": "urn:daybook:problem:" + string(p.Code), "title": p.Title, "status": p.Status,
+		"detail": p.Detail, "code": p.Code, "trace_id": traceID,
+	}
+	for k, v := range p.Extra {
+		body[k] = v
+	}
+	if len(p.Errors) > 0 {
+		body["errors"] = p.Errors
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	w.WriteHeader(p.Status)
+	return json.NewEncoder(w).Encode(body)
+}
