@@ -1,0 +1,33 @@
+// Package saga drives a process over several streams to its end, or undoes it step by step.
+//
+//	doing ──refused, timed out, aborted──▶ undoing ──▶ compensated
+//	  │                                      ▲              │
+//	  └──▶ completed                         └──late success┘
+//
+// Everything here is pure: Step turns an input into events for the instance's own stream, Effects and Timers say what
+// the instance waits for. The orchestrator (package orchestrator) does the rest: it stores the events first and only
+// then sends the commands. Nothing is remembered but what those events say, so folding the stream again gives the same
+// instance, which owes the same commands under the same ids.
+//
+// # Inputs
+//
+// An event is known by its stream and revision: one the instance already holds is ignored. It reaches an instance in one
+// of two ways. An answer carries in its metadata the effect it answers, and is folded only by the instance that issued
+// that effect (Step.On). An event without, or with another's effect, is an input only where the definition names it
+// (Definition.Start, Definition.On). A timer is an input with an id of its own, ignored unless it is awaited. Inputs
+// come in any order, and an ended instance still takes them.
+//
+// # Rules
+//
+//   - Effect id = UUIDv5(instance, step, item, attempt, do|undo). It is the command's id. Transport retries keep it; the
+//     attempt grows by a saga event only (saga.began, saga.undoing).
+//   - Which commands a step sends is asked when the event that began it is folded.
+//   - A step without Undo is the pivot, or follows it: it has no deadline, and once begun nothing but its own refusal
+//     leads back. After the pivot nothing is undone: a refusal is tried again, then the instance is stuck.
+//   - Undoing goes in reverse over everything that possibly happened, each step finished before the one before it. A
+//     step whose outcome is not known is not Undone: what stands behind it waits (stock is not released while it is
+//     unknown whether the card was charged).
+//   - A success that comes after its undo triggers the undo again, as a new attempt, also after the end.
+//   - A refused undo is tried again as a new attempt, with growing pauses; after that the instance is stuck: recorded,
+//     shown, and left as it is until an answer or an operator moves it.
+package saga
