@@ -1,5 +1,4 @@
 -- +goose Up
-create schema if not exists daybook;
 
 -- Fingerprints of the installation's keys: a process that has others must not start.
 create table daybook.fingerprint (
@@ -7,6 +6,3 @@ create table daybook.fingerprint (
     value   bytea not null,
     made_at timestamptz not null default now()
 );
-
--- +goose Down
-drop schema daybook cascade;

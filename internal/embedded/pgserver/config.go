@@ -1,0 +1,112 @@
+package pgserver
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// Config of an embedded Postgres. Only Dir has to be set.
+type Config struct {
+	// Dir holds the data (data-<major>) and the lock. It is made if it is missing. When this process is root,
+	// Postgres runs as another user, who must be able to reach Dir.
+	Dir string
+	// Listen is a loopback address, default 127.0.0.1:0: a free port. A taken port is syscall.EADDRINUSE.
+	// A server of Dir that is found running keeps the port it has.
+	Listen string
+	// PasswordFile holds the superuser's password; a random one is made there, mode 0600, if there is no such file.
+	// Default Dir/password.
+	PasswordFile string
+	// Binaries is the directory of initdb and postgres, or "download" for the pinned build and no other.
+	// Default $PG_BIN, else what is found on the machine, else the pinned build.
+	Binaries string
+	// Cache keeps the pinned build. Default: the user's cache directory, /var/cache/daybook/postgres for root.
+	Cache string
+	// Disposable data may be lost with the machine: nothing is synced to disk. For tests. It survives kill -9.
+	Disposable bool
+	// Logger gets what Postgres logs. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+const (
+	superuser = "daybook" // and the name of its database
+	download  = "download"
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Dir == "" {
+		return c, fmt.Errorf("embedded Postgres: no directory given")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return c, fmt.Errorf("embedded Postgres: directory %s: %w", c.Dir, err)
+	}
+	c.Dir = dir
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if c.Listen, err = loopback(c.Listen); err != nil {
+		return c, err
+	}
+	if c.PasswordFile == "" {
+		c.PasswordFile = filepath.Join(c.Dir, "password")
+	}
+	if c.Binaries == "" {
+		c.Binaries = os.Getenv("PG_BIN")
+	}
+	if c.Cache == "" {
+		if c.Cache, err = defaultCache(); err != nil {
+			return c, err
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// loopback refuses every address that another machine could reach.
+func loopback(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", fmt.Errorf("embedded Postgres: address %q: %w", listen, err)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return "", fmt.Errorf("embedded Postgres: %q is not a loopback address", listen)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func defaultCache() (string, error) {
+	if os.Geteuid() == 0 {
+		return "/var/cache/daybook/postgres", nil // a home of mode 0700 would hide it from the user who runs it
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("embedded Postgres: no cache directory for its binaries: %w", err)
+	}
+	return filepath.Join(dir, "daybook", "postgres"), nil
+}
+
+// settings are chosen for a small machine that Postgres shares with the rest of the program.
+func (c Config) settings(host, port string) []string {
+	s := []string{
+		"listen_addresses=" + host, "port=" + port, "unix_socket_directories=",
+		"max_connections=100", "shared_buffers=128MB", "effective_cache_size=1GB", "work_mem=16MB", "maintenance_work_mem=128MB",
+		// No replicas: a table filled in the transaction that made it, as a rebuild does, needs no log.
+		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=1GB", "wal_compression=on",
+		"random_page_cost=1.1", "jit=off", "max_parallel_workers_per_gather=0", // each costs short queries more than it gives
+		"timezone=UTC", "log_timezone=UTC", "lc_messages=C", // the log is read by this program
+		"logging_collector=off", "log_destination=stderr", "log_line_prefix=", "log_checkpoints=off",
+		"log_min_error_statement=panic", "log_parameter_max_length_on_error=0", // statements hold people's data
+	}
+	if c.Disposable {
+		s = append(s, "fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=32MB", "autovacuum_naptime=1h")
+	}
+	return s
+}

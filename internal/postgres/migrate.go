@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// migrating is the advisory lock under which one process at a time migrates: "daybook" in ASCII.
+const migrating = 0x64_61_79_62_6f_6f_6b
+
+// Migrate brings the schema daybook up to what this program needs. Processes that start at once wait for one another.
+// It needs a connection of its own, not one through PgBouncer.
+func Migrate(ctx context.Context, url string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("migrate Postgres: %w", err)
+		}
+	}()
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	lock, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close(context.WithoutCancel(ctx)) }() // frees the lock
+	if _, err := lock.Exec(ctx, "select pg_advisory_lock($1)", int64(migrating)); err != nil {
+		return err
+	}
+	if _, err := lock.Exec(ctx, "create schema if not exists daybook"); err != nil {
+		return err
+	}
+	sources, err := fs.Sub(files, "migrations")
+	if err != nil {
+		return err
+	}
+	store, err := database.NewStore(database.DialectPostgres, "daybook.migration")
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDB(*cfg)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	provider, err := goose.NewProvider("", db, sources, goose.WithStore(store), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}

@@ -1,0 +1,182 @@
+// Package postgrestest gives tests a database of their own on a real Postgres.
+//
+// One embedded Postgres runs per test process, from the first test that asks until the process ends, however it ends;
+// DAYBOOK_TEST_POSTGRES, the URL of a superuser, names another to use. Every test gets a fresh copy of a migrated
+// template and drops it at its end.
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
+	"github.com/daybook-dev/daybook/internal/postgres"
+)
+
+// New gives a pool on a fresh, migrated database. Its URL is pool.Config().ConnString().
+func New(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := postgres.Open(t.Context(), URL(t), postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// URL gives the address of a fresh, migrated database, for tests that open it themselves.
+func URL(t testing.TB) string {
+	t.Helper()
+	s, err := running()
+	if err != nil {
+		t.Fatalf("a Postgres for the tests: %v", err)
+	}
+	database, err := s.copy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.drop(context.WithoutCancel(t.Context()), database); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.url(database)
+}
+
+// Dir gives a directory that an embedded Postgres can use: t.TempDir is closed to the user who runs it for root.
+func Dir(t testing.TB) string {
+	t.Helper()
+	dir, err := reachableDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func reachableDir() (string, error) {
+	dir, err := os.MkdirTemp("", "daybook-test-*")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o711) //nolint:gosec // that is the point
+}
+
+// server is the Postgres of this test process.
+type server struct {
+	admin    *pgxpool.Pool
+	address  url.URL
+	template string // "" in a Postgres that is not ours: nothing could drop it at the end
+}
+
+// running is kept for the life of the process: a Postgres per test would cost each a second.
+var running = sync.OnceValues(start)
+
+func start() (*server, error) {
+	ctx := context.Background()
+	address := os.Getenv("DAYBOOK_TEST_POSTGRES")
+	foreign := address != ""
+	if !foreign {
+		var err error
+		if address, err = embed(ctx); err != nil {
+			return nil, err
+		}
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{address: *u}
+	if s.admin, err = pgxpool.New(ctx, address); err != nil || foreign {
+		return s, err
+	}
+	s.template = fresh("template")
+	if _, err := s.admin.Exec(ctx, "create database "+s.template); err != nil {
+		return nil, err
+	}
+	return s, postgres.Migrate(ctx, s.url(s.template))
+}
+
+// cleaning ends a Postgres that the kernel did not end, and gives up waiting for it after 5 s.
+const cleaning = `read _
+pid=$(head -n 1 "$0"/postgres/data-*/postmaster.pid 2>/dev/null)
+[ -z "$pid" ] || kill -QUIT "$pid" 2>/dev/null
+i=0
+while [ -n "$pid" ] && [ $i -lt 100 ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; i=$((i+1)); done
+rm -rf "$0"`
+
+// embed starts an embedded Postgres that ends with this process. A test process has no last moment of its own, so a
+// shell beside it waits for the end of a pipe that only it holds, and cleans up.
+func embed(ctx context.Context) (address string, err error) {
+	dir, err := reachableDir()
+	if err != nil {
+		return "", err
+	}
+	janitor := exec.Command("/bin/sh", "-c", cleaning, dir) //nolint:noctx // it outlives us
+	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	held, err := janitor.StdinPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := janitor.Start(); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	s, err := pgserver.Start(ctx, pgserver.Config{Dir: filepath.Join(dir, "postgres"), Disposable: true})
+	if err != nil {
+		return "", errors.Join(err, held.Close(), janitor.Wait())
+	}
+	keep = held
+	return s.URL(), nil
+}
+
+// keep holds the janitor's pipe: a file that nobody refers to is closed by the garbage collector.
+var keep any
+
+func (s *server) url(database string) string {
+	u := s.address
+	u.Path = "/" + database
+	return u.String()
+}
+
+// fresh names start alike, so that what a killed test left in somebody's own Postgres can be found.
+func fresh(kind string) string {
+	return "daybook_" + kind + "_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+}
+
+func (s *server) copy(ctx context.Context) (string, error) {
+	database := fresh("test")
+	statement := "create database " + database
+	if s.template != "" {
+		statement += " template " + s.template
+	}
+	if _, err := s.admin.Exec(ctx, statement); err != nil {
+		return "", fmt.Errorf("database for the test: %w", err)
+	}
+	if s.template == "" {
+		return database, postgres.Migrate(ctx, s.url(database))
+	}
+	return database, nil
+}
+
+func (s *server) drop(ctx context.Context, database string) error {
+	if _, err := s.admin.Exec(ctx, "drop database "+database+" with (force)"); err != nil {
+		return fmt.Errorf("drop the test's database: %w", err)
+	}
+	return nil
+}

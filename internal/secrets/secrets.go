@@ -1,0 +1,155 @@
+// Package secrets makes and reads what an installation must keep to itself: the key of the digests of
+// requests, the key that wraps the keys of personal data, the password of the embedded Postgres.
+//
+// Each is one file, mode 0600, in a directory of mode 0700. A file is made whole, under another name, and then
+// linked into place: of two processes that start at once one wins and both read what it wrote; a crash leaves
+// either no secret or all of it. An existing file is never written again.
+package secrets
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// KeyBytes is the length of every key made here.
+const KeyBytes = 32
+
+// Config says where the secrets lie. A path that is empty is the usual name in Dir; one that is given must exist,
+// and may be readable by others (as mounted secrets are).
+type Config struct {
+	Dir              string // made, mode 0700, if anything has to be made in it
+	InstallationKey  string // default installation.key
+	KeyEncryptionKey string // default key-encryption.key
+	PostgresPassword string // default postgres.password
+}
+
+// Secrets is everything read.
+type Secrets struct {
+	// InstallationKey is the HMAC key of the digests of requests. It never changes: a digest made with another
+	// one would call every repeated request a different one.
+	InstallationKey []byte
+	// KeyEncryptionKeys wrap the keys of personal data. The first wraps; those after it only unwrap, so the key is
+	// changed by writing a new first line above the old one.
+	KeyEncryptionKeys [][]byte
+	// PostgresPassword is the file that holds the password of the embedded Postgres.
+	PostgresPassword string
+}
+
+// Load reads the secrets, and makes those that are missing and were not given by path.
+func Load(cfg Config) (Secrets, error) {
+	installation, err := keys(cfg.Dir, cfg.InstallationKey, "installation.key")
+	if err != nil {
+		return Secrets{}, fmt.Errorf("installation key: %w", err)
+	}
+	if len(installation) != 1 {
+		return Secrets{}, fmt.Errorf("installation key: %d keys where one is meant", len(installation))
+	}
+	wrapping, err := keys(cfg.Dir, cfg.KeyEncryptionKey, "key-encryption.key")
+	if err != nil {
+		return Secrets{}, fmt.Errorf("key-encryption key: %w", err)
+	}
+	password := cfg.PostgresPassword
+	if password == "" {
+		password = filepath.Join(cfg.Dir, "postgres.password")
+		_, err = Text(password)
+	} else {
+		_, err = given(password)
+	}
+	if err != nil {
+		return Secrets{}, fmt.Errorf("password of Postgres: %w", err)
+	}
+	return Secrets{InstallationKey: installation[0], KeyEncryptionKeys: wrapping, PostgresPassword: password}, nil
+}
+
+func keys(dir, path, usual string) ([][]byte, error) {
+	var text string
+	var err error
+	if path != "" {
+		text, err = given(path)
+	} else {
+		path = filepath.Join(dir, usual)
+		text, err = Text(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for line := range strings.Lines(text) {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line))
+		if err != nil || len(key) != KeyBytes {
+			return nil, fmt.Errorf("%s: line %d is not %d bytes in base64", path, len(out)+1, KeyBytes)
+		}
+		out = append(out, key)
+	}
+	return out, nil
+}
+
+// Text reads the secret text at path, or makes a random one of 256 bits there if there is no such file.
+func Text(path string) (string, error) {
+	text, err := read(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
+	}
+	if err := create(path); err != nil {
+		return "", fmt.Errorf("make secret %s: %w", path, err)
+	}
+	return read(path)
+}
+
+// given reads a file whose mode is the giver's business: secrets mounted into a container can often be read by all.
+func given(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if b = bytes.TrimSpace(b); len(b) == 0 {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return string(b), nil
+}
+
+// read reads a file of ours.
+func read(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	}
+	return given(path)
+}
+
+// create links a whole file to path. That somebody else was first is not an error: theirs is the secret then.
+func create(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	random := make([]byte, KeyBytes)
+	_, _ = rand.Read(random) // never fails
+	f, err := os.CreateTemp(dir, ".making-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.WriteString(base64.StdEncoding.EncodeToString(random) + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
