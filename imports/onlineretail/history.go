@@ -1,0 +1,216 @@
+package onlineretail
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// History is what a file says, ready to be recorded. Amounts are pence.
+type History struct {
+	Digest    string // sha256 of the file, hex
+	Lines     int    // all but the header
+	Orders    []Order
+	Products  []Product
+	Customers []Customer
+	Receipts  []Receipt
+	Returns   []Return
+	Rejects   []Reject // by line
+	Shipping  int      // lines that became an order's shipping
+}
+
+// Order is an invoice. Its id and its number are the invoice's.
+type Order struct {
+	Invoice  string
+	Customer string // "": a guest
+	Country  string
+	At       time.Time
+	Lines    []OrderLine
+	Shipping int64
+}
+
+// OrderLine is a goods line of the file.
+type OrderLine struct {
+	Line     int // in the order, from 1
+	Source   int // in the file
+	SKU      string
+	Name     string
+	Quantity int
+	Price    int64
+
+	credited int
+	text     string
+}
+
+// Product is what stands on order lines.
+type Product struct {
+	SKU, Name string
+	Price     int64
+	At        time.Time
+}
+
+// Customer is registered with its first order, without personal data: the file has none.
+type Customer struct {
+	ID, Country string
+	At          time.Time
+}
+
+// Receipt is as many units of a SKU as it ever sold.
+type Receipt struct {
+	SKU, ID  string
+	Quantity int
+	At       time.Time
+}
+
+// Read takes a whole file. ErrHeader: it is not of this kind.
+func Read(r io.Reader) (*History, error) {
+	sum := sha256.New()
+	lines, rejects, err := readLines(io.TeeReader(r, sum))
+	if err != nil {
+		return nil, err
+	}
+	h := &History{Digest: hex.EncodeToString(sum.Sum(nil)), Lines: len(lines) + len(rejects), Rejects: rejects}
+	sold, credits := h.sort(lines)
+	h.order(sold, earliest(lines))
+	h.credit(credits)
+	h.derive()
+	slices.SortFunc(h.Rejects, func(a, b Reject) int { return cmp.Compare(a.Line, b.Line) })
+	return h, nil
+}
+
+func (h *History) reject(l line, why Reason, format string, args ...any) {
+	h.Rejects = append(h.Rejects, Reject{l.n, why, fmt.Sprintf(format, args...), l.text})
+}
+
+// sort tells sales from credits and leaves out what is neither.
+func (h *History) sort(lines []line) (sold, credits []line) {
+	for _, l := range lines {
+		switch {
+		case !goods(l.sku) && (!shipping(l.sku) || l.credit):
+			h.reject(l, NotGoods, "%s is not goods", l.sku)
+		case l.quantity <= 0 && !l.credit || l.quantity >= 0 && l.credit:
+			h.reject(l, BadQuantity, "quantity %d", l.quantity)
+		case l.price <= 0:
+			h.reject(l, NoPrice, "price %d", l.price)
+		case l.credit && l.customer == "":
+			h.reject(l, CreditWithoutCustomer, "a credit names its customer")
+		case l.credit:
+			credits = append(credits, l)
+		default:
+			sold = append(sold, l)
+		}
+	}
+	return sold, credits
+}
+
+func goods(sku string) bool {
+	switch sku {
+	case "M", "D", "S", "B", "CRUK", "AMAZONFEE", "BANK CHARGES", "POST", "DOT", "C2":
+		return false
+	}
+	return !strings.HasPrefix(sku, "GIFT_")
+}
+
+func shipping(sku string) bool { return sku == "POST" || sku == "DOT" || sku == "C2" }
+
+// earliest is the first time on any well-formed line of each invoice, which is the invoice's.
+func earliest(lines []line) map[string]time.Time {
+	first := map[string]time.Time{}
+	for _, l := range lines {
+		if at, ok := first[l.invoice]; !ok || l.at.Before(at) {
+			first[l.invoice] = l.at
+		}
+	}
+	return first
+}
+
+// order gathers the invoices, in order of time, then number.
+func (h *History) order(sold []line, times map[string]time.Time) {
+	byInvoice := map[string]*Order{}
+	var postage []line
+	for _, l := range sold {
+		if shipping(l.sku) {
+			postage = append(postage, l)
+			continue
+		}
+		o := byInvoice[l.invoice]
+		if o == nil {
+			o = &Order{Invoice: l.invoice, Customer: l.customer, Country: l.country, At: times[l.invoice]}
+			byInvoice[l.invoice] = o
+		}
+		o.Lines = append(o.Lines, OrderLine{Line: len(o.Lines) + 1, Source: l.n, SKU: l.sku, Name: l.description, Quantity: l.quantity, Price: l.price, text: l.text})
+	}
+	for _, l := range postage {
+		if o := byInvoice[l.invoice]; o != nil {
+			o.Shipping += l.price * int64(l.quantity)
+			h.Shipping++
+		} else {
+			h.reject(l, ShippingWithoutGoods, "invoice %s has no goods in this file", l.invoice)
+		}
+	}
+	for _, o := range byInvoice {
+		h.Orders = append(h.Orders, *o)
+	}
+	slices.SortFunc(h.Orders, func(a, b Order) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Invoice, b.Invoice)) })
+}
+
+// Goods is the sum of the order's lines.
+func (o Order) Goods() (sum int64) {
+	for _, l := range o.Lines {
+		sum += l.Price * int64(l.Quantity)
+	}
+	return sum
+}
+
+// Total is goods and shipping; there is no tax.
+func (o Order) Total() int64 { return o.Goods() + o.Shipping }
+
+// derive finds the products, customers and receipts that the orders need. Orders are in order of time.
+func (h *History) derive() {
+	type seen struct {
+		names  map[string]int
+		prices map[int64]int
+		units  int
+		at     time.Time
+	}
+	products, customers := map[string]*seen{}, map[string]bool{}
+	for _, o := range h.Orders {
+		if o.Customer != "" && !customers[o.Customer] {
+			customers[o.Customer] = true
+			h.Customers = append(h.Customers, Customer{o.Customer, o.Country, o.At})
+		}
+		for _, l := range o.Lines {
+			p := products[l.SKU]
+			if p == nil {
+				p = &seen{map[string]int{}, map[int64]int{}, 0, o.At}
+				products[l.SKU] = p
+			}
+			p.names[l.Name]++
+			p.prices[l.Price]++
+			p.units += l.Quantity
+		}
+	}
+	for _, sku := range slices.Sorted(maps.Keys(products)) {
+		p := products[sku]
+		h.Products = append(h.Products, Product{sku, mostFrequent(p.names), mostFrequent(p.prices), p.at})
+		h.Receipts = append(h.Receipts, Receipt{sku, "online-retail-" + h.Digest[:12], p.units, p.at})
+	}
+}
+
+// mostFrequent breaks ties by order: the first name in byte order, the smallest price.
+func mostFrequent[K cmp.Ordered](counts map[K]int) K {
+	var best K
+	n := 0
+	for _, k := range slices.Sorted(maps.Keys(counts)) {
+		if counts[k] > n {
+			best, n = k, counts[k]
+		}
+	}
+	return best
+}
