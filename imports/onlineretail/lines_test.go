@@ -112,7 +112,7 @@ func TestCreditsFindTheLatestSale(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if len(h.Rejects) != 1 || h.Rejects[0].Line != 11 || h.Rejects[0].Reason != CreditWithoutSale {
+	if len(h.Rejects) != 1 || h.Rejects[0].Line != 12 || h.Rejects[0].Reason != CreditWithoutSale {
 		t.Errorf("rejects %+v", h.Rejects)
 	}
 }
