@@ -1,0 +1,28 @@
+# With Go installed, nothing else is to be done by hand.
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: run build test test-long lint bench generate
+
+run: build ## start everything on embedded defaults
+	./bin/daybook serve
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/daybook ./cmd/daybook
+
+test: ## everything that decides whether a change may land
+	$(GO) vet ./...
+	$(GO) test -timeout 20m ./...
+
+test-long: ## the heavy versions: the whole file killed in the middle, long outages, more seeds
+	DAYBOOK_LONG=1 $(GO) test -timeout 3h -tags long ./...
+
+lint:
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+
+bench: ## prints ratios; nothing is asserted
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+generate:
+	$(GO) generate ./...
