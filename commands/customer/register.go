@@ -1,0 +1,31 @@
+package customer
+
+import (
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// Register opens a customer's record, once. Recorded customers come from another system, without personal fields.
+type Register struct {
+	CustomerID         string
+	Name, Email, Phone es.Sealed
+	Country            string
+	Recorded           bool
+}
+
+func (Register) CommandType() string { return "customer.register" }
+func (c Register) Key() string       { return c.CustomerID }
+
+func (c Register) Decide(s Customer) ([]es.Event, error) {
+	switch {
+	case s.Registered && c.Recorded: // by whomever: an import is repeated by the customers' ids
+		return es.Nothing()
+	case s.Registered:
+		return es.Reject(Exists, "customer %s exists", c.CustomerID)
+	case c.CustomerID == "":
+		return es.Reject(Invalid, "a customer needs an id")
+	}
+	return es.Facts(events.CustomerRegistered{
+		CustomerID: c.CustomerID, Name: c.Name, Email: c.Email, Phone: c.Phone, Country: c.Country, Recorded: c.Recorded,
+	})
+}

@@ -1,0 +1,35 @@
+package order
+
+import (
+	"encoding/base32"
+	"strconv"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// MaxIDLength is of an order's id, in bytes.
+const MaxIDLength = 64
+
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// IDFor is the id of an order whose caller named none: a repeat of the command finds the same order.
+func IDFor(command es.UUID) string {
+	id := es.DerivedID(command, "order")
+	return crockford.EncodeToString(id[:])
+}
+
+// ValidID tells whether a client may name an order so: [A-Za-z0-9_-]{1,64}.
+func ValidID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= MaxIDLength
+}
+
+// ReservationID is of the stock set aside for a line. Another attempt is another reservation.
+func ReservationID(orderID string, line, attempt int) string {
+	return orderID + "/" + strconv.Itoa(line) + "/" + strconv.Itoa(attempt)
+}
