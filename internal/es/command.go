@@ -66,7 +66,7 @@ func (u UnknownEvent) Error() string { return "no case for event " + string(u) }
 
 // Call is who asks for a command, and under which guarantees.
 type Call struct {
-	ID          UUID    // CommandID or EffectID; the command takes effect once per ID and stream
+	ID          UUID    // CommandID or EffectID; the command takes effect once per ID and stream. Zero: a random one
 	Digest      []byte  // of what the caller sent, not of the command: prices may have moved since. Empty: not compared
 	IfRevision  *uint64 // If-Match: decide on this revision or fail with ErrPrecondition, without retry
 	Actor       Actor
@@ -86,6 +86,15 @@ type Receipt struct {
 	Events   []UUID   // what it recorded; none if there was nothing to do
 	Records  []Record // the same, whole; none on a replay. Position is an upper bound, Created the process' clock
 	Replayed bool     // this ID had been decided before
+}
+
+// at is the receipt of events that were found at a position.
+func (r Receipt) at(position uint64) Receipt {
+	r.Position = position
+	for i := range r.Records {
+		r.Records[i].Position = position
+	}
+	return r
 }
 
 var (

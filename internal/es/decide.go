@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +31,11 @@ type folding struct {
 func (l *lane[S, P]) decide(batch []*pending[S]) decidedBatch[S] {
 	now := Micro(l.h.now())
 	d := decidedBatch[S]{at: l.folded.expected()}
+	for _, p := range batch {
+		if p.sent != nil && d.at > p.sent.at {
+			p.sent.settled = true
+		}
+	}
 	size := 0
 	for i := 0; i < len(batch) && (size < maxBatchBytes || i == 0); i++ {
 		p := batch[i]
@@ -64,17 +70,21 @@ func (l *lane[S, P]) decide(batch []*pending[S]) decidedBatch[S] {
 // one decides one command, or answers it from the commands already decided.
 func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, error) {
 	if r, seen, err := l.folded.seen(l.stream, p.call); seen {
-		r.Replayed = !p.appended // found after an unknown outcome: this is the first answer
 		p.receipt = r
+		if p.sent != nil && slices.Equal(r.Events, p.sent.receipt.Events) {
+			p.receipt = p.sent.receipt.at(r.Position) // found after an unknown outcome: this is the first answer
+		}
 		return nil, nil, err
 	}
 	switch {
+	case p.ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("%s: not begun: %w", l.stream, p.ctx.Err())
 	case p.broken != nil:
 		return nil, nil, p.broken
 	case p.decision == nil:
 		return nil, nil, nil
 	}
-	if want := p.call.IfRevision; want != nil && Expected(*want) != l.folded.expected() { //nolint:gosec // below 2^63
+	if want := p.call.IfRevision; want != nil && (l.folded.next == 0 || *want != l.folded.next-1) {
 		return nil, nil, fmt.Errorf("%s is at %d, not %d: %w", l.stream, l.folded.expected(), *want, ErrPrecondition)
 	}
 	facts, err := decide(p.decision, l.folded.state)
@@ -82,6 +92,9 @@ func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, e
 		return nil, nil, err
 	}
 	p.receipt = Receipt{Stream: l.stream, Revision: l.folded.revision(), Position: l.folded.position}
+	if len(facts) > 0 {
+		p.receipt.Position = 0 // known once they are appended
+	}
 	var proposed []Proposed
 	var records []folding
 	last := l.folded.lastAt
@@ -132,7 +145,7 @@ func (l *lane[S, P]) propose(p *pending[S], e Event, i int, now, last time.Time)
 	case hasNUL(data) || hasNUL(encoded):
 		return Proposed{}, folding{}, fmt.Errorf("%s for %s: %w", typ, l.stream, ErrNUL)
 	}
-	prop.ID = eventID(p.call, i, data, encoded)
+	prop.ID = eventID(p.call, l.stream, i, data, encoded)
 	return prop, folding{
 		recorded: Recorded{Event: e, Meta: meta, ID: prop.ID, Stream: l.stream, Created: now},
 		record:   Record{ID: prop.ID, Stream: l.stream, Created: now, Type: typ, Data: data, Meta: encoded},
@@ -141,11 +154,8 @@ func (l *lane[S, P]) propose(p *pending[S], e Event, i int, now, last time.Time)
 
 // eventID is a function of all that the event says. The store compares ids only: two processes that decide one command
 // at the same moment, at other prices or with another number, must not be told that each other's event is theirs.
-func eventID(c Call, i int, data, meta []byte) UUID {
-	if c.ID.IsZero() {
-		return v5("event", data, meta, i)
-	}
-	return v5("event", c.ID, c.Digest, i, data, meta)
+func eventID(c Call, s StreamID, i int, data, meta []byte) UUID {
+	return v5("event", c.ID, c.Digest, s.String(), i, data, meta)
 }
 
 func (l *lane[S, P]) meta(p *pending[S], schema int, now, last time.Time) Meta {
@@ -181,7 +191,7 @@ func hasNUL(b []byte) bool {
 		}
 		i += at
 		slashes := 0
-		for slashes <= i && i-slashes >= 0 && b[i-slashes] == '\\' {
+		for i-slashes >= 0 && b[i-slashes] == '\\' {
 			slashes++
 		}
 		if slashes%2 == 1 {

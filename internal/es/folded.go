@@ -3,6 +3,7 @@ package es
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -55,6 +56,15 @@ func (f *folded[S, P]) apply(r Recorded) error {
 	return nil
 }
 
+// place says where an event stands that was folded before its append.
+func (f *folded[S, P]) place(r Recorded) {
+	f.position = r.Position
+	if d, ok := f.commands[r.Meta.Command.ID]; ok {
+		d.position = r.Position
+		f.commands[r.Meta.Command.ID] = d
+	}
+}
+
 func evolve[S any, P State[S]](s *S, r Recorded) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -74,7 +84,7 @@ func (f *folded[S, P]) seen(s StreamID, c Call) (r Receipt, seen bool, err error
 	case len(c.Digest) > 0 && !bytes.Equal(c.Digest, d.digest):
 		return Receipt{}, true, ErrKeyReused
 	}
-	return Receipt{Stream: s, Revision: d.revision, Position: d.position, Events: d.events, Replayed: true}, true, nil
+	return Receipt{Stream: s, Revision: d.revision, Position: d.position, Events: slices.Clone(d.events), Replayed: true}, true, nil
 }
 
 // forget drops commands decided more than 72 h before the newest event. It looks only after the map has doubled,

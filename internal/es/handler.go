@@ -44,11 +44,20 @@ func (h *Handler) Send(ctx context.Context, c Command, call Call) (Receipt, erro
 
 // Handle decides d on its stream and makes its events durable, exactly once per call.ID. Errors: a *Rejection,
 // ErrPrecondition, ErrKeyReused, ErrConflict, ErrFuture, ErrEventTooLarge, ErrNUL, or ErrUnknownOutcome when it
-// cannot be known whether the events stand; repeat it then with the same ID.
+// cannot be known whether the events stand; repeat it then with the same ID. ErrUnavailable: nothing was done.
 func Handle[S any, P State[S]](ctx context.Context, h *Handler, d Decision[S], call Call) (Receipt, error) {
-	l, err := laneOf[S, P](h, streamOf[S, P](d))
+	return handle[S, P](ctx, h, streamOf[S, P](d), d, call)
+}
+
+// handle decides d in the lane of a stream; without d it only asks whether the command has been decided.
+func handle[S any, P State[S]](ctx context.Context, h *Handler, stream StreamID, d Decision[S], call Call) (Receipt, error) {
+	l, err := laneOf[S, P](h, stream)
 	if err != nil {
 		return Receipt{}, err
+	}
+	defer h.lanes.leave(stream)
+	if call.ID.IsZero() {
+		call.ID = randomUUID()
 	}
 	return l.do(ctx, d, call)
 }
@@ -57,17 +66,16 @@ func Handle[S any, P State[S]](ctx context.Context, h *Handler, d Decision[S], c
 // A repeat of a command that has been decided is answered before anything is looked up, and one
 // that arrives while the first runs waits for it. prepare's decision must be on the stream named.
 func HandlePrepared[S any, P State[S]](ctx context.Context, h *Handler, key string, call Call, prepare func(context.Context) (Decision[S], error)) (Receipt, error) {
+	if call.ID.IsZero() {
+		call.ID = randomUUID()
+	}
 	stream := StreamID{Category: P(nil).Category(), Key: key}
 	release, err := h.enter(ctx, underway{stream, call.ID})
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, fmt.Errorf("command on %s, its first sending is still under way: %w: %w", stream, ErrUnknownOutcome, err)
 	}
 	defer release()
-	l, err := laneOf[S, P](h, stream)
-	if err != nil {
-		return Receipt{}, err
-	}
-	if r, err := l.do(ctx, nil, call); err != nil || r.Replayed {
+	if r, err := handle[S, P](ctx, h, stream, nil, call); err != nil || r.Replayed {
 		return r, err
 	}
 	d, err := prepare(ctx)
@@ -77,7 +85,7 @@ func HandlePrepared[S any, P State[S]](ctx context.Context, h *Handler, key stri
 	if s := streamOf[S, P](d); s != stream {
 		return Receipt{}, fmt.Errorf("command prepared for %s is on %s", stream, s)
 	}
-	return l.do(ctx, d, call)
+	return handle[S, P](ctx, h, stream, d, call)
 }
 
 // enter lets one call at a time through per stream and command id.

@@ -26,14 +26,24 @@ type lane[S any, P State[S]] struct {
 
 // pending is one call in a lane. Without a decision it only asks whether its command has been decided.
 type pending[S any] struct {
+	ctx      context.Context // the caller's: once it has ended nobody waits for the answer
 	decision Decision[S]
 	call     Call
 	broken   error // it decides what cannot be folded
-	appended bool  // its events went out in an append whose outcome is not known
+	sent     *sent // its events went out in an append whose outcome is not known
 	receipt  Receipt
 	err      error
 	done     chan struct{}
 }
+
+// sent is what an append of unknown outcome holds of one command.
+type sent struct {
+	at      Expected
+	receipt Receipt
+	settled bool // the stream was seen beyond at: those events stand in it, or never will
+}
+
+func (p *pending[S]) unsure() bool { return p.sent != nil && !p.sent.settled }
 
 const (
 	maxBatchBytes    = 512 << 10
@@ -44,16 +54,22 @@ const (
 
 func (l *lane[S, P]) do(ctx context.Context, d Decision[S], call Call) (Receipt, error) {
 	if at := call.OccurredAt; at.After(l.h.now().Add(5 * time.Second)) {
-		l.h.lanes.leave(l.stream)
 		return Receipt{}, fmt.Errorf("%w: %s", ErrFuture, at.UTC().Format(time.RFC3339Nano))
 	}
-	defer l.h.lanes.leave(l.stream)
-	p := &pending[S]{decision: d, call: call, done: make(chan struct{})}
-	l.submit(ctx, p)
+	if err := ctx.Err(); err != nil {
+		return Receipt{}, fmt.Errorf("%s on %s: not begun: %w", commandType(d), l.stream, err)
+	}
+	p := &pending[S]{ctx: ctx, decision: d, call: call, done: make(chan struct{})}
+	l.submit(p)
 	select {
 	case <-p.done:
 		return p.receipt, p.err
 	case <-ctx.Done():
+	}
+	select {
+	case <-p.done: // both at once: the answer is worth more
+		return p.receipt, p.err
+	default:
 		return Receipt{}, fmt.Errorf("%s on %s: %w: %w", commandType(d), l.stream, ErrUnknownOutcome, ctx.Err())
 	}
 }
@@ -65,7 +81,9 @@ func commandType[S any](d Decision[S]) string {
 	return d.CommandType()
 }
 
-func (l *lane[S, P]) submit(ctx context.Context, p *pending[S]) {
+// submit queues a call. Who finds nobody leading starts a leader, which lives as long as there are calls and not
+// only as long as the first one's caller: others' commands must not die with it.
+func (l *lane[S, P]) submit(p *pending[S]) {
 	l.mu.Lock()
 	l.queue = append(l.queue, p)
 	lead := !l.busy
@@ -73,7 +91,7 @@ func (l *lane[S, P]) submit(ctx context.Context, p *pending[S]) {
 	l.mu.Unlock()
 	if lead {
 		l.h.lanes.stay(l.stream)
-		go l.lead(context.WithoutCancel(ctx)) // others' commands must not die with the first caller
+		go l.lead(context.WithoutCancel(p.ctx))
 	}
 }
 
@@ -93,24 +111,24 @@ func (l *lane[S, P]) lead(ctx context.Context) {
 		for len(batch) > 0 {
 			batch = batch[l.run(ctx, batch):]
 		}
-		l.h.lanes.weigh(l.stream, l.folded.weight)
+		l.h.lanes.weigh(l.stream, l.folded.weight+commandOverhead*len(l.folded.commands))
 	}
 }
 
 // run answers the first commands of a batch, as many as fit one append, and says how many those were.
 func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
-	for attempt := range maxAttempts {
-		if attempt > 0 {
-			pause(ctx, attempt)
-		}
+	if abandoned(batch) {
+		return l.answer(batch, context.Canceled)
+	}
+	for attempt := 0; attempt < maxAttempts; {
 		fresh := !l.warm || attempt > 0 // an answer that appends nothing needs a state read after its command came
 		if fresh {
-			if _, err := l.catchUp(ctx); err != nil {
+			if err := l.refresh(ctx, attempt > 0); err != nil {
 				return l.answer(batch, err)
 			}
 		}
 		d := l.decide(batch)
-		if len(d.proposed) == 0 && !fresh {
+		if len(d.proposed) == 0 && !d.broken && !fresh {
 			changed, err := l.catchUp(ctx)
 			if err != nil {
 				return l.answer(batch, err)
@@ -119,7 +137,7 @@ func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 				d = l.decide(batch)
 			}
 		}
-		if d.broken {
+		if d.broken { // the batch decides again without the command that broke it, so this ends
 			l.drop()
 			continue
 		}
@@ -131,18 +149,39 @@ func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 		case err == nil:
 			return l.answer(d.batch, nil)
 		case errors.Is(err, ErrWrongRevision):
-		case errors.Is(err, ErrUnknownOutcome):
+			attempt++
+			pause(attempt)
+		case errors.Is(err, ErrUnknownOutcome) || errors.Is(err, ErrUnavailable) || len(d.batch) == 1:
 			return l.answer(d.batch, err)
-		case len(d.batch) > 1: // one of them is at fault: each for itself
+		default: // refused: one of them may be at fault, so each for itself
 			for i := range d.batch {
 				l.run(ctx, d.batch[i:i+1])
 			}
 			return len(d.batch)
-		default:
-			return l.answer(d.batch, err)
 		}
 	}
 	return l.answer(batch, fmt.Errorf("%s: %w", l.stream, ErrConflict))
+}
+
+func abandoned[S any](batch []*pending[S]) bool {
+	for _, p := range batch {
+		if p.ctx.Err() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// refresh reads what the stream has beyond the state. A conflict with nothing new to read means that the state
+// is not of this stream (any more): the store was restored to an earlier moment, say.
+func (l *lane[S, P]) refresh(ctx context.Context, conflict bool) error {
+	warm := l.warm
+	changed, err := l.catchUp(ctx)
+	if err == nil && conflict && warm && !changed {
+		l.drop()
+		_, err = l.catchUp(ctx)
+	}
+	return err
 }
 
 // append makes a decided batch durable. ErrWrongRevision: decide again; the state is then either the stream as
@@ -161,13 +200,16 @@ func (l *lane[S, P]) append(ctx context.Context, d decidedBatch[S]) error {
 			return err
 		}
 		for _, p := range d.batch {
-			p.appended = true
+			if p.err == nil && len(p.receipt.Records) > 0 {
+				p.sent = &sent{at: d.at, receipt: p.receipt}
+			}
 		}
-		// Perhaps it stands, perhaps not: read the tail. Commands found there are answered from it; if the stream is
-		// where it was, the very same bytes go out again, so that whichever copy stands is the one folded here.
-		if attempt == maxAttempts-1 || pause(ctx, attempt) != nil {
+		if attempt == maxAttempts-1 {
 			return fmt.Errorf("%s: %w: %w", l.stream, ErrUnknownOutcome, err)
 		}
+		pause(attempt)
+		// Perhaps it stands, perhaps not: read the tail. Commands found there are answered from it; if the stream is
+		// where it was, the very same bytes go out again, so that whichever copy stands is the one folded here.
 		if _, rerr := l.catchUp(ctx); rerr != nil {
 			return fmt.Errorf("%s: %w: %w", l.stream, ErrUnknownOutcome, rerr)
 		}
@@ -183,28 +225,31 @@ func (l *lane[S, P]) appendOnce(ctx context.Context, d decidedBatch[S]) (uint64,
 	ctx, cancel := context.WithTimeout(ctx, appendTimeout)
 	defer cancel()
 	position, err := l.h.store.Append(ctx, l.stream, d.at, d.proposed)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && !errors.Is(err, ErrUnavailable) &&
+		(ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
 		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	return position, err
 }
 
+// commit folds what has become durable, and gives it its position.
 func (l *lane[S, P]) commit(d decidedBatch[S], position uint64) {
 	for i := range d.records {
 		d.records[i].recorded.Position, d.records[i].record.Position = position, position
 	}
-	for _, r := range d.records[d.applied:] {
-		if l.apply(r) != nil { // durable, and not to be folded: the next reading says so
+	for _, f := range d.records[:d.applied] {
+		l.folded.place(f.recorded)
+	}
+	for _, f := range d.records[d.applied:] {
+		if l.apply(f) != nil { // durable, and not to be folded: the next reading says so
 			l.drop()
 			break
 		}
 	}
 	for _, p := range d.batch {
-		if p.err == nil && !p.receipt.Replayed && len(p.receipt.Events) > 0 {
-			p.receipt.Position = position
-			for i := range p.receipt.Records {
-				p.receipt.Records[i].Position = position
-			}
+		p.sent = nil
+		if p.err == nil && p.receipt.Position == 0 { // it has events in the batch, or saw those of others
+			p.receipt = p.receipt.at(position)
 		}
 	}
 }
@@ -239,12 +284,16 @@ func (l *lane[S, P]) apply(f folding) error {
 
 func (l *lane[S, P]) drop() { l.folded, l.warm = folded[S, P]{}, false }
 
+// answer lets the callers go, with their own answers or with one error for all.
 func (l *lane[S, P]) answer(batch []*pending[S], err error) int {
 	for _, p := range batch {
 		if err != nil {
-			p.receipt, p.err = Receipt{}, err
+			p.err = err
 		}
-		if p.decision == nil && p.err == nil && !p.receipt.Replayed {
+		if p.err != nil && p.unsure() && !errors.Is(p.err, ErrUnknownOutcome) {
+			p.err = fmt.Errorf("%s: %w: %w", l.stream, ErrUnknownOutcome, p.err)
+		}
+		if p.err != nil || (p.decision == nil && !p.receipt.Replayed) {
 			p.receipt = Receipt{}
 		}
 		close(p.done)
@@ -252,14 +301,7 @@ func (l *lane[S, P]) answer(batch []*pending[S], err error) int {
 	return len(batch)
 }
 
-func pause(ctx context.Context, attempt int) error {
-	most := time.Millisecond << min(attempt, 8)
-	t := time.NewTimer(rand.N(most)) //nolint:gosec // jitter
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// pause lets another process' append through, with jitter: up to 1 ms at first, 256 ms in the end.
+func pause(attempt int) {
+	time.Sleep(rand.N(time.Millisecond << min(attempt, 8))) //nolint:gosec // jitter
 }

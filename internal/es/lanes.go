@@ -23,7 +23,10 @@ type laneEntry struct {
 	weight int
 }
 
-const laneOverhead = 512 // bytes
+const (
+	laneOverhead    = 512 // bytes
+	commandOverhead = 200 // bytes that remembering a command takes
+)
 
 // laneOf gives the lane of a stream, to be left again.
 func laneOf[S any, P State[S]](h *Handler, s StreamID) (*lane[S, P], error) {

@@ -24,8 +24,9 @@ const NoStream Expected = -1
 // Store keeps streams. Implementations pass estest.TestStore.
 type Store interface {
 	// Append adds events to one stream, all or none, durable before it returns, and gives the position
-	// of the last. ErrWrongRevision and ErrTooLarge: nothing was written. ErrUnknownOutcome (and any context
-	// error): it may have been. The same ids at the same place again: the first answer again.
+	// of the last. ErrWrongRevision, ErrTooLarge and ErrUnavailable: nothing was written. ErrUnknownOutcome (and any
+	// other context error): it may have been. The same ids at the same place again: the first answer again, also
+	// when the stream has gone on since. No events at all are refused.
 	Append(ctx context.Context, s StreamID, at Expected, events []Proposed) (position uint64, err error)
 	// Read yields a stream's events from a revision on, in order, without holes, as the store's leader has them
 	// when the reading starts. A stream that does not exist yields none. Records are the reader's to keep.
@@ -51,4 +52,5 @@ var (
 	ErrWrongRevision  = errors.New("wrong expected revision")
 	ErrUnknownOutcome = errors.New("outcome of append unknown")
 	ErrTooLarge       = errors.New("append is larger than the store takes")
+	ErrUnavailable    = errors.New("event store cannot be reached or takes no writes now") // nothing was written
 )

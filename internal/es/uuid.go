@@ -1,6 +1,7 @@
 package es
 
 import (
+	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // RFC 9562 §5.5 prescribes SHA-1 for version 5
 	"encoding/hex"
 	"encoding/json"
@@ -44,14 +45,23 @@ func (u *UUID) UnmarshalText(b []byte) error {
 	n += copy(raw[n:], b[14:18])
 	n += copy(raw[n:], b[19:23])
 	copy(raw[n:], b[24:36])
-	if _, err := hex.Decode(u[:], raw[:]); err != nil {
+	var decoded UUID
+	if _, err := hex.Decode(decoded[:], raw[:]); err != nil {
 		return fmt.Errorf("%q is not a UUID", b)
 	}
+	*u = decoded
 	return nil
 }
 
 // ParseUUID reads the canonical form.
 func ParseUUID(s string) (u UUID, err error) { return u, u.UnmarshalText([]byte(s)) }
+
+// randomUUID is for commands that nobody will ask for again (version 4).
+func randomUUID() (u UUID) {
+	_, _ = rand.Read(u[:]) // never fails
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	return u
+}
 
 // namespace is where every id of Daybook is derived from.
 var namespace = UUID{0xda, 0x7b, 0x00, 0x4b, 0, 0, 0x40, 0, 0x80}
