@@ -1,39 +1,117 @@
 package postgres_test
 
 import (
+	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 )
 
-func TestOpen(t *testing.T) {
-	b := time.Now()
+func TestValuesComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
 	pool := postgrestest.New(t)
-	t.Log(time.Since(b))
-	b = time.Now()
-	pool2 := postgrestest.New(t)
-	t.Log(time.Since(b))
-	_ = pool2
-	b = time.Now()
-	if err := postgres.Migrate(t.Context(), pool.Config().ConnString()); err != nil {
+	id, position := es.CommandID("shop", "place", "orders", "k1"), uint64(1<<62)
+	at := es.Micro(time.Date(2026, 3, 29, 1, 30, 0, 123456789, time.FixedZone("", 7200)))
+	type values struct {
+		ID       es.UUID
+		IDs      []es.UUID
+		Position uint64
+		At       time.Time
+		Ats      []time.Time
+	}
+	rows, err := pool.Query(t.Context(), "select $1::uuid id, $2::uuid[] ids, $3::bigint position, $4::timestamptz at, array[$4::timestamptz] ats",
+		id, []es.UUID{id}, position, at)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(time.Since(b))
-	id := es.CommandID("a", "b", "c", "d")
-	var back es.UUID
-	if err := pool.QueryRow(t.Context(), "select $1::uuid", id).Scan(&back); err != nil {
-		t.Error(err)
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[values])
+	if err != nil {
+		t.Fatal(err)
 	}
-	var backs []es.UUID
-	if err := pool.QueryRow(t.Context(), "select $1::uuid[]", []es.UUID{id}).Scan(&backs); err != nil {
-		t.Error(err)
+	if row.ID != id || len(row.IDs) != 1 || row.IDs[0] != id || row.Position != position {
+		t.Errorf("got %+v", row)
 	}
-	var pos uint64
-	if err := pool.QueryRow(t.Context(), "select $1::bigint", uint64(7)).Scan(&pos); err != nil {
-		t.Error(err)
+	if row.At != at || row.Ats[0] != at { // ==, so in UTC and to the microsecond
+		t.Errorf("times %v %v, want %v", row.At, row.Ats, at)
 	}
-	t.Log(back, id, backs, pos)
+}
+
+// Processes start at once, on a database that none has migrated.
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	url := pool.Config().ConnString()
+	if _, err := pool.Exec(t.Context(), "drop schema daybook cascade"); err != nil {
+		t.Fatal(err)
+	}
+	errs := make([]error, 8)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = postgres.Migrate(t.Context(), url) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	var n, twice int
+	err := pool.QueryRow(t.Context(), "select count(*), count(*) - count(distinct version_id) from daybook.migration").Scan(&n, &twice)
+	if err != nil || n < 3 || twice != 0 {
+		t.Errorf("%d migrations, %d of them twice: %v", n, twice, err)
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2hunter2"
+	for _, address := range []string{
+		"postgres://u:" + secret + "@127.0.0.1:1/db",        // nobody there
+		"postgres://u:" + secret + "@127.0.0.1:notaport/db", // not an address
+	} {
+		_, err := postgres.Open(t.Context(), address, postgres.Options{})
+		if err == nil {
+			t.Fatalf("opened %s", address)
+		}
+		if !strings.Contains(err.Error(), "Postgres") || strings.Contains(err.Error(), secret) {
+			t.Errorf("error: %v", err)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	url := postgrestest.URL(t)
+	registry := prometheus.NewRegistry()
+	pool, err := postgres.Open(t.Context(), url, postgres.Options{Name: "relay", MaxConns: 3, PgBouncer: true, Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var name string
+	var prepared int
+	err = pool.QueryRow(t.Context(), "select current_setting('application_name'), (select count(*) from pg_prepared_statements) where $1", true).Scan(&name, &prepared)
+	if err != nil || name != "relay" || prepared != 0 || pool.Config().MaxConns != 3 {
+		t.Errorf("name %q, %d prepared, %d connections: %v", name, prepared, pool.Config().MaxConns, err)
+	}
+	families, err := registry.Gather()
+	if err != nil || len(families) != 4 {
+		t.Errorf("%d metrics: %v", len(families), err)
+	}
+	for url, want := range map[string]int32{url: 16, url + "&pool_max_conns=5": 5} {
+		pool, err := postgres.Open(t.Context(), url, postgres.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pool.Config().MaxConns; got != want {
+			t.Errorf("%d connections, want %d", got, want)
+		}
+		pool.Close()
+	}
 }

@@ -1,0 +1,176 @@
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Listener passes notifications on to those who wait for work, over one connection of its own.
+//
+// A wake-up is a hint and nothing more: it may come for no reason, several may come as one, and while the connection is
+// down none comes. After every (re)connection all are woken once, because something may have been missed; whoever
+// cannot wait for that polls as well.
+type Listener struct {
+	url    string
+	logger *slog.Logger
+	done   chan struct{}
+
+	mu        sync.Mutex
+	waiting   map[string]map[chan struct{}]struct{} // by channel
+	interrupt context.CancelFunc                    // ends the wait for a notification, to listen to more
+}
+
+const (
+	idle     = 30 * time.Second // then the connection is tried
+	answer   = 5 * time.Second  // from a connection that lives
+	slowest  = 5 * time.Second  // between attempts to connect
+	quickest = 100 * time.Millisecond
+)
+
+// Listen starts a listener that ends with ctx. It does not wait for its connection. url must lead to Postgres itself:
+// PgBouncer does not pass notifications on.
+func Listen(ctx context.Context, url string, logger *slog.Logger) *Listener {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Listener{url: url, logger: logger, done: make(chan struct{}), waiting: map[string]map[chan struct{}]struct{}{}}
+	go l.run(ctx)
+	return l
+}
+
+// Done is closed when the listener has ended.
+func (l *Listener) Done() <-chan struct{} { return l.done }
+
+// Subscribe wakes its caller at every NOTIFY on channel. It also does so once when that has begun, for what may have
+// been missed before. Wake-ups that are not taken are merged into one. cancel may be called more than once.
+func (l *Listener) Subscribe(channel string) (wake <-chan struct{}, cancel func()) {
+	c := make(chan struct{}, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting[channel] == nil {
+		l.waiting[channel] = map[chan struct{}]struct{}{}
+		if l.interrupt != nil {
+			l.interrupt()
+		}
+	} else {
+		c <- struct{}{} // it has begun already, or all are woken when it does
+	}
+	l.waiting[channel][c] = struct{}{}
+	return c, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.waiting[channel], c) // the channel stays listened to: there are few, and somebody may come back
+	}
+}
+
+func (l *Listener) wake(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.waiting[channel] {
+		select {
+		case c <- struct{}{}:
+		default: // it has one to take
+		}
+	}
+}
+
+func (l *Listener) run(ctx context.Context) {
+	defer close(l.done)
+	pause := quickest
+	for {
+		connected, err := l.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if connected {
+			pause = quickest
+		}
+		l.logger.WarnContext(ctx, "lost the connection for notifications; what waits for them polls", "error", err, "again in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		pause = min(2*pause, slowest)
+	}
+}
+
+// session listens over one connection until it breaks.
+func (l *Listener) session(ctx context.Context) (connected bool, err error) {
+	cfg, err := pgx.ParseConfig(l.url)
+	if err != nil {
+		return false, err
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = answer
+	}
+	cfg.RuntimeParams["application_name"] = "daybook listener"
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), answer)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	heard := map[string]bool{}
+	for {
+		wait, missing, cancel := l.next(ctx, heard)
+		err := l.step(ctx, wait, conn, missing)
+		cancel()
+		if err != nil {
+			return true, err
+		}
+		if missing != "" {
+			heard[missing] = true
+			l.wake(missing)
+		}
+	}
+}
+
+// next gives a channel that is not listened to yet, or a context for waiting that ends when there is one.
+func (l *Listener) next(ctx context.Context, heard map[string]bool) (wait context.Context, missing string, cancel func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for channel := range l.waiting {
+		if !heard[channel] {
+			return ctx, channel, func() {}
+		}
+	}
+	wait, stop := context.WithTimeout(ctx, idle)
+	l.interrupt = stop
+	return wait, "", stop
+}
+
+// step listens to the missing channel, or else waits for one notification. A wait that ends without one tries the
+// connection, which may have died without a word.
+func (l *Listener) step(ctx, wait context.Context, conn *pgx.Conn, missing string) error {
+	if missing != "" {
+		return briefly(ctx, func(ctx context.Context) error {
+			_, err := conn.Exec(ctx, "listen "+pgx.Identifier{missing}.Sanitize())
+			return err
+		})
+	}
+	n, err := conn.WaitForNotification(wait)
+	switch {
+	case err == nil:
+		l.wake(n.Channel)
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case wait.Err() == nil:
+		return err
+	}
+	return briefly(ctx, conn.Ping)
+}
+
+func briefly(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	return ask(ctx)
+}

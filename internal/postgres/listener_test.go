@@ -1,0 +1,132 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/postgres"
+	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+)
+
+func TestListenerWakesThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	l := listen(t, pool)
+	first, cancelFirst := l.Subscribe("daybook_test")
+	second, cancelSecond := l.Subscribe("daybook_test")
+	defer cancelSecond()
+	odd, cancelOdd := l.Subscribe(`odd "name"; drop`)
+	defer cancelOdd()
+	woken(t, first)
+	woken(t, second) // everyone is told when it has begun
+	woken(t, odd)
+	drained(second)
+
+	notify(t, pool, "daybook_test")
+	woken(t, first)
+	woken(t, second)
+	notify(t, pool, `odd "name"; drop`)
+	woken(t, odd)
+
+	cancelFirst()
+	cancelFirst()
+	notify(t, pool, "daybook_test")
+	woken(t, second)
+	select {
+	case <-first:
+		t.Error("woken after cancel")
+	default:
+	}
+}
+
+func TestListenerHearsWhatIsSubscribedLater(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	l := listen(t, pool)
+	early, cancel := l.Subscribe("early")
+	defer cancel()
+	woken(t, early) // it now waits in the connection
+	late, cancel := l.Subscribe("late")
+	defer cancel()
+	woken(t, late)
+	notify(t, pool, "late")
+	woken(t, late)
+}
+
+func TestListenerComesBackAndWakesAll(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	l := listen(t, pool)
+	wake, cancel := l.Subscribe("daybook_test")
+	defer cancel()
+	woken(t, wake)
+	drained(wake)
+	for range 3 {
+		cut(t, pool)
+		woken(t, wake) // for what may have been missed
+		notify(t, pool, "daybook_test")
+		woken(t, wake)
+		drained(wake)
+	}
+}
+
+func TestListenerEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	l := postgres.Listen(ctx, pool.Config().ConnString(), nil)
+	wake, done := l.Subscribe("daybook_test")
+	defer done()
+	woken(t, wake)
+	cancel()
+	select {
+	case <-l.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("still there")
+	}
+}
+
+func listen(t *testing.T, pool *pgxpool.Pool) *postgres.Listener {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := postgres.Listen(ctx, pool.Config().ConnString(), nil)
+	t.Cleanup(func() { cancel(); <-l.Done() })
+	return l
+}
+
+func woken(t *testing.T, wake <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-wake:
+	case <-time.After(20 * time.Second):
+		t.Fatal("not woken")
+	}
+}
+
+func drained(wake <-chan struct{}) {
+	select {
+	case <-wake:
+	default:
+	}
+}
+
+func notify(t *testing.T, pool *pgxpool.Pool, channel string) {
+	t.Helper()
+	if _, err := pool.Exec(t.Context(), "select pg_notify($1, 'x')", channel); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cut ends the listener's connection as a restart of Postgres does.
+func cut(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	var n int
+	err := pool.QueryRow(t.Context(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
+		where datname = current_database() and application_name = 'daybook listener'`).Scan(&n)
+	if err != nil || n != 1 {
+		t.Fatalf("cut %d connections: %v", n, err)
+	}
+}
