@@ -81,17 +81,17 @@ func commandType[S any](d Decision[S]) string {
 	return d.CommandType()
 }
 
-// submit queues a call. Who finds nobody leading starts a leader, which lives as long as there are calls and not
+// submit queues calls, one behind the other. Who finds nobody leading starts a leader, which lives as long as there are calls and not
 // only as long as the first one's caller: others' commands must not die with it.
-func (l *lane[S, P]) submit(p *pending[S]) {
+func (l *lane[S, P]) submit(calls ...*pending[S]) {
 	l.mu.Lock()
-	l.queue = append(l.queue, p)
+	l.queue = append(l.queue, calls...)
 	lead := !l.busy
 	l.busy = true
 	l.mu.Unlock()
 	if lead {
 		l.h.lanes.stay(l.stream)
-		go l.lead(context.WithoutCancel(p.ctx))
+		go l.lead(context.WithoutCancel(calls[0].ctx))
 	}
 }
 
