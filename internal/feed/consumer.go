@@ -1,5 +1,3 @@
-// Package feed brings every relayed event to an engine, each partition in order and without holes: caught up from the
-// event store, then live from Kafka. See doc.go for the rules.
 package feed
 
 import (

@@ -1,0 +1,36 @@
+// Package feed brings every relayed event to an engine, each partition in order and without holes: caught up from the
+// event store, then live from Kafka.
+//
+// # Trust
+//
+// The event store is the truth, the consumer's checkpoint says how much of it has been applied, and Kafka is a fast hint.
+// Group membership only says who should work on a partition: two that both believe so are told apart by the checkpoint's
+// compare-and-set. Offsets only say where to resume; one that the broker does not have means its first. Losing all
+// of a broker's data, or finding another broker in its place, therefore loses and repeats nothing.
+//
+// # The life of a partition
+//
+//	        assigned: read the checkpoint P
+//	                     │
+//	                     ▼          position ≤ P: skip
+//	┌──────────────▶  following  ◀───────────────┐
+//	│                │        │                  │
+//	│ prev ≤ P: apply│        │ prev > P, or     │ the event at the gap's end
+//	└────────────────┘        │ idle and behind  │ was read and applied
+//	                          ▼                  │
+//	                       healing  ─────────────┘
+//	                 (from the event store)
+//	a message of another incarnation: stopped, until the process is started anew
+//
+// Every message carries the position of the event before it in its partition. If that is beyond P something was missed, and
+// (P, prev] is read from the event store. A heal ends only when the event at its end itself was applied; if the log
+// ends earlier it waits. A partition that has heard nothing for a second compares itself with the relay's row, and
+// rereads its checkpoint, which goes back when Postgres crashes and loses its last asynchronous commits.
+//
+// # Failure
+//
+// An error of Apply is retried for ever, with backoff, after reading the checkpoint again: the transaction may have
+// been committed all the same. Health shows it meanwhile; other partitions go on. A message that is not the relay's is
+// skipped, for if it hid an event the next message's prev says so. One of another incarnation stops its partition, because
+// the log it tells of is not ours.
+package feed

@@ -1,0 +1,152 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// Config says what is fed, and from where.
+type Config struct {
+	Consumer Consumer
+	Log      es.Log
+	Brokers  []string
+	Topic    string // default relay.DefaultTopic
+	// Partitions of the topic, as the relay's row and the consumer's checkpoints have it; default relay.DefaultPartitions.
+	Partitions int
+	// Incarnation of the store. Messages of another one stop their partition.
+	Incarnation string
+	// RelayState reads the relay's row.
+	RelayState func(context.Context) (relay.State, error)
+	// Scan is what all feeds of a process share to read the log; nil: one of its own.
+	Scan *Scan
+	// Group is the consumer group's name at the broker; default "<topic>.<consumer>".
+	Group      string
+	Logger     *slog.Logger          // default: none
+	Registerer prometheus.Registerer // may be nil
+
+	// Idle is how long a partition hears nothing before it looks whether it missed something; default 1 s.
+	Idle time.Duration
+}
+
+// Feed feeds one consumer in one process.
+type Feed struct {
+	cfg     Config
+	log     *slog.Logger
+	client  *kafka.Client
+	metrics metrics
+	health  health
+}
+
+// New checks cfg. Run does the work.
+func New(cfg Config) (*Feed, error) {
+	if cfg.Consumer == nil || cfg.Log == nil || cfg.RelayState == nil || len(cfg.Brokers) == 0 {
+		return nil, errors.New("a feed needs a consumer, a log, brokers and the relay's state")
+	}
+	if cfg.Incarnation == "" {
+		return nil, errors.New("a feed needs the incarnation of the event store")
+	}
+	if cfg.Topic == "" {
+		cfg.Topic = relay.DefaultTopic
+	}
+	if cfg.Partitions == 0 {
+		cfg.Partitions = relay.DefaultPartitions
+	}
+	if cfg.Group == "" {
+		cfg.Group = cfg.Topic + "." + cfg.Consumer.Name()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Idle == 0 {
+		cfg.Idle = time.Second
+	}
+	if cfg.Scan == nil {
+		cfg.Scan = NewScan(cfg.Log, cfg.Partitions)
+	}
+	if cfg.Scan.partitions != cfg.Partitions {
+		return nil, fmt.Errorf("the scan counts %d partitions, the feed %d", cfg.Scan.partitions, cfg.Partitions)
+	}
+	f := &Feed{
+		cfg: cfg,
+		log: cfg.Logger.With("consumer", cfg.Consumer.Name()),
+		client: &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: &kafka.Transport{
+			ClientID: "daybook-" + cfg.Consumer.Name(), DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second,
+		}},
+		metrics: newMetrics(cfg.Registerer, cfg.Consumer.Name()),
+	}
+	f.health.set(joining, errors.New("not a member of its consumer group yet"))
+	return f, nil
+}
+
+// Health is nil while every partition this process was given is fed; else it says what is in the way.
+func (f *Feed) Health() error { return f.health.err() }
+
+// Run feeds until ctx ends, and then returns nil; everything passing is waited for. It returns an error only when the
+// topic does not have the partitions that it was told of.
+func (f *Feed) Run(ctx context.Context) error {
+	defer f.client.Transport.(*kafka.Transport).CloseIdleConnections()
+	if err := f.topic(ctx); err != nil {
+		return err
+	}
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: f.cfg.Group, Brokers: f.cfg.Brokers, Topics: []string{f.cfg.Topic},
+		Dialer:            &kafka.Dialer{ClientID: "daybook-" + f.cfg.Consumer.Name(), Timeout: 3 * time.Second},
+		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second,
+		JoinGroupBackoff: 200 * time.Millisecond, Timeout: 3 * time.Second,
+		WatchPartitionChanges: true, PartitionWatchInterval: time.Second,
+		StartOffset: kafka.FirstOffset,
+	})
+	if err != nil {
+		return fmt.Errorf("consumer group %s: %w", f.cfg.Group, err)
+	}
+	defer group.Close() // waits for the generation and leaves the group
+	for {
+		gen, err := group.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			f.health.set(joining, fmt.Errorf("joining group %s: %w", f.cfg.Group, err))
+			f.log.Warn("joining the consumer group failed", "group", f.cfg.Group, "error", err)
+		default:
+			f.health.clear(joining)
+			g := &generation{feed: f, gen: gen, assigned: gen.Assignments[f.cfg.Topic]}
+			gen.Start(func(ended context.Context) { g.run(ctx, ended) })
+			if len(g.assigned) > 0 {
+				continue
+			}
+		}
+		// A broker that came up empty has no topic: a group formed on it has nothing to give away.
+		if err := f.topic(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// topic waits until the topic is there. Its error says that it never will be as it must.
+func (f *Feed) topic(ctx context.Context) error {
+	for try := 0; ctx.Err() == nil; try++ {
+		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := relay.EnsureTopic(asking, f.cfg.Brokers, f.cfg.Topic, f.cfg.Partitions)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if _, never := errors.AsType[*relay.MismatchError](err); never {
+			return err
+		}
+		f.health.set(joining, err)
+		f.log.Warn("the topic cannot be had", "topic", f.cfg.Topic, "error", err)
+		pause(ctx, try, 2*time.Second)
+	}
+	return nil
+}

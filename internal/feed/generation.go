@@ -1,0 +1,127 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+const commitEvery = 5 * time.Second
+
+// generation is one assignment of partitions to this process.
+type generation struct {
+	feed     *Feed
+	gen      *kafka.Generation
+	assigned []kafka.PartitionAssignment
+
+	offsets sync.Map // partition → offset to resume at
+
+	mu   sync.Mutex
+	last outlook
+}
+
+// run works on the partitions until the generation or the process ends. It must not return before.
+func (g *generation) run(ctx, ended context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ended, cancel)
+	defer stop()
+	g.feed.log.Info("partitions assigned", "partitions", g.ids())
+
+	at, err := g.checkpoints(ctx)
+	if err != nil {
+		return // ctx ended
+	}
+	var running sync.WaitGroup
+	for _, a := range g.assigned {
+		p := newPartition(g, a, at[a.ID])
+		running.Go(func() { p.run(ctx) })
+		running.Go(func() { g.feed.cfg.Consumer.Own(ctx, a.ID) })
+	}
+	running.Go(func() { g.commit(ctx) })
+	running.Wait()
+	for _, a := range g.assigned { // whoever has them now speaks for them
+		g.feed.health.clear(a.ID)
+	}
+}
+
+func (g *generation) ids() []int {
+	ids := make([]int, len(g.assigned))
+	for i, a := range g.assigned {
+		ids[i] = a.ID
+	}
+	return ids
+}
+
+// checkpoints asks the consumer until it answers. An error means that ctx ended.
+func (g *generation) checkpoints(ctx context.Context) (map[int]uint64, error) {
+	for try := 0; ; try++ {
+		at, err := g.feed.cfg.Consumer.Checkpoints(ctx, g.ids())
+		if err == nil {
+			g.feed.health.clear(joining)
+			return at, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		g.feed.health.set(joining, fmt.Errorf("reading checkpoints: %w", err))
+		g.feed.log.Warn("reading checkpoints failed", "error", err)
+		pause(ctx, try, 2*time.Second)
+	}
+}
+
+// commit tells the broker now and then where a successor may resume. It is a hint: errors do not matter.
+func (g *generation) commit(ctx context.Context) {
+	tick := time.NewTicker(commitEvery)
+	defer tick.Stop()
+	done := map[int]int64{}
+	for ending := false; !ending; {
+		select {
+		case <-ctx.Done():
+			ending = true
+		case <-tick.C:
+		}
+		now := map[int]int64{}
+		g.offsets.Range(func(part, offset any) bool {
+			now[part.(int)] = offset.(int64)
+			return true
+		})
+		if !maps.Equal(now, done) && len(now) > 0 {
+			if err := g.gen.CommitOffsets(map[string]map[int]int64{g.feed.cfg.Topic: now}); err == nil {
+				done = now
+			}
+		}
+	}
+}
+
+// outlook is what the relay and the consumer say about all partitions of a generation.
+type outlook struct {
+	began       time.Time // everything in it was read after this
+	relay       relay.State
+	checkpoints map[int]uint64
+}
+
+// look gives an outlook that began after since. Idle partitions share one, so that they cost a query a second together.
+func (g *generation) look(ctx context.Context, since time.Time) (outlook, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.last.began.After(since) && time.Since(g.last.began) < g.feed.cfg.Idle/2 {
+		return g.last, nil
+	}
+	o := outlook{began: time.Now()}
+	var err error
+	if o.relay, err = g.feed.cfg.RelayState(ctx); err != nil {
+		return o, fmt.Errorf("asking how far the relay is: %w", err)
+	}
+	if o.checkpoints, err = g.feed.cfg.Consumer.Checkpoints(ctx, g.ids()); err != nil {
+		return o, fmt.Errorf("reading checkpoints: %w", err)
+	}
+	g.last = o
+	return o, nil
+}

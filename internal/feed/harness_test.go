@@ -1,0 +1,269 @@
+package feed_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+const (
+	partitions = 4
+	patience   = 30 * time.Second
+)
+
+// shop is a log, a broker, and a relay that can be told to lose things on the way.
+type shop struct {
+	t      testing.TB
+	store  *memory.Store
+	broker *kafkaserver.Server
+	addr   string
+
+	mu    sync.Mutex
+	next  map[string]es.Expected
+	state relay.State
+}
+
+func newShop(t testing.TB) *shop {
+	s := &shop{t: t, store: memory.New(), next: map[string]es.Expected{}}
+	s.state = relay.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
+	s.startBroker("127.0.0.1:0")
+	t.Cleanup(func() {
+		if err := s.broker.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *shop) startBroker(listen string) {
+	s.t.Helper()
+	var err error
+	if s.broker, err = kafkaserver.Start(s.t.Context(), kafkaserver.Config{Dir: s.t.TempDir(), Listen: listen}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.addr = s.broker.Addr()
+	if err := relay.EnsureTopic(s.t.Context(), []string{s.addr}, relay.DefaultTopic, partitions); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *shop) replaceBroker() {
+	s.t.Helper()
+	if err := s.broker.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.startBroker(s.addr)
+}
+
+// record appends n events, over ten keys.
+func (s *shop) record(n int) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range n {
+		key := fmt.Sprintf("k%d", i%10)
+		at, ok := s.next[key]
+		if !ok {
+			at = es.NoStream
+		}
+		id := es.CommandID("test", "record", key, fmt.Sprint(at))
+		meta, _ := json.Marshal(es.Meta{Schema: 1})
+		_, err := s.store.Append(s.t.Context(), es.StreamID{Category: "parcel", Key: key}, at,
+			[]es.Proposed{{ID: id, Type: "parcel.counted", Data: []byte(`{}`), Meta: meta}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.next[key] = at + 1
+	}
+}
+
+// publish relays what has been recorded since, each event as often as copies says.
+func (s *shop) publish(copies func(es.Record) int) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byPartition := map[int][]kafka.Record{}
+	for _, rec := range s.store.All(0) {
+		if rec.Position <= s.state.Position {
+			continue
+		}
+		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
+		m := relay.Encode(rec, s.state.Last[p], s.state.Incarnation)
+		for range copies(rec) {
+			byPartition[p] = append(byPartition[p], kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers})
+		}
+		s.state.Position, s.state.Last[p] = rec.Position, rec.Position
+	}
+	s.state.CaughtUpAt = time.Now()
+	client := &kafka.Client{Addr: kafka.TCP(s.addr), Transport: &kafka.Transport{}}
+	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
+	for p, records := range byPartition {
+		res, err := client.Produce(s.t.Context(), &kafka.ProduceRequest{
+			Topic: relay.DefaultTopic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+		})
+		if err == nil {
+			err = res.Error
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func once(es.Record) int { return 1 }
+
+func (s *shop) relayState(context.Context) (relay.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.state
+	state.Last = slices.Clone(state.Last)
+	return state, nil
+}
+
+// feed runs a feed until the test ends or stop is called.
+func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
+	s.t.Helper()
+	f, err := feed.New(feed.Config{
+		Consumer: c, Log: s.store, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
+		RelayState: s.relayState, Idle: 100 * time.Millisecond,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.t.Cleanup(stop)
+	return f, stop
+}
+
+// book is a consumer that keeps what it is given, and the checkpoint with it.
+type book struct {
+	mu      sync.Mutex
+	at      map[int]uint64
+	got     map[int][]uint64 // positions, as applied
+	changed chan struct{}
+	owned   map[int]int
+	fail    func(part int, events []es.Record) (before, after error) // may be nil
+}
+
+func newBook() *book {
+	return &book{at: map[int]uint64{}, got: map[int][]uint64{}, owned: map[int]int{}, changed: make(chan struct{})}
+}
+
+func (b *book) Name() string { return "book" }
+
+func (b *book) Checkpoints(_ context.Context, parts []int) (map[int]uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[int]uint64{}
+	for _, p := range parts {
+		out[p] = b.at[p]
+	}
+	return out, nil
+}
+
+func (b *book) Apply(_ context.Context, part int, after uint64, events []es.Record) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var failAfter error
+	if b.fail != nil {
+		var before error
+		if before, failAfter = b.fail(part, events); before != nil {
+			return before
+		}
+	}
+	if b.at[part] != after {
+		return feed.ErrFenced
+	}
+	if len(events) == 0 || len(events) > 1000 {
+		return errors.New("a chunk of no or too many events")
+	}
+	for _, e := range events {
+		b.got[part] = append(b.got[part], e.Position)
+	}
+	b.at[part] = events[len(events)-1].Position
+	close(b.changed)
+	b.changed = make(chan struct{})
+	return failAfter
+}
+
+func (b *book) Own(ctx context.Context, part int) {
+	b.mu.Lock()
+	b.owned[part]++
+	b.mu.Unlock()
+	<-ctx.Done()
+	b.mu.Lock()
+	b.owned[part]--
+	b.mu.Unlock()
+}
+
+// await waits until the book has been applied up to the log's end, and compares it with the log: every event
+// once, in order, in its partition.
+func (b *book) await(t testing.TB, log *memory.Store) {
+	t.Helper()
+	want := map[int][]uint64{}
+	for _, rec := range log.All(0) {
+		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
+		want[p] = append(want[p], rec.Position)
+	}
+	deadline := time.After(patience)
+	for {
+		b.mu.Lock()
+		changed, missing := b.changed, ""
+		for p, positions := range want {
+			if last := positions[len(positions)-1]; b.at[p] < last {
+				missing += fmt.Sprintf(" partition %d at %d of %d", p, b.at[p], last)
+			}
+		}
+		if missing == "" {
+			for p := range partitions {
+				if !slices.Equal(b.got[p], want[p]) {
+					t.Errorf("partition %d: applied %d events\n%v\nwant %d\n%v", p, len(b.got[p]), b.got[p], len(want[p]), want[p])
+				}
+			}
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("not all has arrived:%s", missing)
+		}
+	}
+}
+
+// eventually waits for a condition that nobody signals.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}

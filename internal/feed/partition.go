@@ -1,0 +1,253 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// partition is one partition while this process has it. One goroutine runs it.
+type partition struct {
+	gen    *generation
+	feed   *Feed
+	id     int
+	log    *slog.Logger
+	source source
+
+	at     uint64    // the checkpoint, as last read or moved
+	moved  time.Time // when that was
+	known  uint64    // an event of the partition is known to stand here
+	clear  uint64    // none stands in (at, clear]
+	heard  time.Time // when messages came last
+	looked time.Time // when it last compared itself with the relay
+}
+
+func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partition {
+	return &partition{
+		gen: g, feed: g.feed, id: a.ID, log: g.feed.log.With("partition", a.ID),
+		source: source{feed: g.feed, part: a.ID, offset: a.Offset}, at: at, moved: time.Now(),
+	}
+}
+
+func (p *partition) run(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; {
+		messages, err := p.source.fetch(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !errors.Is(err, kafka.OffsetOutOfRange):
+			p.report(err)
+			pause(ctx, failures, time.Second)
+			failures++
+		case failures > 0:
+			p.feed.health.clear(p.id)
+			failures = 0
+		}
+		if len(messages) > 0 {
+			p.heard = time.Now()
+			if err := p.deliver(ctx, messages); err != nil {
+				p.report(err)
+				<-ctx.Done()
+				return
+			}
+			p.gen.offsets.Store(p.id, p.source.offset)
+		} else if time.Since(p.heard) >= p.feed.cfg.Idle && time.Since(p.looked) >= p.feed.cfg.Idle {
+			if err := p.idle(ctx); err != nil {
+				p.report(err)
+				<-ctx.Done()
+				return
+			}
+		}
+		for p.at < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
+			p.heal(ctx, p.known)
+		}
+	}
+}
+
+// deliver applies messages, healing before those that do not follow on. Its error stops the partition.
+func (p *partition) deliver(ctx context.Context, messages []relay.Message) error {
+	ours := messages
+	for i, m := range messages {
+		if m.Incarnation != p.feed.cfg.Incarnation {
+			ours = messages[:i]
+			break
+		}
+		p.known = max(p.known, m.Record.Position)
+	}
+	for rest := ours; len(rest) > 0 && ctx.Err() == nil; {
+		var (
+			events     []es.Record
+			duplicates int
+			gap        uint64
+		)
+		events, duplicates, gap, rest = follow(p.at, rest)
+		p.feed.metrics.duplicates.Add(float64(duplicates))
+		if len(events) > 0 && p.apply(ctx, events, func() {}) {
+			p.feed.metrics.live.Add(float64(len(events)))
+		}
+		if gap > 0 {
+			p.log.Info("messages are missing: reading the event store", "after", p.at, "upto", gap)
+			p.heal(ctx, gap)
+		}
+	}
+	if len(ours) < len(messages) {
+		foreign := messages[len(ours)]
+		return fmt.Errorf("event %d on Kafka belongs to incarnation %s of the event store, this one is %s: "+
+			"the topic holds another history, give this installation a topic of its own",
+			foreign.Record.Position, foreign.Incarnation, p.feed.cfg.Incarnation)
+	}
+	return nil
+}
+
+// idle looks whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.
+func (p *partition) idle(ctx context.Context) error {
+	p.looked = time.Now()
+	o, err := p.gen.look(ctx, p.moved)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.report(err)
+		}
+		return nil
+	}
+	if at := o.checkpoints[p.id]; at != p.at {
+		p.log.Warn("the checkpoint was moved from outside", "from", p.at, "to", at)
+		p.reset(at)
+	}
+	switch s := o.relay; {
+	case s.Partitions == 0: // the relay has never run
+	case s.Incarnation != p.feed.cfg.Incarnation || s.Partitions != p.feed.cfg.Partitions:
+		return fmt.Errorf("the relay works on incarnation %s with %d partitions, this process on %s with %d",
+			s.Incarnation, s.Partitions, p.feed.cfg.Incarnation, p.feed.cfg.Partitions)
+	case s.Last[p.id] > p.at:
+		p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", s.Last[p.id])
+		p.heal(ctx, s.Last[p.id])
+	default:
+		p.clear = max(p.clear, s.Position)
+	}
+	return nil
+}
+
+// heal applies what the event store has of the partition up to and with the event at upto.
+func (p *partition) heal(ctx context.Context, upto uint64) {
+	p.feed.metrics.heals.Inc()
+	for try := 0; p.at < upto && ctx.Err() == nil; try++ {
+		from := p.at
+		if p.clear < upto {
+			from = max(from, p.clear)
+		}
+		before := p.at
+		err := p.feed.cfg.Scan.read(ctx, p.id, from, upto, func(events []es.Record, release func()) bool {
+			ok := p.apply(ctx, events, release)
+			if ok {
+				p.feed.metrics.healed.Add(float64(len(events)))
+			}
+			return ok
+		})
+		if p.at > before {
+			try = 0
+		}
+		if p.at < upto && ctx.Err() == nil && !errors.Is(err, errLeft) {
+			if err == nil {
+				err = errors.New("the event store does not have it")
+			}
+			p.report(fmt.Errorf("reading the event store from %d up to event %d: %w", p.at, upto, err))
+			p.clear = 0
+			pause(ctx, try, time.Second)
+		}
+	}
+	if ctx.Err() == nil {
+		p.feed.health.clear(p.id)
+	}
+}
+
+// apply gives events that follow on from the checkpoint to the consumer until it has taken them. False says that it
+// has not taken all: ctx ended, or the checkpoint is elsewhere than it was. release is called at the first failure.
+func (p *partition) apply(ctx context.Context, events []es.Record, release func()) bool {
+	for try := 0; ctx.Err() == nil; try++ {
+		err := p.try(ctx, events)
+		if err == nil {
+			p.at, p.moved = events[len(events)-1].Position, time.Now()
+			if try > 0 {
+				p.feed.health.clear(p.id)
+			}
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		release()
+		p.feed.metrics.failures.Inc()
+		p.report(fmt.Errorf("applying %d events after %d: %w", len(events), p.at, err))
+		if !errors.Is(err, ErrFenced) || try > 0 {
+			pause(ctx, try, 5*time.Second)
+		}
+		before := p.at
+		if !p.reload(ctx) {
+			return false
+		}
+		if p.at < before { // they do not follow on any more
+			return false
+		}
+		if events = after(p.at, events); len(events) == 0 {
+			p.feed.health.clear(p.id)
+			return true
+		}
+	}
+	return false
+}
+
+func (p *partition) try(ctx context.Context, events []es.Record) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			err = fmt.Errorf("panic: %v", x)
+		}
+	}()
+	return p.feed.cfg.Consumer.Apply(ctx, p.id, p.at, events)
+}
+
+// reload reads the checkpoint again, as often as it takes. False says that ctx ended.
+func (p *partition) reload(ctx context.Context) bool {
+	for try := 0; ctx.Err() == nil; try++ {
+		at, err := p.feed.cfg.Consumer.Checkpoints(ctx, []int{p.id})
+		if err == nil {
+			p.reset(at[p.id])
+			return true
+		}
+		p.report(fmt.Errorf("reading the checkpoint: %w", err))
+		pause(ctx, try, 2*time.Second)
+	}
+	return false
+}
+
+// reset takes over a checkpoint that was read. One that is not where it was makes clear worthless.
+func (p *partition) reset(at uint64) {
+	if at < p.at {
+		p.known, p.clear = max(p.known, p.at), 0
+	}
+	p.at, p.moved = at, time.Now()
+}
+
+func (p *partition) report(err error) {
+	p.feed.health.set(p.id, err)
+	p.log.Warn("the partition is held up", "error", err)
+}
+
+// pause waits longer at each try, from 20 ms to most, and not always as long as others.
+func pause(ctx context.Context, try int, most time.Duration) {
+	d := min(20*time.Millisecond<<min(try, 10), most)
+	d = d/2 + rand.N(d/2+1) //nolint:gosec // jitter
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
