@@ -1,0 +1,96 @@
+// Package command serves what changes something: each operation decodes, seals what is personal, calls a command, and
+// encodes what it came to. Deciding is the commands' business, making it durable the kernel's.
+package command
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/daybook-dev/daybook/api/openapi"
+	"github.com/daybook-dev/daybook/commands/lease"
+	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// Config is what the commands need. All fields but Logger are needed.
+type Config struct {
+	Handler *es.Handler
+	Log     es.Log // followed for changes of products
+	Keys    Sealer
+	Shop    order.Shop
+	Orders  Orders
+	Logger  *slog.Logger
+}
+
+// Sealer seals personal data before a command sees it (package personal).
+type Sealer interface {
+	Seal(ctx context.Context, subject string, stream es.StreamID, eventType, field, plaintext string) (es.Sealed, error)
+}
+
+// Orders shows orders as the query API does.
+type Orders interface {
+	// Fold shows an order as its own stream tells it.
+	Fold(ctx context.Context, stream []es.Recorded) (openapi.Order, error)
+	// Await shows an order as its read model has it, as soon as that has reached position and the order waits for nothing
+	// any more, or when the time is up. Not found in time: ok is false.
+	Await(ctx context.Context, id string, position uint64, atMost time.Duration) (o openapi.Order, ok bool, err error)
+}
+
+// Server is the command side of the API.
+type Server struct {
+	Config
+	catalogue *catalogue
+	numbers   *lease.Numbers
+}
+
+// New gives a server; Run keeps its catalogue fresh.
+func New(cfg Config) *Server {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Server{cfg, newCatalogue(cfg.Handler, cfg.Log, cfg.Logger), lease.NewNumbers(cfg.Handler, lease.OrderNumber)}
+}
+
+// Run follows the products until ctx ends. Without it every price is read from the store.
+func (s *Server) Run(ctx context.Context) error { return s.catalogue.run(ctx) }
+
+// deadline bounds a command: beyond it the outcome is unknown to the caller, who may repeat it.
+const deadline = 15 * time.Second
+
+func replayed(r es.Receipt) *string {
+	if !r.Replayed {
+		return nil
+	}
+	yes := "true"
+	return &yes
+}
+
+// maxWait bounds Prefer: wait.
+const maxWait = 30 * time.Second
+
+// waitOf reads `wait=N` out of a Prefer header (RFC 7240); what it does not know it passes over.
+func waitOf(prefer *string) (wait time.Duration, applied *string) {
+	if prefer == nil {
+		return 0, nil
+	}
+	for p := range strings.FieldsFuncSeq(*prefer, func(r rune) bool { return r == ',' || r == ';' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if n, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 31); strings.EqualFold(strings.TrimSpace(name), "wait") && err == nil {
+			wait = min(time.Duration(n)*time.Second, maxWait) //nolint:gosec // 31 bits
+			said := "wait=" + strconv.Itoa(int(wait/time.Second))
+			return wait, &said
+		}
+	}
+	return 0, nil
+}
+
+// loadAt folds a stream as it was after a receipt.
+func loadAt[S any, P es.State[S]](ctx context.Context, h *es.Handler, key string, r es.Receipt) (S, error) {
+	l, err := es.Load[S, P](ctx, h, key, func(e es.Recorded) bool { return e.Revision > r.Revision })
+	return l.State, err
+}
+
+func int64Of(n uint64) int64 { return int64(n) } //nolint:gosec // revisions and positions stay below 2^63

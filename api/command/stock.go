@@ -1,0 +1,85 @@
+package command
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/api/openapi"
+	"github.com/daybook-dev/daybook/commands/stock"
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+func escape(segment string) string { return url.PathEscape(segment) }
+
+// ReceiveStock serves POST /v1/stock/{sku}/receipts.
+func (s *Server) ReceiveStock(ctx context.Context, in openapi.ReceiveStockRequestObject) (openapi.ReceiveStockResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	call := api.RequestOf(ctx).Call(es.StreamID{Category: "stock", Key: in.Sku}.String())
+	var err error
+	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
+		return nil, err
+	}
+	receipt, err := es.HandlePrepared(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
+		return stock.Receive{SKU: in.Sku, ReceiptID: in.Body.Id, Quantity: int(in.Body.Quantity)}, s.known(ctx, in.Sku)
+	})
+	if err != nil {
+		return nil, err
+	}
+	body, err := s.stock(ctx, in.Sku, receipt)
+	if err != nil {
+		return nil, err
+	}
+	return openapi.ReceiveStock201JSONResponse{Body: body, Headers: openapi.ReceiveStock201ResponseHeaders{
+		Location: "/v1/stock/" + escape(in.Sku), ETag: api.ETag(receipt.Revision, receipt.Position),
+		DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),
+	}}, nil
+}
+
+// AdjustStock serves POST /v1/stock/{sku}/adjustments.
+func (s *Server) AdjustStock(ctx context.Context, in openapi.AdjustStockRequestObject) (openapi.AdjustStockResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	stream := es.StreamID{Category: "stock", Key: in.Sku}
+	call := api.RequestOf(ctx).Call(stream.String())
+	var err error
+	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
+		return nil, err
+	}
+	if call.Reason, err = s.Keys.Seal(ctx, "staff", stream, "stock.adjusted", "reason", in.Body.Reason); err != nil {
+		return nil, err
+	}
+	receipt, err := es.HandlePrepared(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
+		return stock.Adjust{SKU: in.Sku, Change: int(in.Body.Change)}, s.known(ctx, in.Sku)
+	})
+	if err != nil {
+		return nil, err
+	}
+	body, err := s.stock(ctx, in.Sku, receipt)
+	if err != nil {
+		return nil, err
+	}
+	return openapi.AdjustStock201JSONResponse{Body: body, Headers: openapi.AdjustStock201ResponseHeaders{
+		Location: "/v1/stock/" + escape(in.Sku), ETag: api.ETag(receipt.Revision, receipt.Position),
+		DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),
+	}}, nil
+}
+
+// known refuses stock of what is not in the catalogue: most likely the SKU is mistyped.
+func (s *Server) known(ctx context.Context, sku string) error {
+	_, ok, err := s.catalogue.offer(ctx, sku, false)
+	if err == nil && !ok {
+		return api.NewProblem("product_not_found", "there is no product %s", sku)
+	}
+	return err
+}
+
+func (s *Server) stock(ctx context.Context, sku string, r es.Receipt) (openapi.Stock, error) {
+	st, err := loadAt[stock.Stock](ctx, s.Handler, sku, r)
+	return openapi.Stock{
+		Sku: sku, Location: events.MainLocation, OnHand: int64(st.OnHand), Reserved: int64(st.Reserved), Safety: int64(st.Safety),
+		Available: int64(st.Available()), Revision: int64Of(r.Revision),
+	}, err
+}
