@@ -1,0 +1,209 @@
+package personal
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+)
+
+var (
+	// ErrErased: the subject's key was destroyed; what was sealed with it is gone.
+	ErrErased = errors.New("personal data was erased")
+	// ErrNoKey: the key that a value was sealed with is not in this Postgres, and was not erased there. It has to
+	// come back from a backup.
+	ErrNoKey = errors.New("no key for this personal data")
+)
+
+const (
+	keyBytes  = 32
+	remember  = 30 * time.Second // how long a key may be used without asking for it again
+	mostKeys  = 100_000          // in memory
+	atOnce    = 5_000            // subjects per statement
+	noSubject = "personal data needs a subject"
+)
+
+// Keys seals and opens. It is safe for concurrent use.
+type Keys struct {
+	pool *pgxpool.Pool
+	ring ring
+	now  func() time.Time
+
+	mu    sync.Mutex
+	known map[string]known // by subject
+}
+
+// known is what Postgres said of a subject's key.
+type known struct {
+	id     string
+	cipher *subtle.AESGCM // nil: erased
+	until  time.Time
+}
+
+// Open gives the keys of this Postgres, whose key-encryption key must be kek or one of others. kek wraps new keys; all
+// of them unwrap. Each is 32 bytes.
+func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte) (*Keys, error) {
+	r, err := newRing(kek, others)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.fits(ctx, pool); err != nil {
+		return nil, err
+	}
+	return &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}}, nil
+}
+
+// Prepare makes the keys that subjects lack and reads them all, in few statements: what an import does before it seals
+// a thousand orders. Erased subjects are no error here. Within 30 s Seal and Unseal then ask nobody.
+func (k *Keys) Prepare(ctx context.Context, subjects ...string) error {
+	for part := range slices.Chunk(k.unknown(subjects), atOnce) {
+		if err := k.read(ctx, part); err != nil {
+			return err
+		}
+		if part = k.unknown(part); len(part) == 0 {
+			continue
+		}
+		if err := k.insert(ctx, part); err != nil {
+			return err
+		}
+		if err := k.read(ctx, part); err != nil {
+			return err
+		}
+		if part = k.unknown(part); len(part) > 0 {
+			return fmt.Errorf("key of %s: made, and not there", part[0])
+		}
+	}
+	return nil
+}
+
+// Load reads the keys of subjects in few statements and makes none: what a list does before it opens a page of rows.
+func (k *Keys) Load(ctx context.Context, subjects ...string) error {
+	for part := range slices.Chunk(k.unknown(subjects), atOnce) {
+		if err := k.read(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unknown gives those subjects, each once, whose key has to be asked for.
+func (k *Keys) unknown(subjects []string) []string {
+	now := k.now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	seen := map[string]bool{"": true} // the zero es.Sealed has no subject and needs no key
+	for _, s := range subjects {
+		if key, ok := k.known[s]; !seen[s] && (!ok || !now.Before(key.until)) {
+			out = append(out, s)
+		}
+		seen[s] = true
+	}
+	return out
+}
+
+func (k *Keys) recall(subject string) (known, bool) {
+	now := k.now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key, ok := k.known[subject]
+	return key, ok && now.Before(key.until)
+}
+
+type row struct {
+	Subject string
+	KeyID   string
+	KekID   string
+	Wrapped []byte // nil: erased
+}
+
+// read remembers what Postgres has of subjects.
+func (k *Keys) read(ctx context.Context, subjects []string) error {
+	asked := k.now() // a key may be destroyed while we read it
+	rows, err := k.pool.Query(ctx, "select subject, key_id, kek_id, wrapped from daybook.personal_key where subject = any($1)", subjects)
+	if err != nil {
+		return fmt.Errorf("keys of personal data: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
+	if err != nil {
+		return fmt.Errorf("keys of personal data: %w", err)
+	}
+	fresh := make(map[string]known, len(found))
+	for _, r := range found {
+		key := known{id: r.KeyID, until: asked.Add(remember)}
+		if r.Wrapped != nil {
+			if key.cipher, err = k.ring.cipher(r); err != nil {
+				return err
+			}
+		}
+		fresh[r.Subject] = key
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.makeRoom(asked, len(fresh))
+	for subject, key := range fresh {
+		if old, ok := k.known[subject]; !ok || old.until.Before(key.until) {
+			k.known[subject] = key
+		}
+	}
+	return nil
+}
+
+func (k *Keys) makeRoom(now time.Time, n int) {
+	if len(k.known)+n <= mostKeys {
+		return
+	}
+	for subject, key := range k.known {
+		if !now.Before(key.until) {
+			delete(k.known, subject)
+		}
+	}
+	if len(k.known)+n > mostKeys {
+		clear(k.known)
+	}
+}
+
+// insert makes keys for those subjects that have none. Whoever comes second keeps the first one's key.
+func (k *Keys) insert(ctx context.Context, subjects []string) error {
+	slices.Sort(subjects) // two processes that make the same ones do not deadlock
+	ids, wrapped := make([]string, len(subjects)), make([][]byte, len(subjects))
+	for i, subject := range subjects {
+		secret := make([]byte, keyBytes)
+		random := make([]byte, 12)
+		_, _ = rand.Read(secret) // never fails
+		_, _ = rand.Read(random)
+		ids[i] = base64.RawURLEncoding.EncodeToString(random)
+		var err error
+		if wrapped[i], err = k.ring.wrap(subject, ids[i], secret); err != nil {
+			return err
+		}
+	}
+	return durably(ctx, k.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `insert into daybook.personal_key (subject, key_id, kek_id, wrapped)
+			select subject, key_id, $3, wrapped from unnest($1::text[], $2::text[], $4::bytea[]) as made (subject, key_id, wrapped)
+			on conflict (subject) do nothing`, subjects, ids, k.ring.first(), wrapped)
+		return err
+	})
+}
+
+// durably runs a transaction that is on disk before it is visible, whatever the server's own setting is.
+func durably(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local synchronous_commit = on"); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+	if err != nil {
+		return fmt.Errorf("write keys of personal data: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package secrets
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Names of the keys that Postgres knows by their fingerprints.
+const (
+	Installation  = "installation key"
+	KeyEncryption = "key-encryption key"
+)
+
+// ErrOther: the key is not the one this Postgres was first used with.
+var ErrOther = errors.New("not the key of this installation")
+
+// Fingerprint tells keys apart and says nothing of them.
+func Fingerprint(name string, key []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte("daybook fingerprint 1: " + name))
+	return h.Sum(nil)
+}
+
+// Verify refuses, with ErrOther, a key that is not the one this Postgres was first used with, nor is one of others. In a
+// Postgres that knows none yet, key becomes the one; of two processes with two keys the second is refused.
+func Verify(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, others ...[]byte) error {
+	var known []byte
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local synchronous_commit = on"); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "insert into daybook.fingerprint (name, value) values ($1, $2) on conflict (name) do nothing",
+			name, Fingerprint(name, key)); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, "select value from daybook.fingerprint where name = $1", name).Scan(&known)
+	})
+	if err != nil {
+		return fmt.Errorf("fingerprint of the %s: %w", name, err)
+	}
+	for _, k := range append([][]byte{key}, others...) {
+		if hmac.Equal(known, Fingerprint(name, k)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the %s: %w: fingerprint %x, but this Postgres was made with %x; use the secrets it was made with",
+		name, ErrOther, Fingerprint(name, key)[:6], known[:min(6, len(known))])
+}
+
+// Replace makes key the one that Verify takes, where one of others was.
+func Replace(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, others ...[]byte) error {
+	var fitting [][]byte
+	for _, k := range append([][]byte{key}, others...) {
+		fitting = append(fitting, Fingerprint(name, k))
+	}
+	tag, err := pool.Exec(ctx, "update daybook.fingerprint set value = $2 where name = $1 and value = any($3)", name, fitting[0], fitting)
+	switch {
+	case err != nil:
+		return fmt.Errorf("fingerprint of the %s: %w", name, err)
+	case tag.RowsAffected() == 0:
+		return fmt.Errorf("the %s: %w", name, ErrOther)
+	}
+	return nil
+}
