@@ -1,0 +1,33 @@
+package customer_test
+
+import (
+	"testing"
+
+	"github.com/daybook-dev/daybook/commands/customer"
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/es/estest"
+)
+
+var given = estest.Given[customer.Customer]
+
+func TestRegister(t *testing.T) {
+	name := es.Sealed{Subject: "customer-C-1", Ciphertext: []byte("Ada")}
+	c := customer.Register{CustomerID: "C-1", Name: name, Country: "GB"}
+	registered := events.CustomerRegistered{CustomerID: "C-1", Name: name, Country: "GB"}
+	given(t).When(c).Then(registered)
+	given(t, registered).When(c).ThenRejected(customer.Exists)
+	given(t).When(customer.Register{}).ThenRejected(customer.Invalid)
+
+	recorded := customer.Register{CustomerID: "17850", Country: "GB", Recorded: true}
+	given(t).When(recorded).Then(events.CustomerRegistered{CustomerID: "17850", Country: "GB", Recorded: true})
+	given(t, registered).When(recorded).ThenNothing()
+}
+
+func TestFoldsEveryEvent(t *testing.T) {
+	c, err := es.NewCatalog(events.Catalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	estest.FoldsAll[customer.Customer](t, c)
+}
