@@ -90,6 +90,12 @@ func unquote(s string) string {
 	return s
 }
 
+// TraceID is what problems name the request by.
+func TraceID(req *http.Request) string {
+	id, _ := traceOf(req)
+	return id
+}
+
 // traceOf gives the request's W3C trace context, a new one if it came with none.
 func traceOf(req *http.Request) (id, parent string) {
 	if s := trace.SpanContextFromContext(req.Context()); s.IsValid() {
