@@ -1,0 +1,170 @@
+package eventserver_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+)
+
+func batchCall(t testing.TB, s *eventserver.Server) streams.Streams_BatchAppendClient {
+	t.Helper()
+	conn, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	call, err := streams.NewStreamsClient(conn).BatchAppend(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return call
+}
+
+func text(id uuid.UUID) *shared.UUID {
+	return &shared.UUID{Value: &shared.UUID_String_{String_: id.String()}}
+}
+
+func structured(id uuid.UUID) *shared.UUID {
+	most, least := esdb.UUIDAsInt64(id)
+	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{
+		MostSignificantBits: most, LeastSignificantBits: least}}}
+}
+
+func proposed(id *shared.UUID, n int) *streams.BatchAppendReq_ProposedMessage {
+	return &streams.BatchAppendReq_ProposedMessage{Id: id, Data: fmt.Appendf(nil, `{"n":%d}`, n),
+		Metadata: map[string]string{"type": "thing.happened", "content-type": "application/json"}}
+}
+
+func noStream(stream string) *streams.BatchAppendReq_Options {
+	return &streams.BatchAppendReq_Options{
+		StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte(stream)},
+		ExpectedStreamPosition: &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}},
+	}
+}
+
+func detail(r *streams.BatchAppendResp) string {
+	if r.GetError() == nil || len(r.GetError().GetDetails()) != 1 {
+		return ""
+	}
+	return string(r.GetError().GetDetails()[0].MessageName().Name())
+}
+
+func TestBatchAppend(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := connect(t, s)
+	call := batchCall(t, s)
+	const n = 5000 // more than may be under way
+	want := map[string]int{}
+	errs := make(chan error, 1)
+	ids := make([]*shared.UUID, n)
+	for i := range ids {
+		id := uuid.New()
+		if ids[i] = structured(id); i%2 == 1 {
+			ids[i] = text(id)
+		}
+		want[ids[i].String()] = i
+	}
+	go func() {
+		for i, id := range ids {
+			// In two frames each, the second one without options.
+			err := call.Send(&streams.BatchAppendReq{CorrelationId: id, Options: noStream(fmt.Sprintf("s-%d", i)),
+				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), i)}})
+			if err == nil {
+				err = call.Send(&streams.BatchAppendReq{CorrelationId: id, IsFinal: true,
+					ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(structured(uuid.New()), i)}})
+			}
+			if err != nil {
+				errs <- err
+				return
+			}
+		}
+		errs <- call.CloseSend()
+	}()
+	positions := map[uint64]bool{}
+	for {
+		r, err := call.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		i, ok := want[r.GetCorrelationId().String()]
+		if !ok {
+			t.Fatalf("answer %v to nothing", r)
+		}
+		delete(want, r.GetCorrelationId().String())
+		if got := string(r.GetStreamIdentifier().GetStreamName()); got != fmt.Sprintf("s-%d", i) || r.GetNoStream() == nil ||
+			r.GetSuccess().GetCurrentRevision() != 1 || positions[r.GetSuccess().GetPosition().GetCommitPosition()] {
+			t.Fatalf("append %d was answered %v", i, r)
+		}
+		positions[r.GetSuccess().GetPosition().GetCommitPosition()] = true
+	}
+	if err := <-errs; err != nil || len(want) != 0 {
+		t.Errorf("%v; %d appends without an answer", err, len(want))
+	}
+	if got := len(readAll(t, c, esdb.ReadAllOptions{}, unlimited)); got != 2*n+1 {
+		t.Errorf("%d events, want %d", got, 2*n+1)
+	}
+}
+
+func TestBatchAppendErrors(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	call := batchCall(t, s)
+	one := []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 1)}
+	big := proposed(text(uuid.New()), 1)
+	big.Data = make([]byte, 1<<20)
+	untyped := proposed(text(uuid.New()), 1)
+	delete(untyped.Metadata, "type")
+	late, expired, revision := noStream("late"), noStream("late"), noStream("s")
+	late.DeadlineOption = &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(-time.Second)}
+	expired.DeadlineOption = &streams.BatchAppendReq_Options_Deadline_21_10_0{Deadline_21_10_0: timestamppb.New(time.Now().Add(-time.Minute))}
+	revision.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: 7}
+	for _, x := range []struct {
+		name string
+		o    *streams.BatchAppendReq_Options
+		es   []*streams.BatchAppendReq_ProposedMessage
+		want string // "" : success
+	}{
+		{"first", noStream("s"), one, ""},
+		{"repeat", noStream("s"), one, ""},
+		{"wrong version", revision, []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 2)}, "WrongExpectedVersion"},
+		{"deadline", late, one, "Timeout"},
+		{"old deadline", expired, one, "Timeout"},
+		{"large", noStream("big"), []*streams.BatchAppendReq_ProposedMessage{big}, "MaximumAppendSizeExceeded"},
+		{"no type", noStream("untyped"), []*streams.BatchAppendReq_ProposedMessage{untyped}, "BadRequest"},
+		{"no options", nil, one, "BadRequest"},
+		{"no stream", noStream(""), one, "BadRequest"},
+		{"after all that", noStream("t"), one, ""},
+	} {
+		if err := call.Send(&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: x.o, ProposedMessages: x.es, IsFinal: true}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := call.Recv()
+		if err != nil {
+			t.Fatalf("%s: %v", x.name, err)
+		}
+		if got := detail(r); got != x.want || (r.GetSuccess() != nil) != (x.want == "") {
+			t.Errorf("%s: answered %q, want %q: %v", x.name, got, x.want, r)
+		}
+	}
+	if got := readAll(t, connect(t, s), esdb.ReadAllOptions{}, unlimited); len(got) != 3 {
+		t.Errorf("%d events, want 3", len(got))
+	}
+}

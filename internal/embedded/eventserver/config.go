@@ -1,0 +1,49 @@
+package eventserver
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
+)
+
+// Config says what Start starts. Only Dir is required.
+type Config struct {
+	// Dir is the data directory; it is created if absent. One server at a time.
+	Dir string
+	// Listen is the TCP address to serve on; default "127.0.0.1:0", a free port.
+	Listen string
+	// Logger takes the server's messages; default none.
+	Logger *slog.Logger
+	// Registerer takes the server's metrics; default none.
+	Registerer prometheus.Registerer
+	// MaxAppendBytes bounds one append: types, data and metadata of its events; default 1 MiB.
+	MaxAppendBytes int
+	// Store tunes the storage engine; its Dir, Logger and Metrics are set from the fields above.
+	Store store.Config
+}
+
+const defaultMaxAppend = 1 << 20
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Dir == "" {
+		return c, errors.New("event store server: no data directory given")
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxAppendBytes == 0 {
+		c.MaxAppendBytes = defaultMaxAppend
+	}
+	if c.MaxAppendBytes < 0 || c.MaxAppendBytes > math.MaxInt32/4 {
+		return c, errors.New("event store server: MaxAppendBytes must be between 1 and 512 MiB")
+	}
+	c.Store.Dir, c.Store.Logger = c.Dir, c.Logger
+	return c, nil
+}

@@ -1,0 +1,40 @@
+package eventserver
+
+import (
+	"context"
+	"strings"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+)
+
+// Version is the EventStoreDB version whose behaviour this server follows.
+const Version = "24.6.0"
+
+type features struct {
+	serverfeatures.UnimplementedServerFeaturesServer
+}
+
+// GetSupportedMethods lists what clients may call. Names are lower case: clients compare them so.
+func (*features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
+	out := &serverfeatures.SupportedMethods{EventStoreServerVersion: Version}
+	for _, m := range supported {
+		out.Methods = append(out.Methods, &serverfeatures.SupportedMethod{
+			ServiceName: strings.ToLower(m.service), MethodName: strings.ToLower(m.method), Features: m.features})
+	}
+	return out, nil
+}
+
+type method struct {
+	service, method string
+	features        []string
+}
+
+var supported = []method{
+	{streamsService, "Read", []string{"position", "events"}},
+	{streamsService, "Append", nil},
+	{streamsService, "BatchAppend", []string{"deadline_duration"}},
+	{streamsService, "Delete", nil},
+	{streamsService, "Tombstone", nil},
+	{"event_store.client.server_features.ServerFeatures", "GetSupportedMethods", nil},
+}

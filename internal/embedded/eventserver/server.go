@@ -1,0 +1,138 @@
+package eventserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/wire"
+)
+
+// Server is a running event store.
+type Server struct {
+	cfg    Config
+	store  *store.Store
+	grpc   *grpc.Server
+	lis    net.Listener
+	memory *bufconn.Listener
+
+	ctx    context.Context // ends when the server closes
+	cancel context.CancelFunc
+
+	done      chan struct{}
+	closeOnce sync.Once
+	mu        sync.Mutex
+	err       error
+}
+
+// Start opens the data directory and serves it until Close. The context bounds the starting only.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Registerer != nil {
+		if cfg.Store.Metrics, err = store.NewMetrics(cfg.Registerer); err != nil {
+			return nil, fmt.Errorf("register the event store server's metrics: %w", err)
+		}
+	}
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("event store server: %w", err)
+	}
+	st, err := store.Open(cfg.Store)
+	if err != nil {
+		return nil, errors.Join(err, lis.Close())
+	}
+	s := &Server{cfg: cfg, store: st, lis: lis, memory: bufconn.Listen(1 << 20), done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.grpc = grpc.NewServer(s.options()...)
+	s.register()
+	go s.serve(s.memory)
+	go s.serve(lis)
+	cfg.Logger.Info("event store server started", "addr", s.Addr(), "dir", cfg.Dir, "incarnation", st.Incarnation())
+	return s, nil
+}
+
+const window = 1 << 20 // static HTTP/2 windows: growing ones cost allocations
+
+func (s *Server) options() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(wire.NewCodec()),
+		grpc.WaitForHandlers(true),                          // calls read the store, which is closed after them
+		grpc.MaxRecvMsgSize(4*s.cfg.MaxAppendBytes + 1<<20), // what is too large for an append is still read, to answer it
+		grpc.MaxSendMsgSize(1 << 30),
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(4 * window),
+		grpc.MaxConcurrentStreams(10_000),
+		// The official clients ping every 10 s, also when idle.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
+	}
+}
+
+func (s *Server) register() {
+	s.grpc.RegisterService(streamsDesc(s), nil)
+	serverfeatures.RegisterServerFeaturesServer(s.grpc, &features{})
+}
+
+func (s *Server) serve(lis net.Listener) {
+	if err := s.grpc.Serve(lis); err != nil && s.ctx.Err() == nil {
+		s.mu.Lock()
+		s.err = fmt.Errorf("event store server: %w", err)
+		s.mu.Unlock()
+		go s.Close() //nolint:errcheck // Err tells
+	}
+}
+
+// Addr is the TCP address served, host:port.
+func (s *Server) Addr() string { return s.lis.Addr().String() }
+
+// ConnectionString is what the official clients connect with.
+func (s *Server) ConnectionString() string { return "esdb://" + s.Addr() + "?tls=false" }
+
+// Dial connects within the process, without a socket: for grpc.WithContextDialer.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) { return s.memory.DialContext(ctx) }
+
+// Incarnation identifies the history served.
+func (s *Server) Incarnation() string { return s.store.Incarnation() }
+
+// Done is closed when the server has ended, by Close or by itself.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is nil, or why the server ended by itself, or why it takes no more appends until started again.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	return s.store.Err()
+}
+
+// Close ends all calls and closes the data directory. What was acknowledged stands; appends under way may or may not.
+func (s *Server) Close() error {
+	s.closeOnce.Do(func() {
+		s.cancel()
+		s.grpc.Stop()
+		err := s.store.Close()
+		s.mu.Lock()
+		if s.err == nil {
+			s.err = err
+		}
+		s.mu.Unlock()
+		close(s.done)
+	})
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}

@@ -1,0 +1,156 @@
+package store
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// diskGuard stands between pebble and the file system. Pebble ends the process when a write fails for want of space;
+// the guard instead holds such a write back until there is space again, so that nothing has to be repaired. While it
+// does, and whenever free space is below the reserve, the store refuses appends. A failed sync is passed on and never
+// repeated: what the kernel then holds is unknown.
+type diskGuard struct {
+	vfs.FS
+	dir     string
+	reserve uint64
+	log     *slog.Logger
+	blocked atomic.Int32 // writes held back now
+	low     atomic.Bool
+	checked atomic.Int64 // when free space was last asked for, Unix nanoseconds
+	giveUp  func()       // called now and then while a write is held back
+	done    chan struct{}
+	once    sync.Once
+}
+
+const (
+	diskCheckEvery = 20 * time.Millisecond
+	diskRetryEvery = 50 * time.Millisecond
+)
+
+func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger) *diskGuard {
+	return &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}), giveUp: func() {}}
+}
+
+// full tells whether appends are to be refused.
+func (g *diskGuard) full() bool {
+	if g.blocked.Load() > 0 {
+		return true
+	}
+	now := time.Now().UnixNano()
+	if now-g.checked.Load() > int64(diskCheckEvery) {
+		g.checked.Store(now)
+		if u, err := g.FS.GetDiskUsage(g.dir); err == nil {
+			if low := u.AvailBytes < g.reserve; low != g.low.Swap(low) {
+				if low {
+					g.log.Error("disk is nearly full: event store refuses appends", "dir", g.dir, "free", u.AvailBytes, "reserve", g.reserve)
+				} else {
+					g.log.Info("disk has space again: event store takes appends", "dir", g.dir, "free", u.AvailBytes)
+				}
+			}
+		}
+	}
+	return g.low.Load()
+}
+
+func (g *diskGuard) close() { g.once.Do(func() { close(g.done) }) }
+
+// retry repeats op for as long as it fails for want of space.
+func (g *diskGuard) retry(op func() error) error {
+	err := op()
+	if err == nil || !noSpace(err) {
+		return err
+	}
+	g.log.Error("a write found the disk full and waits for space", "dir", g.dir, "error", err)
+	g.blocked.Add(1)
+	defer g.blocked.Add(-1)
+	t := time.NewTicker(diskRetryEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-g.done:
+			return err
+		case <-t.C:
+		}
+		if err = op(); err == nil || !noSpace(err) {
+			return err
+		}
+		g.giveUp()
+	}
+}
+
+func noSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+func (g *diskGuard) wrap(f vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &guardedFile{f, g}, nil
+}
+
+// Create implements vfs.FS.
+func (g *diskGuard) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	err = g.retry(func() error { f, err = g.FS.Create(name, c); return err })
+	return g.wrap(f, err)
+}
+
+// OpenReadWrite implements vfs.FS.
+func (g *diskGuard) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (f vfs.File, err error) {
+	err = g.retry(func() error { f, err = g.FS.OpenReadWrite(name, c, opts...); return err })
+	return g.wrap(f, err)
+}
+
+// ReuseForWrite implements vfs.FS.
+func (g *diskGuard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	err = g.retry(func() error { f, err = g.FS.ReuseForWrite(old, name, c); return err })
+	return g.wrap(f, err)
+}
+
+// Link implements vfs.FS.
+func (g *diskGuard) Link(old, name string) error {
+	return g.retry(func() error { return g.FS.Link(old, name) })
+}
+
+// Rename implements vfs.FS.
+func (g *diskGuard) Rename(old, name string) error {
+	return g.retry(func() error { return g.FS.Rename(old, name) })
+}
+
+// MkdirAll implements vfs.FS.
+func (g *diskGuard) MkdirAll(dir string, perm os.FileMode) error {
+	return g.retry(func() error { return g.FS.MkdirAll(dir, perm) })
+}
+
+// Unwrap lets pebble find the file system beneath.
+func (g *diskGuard) Unwrap() vfs.FS { return g.FS }
+
+type guardedFile struct {
+	vfs.File
+	g *diskGuard
+}
+
+// Write implements io.Writer: it goes on where a short write left off.
+func (f *guardedFile) Write(p []byte) (n int, err error) {
+	err = f.g.retry(func() error {
+		m, err := f.File.Write(p[n:])
+		n += m
+		return err
+	})
+	return n, err
+}
+
+// WriteAt implements io.WriterAt.
+func (f *guardedFile) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.g.retry(func() error {
+		m, err := f.File.WriteAt(p[n:], off+int64(n))
+		n += m
+		return err
+	})
+	return n, err
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// head is what the store knows of one stream: where it ends and what its metadata stream says.
+type head struct {
+	last    int64  // revision of the newest event, noRevision if there is none
+	pos     uint64 // its position
+	first   int64  // the lowest revision still kept; those below were scavenged
+	dead    bool   // ended by a tombstone
+	metaPos uint64 // position of the metadata event in force, 0 if none
+	meta    Limits
+}
+
+const noRevision = -1
+
+// newest is the highest position that this head rests on.
+func (h *head) newest() uint64 { return max(h.pos, h.metaPos) }
+
+func (h *head) softDeleted() bool { return h.meta.TruncateBefore == math.MaxInt64 }
+
+// Limits are the parts of a stream's metadata that decide which of its events are shown.
+type Limits struct {
+	MaxCount       int64         // 0: no limit
+	MaxAge         time.Duration // 0: no limit
+	TruncateBefore int64         // events below are hidden; MaxInt64: the stream is deleted until written again
+}
+
+const softDeletedMark = math.MaxInt64
+
+// metadataOf gives the stream that a metadata stream describes.
+func metadataOf(stream string) (string, bool) {
+	if strings.HasPrefix(stream, "$$") && len(stream) > 2 {
+		return stream[2:], true
+	}
+	return "", false
+}
+
+// parseLimits reads the metadata event's JSON; what cannot be understood limits nothing, as in EventStoreDB.
+func parseLimits(data []byte) Limits {
+	var raw struct {
+		MaxCount       *int64 `json:"$maxCount"`
+		MaxAge         *int64 `json:"$maxAge"` // seconds
+		TruncateBefore *int64 `json:"$tb"`
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return Limits{}
+	}
+	var l Limits
+	if raw.MaxCount != nil && *raw.MaxCount > 0 {
+		l.MaxCount = *raw.MaxCount
+	}
+	if raw.MaxAge != nil && *raw.MaxAge > 0 && *raw.MaxAge < math.MaxInt64/int64(time.Second) {
+		l.MaxAge = time.Duration(*raw.MaxAge) * time.Second
+	}
+	if raw.TruncateBefore != nil && *raw.TruncateBefore > 0 {
+		l.TruncateBefore = *raw.TruncateBefore
+	}
+	return l
+}
+
+const headVersion = 1
+
+func (h *head) encode(dst []byte, stream string) []byte {
+	start := len(dst)
+	dead := byte(0)
+	if h.dead {
+		dead = 1
+	}
+	dst = append(dst, 0, 0, 0, 0, headVersion, dead)
+	for _, v := range []int64{h.last, int64(h.pos), h.first, int64(h.metaPos), h.meta.MaxCount, int64(h.meta.MaxAge), h.meta.TruncateBefore} {
+		dst = binary.AppendVarint(dst, v)
+	}
+	binary.BigEndian.PutUint32(dst[start:], headChecksum(stream, dst[start+4:]))
+	return dst
+}
+
+func headChecksum(stream string, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum([]byte(stream), castagnoli), castagnoli, b)
+}
+
+func decodeHead(stream string, b []byte) (head, error) {
+	h := head{last: noRevision}
+	if len(b) < 6 || binary.BigEndian.Uint32(b) != headChecksum(stream, b[4:]) {
+		return h, fmt.Errorf("head of stream %q: %w: checksum does not fit", stream, ErrCorrupt)
+	}
+	if b[4] != headVersion {
+		return h, fmt.Errorf("head of stream %q has version %d, which this program does not know", stream, b[4])
+	}
+	h.dead = b[5] == 1
+	b = b[6:]
+	var v [7]int64
+	for i := range v {
+		x, n := binary.Varint(b)
+		if n <= 0 {
+			return h, fmt.Errorf("head of stream %q: %w: cut short", stream, ErrCorrupt)
+		}
+		v[i], b = x, b[n:]
+	}
+	h.last, h.pos, h.first, h.metaPos = v[0], uint64(v[1]), v[2], uint64(v[3])
+	h.meta = Limits{MaxCount: v[4], MaxAge: time.Duration(v[5]), TruncateBefore: v[6]}
+	return h, nil
+}
+
+// loadHead reads a head as pebble has it, which may be ahead of what is synced. A stream never written has
+// an empty one.
+func (s *Store) loadHead(stream string) (head, error) {
+	v, closer, err := s.db.Get(headKey(nil, stream))
+	if errors.Is(err, pebble.ErrNotFound) {
+		h := head{last: noRevision}
+		if _, isMeta := metadataOf(stream); isMeta {
+			h.meta.MaxCount = 1
+		}
+		return h, nil
+	}
+	if err != nil {
+		return head{}, fmt.Errorf("read head of stream %q: %w", stream, err)
+	}
+	defer closer.Close()
+	return decodeHead(stream, v)
+}

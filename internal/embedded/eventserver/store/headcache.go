@@ -1,0 +1,29 @@
+package store
+
+// headCache keeps the heads of streams lately written, in two generations: when the young one is full it becomes the
+// old one, and what was not used since is forgotten.
+type headCache struct {
+	young, old map[string]head
+}
+
+const headCacheSize = 1 << 16
+
+func newHeadCache() *headCache { return &headCache{young: map[string]head{}} }
+
+func (c *headCache) get(stream string) (head, bool) {
+	if h, ok := c.young[stream]; ok {
+		return h, true
+	}
+	h, ok := c.old[stream]
+	if ok {
+		c.put(stream, h)
+	}
+	return h, ok
+}
+
+func (c *headCache) put(stream string, h head) {
+	if len(c.young) >= headCacheSize {
+		c.old, c.young = c.young, make(map[string]head, headCacheSize)
+	}
+	c.young[stream] = h
+}

@@ -1,0 +1,224 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+var errAbsent = errors.New("no such event")
+
+// get visits the record at a position.
+func (s *Store) get(position uint64, visit func(*Record)) error {
+	var key [9]byte
+	v, closer, err := s.db.Get(allKey(key[:0], position))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return errAbsent
+	}
+	if err != nil {
+		return fmt.Errorf("read position %d: %w", position, err)
+	}
+	defer closer.Close()
+	var r Record
+	if err := decodeRecord(position, v, &r); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	visit(&r)
+	return nil
+}
+
+// positionOf looks a revision up.
+func (s *Store) positionOf(stream string, revision uint64) (uint64, error) {
+	v, closer, err := s.db.Get(streamKey(nil, stream, revision))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, errAbsent
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up revision %d of stream %q: %w", revision, stream, err)
+	}
+	defer closer.Close()
+	if len(v) != 8 {
+		return 0, fmt.Errorf("%w: index of revision %d of stream %q", ErrCorrupt, revision, stream)
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
+// ReadAll visits the events of the log in the order of positions, beginning with from (the first one at or behind it),
+// until visit returns false or the end that was visible at the call is passed.
+func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
+	end := s.visible.Load()
+	if from > end {
+		return nil
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: allKey(nil, from), UpperBound: allKey(nil, end+1)})
+	if err != nil {
+		return fmt.Errorf("read log from position %d: %w", from, err)
+	}
+	defer it.Close()
+	var r Record
+	for ok := it.First(); ok; ok = it.Next() {
+		position := binary.BigEndian.Uint64(it.Key()[1:])
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("read position %d: %w", position, err)
+		}
+		if err := decodeRecord(position, v, &r); err != nil {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if !visit(&r) {
+			return nil
+		}
+	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("read log from position %d: %w", from, err)
+	}
+	return nil
+}
+
+// ReadAllBackwards visits the events strictly before a position, newest first.
+func (s *Store) ReadAllBackwards(before uint64, visit func(*Record) bool) error {
+	upper := min(before, s.visible.Load()+1)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixAll}, UpperBound: allKey(nil, upper)})
+	if err != nil {
+		return fmt.Errorf("read log backwards from position %d: %w", before, err)
+	}
+	defer it.Close()
+	var r Record
+	for ok := it.Last(); ok; ok = it.Prev() {
+		position := binary.BigEndian.Uint64(it.Key()[1:])
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("read position %d: %w", position, err)
+		}
+		if err := decodeRecord(position, v, &r); err != nil {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if !visit(&r) {
+			return nil
+		}
+	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("read log backwards from position %d: %w", before, err)
+	}
+	return nil
+}
+
+// View is a stream as it may be shown at one moment.
+type View struct {
+	Stream string
+	First  int64 // lowest revision shown
+	Last   int64 // highest, -1 if there is none
+	Exists bool  // it has or had events and is not deleted
+	Dead   bool  // ended by a tombstone
+	MaxAge time.Duration
+
+	kept int64
+}
+
+// View looks a stream up. What it shows is synced: if the stream is just being written, it waits for that.
+func (s *Store) View(ctx context.Context, stream string) (View, error) {
+	h, err := s.loadHead(stream)
+	if err != nil {
+		return View{}, err
+	}
+	if n := h.newest(); n > s.visible.Load() {
+		if err := s.waitVisible(ctx, n); err != nil {
+			return View{}, fmt.Errorf("read stream %q: %w", stream, err)
+		}
+	}
+	v := View{Stream: stream, Last: h.last, Dead: h.dead, MaxAge: h.meta.MaxAge, kept: h.first}
+	v.Exists = h.last != noRevision && !h.dead && !h.softDeleted()
+	v.First = max(h.first, h.meta.TruncateBefore)
+	if h.meta.MaxCount > 0 {
+		v.First = max(v.First, h.last-h.meta.MaxCount+1)
+	}
+	if h.softDeleted() {
+		v.First = math.MaxInt64
+	}
+	return v, nil
+}
+
+// ReadStream visits the stream's events from a revision on, in order and without holes, until visit returns false or the
+// view ends. Events older than the stream's $maxAge are left out.
+func (s *Store) ReadStream(v View, from int64, visit func(*Record) bool) error {
+	from = max(from, v.First)
+	if !v.Exists || from > v.Last {
+		return nil
+	}
+	return s.walk(v, from, v.Last, false, visit)
+}
+
+// ReadStreamBackwards visits the stream's events from a revision down.
+func (s *Store) ReadStreamBackwards(v View, from int64, visit func(*Record) bool) error {
+	from = min(from, v.Last)
+	if !v.Exists || from < v.First {
+		return nil
+	}
+	return s.walk(v, v.First, from, true, visit)
+}
+
+// walk visits the revisions low to high, each of which must be there.
+func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) bool) error {
+	it, err := s.db.NewIter(&pebble.IterOptions{
+		LowerBound: streamKey(nil, v.Stream, uint64(low)), UpperBound: streamKey(nil, v.Stream, uint64(high)+1)})
+	if err != nil {
+		return fmt.Errorf("read stream %q: %w", v.Stream, err)
+	}
+	defer it.Close()
+	step, want, end := it.Next, low, high+1
+	ok := false
+	if back {
+		step, want, end = it.Prev, high, low-1
+		ok = it.Last()
+	} else {
+		ok = it.First()
+	}
+	oldest := int64(math.MinInt64)
+	if v.MaxAge > 0 {
+		oldest = s.cfg.Now().Add(-v.MaxAge).UnixNano() / 100
+	}
+	more := true
+	for ; ok && more; ok = step() {
+		key := it.Key()
+		revision := int64(binary.BigEndian.Uint64(key[len(key)-8:]))
+		if revision != want {
+			return fmt.Errorf("%w: revision %d of stream %q is missing", ErrCorrupt, want, v.Stream)
+		}
+		value, err := it.ValueAndErr()
+		if err != nil || len(value) != 8 {
+			return errors.Join(err, fmt.Errorf("%w: index of revision %d of stream %q", ErrCorrupt, revision, v.Stream))
+		}
+		position := binary.BigEndian.Uint64(value)
+		wrong := false
+		err = s.get(position, func(r *Record) {
+			if wrong = r.Revision != uint64(revision) || string(r.Stream) != v.Stream; !wrong && r.Created >= oldest {
+				more = visit(r)
+			}
+		})
+		switch {
+		case errors.Is(err, errAbsent):
+			return fmt.Errorf("%w: revision %d of stream %q: nothing stands at position %d", ErrCorrupt, revision, v.Stream, position)
+		case err != nil:
+			return fmt.Errorf("revision %d of stream %q: %w", revision, v.Stream, err)
+		case wrong:
+			return fmt.Errorf("%w: revision %d of stream %q: another event stands at position %d", ErrCorrupt, revision, v.Stream, position)
+		}
+		if back {
+			want--
+		} else {
+			want++
+		}
+	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("read stream %q: %w", v.Stream, err)
+	}
+	if more && want != end {
+		return fmt.Errorf("%w: revision %d of stream %q is missing", ErrCorrupt, want, v.Stream)
+	}
+	return nil
+}

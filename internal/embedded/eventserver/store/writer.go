@@ -1,0 +1,204 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+)
+
+// writer is the one goroutine that changes the store. It takes what waits, checks it against the heads, writes it, syncs
+// it, moves the visible position and only then answers anybody: also a wrong version and a repeat show
+// what the batch under way contains.
+type writer struct {
+	s       *Store
+	heads   *headCache
+	last    uint64 // position of the newest event written
+	created int64
+
+	// The batch under way.
+	batch       *pebble.Batch
+	spoilt      error
+	changed     map[string]*change
+	touched     map[string]struct{} // streams with news
+	ids         map[ID]struct{}     // ids that the id index will hold
+	pendingMeta map[string][]byte   // newest data of each metadata stream written
+	deferred    []*Request          // must wait for it
+	buf         []byte
+
+	mu         sync.Mutex // guards what follows against giveUp
+	answers    []answer
+	sent       bool
+	committing time.Time // when the commit under way began, zero while there is none
+}
+
+type answer struct {
+	r   *Request
+	res Result
+}
+
+const batchRequests = 8192
+
+func (w *writer) run() {
+	s := w.s
+	defer close(s.stopped)
+	s.disk.giveUp = w.giveUp
+	var requests []*Request
+	for {
+		select {
+		case <-s.queue.wake:
+		case <-s.stop:
+			w.refuseAll(s.queue.close(), ErrClosed)
+			return
+		}
+		requests = s.queue.take(requests[:0], s.cfg.batchBytes, batchRequests)
+		if err := s.refuse(); err != nil {
+			w.refuseAll(requests, err)
+			clear(requests)
+			continue
+		}
+		if len(requests) > 0 {
+			w.do(requests)
+			clear(requests)
+		}
+	}
+}
+
+func (w *writer) refuseAll(rs []*Request, err error) {
+	for _, r := range rs {
+		r.Done(Result{Err: err})
+	}
+}
+
+// do carries out one group commit.
+func (w *writer) do(requests []*Request) {
+	began := time.Now()
+	w.start()
+	now := w.s.cfg.Now()
+	for _, r := range requests {
+		if !r.Deadline.IsZero() && now.After(r.Deadline) {
+			w.answer(r, Result{Err: ErrDeadline})
+			continue
+		}
+		w.sequence(r)
+	}
+	err := w.commit()
+	w.finish(err)
+	w.s.cfg.Metrics.batch(len(requests), time.Since(began))
+	w.s.queue.putBack(w.deferred)
+	w.deferred = w.deferred[:0]
+}
+
+func (w *writer) start() {
+	w.batch = w.s.db.NewBatch()
+	w.spoilt = nil
+	w.changed = make(map[string]*change)
+	w.touched = make(map[string]struct{})
+	w.ids = make(map[ID]struct{})
+	w.pendingMeta = make(map[string][]byte)
+	w.mu.Lock()
+	w.answers, w.sent = w.answers[:0], false
+	w.mu.Unlock()
+}
+
+func (w *writer) answer(r *Request, res Result) {
+	w.mu.Lock()
+	w.answers = append(w.answers, answer{r, res})
+	w.mu.Unlock()
+}
+
+// commit makes the batch durable. Pebble ends this goroutine's work by Goexit where it would end the process; the
+// inner goroutine lets the writer outlive that.
+func (w *writer) commit() error {
+	for stream, c := range w.changed {
+		if c.now != c.before {
+			w.set(headKey(nil, stream), c.now.encode(nil, stream))
+		}
+	}
+	if w.spoilt != nil {
+		return w.spoilt
+	}
+	if w.batch.Empty() {
+		return w.batch.Close()
+	}
+	failpoint.Hit(failpoint.StoreBatchBeforeSync)
+	began := time.Now()
+	w.setCommitting(began)
+	defer w.setCommitting(time.Time{})
+	done := make(chan error, 1)
+	go func() {
+		err := fmt.Errorf("%w: the log could not be written", ErrUnknown)
+		defer func() { done <- err }()
+		err = w.batch.Commit(pebble.Sync)
+	}()
+	if err := <-done; err != nil {
+		return err
+	}
+	w.s.cfg.Metrics.sync(time.Since(began))
+	if err := w.s.mark.raise(w.last); err != nil {
+		return err
+	}
+	return w.batch.Close()
+}
+
+// finish publishes what is synced and answers. After a failed commit nobody can tell what the disk holds, so nothing
+// of the batch is shown and nothing more is written.
+func (w *writer) finish(err error) {
+	if err != nil {
+		w.s.fail(fmt.Errorf("%w: commit: %w", ErrReadOnly, err))
+		w.send(fmt.Errorf("%w: %w", ErrUnknown, err))
+		return
+	}
+	for stream, c := range w.changed {
+		w.heads.put(stream, c.now)
+	}
+	if w.s.visible.Load() != w.last {
+		w.s.visible.Store(w.last)
+		w.s.watch.tell(w.touched)
+	}
+	failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
+	w.send(nil)
+}
+
+// send gives the answers out, once; with an error everybody gets that instead.
+func (w *writer) send(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sent {
+		return
+	}
+	w.sent = true
+	for i := range w.answers {
+		a := w.answers[i]
+		if err != nil {
+			a.res = Result{Err: err}
+		}
+		a.r.Done(a.res)
+	}
+	clear(w.answers)
+	w.answers = w.answers[:0]
+}
+
+func (w *writer) setCommitting(t time.Time) {
+	w.mu.Lock()
+	w.committing = t
+	w.mu.Unlock()
+}
+
+const commitPatience = time.Second // how long clients wait for a commit that waits for space
+
+// giveUp is called while the disk is full. Clients of a commit that waits for space learn that the outcome is open, those
+// behind them that nothing was written.
+func (w *writer) giveUp() {
+	w.mu.Lock()
+	stuck := !w.committing.IsZero() && time.Since(w.committing) > commitPatience
+	w.mu.Unlock()
+	if !stuck {
+		return
+	}
+	w.send(fmt.Errorf("%w: %w", ErrUnknown, ErrFull))
+	w.refuseAll(w.s.queue.take(nil, 1<<30, 1<<30), ErrFull)
+}

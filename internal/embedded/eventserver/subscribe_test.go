@@ -1,0 +1,144 @@
+package eventserver_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+)
+
+func TestSubscribeToStream(t *testing.T) {
+	t.Parallel()
+	c := connect(t, start(t))
+	appendTo(t, c, "s", esdb.NoStream{}, events(1500)...)
+	for _, x := range []struct {
+		from  esdb.StreamPosition
+		first uint64
+	}{{esdb.Start{}, 0}, {esdb.Revision(1200), 1201}, {esdb.End{}, 1500}} {
+		sub, err := c.SubscribeToStream(within(t), "s", esdb.SubscribeToStreamOptions{From: x.from})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		n := x.first
+		for n < 1500 {
+			if e := next(t, sub); e.Event.EventNumber != n {
+				t.Fatalf("from %#v: got %d, want %d", x.from, e.Event.EventNumber, n)
+			}
+			n++
+		}
+		if e := sub.Recv(); e.CaughtUp == nil {
+			t.Fatalf("from %#v: %+v, want caught up", x.from, e)
+		}
+		defer func() {
+			if e := next(t, sub); e.Event.EventNumber != 1500 {
+				t.Errorf("from %#v: live event is %d", x.from, e.Event.EventNumber)
+			}
+		}()
+	}
+	appendTo(t, c, "other", esdb.NoStream{}, event(0))
+	appendTo(t, c, "s", esdb.Revision(1499), event(1500))
+}
+
+func TestSubscribeToStreamThatComesLater(t *testing.T) {
+	t.Parallel()
+	c := connect(t, start(t))
+	sub, err := c.SubscribeToStream(within(t), "later", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	if e := sub.Recv(); e.CaughtUp == nil {
+		t.Fatalf("%+v, want caught up", e)
+	}
+	for i := range 3 {
+		appendTo(t, c, "later", esdb.Any{}, event(i))
+		if e := next(t, sub); e.Event.EventNumber != uint64(i) {
+			t.Errorf("got %d, want %d", e.Event.EventNumber, i)
+		}
+	}
+}
+
+func TestSubscribeToAll(t *testing.T) {
+	t.Parallel()
+	c := connect(t, start(t))
+	appendTo(t, c, "a", esdb.NoStream{}, events(1000)...)
+	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Position{Commit: 5, Prepare: 5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	want := uint64(6)
+	for ; want <= 1001; want++ {
+		if e := next(t, sub); e.Event.Position.Commit != want {
+			t.Fatalf("got %d, want %d", e.Event.Position.Commit, want)
+		}
+	}
+	if e := sub.Recv(); e.CaughtUp == nil {
+		t.Fatalf("%+v, want caught up", e)
+	}
+	for i := range 20 {
+		appendTo(t, c, fmt.Sprintf("live-%d", i), esdb.NoStream{}, event(i))
+		if e := next(t, sub); e.Event.Position.Commit != want {
+			t.Fatalf("got %d, want %d", e.Event.Position.Commit, want)
+		}
+		want++
+	}
+}
+
+func TestFilteredSubscription(t *testing.T) {
+	t.Parallel()
+	c := connect(t, start(t))
+	for i := range 100 {
+		appendTo(t, c, fmt.Sprintf("order-%d", i), esdb.NoStream{}, event(i))
+		appendTo(t, c, fmt.Sprintf("stock-%d", i), esdb.NoStream{}, events(3)...)
+	}
+	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}, MaxSearchWindow: 16, CheckpointInterval: 2,
+		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: []string{"order-"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	orders, checkpoints := 0, 0
+	var last, lastCheckpoint uint64
+	for caughtUp := false; !caughtUp; {
+		switch e := sub.Recv(); {
+		case e.EventAppeared != nil:
+			if got := e.EventAppeared.Event.StreamID; got != fmt.Sprintf("order-%d", orders) {
+				t.Fatalf("got %s, want order-%d", got, orders)
+			}
+			orders++
+			last = e.EventAppeared.Event.Position.Commit
+		case e.CheckPointReached != nil:
+			checkpoints++
+			if lastCheckpoint = e.CheckPointReached.Commit; lastCheckpoint < last {
+				t.Errorf("checkpoint %d behind event %d", lastCheckpoint, last)
+			}
+		case e.CaughtUp != nil:
+			caughtUp = true
+		default:
+			t.Fatalf("%+v", e)
+		}
+	}
+	if orders != 100 || checkpoints != 401/32+1 || lastCheckpoint != 401 {
+		t.Errorf("%d orders, %d checkpoints, the last at %d; want 100, %d, 401", orders, checkpoints, lastCheckpoint, 401/32+1)
+	}
+	appendTo(t, c, "stock-x", esdb.NoStream{}, events(31)...)
+	appendTo(t, c, "order-x", esdb.NoStream{}, event(0))
+	if e := sub.Recv(); e.EventAppeared == nil || e.EventAppeared.Event.StreamID != "order-x" {
+		t.Errorf("live: %+v", e)
+	}
+	if e := sub.Recv(); e.CheckPointReached == nil || e.CheckPointReached.Commit != 433 {
+		t.Errorf("live: %+v, want a checkpoint at 433", e)
+	}
+}
+
+func TestBadFilter(t *testing.T) {
+	t.Parallel()
+	c := connect(t, start(t))
+	_, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{
+		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: "("}})
+	if err == nil {
+		t.Error("a broken expression was accepted")
+	}
+}
