@@ -45,7 +45,8 @@ type progress struct {
 	undoneAt                     int  // of undoes, when it last succeeded
 	waits                        string
 	deadline                     time.Time
-	due                          bool // the deadline came while it was awaited
+	due                          bool    // the deadline came while it was awaited
+	undoRefused                  es.Code // why the newest attempt to undo it failed
 }
 
 // issue is an effect and what became of it.
@@ -53,6 +54,7 @@ type issue struct {
 	effect   Effect
 	at       int // step
 	answered bool
+	from     uint64 // an answer heard later stands here or after
 	refused  es.Code
 	revoked  bool // another attempt, or the other direction, took its place: owed no longer
 }
@@ -167,7 +169,7 @@ func (i *instance[S]) Fold(e, noted es.Event) {
 		}
 	case Undoing:
 		p, n := i.step(e.Step)
-		p.undoing, p.undone, p.undoes, i.phase, i.stuck = true, false, e.Attempt, Undo, nil
+		p.undoing, p.undone, p.undoes, p.undoRefused, i.phase, i.stuck = true, false, e.Attempt, "", Undo, nil
 		i.clock(e.At)
 		i.issue(n, es.Undo, e.Attempt, e.After, i.def.Steps[n].Undo(i.state))
 	case Undone:
@@ -192,17 +194,28 @@ func (i *instance[S]) note(e Noted, noted es.Event) {
 		i.def.Start.fold(&i.state, noted, at)
 	}
 	f := i.issued[e.Effect]
-	var refused es.Code
+	hear := func(r Reply[S]) {
+		switch code := r.fold(&i.state, noted, at); {
+		case code == "" || f == nil:
+		case r.undo:
+			i.steps[f.at].undoRefused = code
+		default:
+			f.refused = code
+		}
+	}
 	for _, r := range i.table.named[e.Type] {
-		refused = either(refused, r.fold(&i.state, noted, at))
+		hear(r)
 	}
 	if f == nil {
 		return
 	}
 	for _, r := range i.table.answers[e.Type] {
-		refused = either(refused, r.fold(&i.state, noted, at))
+		hear(r)
 	}
-	f.answered, f.refused = true, refused
+	f.answered = true
+	if at.Stream == f.effect.Command.Stream() {
+		f.from = max(f.from, e.Revision+1)
+	}
 	i.unstick(e.Effect)
 }
 
@@ -259,6 +272,8 @@ func (i *instance[S]) revoke(n int) {
 	}
 }
 
+func (i *instance[S]) Knows(effect es.UUID) bool { return i.issued[effect] != nil }
+
 func (i *instance[S]) Effects() (out []Effect) {
 	for _, f := range i.order {
 		if !f.answered && !f.revoked {
@@ -278,7 +293,7 @@ func (i *instance[S]) Timers() (out []Timer) {
 		t.ID = es.DerivedID(es.EffectID(i.name, s.Name, "", p.does, es.Do), "timer", p.waits)
 		for _, f := range i.order {
 			if f.at == n && !f.revoked {
-				t.Streams = append(t.Streams, Target{f.effect.ID, f.effect.Command.Stream()})
+				t.Streams = append(t.Streams, Target{f.effect.ID, f.effect.Command.Stream(), f.from})
 			}
 		}
 		out = append(out, t)

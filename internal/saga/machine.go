@@ -17,9 +17,10 @@ type Saga interface{ compile() (Machine, error) }
 type Machine struct {
 	Name    string
 	Version int
-	// Named are the event types that are inputs with or without an effect, Hears those and the answers; others are
-	// not even decoded.
-	Named, Hears []string
+	// StartsOn is the event type that may start an instance, Named those that concern a running one with or without
+	// an effect, Answers those that must answer one. Others are not even decoded.
+	StartsOn       string
+	Named, Answers []string
 	// Starts says whether an event starts an instance, and its number (0: none).
 	Starts func(es.Event) (n int, ok bool)
 	// New is an instance of which nothing has been folded.
@@ -36,6 +37,8 @@ type Running interface {
 	Fold(e es.Event, noted es.Event)
 	// Effects are the commands without an answer; after a restart all of them, whether sent before or not.
 	Effects() []Effect
+	// Knows tells whether an effect is one of the instance's, of any attempt.
+	Knows(effect es.UUID) bool
 	// Timers are those awaited.
 	Timers() []Timer
 	Status() Status
@@ -72,13 +75,6 @@ func (d Definition[S]) compile() (Machine, error) {
 			t.answers[r.eventType] = append(t.answers[r.eventType], r)
 		}
 	}
-	named := slices.Collect(maps.Keys(t.named))
-	if !slices.Contains(named, d.Start.eventType) {
-		named = append(named, d.Start.eventType)
-	}
-	slices.Sort(named)
-	hears := slices.AppendSeq(slices.Clone(named), maps.Keys(t.answers))
-	slices.Sort(hears)
 	starts := func(e es.Event) (int, bool) {
 		if e.EventType() != d.Start.eventType {
 			return 0, false
@@ -87,7 +83,8 @@ func (d Definition[S]) compile() (Machine, error) {
 	}
 	return Machine{
 		Name: d.Name, Version: d.Version, Starts: starts,
-		Named: named, Hears: slices.Compact(hears),
+		StartsOn: d.Start.eventType,
+		Named:    slices.Sorted(maps.Keys(t.named)), Answers: slices.Sorted(maps.Keys(t.answers)),
 		New: func(id es.StreamID) Running { return newInstance(&d, &t, id) },
 	}, nil
 }

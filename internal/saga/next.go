@@ -49,6 +49,9 @@ func (i *instance[S]) nextDoing(now time.Time) es.Event {
 		return i.begin(s, 1, now)
 	}
 	owed, refused := i.open(n, es.Do, p.does)
+	if owed > 0 && !p.due { // how many were refused is not known yet
+		refused = ""
+	}
 	if s.Refused != nil {
 		refused = either(s.Refused(i.state), refused)
 	}
@@ -93,6 +96,7 @@ func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 			continue
 		}
 		owed, refused := i.open(n, es.Undo, p.undoes)
+		refused = either(p.undoRefused, refused)
 		switch {
 		case late:
 			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}

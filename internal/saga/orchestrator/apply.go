@@ -1,0 +1,137 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/feed"
+)
+
+// stepsAtOnce bounds the appends of one batch under way.
+const stepsAtOnce = 64
+
+// Apply gives a partition's events to the instances they concern: many instances at once, those of one in order. Then
+// one transaction moves the checkpoints and writes what the instances wait for.
+func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
+	if len(events) == 0 {
+		return nil
+	}
+	began := time.Now()
+	at, err := o.positionsOf(partition, after)
+	if err != nil {
+		return err
+	}
+	var order []es.StreamID
+	byInstance := map[es.StreamID][]delivery{}
+	for _, rec := range events {
+		ds, err := o.deliveries(rec, at)
+		if err != nil {
+			return err
+		}
+		for _, d := range ds {
+			if byInstance[d.to] == nil {
+				order = append(order, d.to)
+			}
+			byInstance[d.to] = append(byInstance[d.to], d)
+		}
+	}
+	rows := make([]*row, len(order))
+	var group errgroup.Group
+	group.SetLimit(stepsAtOnce)
+	for i, id := range order {
+		group.Go(func() (err error) {
+			rows[i], err = o.applyTo(ctx, id, byInstance[id])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var dirty []row
+	for _, r := range rows {
+		if r != nil {
+			dirty = append(dirty, *r)
+		}
+	}
+	if err := o.commit(ctx, partition, at, events[len(events)-1].Position, dirty); err != nil {
+		return err
+	}
+	o.metrics.batch.Observe(time.Since(began).Seconds())
+	return nil
+}
+
+// applyTo steps one instance, and gives the row to be written: nil if one as new is known to stand.
+func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []delivery) (*row, error) {
+	e := o.instances.take(id)
+	defer o.instances.leave(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o.metrics.inputs.Add(float64(len(ds)))
+	if err := o.step(ctx, e, ds...); err != nil {
+		return nil, err
+	}
+	if e.run == nil || e.saved >= e.next {
+		return nil, nil
+	}
+	r := o.rowOf(e)
+	return &r, nil
+}
+
+func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]uint64, last uint64, rows []row) error {
+	mine, others := o.whoseTurn(rows)
+	err := pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
+		if err := move(ctx, tx, partition, at, last); err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		var b pgx.Batch
+		queue(&b, upsert, rows)
+		if others {
+			b.Queue("select pg_notify($1, '')", Channel)
+		}
+		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+			return fmt.Errorf("write what %d saga instances wait for: %w", len(rows), err)
+		}
+		failpoint.Hit(failpoint.SagaWaitingBefore)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(rows) > 0 {
+		failpoint.Hit(failpoint.SagaWaitingAfter)
+	}
+	o.mu.Lock()
+	for name, p := range o.positions[partition] {
+		o.positions[partition][name] = max(p, last)
+	}
+	o.mu.Unlock()
+	for _, r := range rows {
+		o.saved(r)
+	}
+	for _, r := range mine {
+		o.wake(r)
+	}
+	return nil
+}
+
+// saved remembers that a row stands, so that it is not written again for each repeated input.
+func (o *Orchestrator) saved(r row) {
+	e := o.instances.take(r.id)
+	defer o.instances.leave(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.run != nil {
+		e.saved = max(e.saved, r.revision)
+	}
+}
+
+var _ feed.Consumer = (*Orchestrator)(nil)

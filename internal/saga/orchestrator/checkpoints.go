@@ -1,0 +1,110 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/feed"
+)
+
+// Checkpoints says up to where all sagas have heard each partition. A saga's first row is made here, at the position
+// where it was deployed.
+func (o *Orchestrator) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
+	var sagas []string
+	var places []int32
+	var first []int64
+	for _, p := range partitions {
+		for _, name := range o.names() {
+			sagas, places = append(sagas, name), append(places, int32(p)) //nolint:gosec // small
+			first = append(first, int64(o.cfg.First[name]))               //nolint:gosec // below 2^63
+		}
+	}
+	_, err := o.cfg.Pool.Exec(ctx, `
+		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation)
+		select r.saga, r.partition, r.position, $4, $5 from unnest($1::text[], $2::int[], $3::bigint[]) as r(saga, partition, position)
+		order by 1, 2
+		on conflict do nothing`, sagas, places, first, o.cfg.Partitions, o.cfg.Incarnation)
+	if err != nil {
+		return nil, fmt.Errorf("make checkpoints of sagas: %w", err)
+	}
+	rows, err := o.cfg.Pool.Query(ctx, `
+		select saga, partition, position, partitions, incarnation from daybook.saga_checkpoint
+		where saga = any($1) and partition = any($2)`, o.names(), places)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints of sagas: %w", err)
+	}
+	at := map[int]map[string]uint64{}
+	var name, incarnation string
+	var partition, of int
+	var position int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &partition, &position, &of, &incarnation}, func() error {
+		switch {
+		case of != o.cfg.Partitions:
+			return fmt.Errorf("saga %s counts %d partitions, the topic has %d", name, of, o.cfg.Partitions)
+		case incarnation != o.cfg.Incarnation:
+			return fmt.Errorf("saga %s has heard incarnation %q of the event store, this is %q", name, incarnation, o.cfg.Incarnation)
+		}
+		if at[partition] == nil {
+			at[partition] = map[string]uint64{}
+		}
+		at[partition][name] = uint64(position) //nolint:gosec // written from one
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints of sagas: %w", err)
+	}
+	out := map[int]uint64{}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range partitions {
+		o.positions[p] = at[p]
+		out[p] = lowest(at[p])
+	}
+	return out, nil
+}
+
+func lowest(at map[string]uint64) uint64 {
+	least, first := uint64(0), true
+	for _, p := range at {
+		if first || p < least {
+			least, first = p, false
+		}
+	}
+	return least
+}
+
+// positionsOf gives the checkpoints of a partition as last read or moved here.
+func (o *Orchestrator) positionsOf(partition int, after uint64) (map[string]uint64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.positions[partition]
+	if at == nil || lowest(at) != after {
+		return nil, feed.ErrFenced
+	}
+	return maps.Clone(at), nil
+}
+
+// move advances the checkpoints of a partition in tx, all or none: ErrFenced if one is not where it was.
+func move(ctx context.Context, tx pgx.Tx, partition int, at map[string]uint64, last uint64) error {
+	var names []string
+	var from []int64
+	for name, p := range at {
+		if p < last {
+			names, from = append(names, name), append(from, int64(p)) //nolint:gosec // below 2^63
+		}
+	}
+	tag, err := tx.Exec(ctx, `
+		update daybook.saga_checkpoint c set position = $4
+		from unnest($1::text[], $2::bigint[]) as r(saga, position)
+		where c.partition = $3 and c.saga = r.saga and c.position = r.position`, names, from, partition, int64(last)) //nolint:gosec // below 2^63
+	if err != nil {
+		return fmt.Errorf("move checkpoints of sagas in partition %d: %w", partition, err)
+	}
+	if tag.RowsAffected() != int64(len(names)) {
+		return fmt.Errorf("sagas in partition %d: %w", partition, feed.ErrFenced)
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+// Package orchestrator runs sagas: it feeds their instances, stores what these make of it, and sends their commands.
+//
+//	event ──▶ Apply ──▶ instance's stream ──▶ checkpoint + waiting rows ──▶ owner ──▶ command
+//	            ▲        (exact revision)      (one transaction)              │
+//	            └────────────── Kafka ◀── the command's events ◀──────────────┤
+//	                        instance's stream ◀── fed at once ◀───────────────┘
+//
+// # What holds at any crash
+//
+//   - The instance's stream is the truth. It is written first, at its exact revision: two processes that step one
+//     instance at once cannot both be right, the other reads again and steps again.
+//   - The checkpoint moves, by compare-and-set, in the transaction that writes a row per instance touched, also for an
+//     input that the instance held already. So when a checkpoint has passed an input, there is a row at least as new as
+//     what the input led to. A row is replaced only by one of a higher revision.
+//   - A row with due_at says that somebody must look at the instance, no more: what is then sent is asked of the
+//     instance, folded from its stream. The owner of the instance's own partition looks, woken in the process, by NOTIFY
+//     and by a poll, and moves due_at only after everything due was sent or failed, at the revision it saw. So what is fed
+//     at once from a receipt needs no checkpoint: until the owner has written the row, the old one is still due.
+//   - Sending twice does nothing: a command's id is its effect's id.
+//
+// # Failures
+//
+// Refused: the command's rejection is the answer, and the saga compensates. Transient (the store away, an outcome
+// unknown): sent again with the same id, after growing pauses; after Config.StuckAfter the instance is recorded as
+// stuck, and tried every few minutes still. Broken (an event that cannot be stored): stuck at once. An event that cannot be
+// decoded or folded, or answers an instance that cannot be found, makes Apply fail: the feed repeats it and says so in
+// its Health.
+//
+// A due timer is not believed at once: its commands are sent again, which tells whether they ever were (if not, the
+// timer is put off), and the streams they wait on are read; an answer found there is fed instead.
+package orchestrator

@@ -1,0 +1,38 @@
+package orchestrator
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	inputs, ignored, stored, conflicts, loaded prometheus.Counter
+	effects                                    *prometheus.CounterVec // by saga and how it went
+	timers                                     *prometheus.CounterVec // by saga and how it went
+	stuck                                      *prometheus.CounterVec // by saga
+	batch                                      prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "daybook", Subsystem: "saga", Name: name, Help: help})
+	}
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "daybook", Subsystem: "saga", Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		inputs:    counter("inputs_total", "Events given to instances."),
+		ignored:   counter("ignored_inputs_total", "Inputs of which an instance made nothing: held already, or none of its own."),
+		stored:    counter("events_total", "Events stored in instances' streams."),
+		conflicts: counter("conflicts_total", "Steps made again because another process had gone on with the instance."),
+		loaded:    counter("loads_total", "Instances folded from their streams."),
+		effects:   vec("effects_total", "Commands sent.", "saga", "outcome"),
+		timers:    vec("timers_total", "Timers that were due.", "saga", "outcome"),
+		stuck:     vec("stuck_total", "Instances that became stuck.", "saga"),
+		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "daybook", Subsystem: "saga", Name: "apply_seconds", Help: "One batch of a partition, stored and committed.",
+			Buckets: prometheus.ExponentialBuckets(.001, 2, 14),
+		}),
+	}
+	if r != nil {
+		r.MustRegister(m.inputs, m.ignored, m.stored, m.conflicts, m.loaded, m.effects, m.timers, m.stuck, m.batch)
+	}
+	return m
+}

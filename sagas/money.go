@@ -1,0 +1,48 @@
+package sagas
+
+import (
+	"github.com/daybook-dev/daybook/commands/payment"
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/saga"
+)
+
+// Money is what a saga has heard of an order's payment. Its newest event counts, in whatever order they were heard.
+type Money struct {
+	State payment.State // Voided: nothing is held any more
+	Held  bool          // a declined attempt may hold money all the same, which is given back
+	at    uint64        // revision
+}
+
+func (m *Money) now(s payment.State, at saga.At) {
+	if at.Revision >= m.at {
+		m.State, m.Held, m.at = s, false, at.Revision
+	}
+}
+
+// Free tells whether it is known that nothing is held, nor will be.
+func (m Money) Free() bool {
+	return m.State == payment.Voided || m.State == payment.Expired || m.State == payment.Declined && !m.Held
+}
+
+// heard is how each outcome changes the Money in S. What a step makes of a void that failed, it adds itself.
+func heard[S any](money func(*S) *Money) []saga.Reply[S] {
+	return []saga.Reply[S]{
+		saga.OnAt(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentActionRequired, at saga.At) { money(s).now(payment.ActionRequired, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, at) }),
+		saga.OnAt(func(s *S, e events.PaymentOutcomeUnknown, at saga.At) {
+			if e.Operation == events.OperationAuthorise {
+				money(s).now(payment.Unknown, at)
+			}
+		}),
+		saga.OnAt(func(s *S, e events.PaymentOutcomeContradicted, at saga.At) {
+			if e.Amount.Amount > 0 { // money is held after all
+				money(s).now(payment.Authorised, at)
+			}
+		}),
+	}
+}
+
+func voidFailed[S any](_ *S, e events.PaymentVoidFailed, _ saga.At) es.Code { return es.Code(e.Code) }

@@ -1,0 +1,32 @@
+package sagas_test
+
+import (
+	"testing"
+
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/internal/saga/sagatest"
+	"github.com/daybook-dev/daybook/sagas"
+)
+
+// TestTraces tells each failure case of the sagas' tables in a file of its own, testdata/<saga>-<case>.txt.
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	c := catalog(t)
+	t.Run("placement", func(t *testing.T) {
+		sagatest.Run(t, sagas.Placement(sagas.Deadlines{}), c, 0, "testdata/placement-*.txt")
+	})
+	t.Run("cancellation", func(t *testing.T) {
+		sagatest.Run(t, sagas.Cancellation(), c, 2, "testdata/cancellation-*.txt")
+	})
+}
+
+func catalog(t testing.TB) *es.Catalog {
+	t.Helper()
+	c, err := es.NewCatalog(events.Catalog(), saga.Catalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
