@@ -1,0 +1,134 @@
+package esclient
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// answer is a BatchAppendResp.
+type answer struct {
+	epoch, sequence uint64
+	success         bool
+	position        uint64 // 0: the server does not say
+	code            codes.Code
+	message         string
+	detail          string // type of the error's detail, without its package
+}
+
+// failed is one field that is not as the protocol has it.
+func failed(what string) error { return fmt.Errorf("answer to an append: malformed %s", what) }
+
+func (a *answer) decode(b []byte) error {
+	*a = answer{}
+	return fields(b, "message", func(f protowire.Number, v []byte, _ uint64) (err error) {
+		switch f {
+		case 1:
+			var u es.UUID
+			if u, err = decodeUUID(v); err == nil {
+				a.epoch, a.sequence = binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
+			}
+		case 2:
+			a.success = false
+			err = a.decodeError(v)
+		case 3:
+			a.success = true
+			err = a.decodeSuccess(v)
+		}
+		return err
+	})
+}
+
+func (a *answer) decodeSuccess(b []byte) error {
+	return fields(b, "success", func(f protowire.Number, v []byte, _ uint64) error {
+		if f != 3 {
+			return nil
+		}
+		return fields(v, "position", func(f protowire.Number, _ []byte, n uint64) error {
+			if f == 1 {
+				a.position = n
+			}
+			return nil
+		})
+	})
+}
+
+// decodeError reads a google.rpc.Status.
+func (a *answer) decodeError(b []byte) error {
+	return fields(b, "error", func(f protowire.Number, v []byte, n uint64) error {
+		switch f {
+		case 1:
+			a.code = codes.Code(n) //nolint:gosec // codes are small; any other is as unknown as a wrong one
+		case 2:
+			a.message = string(v)
+		case 3:
+			return fields(v, "detail", func(f protowire.Number, v []byte, _ uint64) error {
+				if f == 1 {
+					a.detail = string(v)
+					a.detail = a.detail[strings.LastIndexAny(a.detail, "./")+1:]
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+}
+
+func decodeUUID(b []byte) (u es.UUID, err error) {
+	err = fields(b, "id", func(f protowire.Number, v []byte, _ uint64) (err error) {
+		switch f {
+		case uuidStructured:
+			return fields(v, "id", func(f protowire.Number, _ []byte, n uint64) error {
+				switch f {
+				case 1:
+					binary.BigEndian.PutUint64(u[:8], n)
+				case 2:
+					binary.BigEndian.PutUint64(u[8:], n)
+				}
+				return nil
+			})
+		case uuidString:
+			u, err = es.ParseUUID(string(v))
+		}
+		return err
+	})
+	return u, err
+}
+
+// fields calls each with every field of a message: the bytes of a length-delimited one, the number of a varint.
+// Fields of other kinds are nobody's here.
+func fields(b []byte, what string, each func(f protowire.Number, v []byte, n uint64) error) error {
+	for len(b) > 0 {
+		f, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return failed(what)
+		}
+		b = b[n:]
+		var v []byte
+		var number uint64
+		switch typ {
+		case protowire.BytesType:
+			v, n = protowire.ConsumeBytes(b)
+		case protowire.VarintType:
+			number, n = protowire.ConsumeVarint(b)
+		default:
+			n = protowire.ConsumeFieldValue(f, typ, b)
+		}
+		if n < 0 {
+			return failed(what)
+		}
+		b = b[n:]
+		if typ != protowire.BytesType && typ != protowire.VarintType {
+			continue
+		}
+		if err := each(f, v, number); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+// Package esclient is the es.Store and es.Log of a server that speaks EventStoreDB's protocol: the embedded one, or a cluster.
+//
+// Reads and subscriptions go through the official client. It can hang without honouring a context, and its connection's
+// state machine can end for good, so each of its calls runs in a goroutine of its own, and a client that failed is
+// replaced (sessions.go). Reading resumes by itself after the last event seen, as long as its context
+// lives. Follow does not: it ends with the error, so that its reader knows that it is not caught up.
+//
+// Appends go over two long-lived BatchAppend streams of one connection of our own, the second for appends over 64 KiB
+// (the official client opens an HTTP/2 stream per append, which costs more than the append itself):
+//
+//	Append ── encode ──▶ queue ──▶ sender ──▶ server
+//	   ▲                   ▲          │
+//	   │                requeue    in flight, by (epoch, sequence)
+//	   │                   │          │
+//	   └──── receiver ◀────┴── lost ──┴── answered
+//
+// A call is queued, in flight or answered. Any error of a stream, and a server that answers nothing for a while with
+// calls in flight, end the epoch: the whole connection is replaced, with backoff and jitter, what was in flight
+// is queued again before what was never sent, and goes out with the same event ids and expected revision. The server's
+// idempotency makes that safe: a copy that stands is answered again, and two copies cannot both stand. Answers of an
+// older epoch are dropped with its streams.
+//
+// What is told to the caller:
+//   - the server's answer, where it is one: a position, es.ErrWrongRevision, es.ErrTooLarge;
+//   - es.ErrUnavailable when nothing can have been written: never sent, or every copy sent was refused;
+//   - es.ErrUnknownOutcome whenever a copy may have been written: the context ended with one in flight, or a later
+//     copy was refused for a reason that says nothing of an earlier one.
+//
+// The request carries the caller's deadline; the server drops what it has not begun by then. The bytes
+// queued and in flight are bounded, and waiting for room honours the context.
+package esclient

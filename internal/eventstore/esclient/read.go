@@ -1,0 +1,101 @@
+package esclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// everything is as many events as a reading can ask for.
+const everything = math.MaxInt64
+
+// Read implements es.Store. It goes on after an outage, as long as ctx lives.
+func (c *Client) Read(ctx context.Context, s es.StreamID, from uint64) iter.Seq2[es.Record, error] {
+	name := s.String()
+	return func(yield func(es.Record, error) bool) {
+		open := func(ctx context.Context, s *session) (source, error) {
+			st, err := s.client.ReadStream(toLeader(ctx), name, esdb.ReadStreamOptions{From: esdb.Revision(from), RequiresLeader: true}, everything)
+			return reading(st, err)
+		}
+		err := c.resume(ctx, open, func(i item) bool {
+			from = i.record.Revision + 1
+			return yield(i.record, nil)
+		})
+		if err != nil {
+			yield(es.Record{}, fmt.Errorf("read %s from %d: %w", name, from, err))
+		}
+	}
+}
+
+func toLeader(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "requires-leader", "true") // the official client means to, and does not
+}
+
+// reading is a source of the events that a reading gives.
+func reading(st *esdb.ReadStream, err error) (source, error) {
+	if err != nil {
+		return source{}, err
+	}
+	next := func() (item, error) {
+		e, err := st.Recv()
+		if err != nil {
+			if e, ok := errors.AsType[*esdb.Error](err); ok && e.Code() == esdb.ErrorCodeResourceNotFound {
+				err = io.EOF // a stream that does not exist has no events
+			}
+			return item{}, err
+		}
+		return item{record: record(e.OriginalEvent())}, nil
+	}
+	return source{next: next, close: st.Close}, nil
+}
+
+// resume pumps until the source ends, opening it again after each failure that may pass. nil: it ended, or
+// each wants no more.
+func (c *Client) resume(ctx context.Context, open func(context.Context, *session) (source, error), each func(item) bool) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
+	odd := 0 // failures without a good reason
+	for {
+		progress := false
+		err := c.pump(ctx, c.cfg.StallAfter, open, func(i item) bool {
+			progress = true
+			return each(i)
+		})
+		switch {
+		case err == nil || errors.Is(err, errStopped):
+			return nil
+		case ctx.Err() != nil || errors.Is(err, errClosed) || !broken(err):
+			return err
+		}
+		if progress {
+			pause.Reset()
+			odd = 0
+		}
+		if !errors.Is(err, es.ErrUnavailable) && !unavailable(err) {
+			if odd++; odd > 5 {
+				return err
+			}
+		}
+		select {
+		case <-time.After(pause.NextBackOff()):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w: %w", es.ErrUnavailable, ctx.Err(), err)
+		}
+	}
+}
+
+// unavailable tells an outage from an error that only might be one.
+func unavailable(err error) bool {
+	e, ok := errors.AsType[*esdb.Error](err)
+	return ok && (e.Code() == esdb.ErrorUnavailable || e.Code() == esdb.ErrorCodeConnectionClosed || e.Code() == esdb.ErrorCodeNotLeader)
+}
