@@ -1,0 +1,186 @@
+package kafkaserver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// Config says where the broker keeps its log and where it listens. Only Dir must be given.
+type Config struct {
+	// Dir is the broker's own directory, made if absent. What an earlier run left in it is deleted.
+	Dir string
+	// Listen is the address to listen on; default 127.0.0.1:0, a free port.
+	Listen string
+	// Advertise is what clients are told to connect to; default the address listened on.
+	Advertise string
+	// MaxFrame is the size of the largest request, in bytes; default 16 MiB.
+	MaxFrame int
+	// MaxConnections is how many clients may be connected; default 1,000.
+	MaxConnections int
+	// RetentionEvery is how often records past their topic's retention are deleted; default 30 s.
+	RetentionEvery time.Duration
+
+	Logger     *slog.Logger          // default: none
+	Registerer prometheus.Registerer // default: none
+}
+
+func (c *Config) defaults() error {
+	if c.Dir == "" {
+		return fmt.Errorf("embedded Kafka broker: no directory given")
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if c.MaxFrame <= 0 {
+		c.MaxFrame = 16 << 20
+	}
+	if c.MaxConnections <= 0 {
+		c.MaxConnections = 1000
+	}
+	if c.RetentionEvery <= 0 {
+		c.RetentionEvery = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Server is a running broker.
+type Server struct {
+	addr      string
+	clusterID string
+	cluster   *kfake.Cluster
+	listener  *listener
+	lock      *os.File
+	stop      chan struct{} // closed to end the ticker
+	ticking   sync.WaitGroup
+	closing   sync.Once
+	done      chan struct{}
+}
+
+// Start empties the broker's directory and serves until Close. ctx bounds the starting only.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
+	}
+	lock, err := own(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := start(ctx, cfg)
+	if err != nil {
+		_ = lock.Close()
+		return nil, fmt.Errorf("embedded Kafka broker: %w", err)
+	}
+	s.lock = lock
+	cfg.Logger.Info("embedded Kafka broker listens", "address", s.addr, "cluster", s.clusterID)
+	return s, nil
+}
+
+func start(ctx context.Context, cfg Config) (*Server, error) {
+	logDir := filepath.Join(cfg.Dir, "log") // ours alone: nothing else in Dir is touched
+	if err := os.RemoveAll(logDir); err != nil {
+		return nil, fmt.Errorf("emptying its directory: %w", err)
+	}
+	if err := os.MkdirAll(logDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making its directory: %w", err)
+	}
+	tcp, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{clusterID: randomClusterID(), stop: make(chan struct{}), done: make(chan struct{})}
+	s.listener, err = guard(tcp, cfg)
+	if err != nil {
+		_ = tcp.Close()
+		return nil, err
+	}
+	s.addr = s.listener.Addr().String()
+	s.cluster, err = kfake.NewCluster(
+		kfake.NumBrokers(1),
+		kfake.ClusterID(s.clusterID),
+		kfake.DataDir(logDir),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return s.listener, nil }),
+		kfake.MaxVersions(served()),
+		kfake.WithLogger(kfakeLog{cfg.Logger}),
+		// Takeovers wait for a dead member's session: let clients ask for a short one. A group is joined at once when
+		// all its members have rejoined; there is no initial delay to tune away.
+		kfake.GroupMinSessionTimeout(250*time.Millisecond),
+	)
+	if err != nil {
+		_ = tcp.Close()
+		return nil, fmt.Errorf("starting on %s: %w", s.addr, err)
+	}
+	s.ticking.Go(func() { s.applyRetention(cfg.RetentionEvery) })
+	return s, nil
+}
+
+// Addr is the broker's address, as clients are told.
+func (s *Server) Addr() string { return s.addr }
+
+// ClusterID is random: it is another one after each start.
+func (s *Server) ClusterID() string { return s.clusterID }
+
+// Done is closed when the broker has stopped. It does so by Close only.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is what ended the broker; nil after Close.
+func (s *Server) Err() error { return nil }
+
+// Close stops serving, cuts all connections and gives the directory up.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		close(s.stop)
+		s.ticking.Wait() // the cluster would wait for ever for a call that comes after its end
+		s.cluster.Close()
+		s.listener.closeAll()
+		_ = s.lock.Close()
+		close(s.done)
+	})
+	<-s.done
+	return nil
+}
+
+func (s *Server) applyRetention(every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			s.cluster.ApplyRetention()
+		}
+	}
+}
+
+// randomClusterID has the form of Kafka's own: 16 bytes in URL base64.
+func randomClusterID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// kfakeLog passes kfake's warnings on.
+type kfakeLog struct{ to *slog.Logger }
+
+func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {
+	switch level {
+	case kfake.LogLevelError:
+		l.to.Error(fmt.Sprintf(format, args...))
+	case kfake.LogLevelWarn:
+		l.to.Warn(fmt.Sprintf(format, args...))
+	}
+}
