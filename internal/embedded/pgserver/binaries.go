@@ -64,7 +64,7 @@ func find(ctx context.Context, cfg Config, wanted int) (binaries, error) {
 		}
 		return binaries{}, otherMajor(cfg, wanted, what)
 	}
-	dir, err := pinned(ctx, cfg)
+	dir, err := pinned(ctx, cfg, fetch)
 	if err != nil {
 		return binaries{}, fmt.Errorf("no Postgres found on this machine (install one, or set PG_BIN to its directory); fetching one: %w", err)
 	}

@@ -24,7 +24,8 @@ type Config struct {
 	Binaries string
 	// Cache keeps the pinned build. Default: the user's cache directory, /var/cache/daybook/postgres for root.
 	Cache string
-	// Disposable data may be lost with the machine: nothing is synced to disk. For tests. It survives kill -9.
+	// Disposable data may be lost with the machine: nothing is synced to disk. For tests. It does survive
+	// kill -9.
 	Disposable bool
 	// Logger gets what Postgres logs. Default: nothing is logged.
 	Logger *slog.Logger
@@ -106,7 +107,7 @@ func (c Config) settings(host, port string) []string {
 		"log_min_error_statement=panic", "log_parameter_max_length_on_error=0", // statements hold people's data
 	}
 	if c.Disposable {
-		s = append(s, "fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=32MB", "autovacuum_naptime=1h")
+		s = append(s, "fsync=off", "full_page_writes=off", "shared_buffers=32MB", "autovacuum_naptime=1h")
 	}
 	return s
 }

@@ -38,8 +38,8 @@ func digests() map[string]string {
 
 // pinned gives the directory of the pinned build's binaries, from the cache or fetched into it.
 // Nothing of an archive is unpacked, let alone run, before its digest was checked.
-func pinned(ctx context.Context, cfg Config) (string, error) {
-	home := filepath.Join(cfg.Cache, string(pinnedVersion)+"-"+runtime.GOOS+"-"+runtime.GOARCH)
+func pinned(ctx context.Context, cfg Config, fetch func(ctx context.Context, home string) error) (string, error) {
+	home := homeOf(cfg)
 	ready := filepath.Join(home, "unpacked")
 	if _, err := os.Stat(filepath.Join(ready, "bin", "postgres")); err == nil {
 		return filepath.Join(ready, "bin"), nil
@@ -48,14 +48,16 @@ func pinned(ctx context.Context, cfg Config) (string, error) {
 		return "", fmt.Errorf("cache of Postgres: %w", err)
 	}
 	archive, err := cached(home)
-	if errors.Is(err, ErrCorrupt) {
-		cfg.Logger.WarnContext(ctx, "throwing a damaged archive of Postgres away", "archive", archive, "error", err)
-		err = errors.Join(os.Remove(archive), fs.ErrNotExist)
+	if damaged := err; errors.Is(err, ErrCorrupt) {
+		cfg.Logger.WarnContext(ctx, "the cached archive of Postgres is damaged; fetching it again", "archive", archive, "error", err)
+		if err := os.Remove(archive); err != nil {
+			return "", errors.Join(damaged, err)
+		}
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, fs.ErrNotExist) {
 		cfg.Logger.InfoContext(ctx, "fetching Postgres", "version", pinnedVersion, "into", home)
-		if err := fetch(ctx, home); err != nil {
-			return "", err
+		if failed := fetch(ctx, home); failed != nil {
+			return "", fmt.Errorf("%w (in the cache: %w)", failed, err)
 		}
 		archive, err = cached(home)
 	}
@@ -65,11 +67,15 @@ func pinned(ctx context.Context, cfg Config) (string, error) {
 	return filepath.Join(ready, "bin"), unpack(ctx, home, ready)
 }
 
+func homeOf(cfg Config) string {
+	return filepath.Join(cfg.Cache, string(pinnedVersion)+"-"+runtime.GOOS+"-"+runtime.GOARCH)
+}
+
 // cached gives the archive in home, checked.
 func cached(home string) (string, error) {
 	archives, err := filepath.Glob(filepath.Join(home, "*.txz"))
 	if err != nil || len(archives) == 0 {
-		return "", errors.Join(err, fs.ErrNotExist)
+		return "", errors.Join(err, fmt.Errorf("no archive in %s: %w", home, fs.ErrNotExist))
 	}
 	archive := archives[0]
 	want, known := digests()[filepath.Base(archive)]

@@ -73,9 +73,12 @@ func makeData(ctx context.Context, cfg Config, bin binaries, acct account, passw
 	}
 	cmd := exec.CommandContext(ctx, bin.tool("initdb"), args...)
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = side, environment(), attributes(acct)
-	cmd.SysProcAttr.Pdeathsig = 0
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb for %s: %w\n%s", data, err, out)
+	p, err := spawn(cmd, cfg.Logger)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	if <-p.done; p.err != nil {
+		return fmt.Errorf("initdb for %s: %w\n%s", data, p.err, p.log.text())
 	}
 	if err := os.Rename(made, data); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// process is a running postmaster: our child, or one that was found.
+// process is a running postmaster: our child, or one that was found. Initdb is run as one too.
 type process struct {
 	pid  int
 	done chan struct{} // closed when it has ended
@@ -20,7 +20,7 @@ type process struct {
 	log  *logLines     // nil for one that was found
 }
 
-// spawn starts postgres. The kernel's death signal goes by the thread that started the child, not by the process,
+// spawn starts a program of Postgres. The kernel's death signal goes by the thread that started the child, not by the process,
 // so that thread is held until the child has ended.
 func spawn(cmd *exec.Cmd, logger *slog.Logger) (*process, error) {
 	p := &process{done: make(chan struct{}), log: &logLines{logger: logger}}
@@ -50,7 +50,7 @@ func follow(pm postmaster, data string) *process {
 	p := &process{pid: pm.pid, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
 		for serves(pm.pid, data) {
 			<-tick.C

@@ -142,6 +142,8 @@ func (s *Server) adopt(ctx context.Context) (taken bool, err error) {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for serves(pm.pid, s.data) {
 		// Its supervisor may be dying this moment: the signal that ends it is sent when it gets a new parent.
 		orphaned := s.lock.former == 0 || parent(pm.pid) != s.lock.former || s.lock.former == os.Getpid()

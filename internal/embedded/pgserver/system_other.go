@@ -2,7 +2,12 @@
 
 package pgserver
 
-import "syscall"
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
 
 // attributes put Postgres into a process group of its own. Nothing ends it when we are killed: the next start finds
 // it running and takes it over.
@@ -10,7 +15,13 @@ func attributes(acct account) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: acct.credential()}
 }
 
-// serves cannot be told here; whether the server answers to our password decides.
-func serves(pid int, _ string) bool { return alive(pid) }
+// serves tells whether the process is a Postgres that was started on data.
+func serves(pid int, data string) bool {
+	if !alive(pid) {
+		return false
+	}
+	out, err := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec,noctx // a number
+	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
+}
 
 func parent(int) int { return 0 }
