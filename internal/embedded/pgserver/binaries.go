@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-const oldestMajor = 14
+const oldestMajor = 15
 
 // binaries is one installation of Postgres.
 type binaries struct {

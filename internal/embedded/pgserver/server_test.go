@@ -206,7 +206,7 @@ func TestBinariesThatAreNone(t *testing.T) {
 		}
 	}
 	script("initdb", "")
-	for says, want := range map[string]string{"postgres (PostgreSQL) 9.6.1": "older than 14", "hello": "hello"} {
+	for says, want := range map[string]string{"postgres (PostgreSQL) 9.6.1": "older than 15", "hello": "hello"} {
 		script("postgres", "echo '"+says+"'")
 		if _, err := probe(t.Context(), dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", says, err)

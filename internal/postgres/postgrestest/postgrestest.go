@@ -163,7 +163,7 @@ func (s *server) copy(ctx context.Context) (string, error) {
 	database := fresh("test")
 	statement := "create database " + database
 	if s.template != "" {
-		statement += " template " + s.template
+		statement += " template " + s.template + " strategy file_copy" // four times as fast as the default, here
 	}
 	if _, err := s.admin.Exec(ctx, statement); err != nil {
 		return "", fmt.Errorf("database for the test: %w", err)
