@@ -73,6 +73,16 @@ type Store struct {
 
 	closeOnce sync.Once
 	closeErr  error
+
+	mutant
+}
+
+// mutant breaks the store on purpose, in tests that show that the tests would notice. Its zero value is the truth.
+type mutant struct {
+	commitOptions *pebble.WriteOptions // nil: pebble.Sync
+	hastyVisible  bool                 // visible moves before the sync
+	hastyAnswers  bool                 // answers go out before the sync
+	hastyViews    bool                 // heads are shown as they are
 }
 
 type brokenState struct{ err error }
@@ -87,6 +97,9 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, log: cfg.Logger, queue: newQueue(), stop: make(chan struct{}), stopped: make(chan struct{})}
 	s.watch.streams = map[string]map[*Watch]struct{}{}
 	s.disk = newDiskGuard(cfg.FS, cfg.Dir, cfg.MinFreeBytes, s.log)
+	if err := makeDir(s.disk, cfg.Dir); err != nil {
+		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
+	}
 	s.cache = pebble.NewCache(cfg.CacheBytes)
 	db, err := pebble.Open(cfg.Dir, s.pebbleOptions())
 	if err != nil {

@@ -128,11 +128,21 @@ func (w *writer) commit() error {
 	began := time.Now()
 	w.setCommitting(began)
 	defer w.setCommitting(time.Time{})
+	if w.s.hastyVisible {
+		w.publish()
+	}
+	if w.s.hastyAnswers {
+		w.send(nil)
+	}
+	options := pebble.Sync
+	if w.s.commitOptions != nil {
+		options = w.s.commitOptions
+	}
 	done := make(chan error, 1)
 	go func() {
 		err := fmt.Errorf("%w: the log could not be written", ErrUnknown)
 		defer func() { done <- err }()
-		err = w.batch.Commit(pebble.Sync)
+		err = w.batch.Commit(options)
 	}()
 	if err := <-done; err != nil {
 		return err
@@ -155,12 +165,16 @@ func (w *writer) finish(err error) {
 	for stream, c := range w.changed {
 		w.heads.put(stream, c.now)
 	}
+	w.publish()
+	failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
+	w.send(nil)
+}
+
+func (w *writer) publish() {
 	if w.s.visible.Load() != w.last {
 		w.s.visible.Store(w.last)
 		w.s.watch.tell(w.touched)
 	}
-	failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
-	w.send(nil)
 }
 
 // send gives the answers out, once; with an error everybody gets that instead.
