@@ -30,11 +30,13 @@ func (b *batch[Row]) Touch(r es.Recorded) (keys []Key, err error) {
 	return keys, nil
 }
 
-func (b *batch[Row]) Fields(k Key) []any {
-	row := reflect.ValueOf(b.rows[k]).Elem()
-	fields := make([]any, len(b.columns))
-	for i, c := range b.columns {
-		fields[i] = row.FieldByIndex(c.at).Addr().Interface()
+func (b *batch[Row]) Fields(k Key) []any { return fieldsOf(b.columns, b.rows[k]) }
+
+func fieldsOf(columns []Column, row any) []any {
+	v := reflect.ValueOf(row).Elem()
+	fields := make([]any, len(columns))
+	for i, c := range columns {
+		fields[i] = v.FieldByIndex(c.at).Addr().Interface()
 	}
 	return fields
 }

@@ -26,6 +26,8 @@ type Plan struct {
 	Columns []Column // of Row, in the order of its fields
 	// Begin starts a batch of one partition.
 	Begin func(partition int) Batch
+	// Blank points to the columns of a new row, in the order of Columns.
+	Blank func() []any
 }
 
 // Column is one field of a Row.
@@ -105,6 +107,7 @@ func (t Table[Row]) compile() (Plan, error) {
 		Begin: func(partition int) Batch {
 			return &batch[Row]{folds: folds, columns: columns, shared: t.Shared, partition: partition, rows: map[Key]*Row{}}
 		},
+		Blank: func() []any { return fieldsOf(columns, new(Row)) },
 	}, nil
 }
 

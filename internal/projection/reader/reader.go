@@ -1,0 +1,174 @@
+// Package reader answers queries from what projections keep: from the live build, in one snapshot, no older than was
+// asked for, at any moment of either axis of time.
+//
+// # Reached
+//
+// A partition has reached position p when its checkpoint has, or when the relay has and the partition's checkpoint is at
+// the relay's last event of that partition: a quiet partition never sees an event at p. A query of one key waits for
+// its partition, any other for all. Pointer, checkpoints, the relay's row and the rows asked for are read in one
+// repeatable-read transaction, so no answer mixes two builds or overstates its position.
+//
+// # Moments
+//
+// A row's versions are ordered alike by business and by recorded time (projection.Stamp), so the version of a moment is
+// the last one whose times are both at or before it: that one holds unless its successor does too. A query of a past
+// known_at first waits until the relay was caught up later than that, and until the read model has come as far as the
+// relay was then: after that nothing recorded before the moment can still appear.
+//
+// # Failure
+//
+// What has not been reached in time is ErrNotYet, never an older answer. A build whose schema is dropped between two
+// statements is looked up once more.
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/postgres"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// Config says where the rows are.
+type Config struct {
+	Pool *pgxpool.Pool
+	// Listener wakes waiting queries; nil: they poll.
+	Listener   *postgres.Listener
+	Partitions int // default relay.DefaultPartitions
+}
+
+// Reader makes views.
+type Reader struct{ cfg Config }
+
+// New gives a reader. It needs no closing.
+func New(cfg Config) (*Reader, error) {
+	if cfg.Pool == nil {
+		return nil, errors.New("a reader of projections needs a pool")
+	}
+	if cfg.Partitions == 0 {
+		cfg.Partitions = relay.DefaultPartitions
+	}
+	return &Reader{cfg}, nil
+}
+
+// View reads the projections given, of exactly their versions. Several can be joined in one query.
+func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
+	plans, err := projection.Compile(ps...)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{reader: r, plans: map[string]projection.Plan{}}
+	for _, p := range plans {
+		if _, twice := v.plans[p.Name]; twice {
+			return nil, fmt.Errorf("a view has one version of projection %s", p.Name)
+		}
+		v.plans[p.Name] = p
+		v.names = append(v.names, p.Name)
+	}
+	return v, nil
+}
+
+// Watch wakes its caller when some projection has moved on: for answers that follow a row until it ends. Wake-ups are
+// hints, and may be late by as much as the Listener's reconnecting: poll too.
+func (r *Reader) Watch() (wake <-chan struct{}, cancel func()) {
+	if r.cfg.Listener == nil {
+		return nil, func() {}
+	}
+	return r.cfg.Listener.Subscribe("daybook_projection")
+}
+
+type view struct {
+	reader *Reader
+	plans  map[string]projection.Plan
+	names  []string
+}
+
+const (
+	usualWait = 2 * time.Second
+	firstPoll = 5 * time.Millisecond
+	lastPoll  = 100 * time.Millisecond
+)
+
+// Read implements projection.View.
+func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
+	ask.AsOf, ask.KnownAt = micro(ask.AsOf), micro(ask.KnownAt)
+	if err := v.check(ask); err != nil {
+		return projection.Answer{}, err
+	}
+	if ask.Wait == 0 {
+		ask.Wait = usualWait
+	}
+	late := time.NewTimer(ask.Wait)
+	defer late.Stop()
+	goal := goal{position: ask.MinPosition, knownAt: ask.KnownAt}
+	var (
+		wake    <-chan struct{}
+		missing bool // a schema was not there
+	)
+	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
+		answer, err := v.once(ctx, ask, &goal, read)
+		switch {
+		case err == nil:
+			return answer, nil
+		case gone(err) && !missing:
+			missing = true
+			continue
+		case !errors.Is(err, projection.ErrNotYet):
+			return projection.Answer{}, err
+		}
+		if wake == nil {
+			var cancel func()
+			wake, cancel = v.reader.Watch()
+			defer cancel()
+			if wake != nil {
+				continue // it may have moved before anybody listened
+			}
+		}
+		again := time.NewTimer(poll)
+		select {
+		case <-wake:
+		case <-again.C:
+		case <-late.C:
+			again.Stop()
+			return projection.Answer{}, err
+		case <-ctx.Done():
+			again.Stop()
+			return projection.Answer{}, ctx.Err()
+		}
+		again.Stop()
+	}
+}
+
+func (v *view) check(ask projection.Ask) error {
+	if !ask.Past() {
+		return nil
+	}
+	if ask.Revision != nil && (!ask.AsOf.IsZero() || !ask.KnownAt.IsZero()) {
+		return errors.New("a moment is a revision or a time, not both")
+	}
+	for name, p := range v.plans {
+		if !p.History {
+			return fmt.Errorf("%s: %w", name, projection.ErrNoHistory)
+		}
+	}
+	return nil
+}
+
+// gone says that a table or schema is not there: its build was dropped after the snapshot was taken.
+func gone(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "42P01" || pg.Code == "3F000")
+}
+
+func micro(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}

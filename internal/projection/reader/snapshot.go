@@ -1,0 +1,193 @@
+package reader
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// goal is what a query waits for.
+type goal struct {
+	position uint64
+	knownAt  time.Time // zero once position covers it
+}
+
+// snapshot is one repeatable-read transaction.
+type snapshot struct {
+	conn   *pgxpool.Conn
+	view   *view
+	moment projection.Moment
+	live   map[string]live
+	relay  relay.State
+}
+
+// live is the build that serves one projection.
+type live struct {
+	schema   string
+	position []int64      // of each partition's checkpoint
+	recorded []*time.Time // when the event there was recorded
+}
+
+const begin = `begin isolation level repeatable read read only`
+
+// A plan made while a table was small would scan it for ever.
+const planned = `set local plan_cache_mode = force_custom_plan`
+
+const pointed = `select p.projection, b.version, b.schema_name,
+	array_agg(c.position order by c.part), array_agg(c.recorded_at order by c.part)
+	from daybook.projection_pointer p
+	join daybook.projection_build b on b.id = p.build
+	join daybook.projection_checkpoint c on c.build = b.id
+	where p.projection = any($1) group by p.projection, b.version, b.schema_name`
+
+// once takes a snapshot, and runs read in it if it satisfies the goal; else ErrNotYet.
+func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read func(context.Context, projection.Snapshot) error) (answer projection.Answer, err error) {
+	conn, err := v.reader.cfg.Pool.Acquire(ctx)
+	if err != nil {
+		return answer, fmt.Errorf("connecting to Postgres: %w", err)
+	}
+	defer conn.Release() // which closes one that is inside a transaction
+	defer func() {
+		if ctx.Err() == nil {
+			_, _ = conn.Exec(ctx, "rollback") // nothing was written
+		}
+	}()
+	s := &snapshot{conn: conn, view: v, moment: ask.Moment, live: map[string]live{}}
+	if err := s.look(ctx); err != nil {
+		return answer, err
+	}
+	position := s.reached(ask.Key)
+	if err := goal.check(position, s.relay); err != nil {
+		return answer, err
+	}
+	if err := read(ctx, s); err != nil {
+		return answer, err
+	}
+	return s.answer(ask, position), nil
+}
+
+// look reads pointer, checkpoints and the relay's row.
+func (s *snapshot) look(ctx context.Context) error {
+	b := &pgx.Batch{}
+	b.Queue(begin)
+	b.Queue(planned)
+	b.Queue(pointed, s.view.names)
+	res := s.conn.SendBatch(ctx, b)
+	_, err := res.Exec()
+	if err == nil {
+		_, err = res.Exec()
+	}
+	if err == nil {
+		err = s.scanLive(res)
+	}
+	if closing := res.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return fmt.Errorf("looking up the builds that serve: %w", err)
+	}
+	s.relay, err = relay.LoadState(ctx, s.conn)
+	return err
+}
+
+func (s *snapshot) scanLive(res pgx.BatchResults) error {
+	rows, err := res.Query()
+	if err != nil {
+		return err
+	}
+	var (
+		name    string
+		version int
+		l       live
+	)
+	_, err = pgx.ForEachRow(rows, []any{&name, &version, &l.schema, &l.position, &l.recorded}, func() error {
+		if want := s.view.plans[name].Version; version != want {
+			return fmt.Errorf("%s: version %d serves, this program knows %d: %w", name, version, want, projection.ErrRebuilding)
+		}
+		if n := s.view.reader.cfg.Partitions; len(l.position) != n {
+			return fmt.Errorf("%s: its build has %d partitions, this process counts %d", name, len(l.position), n)
+		}
+		s.live[name] = l
+		l = live{}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range s.view.names {
+		if _, ok := s.live[name]; !ok {
+			return fmt.Errorf("%s: no build serves yet: %w", name, projection.ErrRebuilding)
+		}
+	}
+	return nil
+}
+
+// reached is the position that the key's partition has reached, or all have.
+func (s *snapshot) reached(key string) uint64 {
+	n := s.view.reader.cfg.Partitions
+	if key != "" {
+		return s.partitionReached(relay.PartitionOf(es.StreamID{Category: "any", Key: key}.Partition(), n))
+	}
+	least := ^uint64(0)
+	for p := range n {
+		least = min(least, s.partitionReached(p))
+	}
+	return least
+}
+
+func (s *snapshot) partitionReached(p int) uint64 {
+	at := ^uint64(0)
+	for _, l := range s.live {
+		at = min(at, uint64(l.position[p])) //nolint:gosec // checkpoints are not negative
+	}
+	if p < len(s.relay.Last) && at >= s.relay.Last[p] {
+		at = max(at, s.relay.Position)
+	}
+	return at
+}
+
+// check tells whether a snapshot that has reached a position is enough. It notes how far the relay was the first time
+// it had been caught up after the moment of knowledge, for that is how far the rows must come.
+func (g *goal) check(position uint64, state relay.State) error {
+	if !g.knownAt.IsZero() {
+		// Recorded times are cut to microseconds: up to one more may count as this one.
+		if state.CaughtUpAt.Before(g.knownAt.Add(time.Microsecond)) {
+			return fmt.Errorf("everything recorded up to %s is known only up to %s: %w",
+				g.knownAt.Format(time.RFC3339Nano), state.CaughtUpAt.Format(time.RFC3339Nano), projection.ErrNotYet)
+		}
+		g.position, g.knownAt = max(g.position, state.Position), time.Time{}
+	}
+	if position < g.position {
+		return fmt.Errorf("at %d, asked for %d: %w", position, g.position, projection.ErrNotYet)
+	}
+	return nil
+}
+
+// answer names the snapshot's position, and both times where one was asked for: what was known is what had been recorded
+// when the newest event up to that position was.
+func (s *snapshot) answer(ask projection.Ask, position uint64) projection.Answer {
+	a := projection.Answer{Position: position}
+	if ask.AsOf.IsZero() && ask.KnownAt.IsZero() {
+		return a
+	}
+	if a.AsOf = ask.AsOf; a.AsOf.IsZero() {
+		a.AsOf = micro(time.Now())
+	}
+	if a.KnownAt = ask.KnownAt; a.KnownAt.IsZero() {
+		for _, l := range s.live {
+			for p, at := range l.position {
+				if r := l.recorded[p]; r != nil && uint64(at) <= position && r.After(a.KnownAt) { //nolint:gosec // not negative
+					a.KnownAt = r.UTC()
+				}
+			}
+		}
+	}
+	return a
+}

@@ -1,0 +1,34 @@
+// Package worker runs projections: it is the consumer that turns what feed brings into rows.
+//
+// # One transaction per batch
+//
+// All projections of a process are one consumer. Of a batch of one partition's events the worker loads every row they
+// touch at once, folds in memory, and writes all rows, the history and the checkpoints back in one transaction:
+//
+//	begin · lock the checkpoints · load rows │ fold │ upsert rows · add versions · move checkpoints · notify │ commit
+//
+// which is three round trips, for one event as for a thousand. A checkpoint is created at 0 with its build and only ever
+// updated, from the position it was read at: a worker that was thought dead waits at the locked row, finds it moved, and
+// its batch is given up (feed.ErrFenced). Nothing about rows is kept between batches, so there is nothing to go stale.
+//
+// synchronous_commit is off: a crash of Postgres may take back the last batches, rows and checkpoint together, and feed
+// brings them again. It is on for builds and pointers.
+//
+// # Builds
+//
+// A build is one run of one version of a projection's code over the log, in a schema of its own. The pointer says which
+// build serves. At start every version that the process knows gets a build if it has none:
+//
+//	none ──▶ catching up ──▶ serving ──▶ replaced
+//	         from 0          pointer     still fed where its code is registered
+//
+// The first build of a projection serves at once, empty, and queries wait for positions; a later one is pointed to in one
+// transaction when it has come as far as the one before it in every partition. A build remembers a fingerprint of its
+// tables and events: start refuses code that changed without a new version, and builds of another incarnation of the
+// store or another number of partitions.
+//
+// # Failure
+//
+// An event that cannot be decoded or folded, or whose row Postgres refuses, fails its batch: feed tries again for ever, the
+// partition is held up, and Health names the event. Other partitions go on.
+package worker

@@ -1,0 +1,218 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// Config says which projections are run, and where their rows are.
+type Config struct {
+	Pool        *pgxpool.Pool // on a migrated database
+	Projections []projection.Projection
+	Catalog     *es.Catalog
+	Incarnation string // of the event store
+	Partitions  int    // default relay.DefaultPartitions
+	// Writers is how many batches are written at once, each over a connection of the worker's own; default 4.
+	Writers    int32
+	Logger     *slog.Logger          // default: none
+	Registerer prometheus.Registerer // may be nil
+}
+
+// Worker runs projections. It is a feed.Consumer.
+type Worker struct {
+	cfg     Config
+	log     *slog.Logger
+	builds  []*build // of every registered version
+	ids     []int64  // theirs
+	reads   map[string]bool
+	writers *pgxpool.Pool
+	metrics metrics
+}
+
+var _ feed.Consumer = (*Worker)(nil)
+
+// New checks the projections, makes what builds are missing, and is then ready to be fed. Errors that waiting does not
+// mend are *ConfigError. Close it after its feed has ended.
+func New(ctx context.Context, cfg Config) (*Worker, error) {
+	if cfg.Pool == nil || cfg.Catalog == nil || cfg.Incarnation == "" {
+		return nil, errors.New("projections need a pool, a catalog and the event store's incarnation")
+	}
+	if cfg.Partitions == 0 {
+		cfg.Partitions = relay.DefaultPartitions
+	}
+	if cfg.Writers == 0 {
+		cfg.Writers = 4
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	plans, err := projection.Compile(cfg.Projections...)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	w := &Worker{cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, metrics: newMetrics(cfg.Registerer)}
+	for _, plan := range plans {
+		for _, typ := range plan.Types {
+			w.reads[typ] = true
+		}
+	}
+	if err := w.checkTypes(plans); err != nil {
+		return nil, &ConfigError{err}
+	}
+	if w.builds, err = openBuilds(ctx, cfg, plans); err != nil {
+		return nil, err
+	}
+	for _, b := range w.builds {
+		w.ids = append(w.ids, b.id)
+	}
+	return w, w.openWriters(ctx)
+}
+
+// ConfigError says that the program and what it finds do not belong together; trying again does not help.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// checkTypes refuses folds of events that the catalog does not have: they would never be called.
+func (w *Worker) checkTypes(plans []projection.Plan) error {
+	known := map[string]bool{}
+	for d := range w.cfg.Catalog.Definitions() {
+		known[d.Type] = true
+	}
+	var unknown []error
+	for _, plan := range plans {
+		for _, typ := range plan.Types {
+			if !known[typ] {
+				unknown = append(unknown, fmt.Errorf("projection %s folds %s, which is not in the catalog", plan.Name, typ))
+			}
+		}
+	}
+	return errors.Join(unknown...)
+}
+
+// openWriters makes the worker's own connections. They know the types of its tables' rows.
+func (w *Worker) openWriters(ctx context.Context) error {
+	cfg := w.cfg.Pool.Config()
+	cfg.MinConns, cfg.MaxConns = 0, w.cfg.Writers
+	before := cfg.AfterConnect
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if before != nil {
+			if err := before(ctx, conn); err != nil {
+				return err
+			}
+		}
+		for _, b := range w.builds {
+			b.register(conn.TypeMap())
+		}
+		return nil
+	}
+	var err error
+	if w.writers, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return fmt.Errorf("connections of the projections: %w", err)
+	}
+	return nil
+}
+
+// Close gives the worker's connections back.
+func (w *Worker) Close() { w.writers.Close() }
+
+// Name implements feed.Consumer.
+func (w *Worker) Name() string { return "projections" }
+
+// Checkpoints implements feed.Consumer: the position that every build has reached.
+func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	at := make(map[int]uint64, len(partitions))
+	if len(w.builds) == 0 || len(partitions) == 0 {
+		return at, nil
+	}
+	rows, err := w.writers.Query(ctx, `select part, min(position), count(*) from daybook.projection_checkpoint
+		where build = any($1) and part = any($2) group by part`, w.ids, partitions)
+	if err != nil {
+		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
+	}
+	var (
+		part, builds int
+		position     int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&part, &position, &builds}, func() error {
+		if builds == len(w.builds) {
+			at[part] = uint64(position) //nolint:gosec // checkpoints are not negative
+		}
+		return nil
+	})
+	if err == nil && len(at) != len(partitions) {
+		err = fmt.Errorf("of %d partitions only %d have a checkpoint for every build", len(partitions), len(at))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
+	}
+	return at, nil
+}
+
+// Own implements feed.Consumer. Whoever has partition 0 points to new builds when they have caught up.
+func (w *Worker) Own(ctx context.Context, partition int) {
+	if partition != 0 {
+		return
+	}
+	for tick := time.NewTicker(time.Second); ; {
+		left, err := w.flip(ctx)
+		if err == nil && left == 0 {
+			tick.Stop()
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			w.log.Warn("a new build cannot be pointed to yet", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// register lets a connection send arrays of the tables' rows as they were encoded.
+func (b *build) register(types *pgtype.Map) {
+	for _, s := range []*shape{b.live, b.history} {
+		if s != nil {
+			types.RegisterType(&pgtype.Type{Name: s.name + "[]", OID: s.array, Codec: pgtype.ByteaCodec{}})
+		}
+	}
+}
+
+type metrics struct {
+	events, rows prometheus.Counter
+	seconds      prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer) metrics {
+	m := metrics{
+		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "daybook_projection_events_total", Help: "Events folded into rows."}),
+		rows:   prometheus.NewCounter(prometheus.CounterOpts{Name: "daybook_projection_rows_total", Help: "Rows written, versions of the history apart."}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "daybook_projection_batch_seconds", Help: "Time to load, fold and write one batch.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.events, m.rows, m.seconds)
+	}
+	return m
+}

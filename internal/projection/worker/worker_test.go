@@ -1,0 +1,324 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/projection/worker"
+)
+
+func TestRowsAreTheFoldOfTheLog(t *testing.T) {
+	t.Parallel()
+	for size, n := range map[int]int{1: 150, 7: 400, 1000: 1500} {
+		pool := postgrestest.New(t)
+		j := busy(n, rand.New(rand.NewPCG(uint64(size), 1)).IntN)
+		w := newWorker(t, pool, all...)
+		j.head(n/2).post(t, w, size)
+		checkAll(t, pool, j.head(n/2))
+		w.Close()
+		j.post(t, newWorker(t, pool, all...), size) // a new worker goes on with rows that another wrote
+		checkAll(t, pool, j)
+	}
+}
+
+// Two workers that both believe they have every partition, and neither knows of the other.
+func TestZombieIsFenced(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(600, rand.New(rand.NewPCG(5, 6)).IntN)
+	var (
+		running sync.WaitGroup
+		fenced  = make([]int, 2)
+		failed  = make([]error, 2)
+	)
+	for i := range 2 {
+		w := newWorker(t, pool, all...)
+		running.Go(func() { fenced[i], failed[i] = race(t.Context(), w, j, rand.New(rand.NewPCG(uint64(i), 7))) })
+	}
+	running.Wait()
+	if err := errors.Join(failed...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d and %d batches fenced", fenced[0], fenced[1])
+	checkAll(t, pool, j)
+}
+
+// race posts the journal in batches of any size, going back to what is stored after each error, as feed does.
+func race(ctx context.Context, w *worker.Worker, j *journal, rng *rand.Rand) (fenced int, err error) {
+	for p := range partitions {
+		at, err := w.Checkpoints(ctx, []int{p})
+		if err != nil {
+			return fenced, err
+		}
+		for after := at[p]; after < j.last(p); {
+			left := unread(j.parts[p], after)
+			batch := left[:1+rng.IntN(min(len(left), 10))]
+			switch err := w.Apply(ctx, p, after, batch); {
+			case err == nil:
+				after = batch[len(batch)-1].Position
+			case errors.Is(err, feed.ErrFenced):
+				fenced++
+				if at, err = w.Checkpoints(ctx, []int{p}); err != nil {
+					return fenced, err
+				}
+				after = at[p]
+			default:
+				return fenced, err
+			}
+		}
+	}
+	return fenced, nil
+}
+
+func TestStaleBatchChangesNothing(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(60, rand.New(rand.NewPCG(8, 9)).IntN)
+	w := newWorker(t, pool, all...)
+	j.post(t, w, 10)
+	for p := range partitions {
+		for _, after := range []uint64{0, j.parts[p][3].Position} {
+			if err := w.Apply(t.Context(), p, after, unread(j.parts[p], after)); !errors.Is(err, feed.ErrFenced) {
+				t.Errorf("a batch after %d of what had been applied: %v", after, err)
+			}
+		}
+	}
+	checkAll(t, pool, j)
+}
+
+// Connections are cut again and again, in the middle of whatever goes on.
+func TestConnectionsCutMidBatch(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(800, rand.New(rand.NewPCG(10, 11)).IntN)
+	w := newWorker(t, pool, all...)
+	ctx, cancel := context.WithCancel(t.Context())
+	var cutting sync.WaitGroup
+	cuts := 0
+	cutting.Go(func() {
+		tick := time.NewTicker(3 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			var n int
+			if pool.QueryRow(ctx, `select count(*) from pg_stat_activity a, lateral pg_terminate_backend(a.pid) where a.datname = current_database()
+				and a.pid <> pg_backend_pid() and state <> 'idle'`).Scan(&n) == nil {
+				cuts += n
+			}
+			<-tick.C
+		}
+	})
+	broken := 0
+	for p := range partitions {
+		for after := uint64(0); after < j.last(p); {
+			left := unread(j.parts[p], after)
+			batch := left[:min(len(left), 5)]
+			if err := w.Apply(t.Context(), p, after, batch); err == nil {
+				after = batch[len(batch)-1].Position
+				continue
+			}
+			broken++
+			if at, err := w.Checkpoints(t.Context(), []int{p}); err == nil {
+				after = at[p]
+			}
+		}
+	}
+	cancel()
+	cutting.Wait()
+	if broken == 0 {
+		t.Error("no batch was cut: the test proves nothing")
+	}
+	t.Logf("%d connections cut, %d batches broken", cuts, broken)
+	checkAll(t, pool, j)
+}
+
+func TestFailingFoldFailsItsBatchOnly(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	broken := totals
+	broken.On = []projection.Fold[total]{projection.OnKey(func(counted, es.Recorded) string { return "x" }, func(_ *total, e counted, _ es.Recorded) {
+		if e.N == 13 {
+			panic("thirteen")
+		}
+	})}
+	w := newWorker(t, pool, parcels, broken)
+	j := newJournal()
+	j.add("parcel-a", counted{N: 1}, 1, 1)
+	j.post(t, w, 10)
+	j.add("parcel-a", counted{N: 13}, 2, 2)
+	p := 0
+	for len(j.parts[p]) == 0 {
+		p++
+	}
+	err := w.Apply(t.Context(), p, 1, j.parts[p][1:])
+	if err == nil || !strings.Contains(err.Error(), "thirteen") || !strings.Contains(err.Error(), "parcel-a@1") {
+		t.Errorf("got %v", err)
+	}
+	if at, err := w.Checkpoints(t.Context(), []int{p}); err != nil || at[p] != 1 {
+		t.Errorf("checkpoint %d, %v after the batch failed, want 1", at[p], err)
+	}
+	j.parts[p] = j.parts[p][:1]
+	check(t, pool, parcels, j) // nothing of the failed batch is in the other projection either
+}
+
+func TestUndecodableEventIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorker(t, postgrestest.New(t), parcels)
+	for name, rec := range map[string]es.Record{
+		"this program knows 1 to 1": {Type: "parcel.counted", Data: []byte(`{}`), Meta: []byte(`{"schema":2}`)},
+		"parcel.weighed":            {Type: "parcel.weighed", Data: []byte(`{"grams":"x"}`), Meta: []byte(`{"schema":1}`)},
+		"metadata":                  {Type: "parcel.weighed", Data: []byte(`{}`), Meta: []byte(`{`)},
+	} {
+		rec.Stream, rec.Position = es.StreamID{Category: "parcel", Key: "a"}, 1
+		if err := w.Apply(t.Context(), 0, 0, []es.Record{rec}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestManyMayStartAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			w, err := worker.New(t.Context(), config(t, pool, all...))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			w.Close()
+		})
+	}
+	running.Wait()
+	var builds, pointers int
+	if err := pool.QueryRow(t.Context(), `select (select count(*) from daybook.projection_build), (select count(*) from daybook.projection_pointer)`).Scan(&builds, &pointers); err != nil {
+		t.Fatal(err)
+	}
+	if builds != len(all) || pointers != len(all) {
+		t.Errorf("%d builds and %d pointers for %d projections", builds, pointers, len(all))
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	newWorker(t, pool, parcels)
+	with := func(change func(*worker.Config, *projection.Table[parcel])) error {
+		p := parcels
+		cfg := config(t, pool)
+		change(&cfg, &p)
+		cfg.Projections = append(cfg.Projections, p)
+		_, err := worker.New(t.Context(), cfg)
+		return err
+	}
+	another := func(p *projection.Table[parcel], schema string) { p.Name, p.Schema = "others", schema }
+	for want, err := range map[string]error{
+		"incarnation another": with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Incarnation = "another" }),
+		"in 4: run":           with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Partitions = 4 }),
+		"raise its Version":   with(func(_ *worker.Config, p *projection.Table[parcel]) { p.Schema += "\n--" }),
+		"not in the catalog":  with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Catalog, _ = es.NewCatalog() }),
+		`begins with "like engine"`: with(func(_ *worker.Config, p *projection.Table[parcel]) {
+			another(p, strings.ReplaceAll(strings.ReplaceAll(parcelSchema, "like engine,", ""), "parcels", "others"))
+		}),
+		"column status cannot keep a string": with(func(_ *worker.Config, p *projection.Table[parcel]) {
+			another(p, strings.ReplaceAll(strings.Replace(parcelSchema, "status    text", "status bytea[]", 1), "parcels", "others"))
+		}),
+		"column extra is no field": with(func(_ *worker.Config, p *projection.Table[parcel]) {
+			another(p, strings.ReplaceAll(strings.Replace(parcelSchema, "like engine,", "like engine, extra int,", 1), "parcels", "others"))
+		}),
+		"syntax error": with(func(_ *worker.Config, p *projection.Table[parcel]) { another(p, "create tabel others ();") }),
+	} {
+		config := &worker.ConfigError{}
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &config) {
+			t.Errorf("%s: got %v", want, err)
+		}
+	}
+	var left int
+	if err := pool.QueryRow(t.Context(), `select count(*) from daybook.projection_build`).Scan(&left); err != nil || left != 1 {
+		t.Errorf("%d builds after refusals, %v; want 1", left, err)
+	}
+}
+
+func TestResetBuildsAnew(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(100, rand.New(rand.NewPCG(12, 13)).IntN)
+	w := newWorker(t, pool, all...)
+	j.post(t, w, 50)
+	w.Close()
+	if err := worker.Reset(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(t, pool, all...)
+	cfg.Incarnation = "another"
+	w, err := worker.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	j.post(t, w, 50)
+	checkAll(t, pool, j)
+}
+
+func pointed(t *testing.T, pool *pgxpool.Pool, name string) (version int) {
+	t.Helper()
+	if err := pool.QueryRow(t.Context(), `select b.version from daybook.projection_pointer p join daybook.projection_build b on b.id = p.build where p.projection = $1`, name).Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+func TestNewVersionServesWhenItHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(200, rand.New(rand.NewPCG(14, 15)).IntN)
+	old := newWorker(t, pool, all...)
+	j.post(t, old, 50)
+	old.Close()
+
+	next := parcels
+	next.Version = 2
+	w := newWorker(t, pool, parcels, next, items, totals) // the old code is still registered
+	ctx, cancel := context.WithCancel(t.Context())
+	owned := make(chan struct{})
+	go func() { defer close(owned); w.Own(ctx, 0) }()
+	for p := range partitions - 1 {
+		if err := w.Apply(t.Context(), p, 0, j.parts[p]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := pointed(t, pool, "parcels"); v != 1 {
+		t.Fatalf("version %d serves before it has caught up", v)
+	}
+	check(t, pool, parcels, j) // untouched by what the new one is fed again
+	if err := w.Apply(t.Context(), partitions-1, 0, j.parts[partitions-1]); err != nil {
+		t.Fatal(err)
+	}
+	<-owned // ends when every pointer stands at the newest version
+	cancel()
+	if v := pointed(t, pool, "parcels"); v != 2 {
+		t.Fatalf("version %d serves after the new one has caught up", v)
+	}
+	check(t, pool, next, j)
+	j.add("parcel-k1", counted{N: 5}, 1000, 1000)
+	j.post(t, w, 50)
+	check(t, pool, next, j)
+	check(t, pool, parcels, j) // fed on: the way back is open
+
+	last := newWorker(t, pool, all...) // an older program does not point back
+	last.Own(t.Context(), 0)
+	if v := pointed(t, pool, "parcels"); v != 2 {
+		t.Errorf("an older program pointed back to version %d", v)
+	}
+}
