@@ -1,0 +1,23 @@
+package customers
+
+import (
+	"context"
+
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// Customer is one customer.
+type Customer struct {
+	ID string `db:"key"`
+	Row
+	projection.Stamp
+}
+
+// Queries asks for customers.
+type Queries struct{ View projection.View }
+
+// Get gives one customer, now or at the moment asked for; nil if there was none.
+func (q Queries) Get(ctx context.Context, ask projection.Ask, id string) (*Customer, projection.Answer, error) {
+	ask.Key = id
+	return projection.One[Customer](ctx, q.View, ask, `select `+projection.Columns[Customer]()+` from {customers} where key = $1`, id)
+}

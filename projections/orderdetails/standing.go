@@ -1,0 +1,26 @@
+package orderdetails
+
+import (
+	"context"
+
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// Standing is how far an order has come: what whoever waits for its end needs to know.
+type Standing struct {
+	Key           string `db:"key"`
+	Status        string `db:"status"`
+	PaymentStatus string `db:"payment_status"`
+	Revision      int64  `db:"revision"`
+}
+
+// Waits tells whether a saga still has something to do about the order by itself. An order whose buyer has to act does not.
+func (s Standing) Waits() bool {
+	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != "action_required"
+}
+
+// Standing gives those of the orders that there are, as they stand now.
+func (q Queries) Standing(ctx context.Context, ids []string) ([]Standing, projection.Answer, error) {
+	return projection.All[Standing](ctx, q.View, projection.Ask{},
+		`select key, status, payment->>'status' as payment_status, revision from {order_details} where key = any($1) and status <> ''`, ids)
+}

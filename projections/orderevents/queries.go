@@ -1,0 +1,29 @@
+package orderevents
+
+import (
+	"context"
+
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// Item is one event of an order. Position is the event's: what to resume after.
+type Item struct {
+	Row
+	Position int64 `db:"position"`
+}
+
+// Queries asks for events.
+type Queries struct{ View projection.View }
+
+// After gives at most limit events of an order after a position, 0 from the first, in the order of their recording;
+// more says that there are others.
+func (q Queries) After(ctx context.Context, ask projection.Ask, orderID string, position uint64, limit int) (items []Item, more bool, answer projection.Answer, err error) {
+	ask.Key = orderID
+	items, answer, err = projection.All[Item](ctx, q.View, ask,
+		`select `+projection.Columns[Item]()+` from {order_events} where key = $1 and suffix > $2 order by suffix limit $3`,
+		orderID, suffix(position), limit+1)
+	if len(items) > limit {
+		return items[:limit], true, answer, err
+	}
+	return items, false, answer, err
+}

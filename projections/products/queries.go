@@ -1,0 +1,33 @@
+package products
+
+import (
+	"context"
+
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// Product is one product.
+type Product struct {
+	SKU string `db:"key"`
+	Row
+	projection.Stamp
+}
+
+// Queries asks for products.
+type Queries struct{ View projection.View }
+
+// Get gives one product, now or at the moment asked for; nil if there was none.
+func (q Queries) Get(ctx context.Context, ask projection.Ask, sku string) (*Product, projection.Answer, error) {
+	ask.Key = sku
+	return projection.One[Product](ctx, q.View, ask, `select `+projection.Columns[Product]()+` from {products} where key = $1`, sku)
+}
+
+// List gives at most limit products after a SKU, in the order of SKUs; more says that there are others.
+func (q Queries) List(ctx context.Context, ask projection.Ask, after string, limit int) (products []Product, more bool, answer projection.Answer, err error) {
+	products, answer, err = projection.All[Product](ctx, q.View, ask,
+		`select `+projection.Columns[Product]()+` from {products} where key > $1 order by key limit $2`, after, limit+1)
+	if len(products) > limit {
+		return products[:limit], true, answer, err
+	}
+	return products, false, answer, err
+}

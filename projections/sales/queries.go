@@ -1,0 +1,109 @@
+package sales
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// By is what sums are grouped by.
+type By string
+
+const (
+	Month   By = "month"   // 2011-06
+	Day     By = "day"     // 2011-06-01
+	Country By = "country" // ISO 3166
+)
+
+// Sum is the sales of one group in one currency, in minor units.
+type Sum struct {
+	Group         string `db:"grp"`
+	Currency      string `db:"currency"`
+	Orders        int64  `db:"orders"`
+	Units         int64  `db:"units"`
+	Goods         int64  `db:"goods"`
+	Shipping      int64  `db:"shipping"`
+	Total         int64  `db:"total"`
+	Cancelled     int64  `db:"cancelled"` // totals of confirmed orders cancelled
+	ReturnedUnits int64  `db:"returned_units"`
+	Refunded      int64  `db:"refunded"`
+}
+
+// Range is days of the shop, both included; zero times do not bound. Only their dates count.
+type Range struct{ From, To time.Time }
+
+// Cursor is the place after the last sum of a page.
+type Cursor struct{ Group, Currency string }
+
+// Page is some sums, by group and currency. Next is nil on the last page.
+type Page struct {
+	Items []Sum
+	Next  *Cursor
+}
+
+// Queries sums sales. Zone is the shop's, in which days and months are counted (IANA).
+type Queries struct {
+	View projection.View
+	Zone string
+}
+
+// Report gives at most limit sums after a cursor, nil from the first, now or at the moment asked for.
+func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Range, after *Cursor, limit int) (Page, projection.Answer, error) {
+	var group string
+	switch by {
+	case Month:
+		group = `to_char(at at time zone $1::text, 'YYYY-MM')`
+	case Day:
+		group = `to_char(at at time zone $1::text, 'YYYY-MM-DD')`
+	case Country:
+		group = `country`
+	default:
+		return Page{}, projection.Answer{}, fmt.Errorf("sales by %q", by)
+	}
+	if after == nil {
+		after = &Cursor{}
+	}
+	sums, answer, err := projection.All[Sum](ctx, q.View, ask, `
+		with sale as (
+			select key, at, country, currency, units, goods, shipping, total from {sales} where kind = 'sale' and counted
+		), later as (
+			select key, kind, at, units, amount from {sales} where kind in ('cancellation', 'return', 'refund')
+		), moved as (
+			select at, country, currency, 1 as orders, units, goods, shipping, total,
+			       0::bigint as cancelled, 0::bigint as returned_units, 0::bigint as refunded
+			from sale
+			union all
+			select later.at, sale.country, sale.currency, 0, 0, 0, 0, 0,
+			       case later.kind when 'cancellation' then sale.total else 0 end,
+			       case later.kind when 'return' then later.units else 0 end,
+			       later.amount
+			from later join sale on sale.key = later.key
+		), summed as (
+			select `+group+` collate "C" as grp, currency, sum(orders)::bigint as orders, sum(units)::bigint as units,
+			       sum(goods)::bigint as goods, sum(shipping)::bigint as shipping, sum(total)::bigint as total,
+			       sum(cancelled)::bigint as cancelled, sum(returned_units)::bigint as returned_units, sum(refunded)::bigint as refunded
+			from moved
+			where ($2::date is null or at >= $2::date::timestamp at time zone $1::text)
+			  and ($3::date is null or at < ($3::date + 1)::timestamp at time zone $1::text)
+			group by 1, 2
+		)
+		select grp, currency, orders, units, goods, shipping, total, cancelled, returned_units, refunded
+		from summed where (grp, currency) > ($4, $5) order by grp, currency limit $6`,
+		q.Zone, date(days.From), date(days.To), after.Group, after.Currency, limit+1)
+	page := Page{Items: sums}
+	if len(sums) > limit {
+		page.Items = sums[:limit]
+		last := page.Items[limit-1]
+		page.Next = &Cursor{last.Group, last.Currency}
+	}
+	return page, answer, err
+}
+
+func date(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,105 @@
+// Package salesbyproduct answers: how much was sold of each product? One row per order line, and dated rows beside them
+// for what was cancelled or came back later.
+package salesbyproduct
+
+import (
+	_ "embed"
+	"strconv"
+	"time"
+
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// Kinds of rows. The order's stands under its id alone, the others under a suffix each.
+const (
+	Order        = "order" // when it was placed, and whether it counts
+	Line         = "line"
+	Cancellation = "cancellation"
+	Return       = "return"
+)
+
+// Row is one movement of a line. Amounts are minor units of the order's currency.
+type Row struct {
+	Kind     string    `db:"kind"`
+	Counted  bool      `db:"counted"` // an order counts once confirmed
+	At       time.Time `db:"at"`      // business time; of an order, its placing's
+	Currency string    `db:"currency"`
+	Line     int       `db:"line"`
+	SKU      string    `db:"sku"`
+	Units    int64     `db:"units"`
+	Price    int64     `db:"price"`  // of one unit
+	Amount   int64     `db:"amount"` // goods, or given back
+}
+
+//go:embed schema.sql
+var schema string
+
+// Projection keeps a few rows per order line. Bump Version to rebuild.
+var Projection = projection.Table[Row]{
+	Name: "sales_by_product", Version: 1, Stream: "order", History: true, Schema: schema,
+	On: []projection.Fold[Row]{
+		projection.OnKeys(
+			func(e events.OrderPlaced, _ es.Recorded) []string {
+				rows := []string{""}
+				for _, l := range e.Lines {
+					rows = append(rows, row(Line, "", l.Line))
+				}
+				return rows
+			}, placed),
+		projection.On(func(r *Row, _ events.OrderConfirmed, _ es.Recorded) { r.Counted = true }),
+		projection.OnKeys(
+			func(e events.OrderCancelled, _ es.Recorded) (rows []string) {
+				for _, l := range e.Lines {
+					rows = append(rows, row(Cancellation, strconv.Itoa(e.N), l.Line))
+				}
+				return rows
+			}, cancelled),
+		projection.OnKeys(
+			func(e events.OrderLinesReturned, _ es.Recorded) (rows []string) {
+				for _, l := range e.Lines {
+					rows = append(rows, row(Return, e.ReturnID, l.Line))
+				}
+				return rows
+			}, returned),
+	},
+}
+
+func row(kind, id string, line int) string { return kind + "/" + id + "/" + strconv.Itoa(line) }
+
+func placed(r *Row, suffix string, e events.OrderPlaced, at es.Recorded) {
+	if suffix == "" {
+		*r = Row{Kind: Order, At: at.OccurredAt(), Currency: e.Currency}
+		return
+	}
+	for _, l := range e.Lines {
+		if row(Line, "", l.Line) == suffix {
+			*r = Row{
+				Kind: Line, At: at.OccurredAt(), Currency: e.Currency, Line: l.Line, SKU: l.SKU,
+				Units: int64(l.Quantity), Price: l.UnitPrice, Amount: l.UnitPrice * int64(l.Quantity),
+			}
+		}
+	}
+}
+
+func cancelled(r *Row, suffix string, e events.OrderCancelled, at es.Recorded) {
+	*r = Row{Kind: Cancellation, At: at.OccurredAt()}
+	for _, l := range e.Lines {
+		if row(Cancellation, strconv.Itoa(e.N), l.Line) == suffix {
+			r.Line = l.Line
+			r.Units += int64(l.Quantity)
+		}
+	}
+}
+
+func returned(r *Row, suffix string, e events.OrderLinesReturned, at es.Recorded) {
+	*r = Row{Kind: Return, At: at.OccurredAt()}
+	for _, l := range e.Lines {
+		if row(Return, e.ReturnID, l.Line) == suffix {
+			r.Line, r.SKU = l.Line, l.SKU
+			r.Units += int64(l.Quantity)
+			r.Amount += l.Refund
+		}
+	}
+}

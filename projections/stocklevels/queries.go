@@ -1,0 +1,33 @@
+package stocklevels
+
+import (
+	"context"
+
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// Level is one SKU's stock.
+type Level struct {
+	SKU string `db:"key"`
+	Row
+	projection.Stamp
+}
+
+// Queries asks for stock.
+type Queries struct{ View projection.View }
+
+// Get gives one SKU's stock, now or at the moment asked for; nil if nothing was ever heard of it.
+func (q Queries) Get(ctx context.Context, ask projection.Ask, sku string) (*Level, projection.Answer, error) {
+	ask.Key = sku
+	return projection.One[Level](ctx, q.View, ask, `select `+projection.Columns[Level]()+` from {stock_levels} where key = $1`, sku)
+}
+
+// List gives at most limit SKUs after one, in the order of SKUs; more says that there are others.
+func (q Queries) List(ctx context.Context, ask projection.Ask, after string, limit int) (levels []Level, more bool, answer projection.Answer, err error) {
+	levels, answer, err = projection.All[Level](ctx, q.View, ask,
+		`select `+projection.Columns[Level]()+` from {stock_levels} where key > $1 order by key limit $2`, after, limit+1)
+	if len(levels) > limit {
+		return levels[:limit], true, answer, err
+	}
+	return levels, false, answer, err
+}
