@@ -49,11 +49,15 @@ func TestListenerHearsWhatIsSubscribedLater(t *testing.T) {
 	early, cancel := l.Subscribe("early")
 	defer cancel()
 	woken(t, early) // it now waits in the connection
+	before := backend(t, pool)
 	late, cancel := l.Subscribe("late")
 	defer cancel()
 	woken(t, late)
 	notify(t, pool, "late")
 	woken(t, late)
+	if after := backend(t, pool); after != before {
+		t.Error("it was cut off by the new subscription")
+	}
 }
 
 func TestListenerComesBackAndWakesAll(t *testing.T) {
@@ -118,6 +122,16 @@ func notify(t *testing.T, pool *pgxpool.Pool, channel string) {
 	if _, err := pool.Exec(t.Context(), "select pg_notify($1, 'x')", channel); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func backend(t *testing.T, pool *pgxpool.Pool) (pid int) {
+	t.Helper()
+	err := pool.QueryRow(t.Context(), `select pid from pg_stat_activity
+		where datname = current_database() and application_name = 'daybook listener'`).Scan(&pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // cut ends the listener's connection as a restart of Postgres does.

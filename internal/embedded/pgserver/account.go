@@ -3,6 +3,7 @@ package pgserver
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -36,6 +37,23 @@ func whoRuns() (account, error) {
 		}
 	}
 	return account{}, errors.New("as root, Postgres needs a user postgres or nobody to run as, and there is neither")
+}
+
+// ownerOf makes root run Postgres as the user to whom the data already belongs: it was made by him, or for another
+// image's user postgres. Postgres takes nobody else's data.
+func (a account) ownerOf(data string) (account, error) {
+	info, err := os.Stat(data)
+	if errors.Is(err, fs.ErrNotExist) || !a.other() {
+		return a, nil
+	}
+	if err != nil {
+		return a, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid == 0 || st.Uid == a.uid {
+		return a, nil
+	}
+	return account{fmt.Sprintf("%d, whose the data is", st.Uid), st.Uid, st.Gid}, nil
 }
 
 func (a account) other() bool { return a.uid != 0 }

@@ -1,6 +1,8 @@
 package pgserver
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +42,25 @@ func TestAsRoot(t *testing.T) {
 	_, err = Start(t.Context(), Config{Dir: filledDir(t), Binaries: closedBinaries(t, s.bin.dir)})
 	if err == nil || !strings.Contains(err.Error(), "cannot enter") {
 		t.Errorf("closed binaries: %v", err)
+	}
+}
+
+// Data that an ordinary user made is run as that user when root starts.
+func TestAsRootOnSomebodysData(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIP TestAsRootOnSomebodysData: not root")
+	}
+	dir := filledDir(t)
+	const somebody = 12345
+	err := filepath.WalkDir(filepath.Join(dir, dataName(mustMajor(t, dir))), func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, somebody, somebody))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := processUID(t, start(t, Config{Dir: dir}).PID()); uid != somebody {
+		t.Errorf("Postgres runs as %d", uid)
 	}
 }
 

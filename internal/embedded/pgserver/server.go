@@ -61,9 +61,6 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { //nolint:gosec // the data in it is 0700
 		return nil, fmt.Errorf("directory of Postgres: %w", err)
 	}
-	if err := s.acct.admit(cfg.Dir); err != nil {
-		return nil, err
-	}
 	if s.lock, err = lockDir(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -85,9 +82,6 @@ func (s *Server) begin(ctx context.Context) error {
 	if s.bin, err = find(ctx, s.cfg, major); err != nil {
 		return err
 	}
-	if err := s.acct.reaches(s.bin.dir); err != nil {
-		return err
-	}
 	if s.password, err = secrets.Text(s.cfg.PasswordFile); err != nil {
 		return err
 	}
@@ -96,6 +90,12 @@ func (s *Server) begin(ctx context.Context) error {
 		return err
 	}
 	s.data = filepath.Join(dir, dataName(s.bin.major))
+	if s.acct, err = s.acct.ownerOf(s.data); err != nil {
+		return err
+	}
+	if err := errors.Join(s.acct.admit(dir), s.acct.reaches(s.bin.dir)); err != nil {
+		return err
+	}
 	if err := makeData(ctx, s.cfg, s.bin, s.acct, s.password, s.data); err != nil {
 		return err
 	}
