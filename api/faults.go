@@ -63,7 +63,9 @@ func addUnknown(p *Problem, obj map[string]any, s *openapi3.Schema, base string)
 	}
 }
 
-func escapePointer(token string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(token) }
+func escapePointer(token string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+}
 
 func explain(e *openapi3.SchemaError) string {
 	s := e.Schema

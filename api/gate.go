@@ -65,7 +65,7 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 		req := c.Request()
 		r := Request{
 			Actor:     es.Actor{Kind: "user", ID: "anonymous"},
-			Operation: op.id, IdempotencyKey: unquote(req.Header.Get("Idempotency-Key")),
+			Operation: op.id, IdempotencyKey: unquote(req.Header.Get("Idempotency-Key")), query: c.QueryParams(),
 		}
 		r.TraceID, r.Traceparent = traceOf(req)
 		if err := op.checkParams(c); err != nil {

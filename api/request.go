@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,22 @@ type Request struct {
 	Digest         []byte // HMAC of operation, path and body as sent
 	Traceparent    string
 	TraceID        string
+
+	query url.Values
+}
+
+// OtherQuery is the request's query string without one parameter, ready for another to follow: "a=b&".
+func (r Request) OtherQuery(without string) string {
+	others := url.Values{}
+	for name, values := range r.query {
+		if name != without {
+			others[name] = values
+		}
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return others.Encode() + "&"
 }
 
 type requestKey struct{}

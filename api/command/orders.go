@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
@@ -38,7 +39,7 @@ func (s *Server) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObj
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.shown(ctx, id, receipt, func() (openapi.Order, bool, error) { return s.Orders.Await(ctx, id, receipt.Position, wait) }, wait > 0)
+	shown, err := s.shown(ctx, id, receipt, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (s *Server) CancelOrder(ctx context.Context, in openapi.CancelOrderRequestO
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.shown(ctx, in.Id, receipt, func() (openapi.Order, bool, error) { return s.Orders.Await(ctx, in.Id, receipt.Position, wait) }, wait > 0)
+	shown, err := s.shown(ctx, in.Id, receipt, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +90,9 @@ type shownOrder struct {
 }
 
 // shown is the order's own stream up to the receipt, or, after waiting, the row of its read model.
-func (s *Server) shown(ctx context.Context, id string, r es.Receipt, await func() (openapi.Order, bool, error), wait bool) (shownOrder, error) {
-	if wait {
-		o, ok, err := await()
+func (s *Server) shown(ctx context.Context, id string, r es.Receipt, wait time.Duration) (shownOrder, error) {
+	if wait > 0 {
+		o, ok, err := s.Orders.Await(ctx, r, wait)
 		if err != nil {
 			return shownOrder{}, err
 		}

@@ -34,9 +34,9 @@ type Sealer interface {
 type Orders interface {
 	// Fold shows an order as its own stream tells it.
 	Fold(ctx context.Context, stream []es.Recorded) (openapi.Order, error)
-	// Await shows an order as its read model has it, as soon as that has reached position and the order waits for nothing
-	// any more, or when the time is up. Not found in time: ok is false.
-	Await(ctx context.Context, id string, position uint64, atMost time.Duration) (o openapi.Order, ok bool, err error)
+	// Await shows an order as its read model has it once that holds the receipt's events and the order waits for nothing
+	// any more, or when the time is up. ok is false if the read model has not come that far by then.
+	Await(ctx context.Context, r es.Receipt, atMost time.Duration) (o openapi.Order, ok bool, err error)
 }
 
 // Server is the command side of the API.

@@ -1,0 +1,131 @@
+package query
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/daybook-dev/daybook/api/openapi"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/projections/orderdetails"
+)
+
+// waiting lets any number of requests wait for the end of their orders at the price of one query per change, whoever
+// waits for how many.
+type waiting struct {
+	details orderdetails.Queries
+	log     *slog.Logger
+	kick    chan struct{} // somebody has begun to wait
+
+	mu     sync.Mutex
+	orders map[string][]*waiter
+}
+
+type waiter struct {
+	revision int64 // the order's row must have come as far
+	ended    chan struct{}
+}
+
+// poll finds what no NOTIFY told of.
+const poll = 250 * time.Millisecond
+
+func newWaiting(details orderdetails.Queries, log *slog.Logger) *waiting {
+	return &waiting{details: details, log: log, kick: make(chan struct{}, 1), orders: map[string][]*waiter{}}
+}
+
+func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
+		case <-w.kick:
+		case <-tick.C:
+		}
+		if err := w.look(ctx); err != nil && ctx.Err() == nil {
+			w.log.Warn("could not look how orders that are waited for stand", "error", err)
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// look asks for all orders waited for at once, and lets those go that have ended.
+func (w *waiting) look(ctx context.Context) error {
+	w.mu.Lock()
+	ids := slices.Collect(maps.Keys(w.orders))
+	w.mu.Unlock()
+	if len(ids) == 0 {
+		return nil
+	}
+	standing, _, err := w.details.Standing(ctx, ids)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range standing {
+		if s.Waits() {
+			continue
+		}
+		left := slices.DeleteFunc(w.orders[s.Key], func(one *waiter) bool {
+			if s.Revision < one.revision {
+				return false
+			}
+			close(one.ended)
+			return true
+		})
+		if w.orders[s.Key] = left; len(left) == 0 {
+			delete(w.orders, s.Key)
+		}
+	}
+	return nil
+}
+
+// await returns when the order has ended, ctx ended or the time is up.
+func (w *waiting) await(ctx context.Context, id string, revision int64, atMost time.Duration) {
+	one := &waiter{revision, make(chan struct{})}
+	w.mu.Lock()
+	w.orders[id] = append(w.orders[id], one)
+	w.mu.Unlock()
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+	t := time.NewTimer(atMost)
+	defer t.Stop()
+	select {
+	case <-one.ended:
+		return
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := slices.DeleteFunc(w.orders[id], func(o *waiter) bool { return o == one })
+	if w.orders[id] = left; len(left) == 0 {
+		delete(w.orders, id)
+	}
+}
+
+// Await shows an order as its read model has it once that holds the receipt's events and the order waits for nothing any
+// more, or when the time is up. ok is false if the read model has not come that far by then.
+func (s *Server) Await(ctx context.Context, r es.Receipt, atMost time.Duration) (o openapi.Order, ok bool, err error) {
+	s.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
+	ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
+	d, answer, err := s.details.Get(ctx, ask, r.Stream.Key)
+	if err != nil || d == nil {
+		return o, false, nil // the command's own answer is as good
+	}
+	o, err = s.order(ctx, *d)
+	o.Position = position(answer)
+	return o, err == nil, err
+}
