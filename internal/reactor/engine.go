@@ -1,0 +1,147 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// Channel is what rows changed by hand are announced on.
+const Channel = "daybook_reactor"
+
+// Config of an engine. Pool, Reactors, Partitions, Incarnation and Begin are needed.
+type Config struct {
+	Pool        *pgxpool.Pool
+	Reactors    []Reactor
+	Partitions  int    // of the topic
+	Incarnation string // of the event store
+	// Begin gives the position after which a reactor begins if it has no checkpoints: deployment.Begin.
+	Begin func(ctx context.Context, name string) (uint64, error)
+	// Listen subscribes to a channel of NOTIFY; nil: the poll alone finds rows changed by hand.
+	Listen func(channel string) (wake <-chan struct{}, cancel func())
+
+	Concurrency int           // calls at a time, of all partitions; 128 if 0
+	BackoffMin  time.Duration // after the first try; 1 s if 0
+	BackoffMost time.Duration // 30 s if 0
+	Poll        time.Duration // 1 s if 0
+	AlertAfter  time.Duration // 10 min if 0
+	Now         func() time.Time
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // none if nil
+}
+
+// Engine is a feed.Consumer: all reactors of a process.
+type Engine struct {
+	cfg     Config
+	log     *slog.Logger
+	byName  map[string]Reactor
+	names   []string
+	opens   map[string][]string // event type → reactors it is an intent for
+	wakes   map[string][]string // event type → reactors whose rows it makes due
+	slots   chan struct{}
+	metrics metrics
+
+	mu        sync.Mutex
+	positions map[int]map[string]uint64 // partition → reactor → checkpoint
+	owners    map[int]chan struct{}     // partition → wake
+}
+
+// New checks the configuration and does nothing yet.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Pool == nil || len(cfg.Reactors) == 0 || cfg.Partitions < 1 || cfg.Begin == nil {
+		return nil, errors.New("reactors: a pool, reactors, partitions and the first position are needed")
+	}
+	orDefault(&cfg.Concurrency, 128)
+	orDefault(&cfg.BackoffMin, time.Second)
+	orDefault(&cfg.BackoffMost, 30*time.Second)
+	orDefault(&cfg.Poll, time.Second)
+	orDefault(&cfg.AlertAfter, 10*time.Minute)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	e := &Engine{
+		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]Reactor{},
+		opens: map[string][]string{}, wakes: map[string][]string{},
+		slots:     make(chan struct{}, cfg.Concurrency),
+		positions: map[int]map[string]uint64{}, owners: map[int]chan struct{}{},
+	}
+	for _, r := range cfg.Reactors {
+		name := r.Name()
+		if _, twice := e.byName[name]; twice || name == "" {
+			return nil, fmt.Errorf("reactors: two of the name %q", name)
+		}
+		e.byName[name] = r
+		e.names = append(e.names, name)
+		for _, t := range r.Intents() {
+			e.opens[t] = append(e.opens[t], name)
+		}
+		for _, t := range r.Wakes() {
+			e.wakes[t] = append(e.wakes[t], name)
+		}
+	}
+	var err error
+	e.metrics, err = newMetrics(cfg.Registerer)
+	return e, err
+}
+
+func orDefault[T comparable](v *T, d T) {
+	if *v == *new(T) {
+		*v = d
+	}
+}
+
+// Name is the consumer group.
+func (e *Engine) Name() string { return "reactors" }
+
+// Prepare makes the checkpoints of reactors that have none, and refuses to go on with those of another event store or
+// another number of partitions. It is called before anything serves.
+func (e *Engine) Prepare(ctx context.Context) error {
+	for _, name := range e.names {
+		first, err := e.cfg.Begin(ctx, name)
+		if err != nil {
+			return fmt.Errorf("first position of reactor %s: %w", name, err)
+		}
+		if err := e.prepare(ctx, name, first); err != nil {
+			return fmt.Errorf("prepare reactor %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) now() time.Time { return es.Micro(e.cfg.Now()) }
+
+// backoff is 1, 2, 4 … 30 s, by the tries there have been.
+func (e *Engine) backoff(tries int) time.Duration {
+	return min(e.cfg.BackoffMin<<min(tries, 20), e.cfg.BackoffMost)
+}
+
+type metrics struct {
+	attended *prometheus.CounterVec
+	overdue  *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) (metrics, error) {
+	m := metrics{
+		attended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "daybook_reactor_attended_total", Help: "Tries at open intents, by how they ended: done, again, error.",
+		}, []string{"reactor", "result"}),
+		overdue: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "daybook_reactor_overdue_total", Help: "Tries that left an intent open for longer than the alert time.",
+		}, []string{"reactor"}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	return m, errors.Join(r.Register(m.attended), r.Register(m.overdue))
+}

@@ -1,0 +1,244 @@
+package reactor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// owner attends to the open intents of one partition for as long as it is this process'.
+type owner struct {
+	*Engine
+	partition int
+	wake      chan struct{}
+	calls     sync.WaitGroup
+
+	mu      sync.Mutex
+	running map[string]bool // reactor and intent
+	settled map[string]bool // since the rows of this round were read: they say nothing about these any more
+}
+
+// Own attends to a partition's open intents until ctx ends; what is being called then is another owner's to repeat.
+func (e *Engine) Own(ctx context.Context, partition int) {
+	o := &owner{Engine: e, partition: partition, wake: make(chan struct{}, 1), running: map[string]bool{}}
+	e.mu.Lock()
+	e.owners[partition] = o.wake
+	e.mu.Unlock()
+	defer func() {
+		o.calls.Wait()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.owners[partition] == o.wake {
+			delete(e.owners, partition)
+		}
+	}()
+	var byHand <-chan struct{}
+	if e.cfg.Listen != nil {
+		woken, cancel := e.cfg.Listen(Channel)
+		defer cancel()
+		byHand = woken
+	}
+	for {
+		pause, err := o.round(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			o.log.Warn("cannot read the open intents of a partition", "partition", partition, "error", err)
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-o.wake:
+		case <-byHand:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+func wake(owner chan struct{}) {
+	select {
+	case owner <- struct{}{}:
+	default: // none, or it has been woken already
+	}
+}
+
+// row is an open intent as it was read.
+type row struct {
+	reactor string
+	task    Task
+	due     time.Time
+	wakes   int
+}
+
+func (r row) key() string { return r.reactor + " " + r.task.ID.String() }
+
+// round begins what is due and gives the time until there may be more.
+func (o *owner) round(ctx context.Context) (time.Duration, error) {
+	o.mu.Lock()
+	busy := len(o.running)
+	o.settled = map[string]bool{}
+	o.mu.Unlock()
+	rows, err := o.read(ctx, o.now().Add(o.cfg.Poll), busy+roundMost)
+	if err != nil {
+		return o.cfg.Poll, err
+	}
+	for _, r := range rows {
+		if wait := r.due.Sub(o.now()); wait > 0 {
+			return wait, nil
+		}
+		if !o.begin(r) {
+			continue
+		}
+		select {
+		case o.slots <- struct{}{}:
+		case <-ctx.Done():
+			o.end(r)
+			return 0, ctx.Err()
+		}
+		o.calls.Go(func() {
+			again := o.attend(ctx, r)
+			o.end(r)
+			<-o.slots
+			if again {
+				wake(o.wake)
+			}
+		})
+	}
+	return o.cfg.Poll, nil
+}
+
+const roundMost = 256 // rows
+
+func (o *owner) begin(r row) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.running[r.key()] || o.settled[r.key()] {
+		return false
+	}
+	o.running[r.key()] = true
+	return true
+}
+
+func (o *owner) end(r row) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.running, r.key())
+	o.settled[r.key()] = true
+}
+
+func (o *owner) read(ctx context.Context, until time.Time, most int) ([]row, error) {
+	rows, err := o.cfg.Pool.Query(ctx, `
+		select reactor, intent::text, stream, revision, recorded_at, opened_at, due_at, tries, wakes, memo
+		from daybook.reactor_waiting where partition = $1 and due_at <= $2 and reactor = any($3)
+		order by due_at limit $4`, o.partition, until, o.names, most)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(c pgx.CollectableRow) (r row, err error) {
+		var id, stream string
+		var revision int64
+		err = c.Scan(&r.reactor, &id, &stream, &revision, &r.task.Recorded, &r.task.Opened, &r.due, &r.task.Tries, &r.wakes, &r.task.memo)
+		if err != nil {
+			return r, err
+		}
+		r.task.Revision = uint64(revision) //nolint:gosec // written from one
+		r.task.Stream = es.AnyStreamID(stream)
+		r.task.ID, err = es.ParseUUID(id)
+		return r, err
+	})
+}
+
+// attend gives whether there is something to do before the next poll.
+func (o *owner) attend(ctx context.Context, r row) bool {
+	next, err := o.call(ctx, r)
+	if ctx.Err() != nil {
+		return false
+	}
+	result := "again"
+	switch {
+	case err != nil:
+		result = "error"
+		o.log.Warn("a reactor failed; it will be tried again", "reactor", r.reactor, "stream", r.task.Stream.String(), "tries", r.task.Tries+1, "error", err)
+	case next.done:
+		result = "done"
+	}
+	o.metrics.attended.WithLabelValues(r.reactor, result).Inc()
+	if open := o.now().Sub(r.task.Recorded); !next.done && open > o.cfg.AlertAfter {
+		o.metrics.overdue.WithLabelValues(r.reactor).Inc()
+		o.log.Warn("an intent is still without an outcome", "reactor", r.reactor, "stream", r.task.Stream.String(), "open", open.Round(time.Second))
+	}
+	soon, err := o.settle(ctx, r, next, err)
+	if err != nil && ctx.Err() == nil {
+		o.log.Warn("cannot keep what a reactor came to; it will be called again", "reactor", r.reactor, "stream", r.task.Stream.String(), "error", err)
+	}
+	return soon
+}
+
+func (o *owner) call(ctx context.Context, r row) (next Next, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			o.log.Debug("a reactor panicked", "stack", string(debug.Stack()))
+			next, err = Next{}, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return o.byName[r.reactor].Attend(ctx, r.task)
+}
+
+// settle closes the row or says when it is due again. A row that was woken meanwhile is due at once, and one that
+// another owner has settled is left alone.
+func (o *owner) settle(ctx context.Context, r row, next Next, failed error) (soon bool, err error) {
+	if failed == nil && next.done {
+		return false, o.write(ctx, `delete from daybook.reactor_waiting where reactor = $1 and intent = $2::uuid`, r.reactor, r.task.ID.String())
+	}
+	memo, after := r.task.memo, o.backoff(r.task.Tries)
+	if failed == nil {
+		if memo, err = json.Marshal(next.memo); err != nil {
+			return false, fmt.Errorf("encode a memo: %w", err)
+		}
+		if next.after >= 0 {
+			after = next.after
+		}
+	}
+	if len(memo) == 0 {
+		memo = []byte("null")
+	}
+	now := o.now()
+	var due time.Time
+	err = o.row(ctx, []any{&due}, `
+		update daybook.reactor_waiting set tries = tries + 1, memo = $5, due_at = case when wakes = $4 then $6::timestamptz else $7::timestamptz end
+		where reactor = $1 and intent = $2::uuid and tries = $3 returning due_at`,
+		r.reactor, r.task.ID.String(), r.task.Tries, r.wakes, memo, now.Add(after), now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil && due.Before(now.Add(o.cfg.Poll)), err
+}
+
+func (o *owner) write(ctx context.Context, sql string, args ...any) error {
+	return pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local synchronous_commit = off"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, sql, args...)
+		return err
+	})
+}
+
+func (o *owner) row(ctx context.Context, into []any, sql string, args ...any) error {
+	return pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local synchronous_commit = off"); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, sql, args...).Scan(into...)
+	})
+}
