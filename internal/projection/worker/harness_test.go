@@ -405,4 +405,3 @@ func busy(n int, pick func(n int) int) *journal {
 	}
 	return j
 }
-

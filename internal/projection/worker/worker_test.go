@@ -101,13 +101,13 @@ func TestStaleBatchChangesNothing(t *testing.T) {
 func TestConnectionsCutMidBatch(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
-	j := busy(800, rand.New(rand.NewPCG(10, 11)).IntN)
+	j := busy(400, rand.New(rand.NewPCG(10, 11)).IntN)
 	w := newWorker(t, pool, all...)
 	ctx, cancel := context.WithCancel(t.Context())
 	var cutting sync.WaitGroup
 	cuts := 0
 	cutting.Go(func() {
-		tick := time.NewTicker(3 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for ctx.Err() == nil {
 			var n int
