@@ -76,9 +76,10 @@ func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, e
 		}
 		return nil, nil, err
 	}
+	if err := notBegun(p); err != nil { // and nobody waits for it any more
+		return nil, nil, err
+	}
 	switch {
-	case p.ctx.Err() != nil:
-		return nil, nil, fmt.Errorf("%s: not begun: %w", l.stream, p.ctx.Err())
 	case p.broken != nil:
 		return nil, nil, p.broken
 	case p.decision == nil:

@@ -56,10 +56,10 @@ func (l *lane[S, P]) do(ctx context.Context, d Decision[S], call Call) (Receipt,
 	if at := call.OccurredAt; at.After(l.h.now().Add(5 * time.Second)) {
 		return Receipt{}, fmt.Errorf("%w: %s", ErrFuture, at.UTC().Format(time.RFC3339Nano))
 	}
-	if err := ctx.Err(); err != nil {
-		return Receipt{}, fmt.Errorf("%s on %s: not begun: %w", commandType(d), l.stream, err)
-	}
 	p := &pending[S]{ctx: ctx, decision: d, call: call, done: make(chan struct{})}
+	if err := notBegun(p); err != nil {
+		return Receipt{}, err
+	}
 	l.submit(p)
 	select {
 	case <-p.done:
@@ -118,7 +118,7 @@ func (l *lane[S, P]) lead(ctx context.Context) {
 // run answers the first commands of a batch, as many as fit one append, and says how many those were.
 func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 	if abandoned(batch) {
-		return l.answer(batch, context.Canceled)
+		return l.answer(batch, nil)
 	}
 	for attempt := 0; attempt < maxAttempts; {
 		fresh := !l.warm || attempt > 0 // an answer that appends nothing needs a state read after its command came
@@ -163,13 +163,21 @@ func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 	return l.answer(batch, fmt.Errorf("%s: %w", l.stream, ErrConflict))
 }
 
+// abandoned tells whether nobody waits for any of a batch's answers.
 func abandoned[S any](batch []*pending[S]) bool {
 	for _, p := range batch {
-		if p.ctx.Err() == nil {
+		if p.err = notBegun(p); p.err == nil {
 			return false
 		}
 	}
 	return true
+}
+
+func notBegun[S any](p *pending[S]) error {
+	if err := p.ctx.Err(); err != nil {
+		return fmt.Errorf("%s: not begun: %w", commandType(p.decision), err)
+	}
+	return nil
 }
 
 // refresh reads what the stream has beyond the state. A conflict with nothing new to read means that the state
