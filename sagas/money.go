@@ -10,13 +10,13 @@ import (
 // Money is what a saga has heard of an order's payment. Its newest event counts, in whatever order they were heard.
 type Money struct {
 	State payment.State // Voided: nothing is held any more
-	Held  bool          // a declined attempt may hold money all the same, which is given back
+	Held  bool          // money is held; also by a declined attempt, which gives it back
 	at    uint64        // revision
 }
 
-func (m *Money) now(s payment.State, at saga.At) {
+func (m *Money) now(s payment.State, held bool, at saga.At) {
 	if at.Revision >= m.at {
-		m.State, m.Held, m.at = s, false, at.Revision
+		m.State, m.Held, m.at = s, held, at.Revision
 	}
 }
 
@@ -28,18 +28,18 @@ func (m Money) Free() bool {
 // heard is how each outcome changes the Money in S. What a step makes of a void that failed, it adds itself.
 func heard[S any](money func(*S) *Money) []saga.Reply[S] {
 	return []saga.Reply[S]{
-		saga.OnAt(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, at) }),
-		saga.OnAt(func(s *S, _ events.PaymentActionRequired, at saga.At) { money(s).now(payment.ActionRequired, at) }),
-		saga.OnAt(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, at) }),
-		saga.OnAt(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, true, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentActionRequired, at saga.At) { money(s).now(payment.ActionRequired, false, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, false, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, false, at) }),
 		saga.OnAt(func(s *S, e events.PaymentOutcomeUnknown, at saga.At) {
 			if e.Operation == events.OperationAuthorise {
-				money(s).now(payment.Unknown, at)
+				money(s).now(payment.Unknown, false, at)
 			}
 		}),
 		saga.OnAt(func(s *S, e events.PaymentOutcomeContradicted, at saga.At) {
-			if e.Amount.Amount > 0 { // money is held after all
-				money(s).now(payment.Authorised, at)
+			if e.Amount.Amount > 0 { // money is held after all, and to be given back: it is too late to use it
+				money(s).now(payment.Declined, true, at)
 			}
 		}),
 	}

@@ -100,14 +100,14 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]
 		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
 			return fmt.Errorf("write what %d saga instances wait for: %w", len(rows), err)
 		}
-		failpoint.Hit(failpoint.SagaWaitingBefore)
+		o.hit(failpoint.SagaWaitingBefore)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	if len(rows) > 0 {
-		failpoint.Hit(failpoint.SagaWaitingAfter)
+		o.hit(failpoint.SagaWaitingAfter)
 	}
 	o.mu.Lock()
 	for name, p := range o.positions[partition] {

@@ -24,11 +24,11 @@ func (o *Orchestrator) sendOne(ctx context.Context, e *entry, f saga.Effect, r *
 	if f.Direction == es.Undo {
 		before, after = failpoint.UndoBefore, failpoint.UndoAfter
 	}
-	failpoint.Hit(before)
+	o.hit(before)
 	limited, cancel := context.WithTimeout(ctx, sendTimeout)
 	receipt, err := o.cfg.Handler.Send(limited, f.Command, f.Call(e.id))
 	cancel()
-	failpoint.Hit(after)
+	o.hit(after)
 	outcome := "accepted"
 	switch {
 	case err == nil && receipt.Replayed:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/saga"
 )
@@ -49,6 +50,8 @@ type Config struct {
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
+
+	crash func(failpoint.Name) // tests in this process
 }
 
 // Sender sends commands. Its errors are those of es.Handle.
@@ -138,6 +141,13 @@ func orElse[T comparable](v, or T) T {
 		return or
 	}
 	return v
+}
+
+func (o *Orchestrator) hit(n failpoint.Name) {
+	failpoint.Hit(n)
+	if o.cfg.crash != nil {
+		o.cfg.crash(n)
+	}
 }
 
 // Name is the consumer group.

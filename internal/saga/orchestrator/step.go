@@ -131,14 +131,14 @@ func (o *Orchestrator) append(ctx context.Context, e *entry, made []es.Event, fi
 		id := es.DerivedID(es.UUID{}, e.id.String(), e.next+uint64(i), typ, data) //nolint:gosec // an index
 		proposed[i] = es.Proposed{ID: id, Type: typ, Data: data, Meta: encoded}
 	}
-	failpoint.Hit(failpoint.SagaEventBefore)
+	o.hit(failpoint.SagaEventBefore)
 	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, proposed); err != nil { //nolint:gosec // below 2^63
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", es.ErrUnknownOutcome, err)
 		}
 		return fmt.Errorf("append to %s: %w", e.id, err)
 	}
-	failpoint.Hit(failpoint.SagaEventAfter)
+	o.hit(failpoint.SagaEventAfter)
 	o.metrics.stored.Add(float64(len(made)))
 	if e.next == 0 {
 		e.started = now

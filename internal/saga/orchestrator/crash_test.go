@@ -1,0 +1,117 @@
+package orchestrator
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/sagas"
+)
+
+// TestCrash kills a process at every named point, at its first, second, … passing, and starts another, once with the
+// database as it was and once with an empty one. Every order must end, with money and stock conserved.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	points := []failpoint.Name{
+		failpoint.SagaEventBefore, failpoint.SagaEventAfter, failpoint.SagaWaitingBefore, failpoint.SagaWaitingAfter,
+		failpoint.EffectBefore, failpoint.EffectAfter, failpoint.UndoBefore, failpoint.UndoAfter,
+	}
+	for _, point := range points {
+		for n := int64(1); n <= 5; n++ {
+			for _, lost := range []bool{false, true} {
+				if lost && n%2 == 0 {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%d/lost=%t", point, n, lost), func(t *testing.T) {
+					t.Parallel()
+					crash(t, point, n, lost)
+				})
+			}
+		}
+	}
+}
+
+func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
+	w := newWorld(t, sagas.Deadlines{Authorise: 150 * time.Millisecond})
+	w.receive("A", 5)
+	w.receive("B", 5)
+	w.provider()
+	p := w.start(crashAt(point, n))
+	ids := []string{"ok", "short", "declined", "late", "cancel"}
+	w.place("ok", "tok_approve", "A", "B")
+	w.place("short", "tok_approve", "A", "C")
+	w.place("declined", "tok_decline", "A")
+	w.place("late", "tok_late", "A", "B")
+	w.place("cancel", "tok_action", "B")
+	w.cancel("cancel")
+	w.until("the crash", func() (bool, string) { return p.dead.Load(), "" })
+	p.stop()
+	if lost {
+		if _, err := w.pool.Exec(t.Context(), "truncate daybook.saga_instance, daybook.saga_checkpoint"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.start(nil)
+	w.await("placement-ok", saga.Completed)
+	for _, id := range []string{"short", "declined", "late", "cancel"} {
+		w.await("placement-"+id, saga.Compensated)
+	}
+	w.conserved(ids, []string{"A", "B", "C"})
+}
+
+// TestTwoProcesses feeds the same partitions to two processes, as a zombie and its successor are.
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sagas.Deadlines{})
+	w.receive("A", 100)
+	w.receive("B", 10)
+	w.provider()
+	w.start(nil)
+	w.start(nil)
+	var ids []string
+	for i := range 30 {
+		id := fmt.Sprintf("o%d", i)
+		ids = append(ids, id)
+		w.place(id, []string{"tok_approve", "tok_decline"}[i%2], "A", "B")
+	}
+	for _, id := range ids {
+		w.until(id+" to end", func() (bool, string) {
+			s := w.order(id).Status
+			return s == "confirmed" || s == "rejected", string(s)
+		})
+	}
+	for _, id := range ids {
+		w.until("placement-"+id+" to be at rest", func() (bool, string) {
+			var phase saga.Phase
+			var due *time.Time
+			err := w.pool.QueryRow(t.Context(), `select phase, due_at from daybook.saga_instance where instance = $1`, "placement-"+id).Scan(&phase, &due)
+			return err == nil && phase.Over() && due == nil, fmt.Sprint(phase, due, err)
+		})
+	}
+	w.conserved(ids, []string{"A", "B"})
+}
+
+// TestPartitionsApart gives each partition to a process of its own: what one hears concerns instances whose commands
+// another sends.
+func TestPartitionsApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sagas.Deadlines{})
+	w.receive("A", 100)
+	w.receive("B", 100)
+	w.provider()
+	for i := range partitions {
+		w.start(nil, i)
+	}
+	var ids []string
+	for i := range 12 {
+		id := fmt.Sprintf("o%d", i)
+		ids = append(ids, id)
+		w.place(id, "tok_approve", "A", "B")
+	}
+	for _, id := range ids {
+		w.await("placement-"+id, saga.Completed)
+	}
+	w.conserved(ids, []string{"A", "B"})
+}
