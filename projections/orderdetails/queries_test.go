@@ -1,0 +1,68 @@
+package orderdetails_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/projection/viewtest"
+	"github.com/daybook-dev/daybook/projections/orderdetails"
+)
+
+// What is kept in columns comes back as it was folded, at any moment.
+func TestGet(t *testing.T) {
+	var l viewtest.Log
+	noon, later := start.Add(12*time.Hour), start.Add(24*time.Hour)
+	short := []events.ShortLine{{Line: 1, SKU: "MUG", Requested: 2, Available: 1}}
+	l.Add(t, "order-o1", start, placed)
+	l.Add(t, "payment-o1", noon, requested, action, held)
+	last := l.Add(t, "order-o1", later, events.OrderConfirmed{})
+	l.Add(t, "order-o2", start, placed, events.OrderRejected{Code: "out_of_stock", Short: short})
+	l.Add(t, "payment-o3", start, events.PaymentInitiated{}) // of an order nobody placed
+	q := orderdetails.Queries{View: l.View(t, events.Catalog(), orderdetails.Projection)}
+
+	get := func(ask projection.Ask, id string) *orderdetails.Detail {
+		t.Helper()
+		d, _, err := q.Get(t.Context(), ask, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	paid := orderdetails.Payment{
+		Status: "authorised", Authorised: 3893, Attempt: 1, ExpiresAt: expiry,
+		Attempts: []orderdetails.Attempt{{N: 1, State: "authorised", Held: 3893, ExpiresAt: expiry}},
+	}
+	want := &orderdetails.Detail{
+		Key: "o1", Row: row(func(r *orderdetails.Row) { r.Status, r.Payment = "confirmed", paid }),
+		Stamp: projection.Stamp{Version: 4, Revision: 1, Position: 5, ValidFrom: later, RecordedFrom: viewtest.Recorded(5)},
+	}
+	if diff := cmp.Diff(want, get(projection.Ask{MinPosition: last}, "o1")); diff != "" {
+		t.Errorf("now (-want +got)\n%s", diff)
+	}
+	want.Row = row(func(r *orderdetails.Row) { r.Payment = paid })
+	want.Stamp = projection.Stamp{Version: 3, Revision: 0, Position: 4, ValidFrom: noon, RecordedFrom: viewtest.Recorded(4)}
+	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{AsOf: noon}}, "o1")); diff != "" {
+		t.Errorf("at noon (-want +got)\n%s", diff)
+	}
+	first := uint64(0)
+	want.Row = row(func(*orderdetails.Row) {})
+	want.Stamp = projection.Stamp{Version: 0, Revision: 0, Position: 1, ValidFrom: start, RecordedFrom: viewtest.Recorded(1)}
+	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{Revision: &first}}, "o1")); diff != "" {
+		t.Errorf("as placed (-want +got)\n%s", diff)
+	}
+	if d := get(projection.Ask{Moment: projection.Moment{AsOf: start.Add(-time.Second)}}, "o1"); d != nil {
+		t.Errorf("before it was placed: %+v", d)
+	}
+	if d := get(projection.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {
+		t.Errorf("rejected: %+v", d)
+	}
+	for _, id := range []string{"o3", "o4"} {
+		if d := get(projection.Ask{}, id); d != nil {
+			t.Errorf("%s: %+v", id, d)
+		}
+	}
+}
