@@ -8,6 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/reactor"
 )
 
@@ -43,11 +44,13 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	token, err := r.cfg.Opener.Unseal(ctx, e.Token)
 	switch {
-	case err != nil && r.cfg.Erased != nil && errors.Is(err, r.cfg.Erased): // nobody can send it any more
+	case errors.Is(err, personal.ErrErased): // nobody can send it any more
 		m.LookOnly = in.now
 		return reactor.AgainAfter(0, m), nil
 	case err != nil:
 		return reactor.Next{}, fmt.Errorf("open the token of %s: %w", in.Stream, err)
+	case token == "": // so it was never sent either
+		return reactor.Done(), r.report(ctx, in, events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: noTokenCode}, noTokenCode)
 	}
 	req.Token = token
 	answer := called(ctx, r.cfg.Provider.Authorise, req)

@@ -17,8 +17,11 @@ import (
 // Name of the reactor: of its checkpoints, its deployment stream and the actor of its events.
 const Name = "paymentprovider"
 
-// notFoundCode is that of an attempt that the provider, asked twice, knows nothing of.
-const notFoundCode = "not_found"
+// Codes of declined attempts that are ours.
+const (
+	notFoundCode = "not_found" // the provider, asked twice, knows nothing of it
+	noTokenCode  = "no_token"  // there was nothing to charge
+)
 
 // Opener opens sealed values: internal/personal. Its errors do not hold what was sealed.
 type Opener interface {
@@ -30,7 +33,6 @@ type Config struct {
 	Provider Provider
 	Handler  *es.Handler // reports outcomes
 	Opener   Opener      // of tokens
-	Erased   error       // what Opener gives when a key is gone for good
 
 	RepeatWithin  time.Duration // how long after the intent its key may be used; 20 h if 0
 	NotFoundAfter time.Duration // from the last send to the first "not found" that counts, and from there to the second; 1 h if 0
