@@ -1,0 +1,90 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+)
+
+// betweenSaves bounds how often the checkpoint is written under load. The first after a rest is written at once: readers
+// who wait for their own writes wait for it.
+const betweenSaves = 2 * time.Millisecond
+
+// keep writes the checkpoint whenever it has moved, and else regularly, so that a lost lock is noticed.
+func (s *session) keep(ctx context.Context) error {
+	tick := time.NewTicker(s.cfg.IdleEvery)
+	defer tick.Stop()
+	saved := s.ledger.checkpoint()
+	for {
+		select {
+		case <-s.ledger.moved:
+		case <-tick.C:
+		case <-ctx.Done():
+			return s.last(ctx, saved)
+		}
+		next := s.ledger.checkpoint()
+		saving, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := s.save(saving, next)
+		cancel()
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			s.state.note(atCheckpoint, err)
+			return err
+		}
+		if next.Position > saved.Position {
+			failpoint.Hit(failpoint.RelayCheckpointAfter)
+		}
+		saved = next
+		s.state.note(atCheckpoint, nil)
+		s.state.metrics.position.Set(float64(next.Position))
+		if err := sleep(ctx, betweenSaves); err != nil {
+			return s.last(ctx, saved)
+		}
+	}
+}
+
+// last writes what was acknowledged before an orderly end, so that it is not published again.
+func (s *session) last(ctx context.Context, saved State) error {
+	if next := s.ledger.checkpoint(); next.Position > saved.Position {
+		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = s.save(saving, next) // it is a convenience
+	}
+	return ctx.Err()
+}
+
+// probe asks the store where its log ends. If that is where the checkpoint is, the relay had caught up when it asked:
+// that is all it can learn on an idle store. Now and then it also looks after the topic, for the consumers' sake.
+func (s *session) probe(ctx context.Context) error {
+	looked := time.Now()
+	for {
+		began := time.Now()
+		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
+		end, err := s.cfg.Log.End(asking)
+		cancel()
+		if err == nil {
+			// On the store's clock it was earlier than on ours by what its clock is behind, which is no more than what
+			// the quickest event took to come here.
+			s.ledger.caughtUp(end, began.Add(-time.Duration(s.state.behind.Load())))
+			s.state.metrics.lag(end, s.ledger.checkpoint().Position, s.ledger.oldest())
+		}
+		if time.Since(looked) > topicEvery && s.ledger.oldest().IsZero() {
+			looked = time.Now()
+			asking, cancel := context.WithTimeout(ctx, minProduceTimeout)
+			err := EnsureTopic(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
+			cancel()
+			if ctx.Err() == nil {
+				s.state.note(atTopic, err)
+			}
+			if permanent(err) {
+				return err
+			}
+		}
+		if err := sleep(ctx, s.cfg.IdleEvery); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,417 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+func TestEverythingReachesKafkaInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(300) // a store with a history
+	r, stop := w.start(w.config())
+	w.settled()
+	w.append(300)
+	state := w.settled()
+	if got := w.checkTopic(state); got != (consumed{}) {
+		t.Errorf("without any fault a consumer saw %+v", got)
+	}
+	if !r.Active() || r.Health() != nil {
+		t.Errorf("active %v, health %v", r.Active(), r.Health())
+	}
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped with %v", err)
+	}
+	_, _ = w.start(w.config()) // and on from the checkpoint
+	w.append(50)
+	if got := w.checkTopic(w.settled()); got != (consumed{}) {
+		t.Errorf("after an orderly stop a consumer saw %+v", got)
+	}
+}
+
+func TestAnEventTooLargeForABatchGoesAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(10)
+	w.appendTo(es.StreamID{Category: "order", Key: "large"}, strings.Repeat("x", 1_000_000))
+	w.append(10)
+	cfg := w.config()
+	cfg.BatchBytes, cfg.BufferBytes = 900_000, 900_000
+	w.start(cfg)
+	w.checkTopic(w.settled())
+}
+
+func TestATopicThatTakesLessGetsSmallerBatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := &kafka.Client{Addr: kafka.TCP(w.broker.Addr()), Transport: &kafka.Transport{}, Timeout: 5 * time.Second}
+	defer c.Transport.(*kafka.Transport).CloseIdleConnections()
+	res, err := c.CreateTopics(t.Context(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: w.topic, NumPartitions: testPartitions, ReplicationFactor: 1,
+		ConfigEntries: []kafka.ConfigEntry{{ConfigName: "max.message.bytes", ConfigValue: "2000"}}}}})
+	if err = errors.Join(err, res.Errors[w.topic]); err != nil {
+		t.Fatal(err)
+	}
+	w.append(200)
+	w.start(w.config())
+	if got := w.checkTopic(w.settled()); got.heals != 0 {
+		t.Errorf("a consumer saw %+v", got)
+	}
+}
+
+func TestOneIsActiveAndAnotherTakesOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, stop := w.start(w.config())
+	w.append(20)
+	w.settled()
+	second, _ := w.start(w.config())
+	w.append(20)
+	w.settled()
+	if !first.Active() || second.Active() || second.Health() != nil {
+		t.Errorf("active: first %v, second %v; health of the second %v", first.Active(), second.Active(), second.Health())
+	}
+	_ = stop()
+	began := time.Now()
+	w.append(20)
+	state := w.settled()
+	t.Logf("taken over and caught up in %v", time.Since(began).Round(time.Millisecond))
+	if !second.Active() {
+		t.Error("the second is not active")
+	}
+	if got := w.checkTopic(state); got != (consumed{}) {
+		t.Errorf("a consumer saw %+v", got)
+	}
+}
+
+// A leader that was asleep while another took over cannot write any more, and finds out.
+func TestAnExLeaderIsFenced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(10)
+	ctx := t.Context()
+	cfg := w.config()
+	if err := cfg.defaults(); err != nil {
+		t.Fatal(err)
+	}
+	incarnation, _ := w.store.Incarnation(ctx)
+	old, err := waitForTurn(ctx, cfg, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.end()
+	from, err := old.takeOver(ctx, testPartitions, incarnation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.conn.Exec(ctx, `select pg_advisory_unlock_all()`); err != nil { // as if the lock were gone, and the connection not
+		t.Fatal(err)
+	}
+	w.start(w.config())
+	state := w.settled()
+	for _, at := range []State{from, state, {Position: state.Position + 9, Last: state.Last}} {
+		if err := old.save(ctx, at); !errors.Is(err, errFenced) {
+			t.Errorf("an ex-leader's write of %d: %v", at.Position, err)
+		}
+	}
+	if now, _ := LoadState(ctx, w.pool); now.Position != state.Position {
+		t.Errorf("the checkpoint moved to %d", now.Position)
+	}
+}
+
+func TestTheCheckpointNeverMovesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	cfg := w.config()
+	if err := cfg.defaults(); err != nil {
+		t.Fatal(err)
+	}
+	turn, err := waitForTurn(ctx, cfg, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer turn.end()
+	if _, err := turn.takeOver(ctx, 2, "i"); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	if err := turn.save(ctx, State{Position: 7, Last: []uint64{7, 5}, CaughtUpAt: at}); err != nil {
+		t.Fatal(err)
+	}
+	if err := turn.save(ctx, State{Position: 6, Last: []uint64{5, 6}}); err == nil {
+		t.Error("moved back")
+	}
+	if err := turn.save(ctx, State{Position: 7, Last: []uint64{7, 5}, CaughtUpAt: at.Add(-time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadState(ctx, w.pool)
+	if err != nil || got.Position != 7 || !slices.Equal(got.Last, []uint64{7, 5}) || !got.CaughtUpAt.Equal(at) || got.Incarnation != "i" {
+		t.Errorf("state %+v, %v", got, err)
+	}
+	if _, err := w.pool.Exec(ctx, `update daybook.relay set position = 8`); err != nil { // by other means
+		t.Fatal(err)
+	}
+	if err := turn.save(ctx, State{Position: 9, Last: []uint64{7, 9}}); !errors.Is(err, errFenced) {
+		t.Errorf("wrote over what others wrote: %v", err)
+	}
+}
+
+func TestWhatDoesNotBelongTogetherRefusesToStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(10)
+	_, stop := w.start(w.config())
+	w.settled()
+	_ = stop()
+	refused := func(name string, cfg Config, want string) {
+		t.Helper()
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		err = r.Run(ctx)
+		if _, ok := errors.AsType[*MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook relay reset") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	other := w.config()
+	other.Partitions = 5
+	refused("other N", other, "4 partitions, this installation 5")
+
+	w.log.replace("another-history")
+	refused("other incarnation", w.config(), "another-history")
+	w.log.replace("")
+
+	if _, err := w.pool.Exec(t.Context(), `update daybook.relay set position = position + 1000`); err != nil {
+		t.Fatal(err)
+	}
+	refused("events missing in the store", w.config(), "events are missing")
+
+	if _, err := w.pool.Exec(t.Context(), `delete from daybook.relay`); err != nil {
+		t.Fatal(err)
+	}
+	other = w.config()
+	other.Partitions = 5
+	refused("topic of another N", other, "topic events has 4 partitions")
+}
+
+func TestAStoreReplacedWhileRunningStopsTheRelay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(10)
+	r, err := New(w.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.Run(t.Context()) }()
+	w.settled()
+	w.log.replace("another-history")
+	select {
+	case err := <-done:
+		if _, ok := errors.AsType[*MismatchError](err); !ok {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("goes on with another history")
+	}
+}
+
+func TestAnEmptyBrokerGetsTheTopicAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(200)
+	r, _ := w.start(w.config())
+	before := w.settled()
+	w.replaceBroker()
+	w.append(200)
+	state := w.settled()
+	got := w.checkTopic(state)
+	if got.healed == 0 || got.duplicates != 0 {
+		t.Errorf("a consumer saw %+v", got)
+	}
+	for p, messages := range w.topicNow() {
+		if len(messages) > 0 && messages[0].Prev != before.Last[p] {
+			t.Errorf("partition %d begins again after %d, it was at %d", p, messages[0].Prev, before.Last[p])
+		}
+	}
+	w.healthy(r)
+}
+
+func (w *world) healthy(r *Relay) {
+	w.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for r.Health() != nil && time.Now().Before(deadline) {
+		_ = sleep(w.Context(), time.Millisecond)
+	}
+	if err := r.Health(); err != nil {
+		w.Errorf("health: %v", err)
+	}
+}
+
+func TestOutagesAreWaitedOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(50)
+	var refuse atomic.Bool
+	cfg := w.config()
+	var open []net.Conn
+	lock := make(chan struct{}, 1)
+	cfg.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if refuse.Load() {
+			return nil, errors.New("refused")
+		}
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			lock <- struct{}{}
+			open = append(open, c)
+			<-lock
+		}
+		return c, err
+	}
+	r, _ := w.start(cfg)
+	w.settled()
+
+	refuse.Store(true) // Kafka
+	lock <- struct{}{}
+	for _, c := range open {
+		_ = c.Close()
+	}
+	<-lock
+	w.append(50)
+	w.unhealthy(r, "partition")
+	refuse.Store(false)
+	w.settled()
+	w.healthy(r)
+
+	w.log.fail(errors.New("store is away")) // event store
+	w.append(50)
+	w.unhealthy(r, "store is away")
+	w.log.fail(nil)
+	w.settled()
+	w.healthy(r)
+
+	w.cutPostgres() // Postgres
+	w.append(50)
+	state := w.settled()
+	w.healthy(r)
+	w.checkTopic(state)
+}
+
+func (w *world) cutPostgres() {
+	w.Helper()
+	if _, err := w.pool.Exec(w.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
+		where application_name = 'daybook-relay' and datname = current_database()`); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) unhealthy(r *Relay, want string) {
+	w.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for r.Health() == nil && time.Now().Before(deadline) {
+		_ = sleep(w.Context(), time.Millisecond)
+	}
+	if err := r.Health(); err == nil || !strings.Contains(err.Error(), want) {
+		w.Errorf("health does not name %q: %v", want, err)
+	}
+}
+
+// On an idle store the relay goes on saying that it has caught up, and never says so of a time whose events it lacks.
+func TestCaughtUpMovesOnWhenIdle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(w.config())
+	empty := w.await("caught up on an empty store", func(s State) bool { return !s.CaughtUpAt.IsZero() })
+	w.append(5)
+	first := w.settled()
+	w.await("caught up later on", func(s State) bool { return s.CaughtUpAt.After(first.CaughtUpAt.Add(50 * time.Millisecond)) })
+	if !first.CaughtUpAt.After(empty.CaughtUpAt) || first.CaughtUpAt.After(time.Now()) {
+		t.Errorf("caught up at %v, then at %v; it is %v", empty.CaughtUpAt, first.CaughtUpAt, time.Now())
+	}
+}
+
+// A store whose clock is behind records events in what is our past: it must not be said that all of them are there.
+func TestCaughtUpIsTheStoresTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const behind = time.Hour
+	w.store.Now = func() time.Time { return time.Now().Add(-behind) }
+	cfg := w.config()
+	if err := cfg.defaults(); err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := make(chan State, 1000)
+	s := newSession(cfg, newStatus(m), State{Last: make([]uint64, testPartitions), Partitions: testPartitions, Incarnation: w.incarnation()},
+		func(_ context.Context, s State) error { claims <- s; return nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx) }()
+	<-claims // it is live
+	end := w.appendTo(es.StreamID{Category: "order", Key: "O"}, `{}`)
+	for (<-claims).Position < end {
+	}
+	cancel()
+	<-done
+	began := time.Now()
+	if got := began.Add(-time.Duration(s.state.behind.Load())); got.After(w.store.Now().Add(time.Millisecond)) {
+		t.Errorf("takes it to be %v on the store's clock, which shows %v", got, w.store.Now())
+	}
+}
+
+func (w *world) incarnation() string {
+	w.Helper()
+	id, err := w.store.Incarnation(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return id
+}
+
+func TestLatencyIsThatOfTheWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cfg := w.config()
+	cfg.Registerer = prometheus.NewRegistry()
+	w.start(cfg)
+	w.append(5)
+	w.settled()
+	var took []time.Duration
+	for i := range 200 {
+		position := w.appendTo(es.StreamID{Category: "order", Key: fmt.Sprint("L", i)}, `{}`)
+		began := time.Now()
+		for {
+			s, err := LoadState(t.Context(), w.pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Position >= position {
+				break
+			}
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	t.Logf("appended to checkpoint readable: p50 %v, p99 %v", took[100].Round(10*time.Microsecond), took[198].Round(10*time.Microsecond))
+	if took[100] > 100*time.Millisecond {
+		t.Error("something waits")
+	}
+}

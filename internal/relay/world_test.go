@@ -1,0 +1,313 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+)
+
+const testPartitions = 4
+
+// world is a store, a database and a broker with relays between them.
+type world struct {
+	*testing.T
+	store   *memory.Store
+	log     *flakyLog
+	pool    *pgxpool.Pool
+	kafkaAt string // directory and address of the broker, for a new one in its place
+	broker  *kafkaserver.Server
+	topic   string
+	next    int // of the events appended
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, store: memory.New(), pool: postgrestest.New(t), topic: "events", kafkaAt: t.TempDir()}
+	w.store.Step = 3 // real positions have gaps
+	w.log = &flakyLog{Log: w.store}
+	w.startBroker("127.0.0.1:0")
+	t.Cleanup(func() { _ = w.broker.Close() })
+	return w
+}
+
+func (w *world) startBroker(at string) {
+	w.Helper()
+	b, err := kafkaserver.Start(w.Context(), kafkaserver.Config{Dir: w.kafkaAt, Listen: at})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.broker = b
+}
+
+// replaceBroker puts an empty broker in the broker's place.
+func (w *world) replaceBroker() {
+	w.Helper()
+	at := w.broker.Addr()
+	_ = w.broker.Close()
+	w.startBroker(at)
+}
+
+func (w *world) config() Config {
+	return Config{Log: w.log, Pool: w.pool, Brokers: []string{w.broker.Addr()}, Topic: w.topic, Partitions: testPartitions,
+		IdleEvery: 20 * time.Millisecond, StandbyEvery: 20 * time.Millisecond, BatchBytes: 20_000, BufferBytes: 200_000}
+}
+
+// start runs a relay; stop ends it and waits.
+func (w *world) start(cfg Config) (r *Relay, stop func() error) {
+	w.Helper()
+	r, err := New(cfg)
+	if err != nil {
+		w.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-done })
+	w.Cleanup(func() { _ = stop() })
+	return r, stop
+}
+
+// append adds n events of 20 streams, some with a number, and among them the store's own.
+func (w *world) append(n int) {
+	w.Helper()
+	for range n {
+		i := w.next
+		w.next++
+		s := es.StreamID{Category: "order", Key: fmt.Sprintf("O%d", i%20), N: i % 3}
+		if i%17 == 0 {
+			s = es.AnyStreamID("$settings")
+		}
+		w.appendTo(s, fmt.Sprintf(`{"i":%d}`, i))
+	}
+}
+
+func (w *world) appendTo(s es.StreamID, data string) uint64 {
+	w.Helper()
+	at := es.NoStream
+	for rec, err := range w.store.Read(w.Context(), s, 0) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		at = es.Expected(rec.Revision) //nolint:gosec // small
+	}
+	position, err := w.store.Append(w.Context(), s, at, []es.Proposed{{
+		ID: es.DerivedID(es.UUID{}, s.String(), int64(at)), Type: "order.tested", Data: []byte(data), Meta: []byte(`{"schema":1}`)}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return position
+}
+
+// settled waits until the checkpoint is at the end of the log.
+func (w *world) settled() State {
+	w.Helper()
+	end, err := w.store.End(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return w.await(fmt.Sprintf("position %d", end), func(s State) bool { return s.Position == end })
+}
+
+func (w *world) await(what string, ok func(State) bool) State {
+	w.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := LoadState(w.Context(), w.pool)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if ok(s) {
+			return s
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			w.Fatalf("not within 30 s: %s; the checkpoint is %+v", what, s)
+		}
+	}
+}
+
+// partitions gives the log as each partition should have it.
+func (w *world) partitions() [][]Message {
+	w.Helper()
+	out := make([][]Message, testPartitions)
+	last := make([]uint64, testPartitions)
+	incarnation, _ := w.store.Incarnation(w.Context())
+	for rec, err := range w.store.ReadAll(w.Context(), 0) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		p := PartitionOf(rec.Stream.Partition(), testPartitions)
+		out[p] = append(out[p], Message{rec, last[p], incarnation})
+		last[p] = rec.Position
+	}
+	return out
+}
+
+// topicNow reads what stands in Kafka, decoded.
+func (w *world) topicNow() [][]Message {
+	w.Helper()
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	c := &kafka.Client{Addr: kafka.TCP(w.broker.Addr()), Transport: transport, Timeout: 10 * time.Second}
+	out := make([][]Message, testPartitions)
+	for p := range out {
+		res, err := c.ListOffsets(w.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{w.topic: {kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)}}})
+		if err != nil {
+			w.Fatal(err)
+		}
+		at, end := res.Topics[w.topic][0].FirstOffset, res.Topics[w.topic][0].LastOffset
+		for at < end {
+			got, err := c.Fetch(w.Context(), &kafka.FetchRequest{Topic: w.topic, Partition: p, Offset: at, MinBytes: 1, MaxBytes: 8 << 20, MaxWait: time.Second})
+			if err = errors.Join(err, got.Error); err != nil {
+				w.Fatal(err)
+			}
+			for {
+				r, err := got.Records.ReadRecord()
+				if err != nil {
+					break
+				}
+				if r.Offset < at {
+					continue
+				}
+				key, _ := kafka.ReadAll(r.Key)
+				value, _ := kafka.ReadAll(r.Value)
+				m, err := Decode(kafka.Message{Topic: w.topic, Partition: p, Offset: r.Offset, Key: key, Value: value, Headers: r.Headers})
+				if err != nil {
+					w.Fatal(err)
+				}
+				out[p], at = append(out[p], m), r.Offset+1
+			}
+		}
+	}
+	return out
+}
+
+// consumed is what a consumer makes of a partition that begins empty-handed: mechanisms' rule for duplicates and gaps.
+type consumed struct{ duplicates, heals, healed int }
+
+// checkTopic plays consumer on every partition: every message must be an event of the log with the true ce_prev, and
+// the consumer must end with exactly the log. It counts what that took.
+func (w *world) checkTopic(state State) consumed {
+	w.Helper()
+	var sum consumed
+	want, got := w.partitions(), w.topicNow()
+	for p := range want {
+		truth := map[uint64]Message{}
+		for _, m := range want[p] {
+			truth[m.Record.Position] = m
+		}
+		at := uint64(0)
+		var applied []uint64
+		heal := func(to uint64) {
+			sum.heals++
+			for _, m := range want[p] {
+				if m.Record.Position > at && m.Record.Position <= to {
+					applied = append(applied, m.Record.Position)
+					sum.healed++
+				}
+			}
+			at = to
+		}
+		for _, m := range got[p] {
+			true_, ok := truth[m.Record.Position]
+			if !ok || !slices.Equal(m.Record.Data, true_.Record.Data) || m.Record.ID != true_.Record.ID || m.Record.Stream != true_.Record.Stream ||
+				m.Record.Revision != true_.Record.Revision || !m.Record.Created.Equal(true_.Record.Created) || m.Incarnation != true_.Incarnation {
+				w.Fatalf("partition %d: message %+v is not the log's %+v", p, m, true_)
+			}
+			if m.Prev != true_.Prev {
+				w.Fatalf("partition %d position %d: ce_prev %d, the truth is %d", p, m.Record.Position, m.Prev, true_.Prev)
+			}
+			switch {
+			case m.Record.Position <= at:
+				sum.duplicates++
+				continue
+			case m.Prev > at:
+				heal(m.Prev)
+			}
+			applied, at = append(applied, m.Record.Position), m.Record.Position
+		}
+		if at < state.Last[p] {
+			heal(state.Last[p])
+		}
+		var all []uint64
+		for _, m := range want[p] {
+			all = append(all, m.Record.Position)
+		}
+		if !slices.Equal(applied, all) {
+			w.Fatalf("partition %d: a consumer ends with %d events, the log has %d", p, len(applied), len(all))
+		}
+		if len(all) > 0 && state.Last[p] != all[len(all)-1] {
+			w.Fatalf("partition %d: last position %d, want %d", p, state.Last[p], all[len(all)-1])
+		}
+	}
+	return sum
+}
+
+// flakyLog can be made to fail.
+type flakyLog struct {
+	es.Log
+	mu     sync.Mutex
+	cut    []context.CancelFunc
+	down   error
+	become string
+}
+
+func (l *flakyLog) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, error] {
+	ctx, cancel := context.WithCancel(ctx)
+	l.mu.Lock()
+	down := l.down
+	l.cut = append(l.cut, cancel)
+	l.mu.Unlock()
+	return func(yield func(es.Record, error) bool) {
+		defer cancel()
+		if down != nil {
+			yield(es.Record{}, down)
+			return
+		}
+		l.Log.Follow(ctx, after)(yield)
+	}
+}
+
+// fail cuts everyone who follows, and lets nobody follow again while err is not nil.
+func (l *flakyLog) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = err
+	for _, cut := range l.cut {
+		cut()
+	}
+	l.cut = nil
+}
+
+func (l *flakyLog) Incarnation(ctx context.Context) (string, error) {
+	l.mu.Lock()
+	become := l.become
+	l.mu.Unlock()
+	if become != "" {
+		return become, nil
+	}
+	return l.Log.Incarnation(ctx)
+}
+
+func (l *flakyLog) replace(incarnation string) {
+	l.mu.Lock()
+	l.become = incarnation
+	l.mu.Unlock()
+	l.fail(nil)
+}
