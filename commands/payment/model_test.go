@@ -106,7 +106,7 @@ func (r *run) react(n int, answered bool) (busy bool) {
 	case payment.VoidCall:
 		outcome := r.provider.void(n)
 		if !answered {
-			outcome = events.PaymentVoidFailed{OrderID: "o1", Attempt: n, Code: "try_later"}
+			outcome = events.PaymentVoidFailed{OrderID: "o1", Attempt: n, N: a.Voids, Code: "try_later"}
 		}
 		r.report(outcome)
 	case payment.VoidEmpty:

@@ -195,7 +195,8 @@ func TestReportVoid(t *testing.T) {
 	given(t, after(voided)...).When(report(voided)).ThenNothing()
 	given(t, voiding...).When(report(failed)).Then(failed)
 	given(t, after(failed)...).When(report(failed)).ThenNothing()
-	given(t, after(failed)...).When(report(voided)).Then(voided) // failed, they said
+	given(t, after(failed, voidOf(2))...).When(report(failed)).ThenNothing() // the second is still open
+	given(t, after(failed)...).When(report(voided)).Then(voided)             // failed, they said
 	given(t, after(voided)...).When(report(failed)).ThenNothing()
 	given(t, voiding...).When(report(noAnswer)).Then(noAnswer)
 	given(t, after(noAnswer)...).When(report(noAnswer)).ThenNothing()

@@ -38,8 +38,7 @@ func (c Report) Decide(p Payment) ([]es.Event, error) {
 		}
 		return when(a.State == Pending, e)
 	case events.PaymentVoidFailed:
-		e.N = a.Voids
-		return when(a.Void == VoidRequested || a.Void == VoidUnknown, e)
+		return when((a.Void == VoidRequested || a.Void == VoidUnknown) && e.N == a.Voids, e)
 	case events.PaymentVoidSucceeded:
 		return a.voidSucceeded(e)
 	}
