@@ -29,7 +29,9 @@ func (m Money) Free() bool {
 func heard[S any](money func(*S) *Money) []saga.Reply[S] {
 	return []saga.Reply[S]{
 		saga.OnAt(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, true, at) }),
-		saga.OnAt(func(s *S, _ events.PaymentActionRequired, at saga.At) { money(s).now(payment.ActionRequired, false, at) }),
+		saga.OnAt(func(s *S, _ events.PaymentActionRequired, at saga.At) {
+			money(s).now(payment.ActionRequired, false, at)
+		}),
 		saga.OnAt(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, false, at) }),
 		saga.OnAt(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, false, at) }),
 		saga.OnAt(func(s *S, e events.PaymentOutcomeUnknown, at saga.At) {

@@ -15,7 +15,6 @@ const (
 	sendTimeout = 30 * time.Second
 	maxBackoff  = 30 * time.Second
 	maxResend   = 10 * time.Minute
-	stuckRetry  = 5 * time.Minute
 )
 
 // sendOne sends a command and turns what comes of it into an answer, or into the time of the next try.
@@ -108,7 +107,7 @@ func (o *Orchestrator) failed(e *entry, f saga.Effect, err error, r *round, brok
 	s.next = now.Add(backoff(o.cfg.Backoff, s.tries, maxBackoff))
 	stuck := broken || now.Sub(s.failing) >= o.cfg.StuckAfter
 	if stuck {
-		s.next = now.Add(stuckRetry)
+		s.next = now.Add(o.cfg.stuckRetry)
 	}
 	already := e.run != nil && e.run.Status().Stuck != ""
 	e.mu.Unlock()

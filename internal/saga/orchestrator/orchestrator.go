@@ -51,7 +51,8 @@ type Config struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 
-	crash func(failpoint.Name) // tests in this process
+	crash      func(failpoint.Name) // tests in this process
+	stuckRetry time.Duration        // of a command that failed for so long; 0: 5 min
 }
 
 // Sender sends commands. Its errors are those of es.Handle.
@@ -102,6 +103,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	cfg.Resend = orElse(cfg.Resend, time.Minute)
 	cfg.Backoff = orElse(cfg.Backoff, 200*time.Millisecond)
 	cfg.StuckAfter = orElse(cfg.StuckAfter, 10*time.Minute)
+	cfg.stuckRetry = orElse(cfg.stuckRetry, 5*time.Minute)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -20,28 +20,15 @@ type row struct {
 	started   time.Time
 }
 
-// waitingFor is one element of the column.
-type waitingFor struct {
-	Kind      string       `json:"kind"` // command | timer
-	ID        es.UUID      `json:"id"`
-	Step      string       `json:"step"`
-	Item      string       `json:"item,omitempty"`
-	Attempt   int          `json:"attempt,omitempty"`
-	Direction es.Direction `json:"direction,omitempty"`
-	Command   string       `json:"command,omitempty"`
-	Stream    string       `json:"stream,omitempty"`
-	At        time.Time    `json:"at,omitzero"`
-}
-
 // rowOf says what the instance waits for. The caller holds e.mu.
 func (o *Orchestrator) rowOf(e *entry) row {
 	r := row{
 		id: e.id, partition: o.partition(e.id), revision: e.next, status: e.run.Status(),
 		due: o.due(e), started: e.started,
 	}
-	waiting := []waitingFor{}
+	waiting := []Waiting{}
 	for _, f := range e.run.Effects() {
-		waiting = append(waiting, waitingFor{
+		waiting = append(waiting, Waiting{
 			Kind: "command", ID: f.ID, Step: f.Step, Item: f.Item, Attempt: f.Attempt, Direction: f.Direction,
 			Command: f.Command.CommandType(), Stream: f.Command.Stream().String(), At: f.NotBefore,
 		})
@@ -50,7 +37,7 @@ func (o *Orchestrator) rowOf(e *entry) row {
 		}
 	}
 	for _, t := range e.run.Timers() {
-		waiting = append(waiting, waitingFor{Kind: "timer", ID: t.ID, Step: t.Step, At: t.Due})
+		waiting = append(waiting, Waiting{Kind: "timer", ID: t.ID, Step: t.Step, At: t.Due})
 	}
 	r.waiting, _ = json.Marshal(waiting) // strings, numbers and times
 	return r

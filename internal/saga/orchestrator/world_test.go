@@ -74,8 +74,9 @@ type process struct {
 	ctx  context.Context //nolint:containedctx // of its life
 	end  context.CancelFunc
 	all  sync.WaitGroup
-	sent atomic.Int64
 	dead atomic.Bool
+	deaf atomic.Bool // it is fed nothing
+	send func(es.Command) error
 }
 
 var errDead = errors.New("the process is dead")
@@ -162,7 +163,7 @@ func (p *process) follow(partition int, after uint64) error {
 				continue
 			}
 		}
-		if len(batch) == 0 {
+		if len(batch) == 0 || p.deaf.Load() {
 			continue
 		}
 		if err := p.o.Apply(p.ctx, partition, after, batch); err != nil {
@@ -201,7 +202,11 @@ func (m mortalSender) Send(ctx context.Context, c es.Command, call es.Call) (es.
 	if m.p.dead.Load() {
 		return es.Receipt{}, errDead
 	}
-	m.p.sent.Add(1)
+	if m.p.send != nil {
+		if err := m.p.send(c); err != nil {
+			return es.Receipt{}, err
+		}
+	}
 	return m.h.Send(ctx, c, call)
 }
 
