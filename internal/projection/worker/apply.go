@@ -16,9 +16,10 @@ import (
 // patience bounds one batch, so that a connection nobody answers on does not hold its partition for ever.
 const patience = time.Minute
 
-// settings of each batch's transaction: its checkpoint stands in it, so a crash may lose it; and a plan made while a
-// table was empty would scan for ever.
+// settings of each batch's transaction. A crash may lose it, for its checkpoint stands in it. Every statement looks rows
+// up by their primary keys: plans are made for the batch, not kept from when a table was empty, and never scan a table.
 const settings = `select set_config('synchronous_commit', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
 	set_config('jit', 'off', true), set_config('lock_timeout', '20s', true), set_config('idle_in_transaction_session_timeout', '60s', true)`
 
 // Apply implements feed.Consumer.
