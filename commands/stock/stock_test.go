@@ -133,7 +133,7 @@ func TestEndedReservationsAreForgotten(t *testing.T) {
 		reserved("open", 1),
 		events.StockReserved{ReservationID: "recorded", Quantity: 1, Recorded: true, At: early},
 		events.StockCommitted{ReservationID: "recorded", Quantity: 1, Recorded: true, At: early},
-		rel("early", early), rel("timeless", time.Time{}), rel("at the end of its time", noon.Add(time.Second)), rel("twice", early),
+		rel("early", early), rel("twice", early), rel("timeless", time.Time{}), rel("at the end of its time", noon.Add(time.Second)),
 		events.StockReservationRefused{ReservationID: "twice", At: late},
 		rel("late", late),
 	}

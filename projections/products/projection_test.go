@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/products"
 )
@@ -20,5 +21,30 @@ func TestProducts(t *testing.T) {
 	rows.ThenRow("B", products.Row{Name: "Mug", Prices: prices{"GBP": 1299}, TaxClass: "standard", Status: "active"})
 	if len(added.Prices) != 1 {
 		t.Errorf("a fold changed the event it was given: %v", added.Prices)
+	}
+}
+
+// A version that has been given away must not change when the row goes on.
+func TestVersionsDoNotShareTheirPrices(t *testing.T) {
+	plans, err := projection.Compile(products.Projection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := plans[0].Begin(0)
+	var first products.Row
+	for i, e := range projectiontest.Past("product-A", events.ProductAdded{Prices: prices{"GBP": 1299}}, events.ProductPriceChanged{Prices: prices{"GBP": 1}}) {
+		keys, err := batch.Touch(e)
+		if err == nil {
+			err = batch.Apply(keys[0], e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row := batch.Row(keys[0]).(*products.Row); i == 0 {
+			first = *row
+		}
+	}
+	if first.Prices["GBP"] != 1299 {
+		t.Errorf("the first version's prices are now %v", first.Prices)
 	}
 }
