@@ -21,6 +21,8 @@ const ExpectUnset store.Expected = math.MinInt64
 type Event struct {
 	store.Event
 	HasID, HasType, HasContentType bool
+
+	id uuid
 }
 
 // AppendReq is one message of an Append call: options, or an event.
@@ -45,16 +47,42 @@ type BatchAppendReq struct {
 	Deadline       time.Time // absolute deadline, as clients of 21.10 send it; zero: none
 	Events         []Event
 	Final          bool
+
+	id       uuid
+	deadline deadline
 }
 
-var errCut = errors.New("message is cut short or malformed")
+// uuid and deadline are fields whose parts may come in several pieces; only their last form counts.
+type uuid struct {
+	form uuidForm
+	text string
+	bits store.ID
+}
+
+type uuidForm uint8
+
+const (
+	formNone uuidForm = iota
+	formBits
+	formText
+)
+
+type deadline struct {
+	set, absolute  bool
+	seconds, nanos int64
+}
+
+var (
+	errCut  = errors.New("message is cut short or malformed")
+	errText = errors.New("text is not UTF-8")
+)
 
 // fields calls f for each field of a message. A field whose wire type is not the expected one is left alone, as generated
 // code leaves unknown fields.
 func fields(b []byte, f func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		if n < 0 || num > protowire.MaxValidNumber {
 			return errCut
 		}
 		b = b[n:]
@@ -87,7 +115,7 @@ const (
 // Decode implements Decoder.
 func (m *AppendReq) Decode(b []byte) error {
 	*m = AppendReq{Expected: ExpectUnset}
-	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
+	err := fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
 			if m.Proposed { // a oneof: the last one counts
@@ -104,16 +132,20 @@ func (m *AppendReq) Decode(b []byte) error {
 		}
 		return nil
 	})
+	if err == nil {
+		err = m.Event.finish()
+	}
+	return err
 }
 
 // Decode implements Decoder.
 func (m *BatchAppendReq) Decode(b []byte) error {
 	*m = BatchAppendReq{Expected: ExpectUnset}
-	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
+	err := fields(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
 			m.HasCorrelation = true
-			return decodeUUID(v, &m.Correlation, &m.TextUUID)
+			return m.id.decode(v)
 		case num == 2 && typ == bytesType:
 			m.Options = true
 			return decodeOptions(v, &m.Stream, &m.Expected, m)
@@ -125,6 +157,23 @@ func (m *BatchAppendReq) Decode(b []byte) error {
 		}
 		return nil
 	})
+	for i := range m.Events {
+		if err == nil {
+			err = m.Events[i].finish()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	switch d := m.deadline; {
+	case d.set && d.absolute:
+		m.Deadline = time.Unix(d.seconds, d.nanos)
+	case d.set:
+		m.HasTimeout, m.Timeout = true, duration(d.seconds, d.nanos)
+	}
+	m.TextUUID = m.id.form == formText
+	m.Correlation, err = m.id.value()
+	return err
 }
 
 // decodeOptions reads AppendReq.Options and, with batch set, BatchAppendReq.Options, whose fields agree.
@@ -152,21 +201,11 @@ func decodeOptions(b []byte, stream *string, expected *store.Expected, batch *Ba
 		case num == 5 && typ == bytesType:
 			*expected = store.ExpectExists
 			return empty(v)
-		case num == 6 && typ == bytesType && batch != nil:
-			var s, ns int64
-			if !batch.Deadline.IsZero() {
-				s, ns = batch.Deadline.Unix(), int64(batch.Deadline.Nanosecond())
+		case (num == 6 || num == 7) && typ == bytesType && batch != nil:
+			if d := &batch.deadline; !d.set || d.absolute != (num == 6) {
+				*d = deadline{set: true, absolute: num == 6}
 			}
-			if err := decodeSeconds(v, &s, &ns); err != nil {
-				return err
-			}
-			batch.Deadline, batch.HasTimeout, batch.Timeout = time.Unix(s, ns), false, 0
-		case num == 7 && typ == bytesType && batch != nil:
-			s, ns := int64(batch.Timeout/time.Second), int64(batch.Timeout%time.Second)
-			if err := decodeSeconds(v, &s, &ns); err != nil {
-				return err
-			}
-			batch.Deadline, batch.HasTimeout, batch.Timeout = time.Time{}, true, duration(s, ns)
+			return decodeSeconds(v, &batch.deadline.seconds, &batch.deadline.nanos)
 		}
 		return nil
 	})
@@ -192,7 +231,7 @@ func decodeSeconds(b []byte, s, ns *int64) error {
 
 // duration saturates.
 func duration(s, ns int64) time.Duration {
-	const most = int64(math.MaxInt64 / int64(time.Second))
+	const most = int64(math.MaxInt64/int64(time.Second)) - 3 // room for the nanoseconds, which nobody bounds
 	if s >= most {
 		return math.MaxInt64
 	}
@@ -210,7 +249,7 @@ func (e *Event) decode(b []byte) error {
 		switch num {
 		case 1:
 			e.HasID = true
-			return decodeUUID(v, &e.ID, nil)
+			return e.id.decode(v)
 		case 2:
 			return e.decodeProperty(v)
 		case 3:
@@ -222,22 +261,29 @@ func (e *Event) decode(b []byte) error {
 	})
 }
 
+func (e *Event) finish() (err error) {
+	e.ID, err = e.id.value()
+	return err
+}
+
 func (e *Event) decodeProperty(b []byte) error {
 	var key, value []byte
 	err := fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
-		switch {
-		case num == 1 && typ == bytesType:
+		if typ != bytesType || num > 2 {
+			return nil
+		}
+		if !utf8.Valid(v) {
+			return errText
+		}
+		if num == 1 {
 			key = v
-		case num == 2 && typ == bytesType:
+		} else {
 			value = v
 		}
 		return nil
 	})
 	if err != nil {
 		return err
-	}
-	if !utf8.Valid(key) || !utf8.Valid(value) {
-		return errors.New("event metadata is not UTF-8")
 	}
 	switch string(key) {
 	case "type":
@@ -248,37 +294,38 @@ func (e *Event) decodeProperty(b []byte) error {
 	return nil
 }
 
-// decodeUUID reads event_store.client.UUID in either of its forms.
-func decodeUUID(b []byte, id *store.ID, text *bool) error {
+// decode reads event_store.client.UUID in either of its forms.
+func (u *uuid) decode(b []byte) error {
 	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
-			*id = store.ID{}
-			if text != nil {
-				*text = false
+			if u.form != formBits {
+				*u = uuid{form: formBits}
 			}
 			return fields(v, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
-				if typ != varintType {
-					return nil
-				}
-				switch num {
-				case 1:
-					putUint64(id[:8], n)
-				case 2:
-					putUint64(id[8:], n)
+				switch {
+				case num == 1 && typ == varintType:
+					putUint64(u.bits[:8], n)
+				case num == 2 && typ == varintType:
+					putUint64(u.bits[8:], n)
 				}
 				return nil
 			})
 		case num == 2 && typ == bytesType:
-			if text != nil {
-				*text = true
+			if !utf8.Valid(v) {
+				return errText
 			}
-			parsed, err := ParseUUID(string(v))
-			*id = parsed
-			return err
+			*u = uuid{form: formText, text: string(v)}
 		}
 		return nil
 	})
+}
+
+func (u *uuid) value() (store.ID, error) {
+	if u.form == formText {
+		return ParseUUID(u.text)
+	}
+	return u.bits, nil
 }
 
 func putUint64(b []byte, v uint64) {
