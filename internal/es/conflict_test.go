@@ -173,6 +173,12 @@ func TestCallersLeave(t *testing.T) {
 	if d := cmp.Diff(map[string]int{"leader": 1, "stays": 1}, f.tags("a")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	f.store.Fail(memory.Faults{BeforeRead: func(context.Context, es.StreamID, uint64) error {
+		t.Error("the store was asked for somebody who had left")
+		return nil
+	}})
+	es.Abandon[Tally](f.h, Add{K: "a", Tag: "gone", N: 1})
+	f.store.Fail(memory.Faults{})
 	if r := f.must(Add{K: "a", Tag: "leader", N: 1}, es.Call{ID: id("leader")}); !r.Replayed {
 		t.Error("the leader's command was done twice")
 	}

@@ -1,6 +1,9 @@
 package es
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // SetBudget bounds what a handler's lanes may hold, in bytes.
 func SetBudget(h *Handler, bytes int) { h.lanes.budget = bytes }
@@ -43,4 +46,18 @@ func Queued[S any, P State[S]](h *Handler, s StreamID) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.queue)
+}
+
+// Abandon runs a command whose caller leaves once it is queued.
+func Abandon[S any, P State[S]](h *Handler, d Decision[S]) {
+	l, err := laneOf[S, P](h, streamOf[S, P](d))
+	if err != nil {
+		panic(err)
+	}
+	defer h.lanes.leave(l.stream)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	p := &pending[S]{ctx: ctx, decision: d, call: Call{ID: randomUUID()}, done: make(chan struct{})}
+	l.submit(p)
+	<-p.done
 }

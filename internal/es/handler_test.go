@@ -87,7 +87,10 @@ func TestKeyReuse(t *testing.T) {
 	if r := f.must(Add{K: "b", Tag: "x", N: 2}, es.Call{ID: id(1), Digest: []byte("two")}); r.Replayed { // once per id and stream
 		t.Errorf("receipt %+v", r)
 	}
-	if a, b := f.events("a")[0].ID, f.events("b")[0].ID; a == b {
+	same := es.Call{ID: id(2), Correlation: "one process"}
+	f.must(Add{K: "c", Tag: "x", N: 2}, same)
+	f.must(Add{K: "d", Tag: "x", N: 2}, same)
+	if f.events("c")[0].ID == f.events("d")[0].ID {
 		t.Error("two events share an id")
 	}
 }

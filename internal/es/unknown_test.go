@@ -193,8 +193,21 @@ func TestUnknownOutcomeStays(t *testing.T) {
 		},
 	})
 	f.fails(es.ErrUnknownOutcome, Add{K: "a", Tag: "z", N: 1}, es.Call{ID: id("z")})
+
+	// But once the stream is seen to have gone on without it, what was sent can never stand.
+	n = 0
+	f.store.Fail(memory.Faults{BeforeAppend: func(context.Context, es.StreamID, es.Expected, []es.Proposed) error {
+		if n++; n == 1 {
+			f.other("a", "other")
+			return es.ErrUnknownOutcome
+		}
+		return refused
+	}})
+	if _, err := f.do(Add{K: "a", Tag: "v", N: 1}, es.Call{ID: id("v")}); !errors.Is(err, refused) || errors.Is(err, es.ErrUnknownOutcome) {
+		t.Errorf("refused after the stream went on: %v", err)
+	}
 	f.store.Fail(memory.Faults{})
-	if d := cmp.Diff(map[string]int{"first": 1, "x": 1}, f.tags("a")); d != "" {
+	if d := cmp.Diff(map[string]int{"first": 1, "x": 1, "other": 1}, f.tags("a")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
