@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybook-dev/daybook/internal/app"
+	"github.com/daybook-dev/daybook/internal/telemetry"
+)
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "Run the roles of this process, by default all of them", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			began := time.Now()
+			cfg, _, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+			if err != nil {
+				return err
+			}
+			node, err := app.Start(cmd.Context(), cfg, version, log)
+			if err != nil {
+				return err
+			}
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			ended := make(chan error, 1)
+			go func() { ended <- node.Run(ctx) }()
+			switch err := node.Ready(ctx); {
+			case err == nil:
+				node.Banner(cmd.OutOrStdout(), time.Since(began))
+			case ctx.Err() == nil:
+				stop()
+				return errors.Join(err, <-ended)
+			}
+			return <-ended
+		},
+	}
+}

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/api/command"
+	"github.com/daybook-dev/daybook/api/gateway"
+	"github.com/daybook-dev/daybook/api/openapi"
+	"github.com/daybook-dev/daybook/api/query"
+)
+
+// listen opens the addresses of this process before anything is started, so that a taken one is known at once.
+func (n *Node) listen() error {
+	admin, err := listen("admin", n.cfg.AdminListen, "admin-listen", n.admin(), n.log)
+	if err != nil {
+		return err
+	}
+	n.webs, n.addresses.Admin = append(n.webs, admin), admin.url()
+	n.roles = append(n.roles, admin)
+	if !n.cfg.Has(RoleGateway) && !n.cfg.Has(RoleCommandAPI) && !n.cfg.Has(RoleQueryAPI) {
+		return nil
+	}
+	public, err := listen("api", n.cfg.Listen, "listen", http.NotFoundHandler(), n.log)
+	if err != nil {
+		return err
+	}
+	n.webs = append(n.webs, public)
+	for _, at := range []struct {
+		role string
+		url  *string
+	}{{RoleGateway, &n.addresses.API}, {RoleCommandAPI, &n.addresses.CommandAPI}, {RoleQueryAPI, &n.addresses.QueryAPI}} {
+		if n.cfg.Has(at.role) {
+			*at.url = public.url()
+		}
+	}
+	return nil
+}
+
+// admin serves what operators look at: metrics, health, profiles.
+func (n *Node) admin() http.Handler {
+	e := newEcho(n.log)
+	n.health.routes(e)
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})))
+	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
+	e.GET("/debug/pprof/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
+	e.GET("/debug/pprof/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
+	return e
+}
+
+func newEcho(log *slog.Logger) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = api.Errors(log)
+	return e
+}
+
+// operations is both sides of the API; a side that is not served here is nil and has no routes.
+type operations struct {
+	commands
+	queries
+}
+
+type (
+	commands interface {
+		AddProduct(context.Context, openapi.AddProductRequestObject) (openapi.AddProductResponseObject, error)
+		ChangeProduct(context.Context, openapi.ChangeProductRequestObject) (openapi.ChangeProductResponseObject, error)
+		ReceiveStock(context.Context, openapi.ReceiveStockRequestObject) (openapi.ReceiveStockResponseObject, error)
+		AdjustStock(context.Context, openapi.AdjustStockRequestObject) (openapi.AdjustStockResponseObject, error)
+		RegisterCustomer(context.Context, openapi.RegisterCustomerRequestObject) (openapi.RegisterCustomerResponseObject, error)
+		PlaceOrder(context.Context, openapi.PlaceOrderRequestObject) (openapi.PlaceOrderResponseObject, error)
+		CancelOrder(context.Context, openapi.CancelOrderRequestObject) (openapi.CancelOrderResponseObject, error)
+	}
+	queries interface {
+		ListProducts(context.Context, openapi.ListProductsRequestObject) (openapi.ListProductsResponseObject, error)
+		GetProduct(context.Context, openapi.GetProductRequestObject) (openapi.GetProductResponseObject, error)
+		GetStock(context.Context, openapi.GetStockRequestObject) (openapi.GetStockResponseObject, error)
+		GetCustomer(context.Context, openapi.GetCustomerRequestObject) (openapi.GetCustomerResponseObject, error)
+		ListCustomerOrders(context.Context, openapi.ListCustomerOrdersRequestObject) (openapi.ListCustomerOrdersResponseObject, error)
+		ListOrders(context.Context, openapi.ListOrdersRequestObject) (openapi.ListOrdersResponseObject, error)
+		GetOrder(context.Context, openapi.GetOrderRequestObject) (openapi.GetOrderResponseObject, error)
+		GetOrderTimeline(context.Context, openapi.GetOrderTimelineRequestObject) (openapi.GetOrderTimelineResponseObject, error)
+		StreamOrderEvents(context.Context, openapi.StreamOrderEventsRequestObject) (openapi.StreamOrderEventsResponseObject, error)
+		ReportSales(context.Context, openapi.ReportSalesRequestObject) (openapi.ReportSalesResponseObject, error)
+	}
+)
+
+var _ openapi.StrictServerInterface = operations{}
+
+// assemble makes the roles of this process out of the system it is connected to. Deployments begin first, whatever the
+// roles: no order placed before the sagas first ran anywhere is forgotten.
+func (n *Node) assemble(ctx context.Context) error {
+	first, err := n.system.deploy(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.engines(ctx, first); err != nil {
+		return err
+	}
+	return n.apis()
+}
+
+func (n *Node) add(name string, run func(context.Context) error) {
+	n.roles = append(n.roles, role{name, run})
+}
+
+// apis serves the APIs of this process, and the gateway in front of them or of others.
+func (n *Node) apis() error {
+	if n.addresses.API == "" && n.addresses.CommandAPI == "" && n.addresses.QueryAPI == "" {
+		return nil
+	}
+	public := n.webs[len(n.webs)-1]
+	gate, err := api.NewGate(n.system.Secrets.InstallationKey)
+	if err != nil {
+		return err
+	}
+	asked, err := query.New(query.Config{
+		View: n.system.Reader.View, Keys: n.system.Keys, Changes: n.system.Changes.Subscribe, TimeZone: n.cfg.Shop.TimeZone, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.add("query-api", asked.Run)
+	var ops operations
+	if n.cfg.Has(RoleQueryAPI) {
+		ops.queries = asked
+	}
+	if n.cfg.Has(RoleCommandAPI) {
+		commands := command.New(command.Config{
+			Handler: n.system.Handler, Log: n.system.Store, Keys: n.system.Keys, Shop: n.cfg.Shop, Orders: asked, Logger: n.log,
+		})
+		n.add("command-api", commands.Run)
+		ops.commands = commands
+	}
+	e := newEcho(n.log)
+	n.health.routes(e)
+	api.Routes(e, gate, ops, ops.commands != nil, ops.queries != nil)
+	handler, err := n.front(e, ops)
+	if err != nil {
+		return err
+	}
+	public.server.Handler = otelhttp.NewHandler(handler, "http")
+	n.roles = append(n.roles, public)
+	return nil
+}
+
+// front is the gateway's handler: an API that runs here is called directly, another one over HTTP.
+func (n *Node) front(here http.Handler, ops operations) (http.Handler, error) {
+	if !n.cfg.Has(RoleGateway) {
+		return here, nil
+	}
+	side := func(local bool, name, configured string) (http.Handler, error) {
+		if local {
+			return here, nil
+		}
+		if configured == "" {
+			return nil, fmt.Errorf("gateway: no address is known of the %s: give --%s, or run that role", name, name)
+		}
+		return gateway.Proxy(configured, n.log)
+	}
+	c, err1 := side(ops.commands != nil, RoleCommandAPI, n.system.Addresses.CommandAPI)
+	q, err2 := side(ops.queries != nil, RoleQueryAPI, n.system.Addresses.QueryAPI)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	return gateway.New(c, q), nil
+}

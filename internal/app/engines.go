@@ -1,0 +1,161 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/projection/worker"
+	"github.com/daybook-dev/daybook/internal/reactor"
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
+	"github.com/daybook-dev/daybook/reactors/paymentprovider"
+	"github.com/daybook-dev/daybook/sagas"
+)
+
+// deploy begins every saga and reactor of this binary, and says where each saga begins.
+func (s *System) deploy(ctx context.Context) (map[string]uint64, error) {
+	machines, err := saga.Compile(sagas.All(sagas.Deadlines{})...)
+	if err != nil {
+		return nil, err
+	}
+	first, err := orchestrator.Deploy(ctx, s.Store, s.Store, s.Catalog, machines)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.begin(ctx, paymentprovider.Name); err != nil {
+		return nil, err
+	}
+	return first, nil
+}
+
+func (s *System) begin(ctx context.Context, name string) (uint64, error) {
+	return deployment.Begin(ctx, s.Store, s.Store, s.Catalog, name)
+}
+
+// relayState reads how far the relay has come.
+func relayState(pool *pgxpool.Pool) func(context.Context) (relay.State, error) {
+	return func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, pool) }
+}
+
+// engines makes the roles that carry events on: relay, projections, sagas, reactors.
+func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
+	s := n.system
+	brokers := splitList(s.Addresses.Kafka)
+	n.health.add("postgres-client", s.Pool.Ping)
+	n.health.add("eventstore-client", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
+	if n.cfg.Has(RoleRelay) {
+		r, err := relay.New(relay.Config{Log: s.Store, Pool: s.Pool, Brokers: brokers, Logger: n.log, Registerer: n.metrics})
+		if err != nil {
+			return err
+		}
+		n.add(RoleRelay, r.Run)
+		n.health.add(RoleRelay, func(context.Context) error { return r.Health() })
+	}
+	scan := feed.NewScan(s.Store, relay.DefaultPartitions)
+	feedOf := func(c feed.Consumer) (*feed.Feed, error) {
+		return feed.New(feed.Config{
+			Consumer: c, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
+			Logger: n.log, Registerer: n.metrics,
+		})
+	}
+	for _, e := range []struct {
+		role string
+		make func() (feed.Consumer, func() error, func(), error)
+	}{
+		{RoleProjections, func() (feed.Consumer, func() error, func(), error) { return n.projector(ctx) }},
+		{RoleSagas, func() (feed.Consumer, func() error, func(), error) { return n.orchestrator(first) }},
+		{RoleReactors, func() (feed.Consumer, func() error, func(), error) { return n.reactors(ctx) }},
+	} {
+		if !n.cfg.Has(e.role) {
+			continue
+		}
+		consumer, check, done, err := e.make()
+		if err != nil {
+			return err
+		}
+		f, err := feedOf(consumer)
+		if err != nil {
+			return err
+		}
+		n.add(e.role, func(ctx context.Context) error { defer done(); return f.Run(ctx) })
+		n.health.add(e.role, func(context.Context) error {
+			if err := f.Health(); err != nil {
+				return err
+			}
+			return check()
+		})
+	}
+	return nil
+}
+
+func nothing() error { return nil }
+
+func (n *Node) projector(ctx context.Context) (feed.Consumer, func() error, func(), error) {
+	s := n.system
+	w, err := worker.New(ctx, worker.Config{
+		Pool: s.Pool, Projections: Projections(), Catalog: s.Catalog, Incarnation: s.Incarnation, Logger: n.log, Registerer: n.metrics,
+	})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("projections: %w", err)
+	}
+	return w, nothing, w.Close, nil
+}
+
+func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func() error, func(), error) {
+	s := n.system
+	machines, err := saga.Compile(sagas.All(n.cfg.deadlines())...)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	o, err := orchestrator.New(orchestrator.Config{
+		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.Pool, Sagas: machines, First: first,
+		Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return o, o.Health, func() {}, nil
+}
+
+func (n *Node) reactors(ctx context.Context) (feed.Consumer, func() error, func(), error) {
+	s := n.system
+	if s.Addresses.PaymentProvider == "" {
+		return nil, nil, nil, fmt.Errorf("no address is known of the payment provider: give --payment-provider, or run the role %s", RoleSimulator)
+	}
+	client, err := paymentprovider.NewClient(paymentprovider.ClientConfig{URL: s.Addresses.PaymentProvider})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	payments, err := paymentprovider.New(paymentprovider.Config{
+		Provider: client, Handler: s.Handler, Opener: s.Keys, NotFoundAfter: n.cfg.notFoundAfter(), Logger: n.log,
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	e, err := reactor.New(reactor.Config{
+		Pool: s.Pool, Reactors: []reactor.Reactor{payments}, Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation,
+		Begin: s.begin, Listen: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return e, nothing, client.Close, e.Prepare(ctx)
+}
+
+// notFoundAfter is the setting, or what fits the provider: see Config.
+func (c Config) notFoundAfter() time.Duration {
+	if c.NotFoundAfter == 0 && c.PaymentProvider == "" {
+		return time.Second
+	}
+	return c.NotFoundAfter
+}
+
+func (c Config) deadlines() sagas.Deadlines {
+	return sagas.Deadlines{Reserve: c.ReserveWithin, Authorise: c.AuthoriseWithin, Action: c.ActionWithin}
+}

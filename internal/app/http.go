@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// web is an HTTP server that listens before its role runs, so that its address is known.
+type web struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+}
+
+func listen(name, addr, setting string, handler http.Handler, log *slog.Logger) (*web, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot listen on %s (--%s): %w", name, addr, setting, err)
+	}
+	return &web{name, l, &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+func (w *web) Name() string { return w.name }
+
+func (w *web) url() string { return "http://" + w.listener.Addr().String() }
+
+// Run serves until ctx ends, then lets requests under way finish for up to ten seconds.
+func (w *web) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if w.server.Shutdown(grace) != nil {
+			_ = w.server.Close()
+		}
+	})
+	defer stop()
+	w.server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
+	if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", w.listener.Addr(), err)
+	}
+	return nil
+}

@@ -1,0 +1,212 @@
+package app
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/daybook-dev/daybook/imports/onlineretail"
+)
+
+// ImportSummary is what an import came to. Amounts are pence.
+type ImportSummary struct {
+	File            string         `json:"file"`
+	Lines           int            `json:"lines"`
+	OrderLines      int            `json:"order_lines"`
+	ShippingLines   int            `json:"shipping_lines"`
+	ReturnLines     int            `json:"return_lines"`
+	Rejected        int            `json:"rejected"`
+	Rejects         map[string]int `json:"rejects"`
+	RejectsFile     string         `json:"rejects_file,omitempty"`
+	Orders          int            `json:"orders"`
+	Guests          int            `json:"guests"`
+	WithShipping    int            `json:"with_shipping"`
+	Products        int            `json:"products"`
+	Customers       int            `json:"customers"`
+	Units           int            `json:"units"`
+	Goods           int64          `json:"goods"`
+	Shipping        int64          `json:"shipping"`
+	Total           int64          `json:"total"`
+	Returns         int            `json:"returns"`
+	ReturnedUnits   int            `json:"returned_units"`
+	Refunded        int64          `json:"refunded"`
+	Net             int64          `json:"net"`
+	Recorded        int            `json:"recorded"` // commands that were new
+	Repeated        int            `json:"repeated"` // commands that stood already
+	Seconds         float64        `json:"seconds"`
+	OrdersPerSecond float64        `json:"orders_per_second"`
+	ReadableAfter   float64        `json:"readable_after_seconds"` // from the last event recorded to every read model
+	Position        string         `json:"position"`
+}
+
+// ImportOnlineRetail records a file into the system that runs on the data directory, or into one that it runs itself as long
+// as it takes. It returns when every read model shows it.
+func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *slog.Logger, file, rejects string, progress func(done, of int)) (ImportSummary, error) {
+	f, err := os.Open(filepath.Clean(file))
+	if err != nil {
+		return ImportSummary{}, fmt.Errorf("import: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	h, err := onlineretail.Read(f)
+	if err != nil {
+		return ImportSummary{}, fmt.Errorf("import %s: %w", file, err)
+	}
+	system, release, err := systemFor(ctx, cfg, version, log)
+	if err != nil {
+		return ImportSummary{}, err
+	}
+	s, err := record(ctx, system, h, progress)
+	if err == nil {
+		s.File = filepath.Base(file)
+		s.RejectsFile, err = writeRejects(cfg, h, rejects)
+	}
+	return s, errors.Join(err, release())
+}
+
+// systemFor gives the running system, or runs one without its APIs until it is released.
+func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger) (*System, func() error, error) {
+	system, err := Attach(ctx, cfg, log)
+	if err == nil {
+		return system, func() error { system.Close(); return nil }, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	cfg.Roles = slices.DeleteFunc(AllRoles(), func(r string) bool {
+		return r == RoleGateway || r == RoleCommandAPI || r == RoleQueryAPI
+	})
+	cfg.AdminListen = "127.0.0.1:0"
+	node, err := Start(ctx, cfg, version, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(running) }()
+	release := func() error { stop(); return <-ended }
+	if err := node.Ready(ctx); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	return node.system, release, nil
+}
+
+func record(ctx context.Context, system *System, h *onlineretail.History, progress func(done, of int)) (ImportSummary, error) {
+	r, err := (&onlineretail.Import{Handler: system.Handler, History: h, Progress: progress}).Run(ctx)
+	if err != nil {
+		return ImportSummary{}, fmt.Errorf("import: %w; run it again to go on", err)
+	}
+	began := time.Now()
+	if err := system.Shows(ctx, r.Position); err != nil {
+		return ImportSummary{}, fmt.Errorf("everything is recorded, but: %w", err)
+	}
+	s := summarise(h)
+	s.Recorded, s.Repeated, s.Position = r.Recorded, r.Repeated, strconv.FormatUint(r.Position, 10)
+	s.Seconds, s.OrdersPerSecond, s.ReadableAfter = r.Took.Seconds(), float64(s.Orders)/r.Took.Seconds(), time.Since(began).Seconds()
+	return s, nil
+}
+
+func summarise(h *onlineretail.History) ImportSummary {
+	s := ImportSummary{
+		Lines: h.Lines, ShippingLines: h.Shipping, Rejected: len(h.Rejects), Rejects: map[string]int{},
+		Orders: len(h.Orders), Products: len(h.Products), Customers: len(h.Customers), Returns: len(h.Returns),
+	}
+	for _, o := range h.Orders {
+		s.OrderLines += len(o.Lines)
+		s.Goods += o.Goods()
+		s.Shipping += o.Shipping
+		if o.Customer == "" {
+			s.Guests++
+		}
+		if o.Shipping > 0 {
+			s.WithShipping++
+		}
+		for _, l := range o.Lines {
+			s.Units += l.Quantity
+		}
+	}
+	s.Total = s.Goods + s.Shipping
+	for _, r := range h.Returns {
+		s.ReturnLines += len(r.Lines)
+		s.Refunded += r.Refund()
+		for _, l := range r.Lines {
+			s.ReturnedUnits += l.Quantity
+		}
+	}
+	s.Net = s.Total - s.Refunded
+	for _, r := range h.Rejects {
+		s.Rejects[string(r.Reason)]++
+	}
+	return s
+}
+
+// writeRejects keeps the lines left out, each with its number and the reason.
+func writeRejects(cfg Config, h *onlineretail.History, path string) (string, error) {
+	if len(h.Rejects) == 0 {
+		return "", nil
+	}
+	if path == "" {
+		path = filepath.Join(cfg.DataDir, "online-retail-"+h.Digest[:12]+"-rejects.csv")
+	}
+	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("write the rejects: %w", err)
+	}
+	w := csv.NewWriter(f)
+	_ = w.Write([]string{"line", "reason", "detail", "text"}) // Flush reports
+	for _, r := range h.Rejects {
+		_ = w.Write([]string{strconv.Itoa(r.Line), string(r.Reason), r.Detail, r.Text})
+	}
+	w.Flush()
+	if err := errors.Join(w.Error(), f.Close()); err != nil {
+		return "", fmt.Errorf("write the rejects: %w", err)
+	}
+	return path, nil
+}
+
+// String is for people.
+func (s ImportSummary) String() string {
+	var b strings.Builder
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-24s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(&b, "%s: %d lines\n", s.File, s.Lines)
+	row("order lines", "%d", s.OrderLines)
+	row("shipping lines", "%d", s.ShippingLines)
+	row("return lines", "%d", s.ReturnLines)
+	row("rejected", "%d%s", s.Rejected, reasons(s.Rejects))
+	row("orders", "%d (%d guests, %d with shipping)", s.Orders, s.Guests, s.WithShipping)
+	row("products / customers", "%d / %d", s.Products, s.Customers)
+	row("units", "%d", s.Units)
+	row("goods + shipping", "%s + %s = %s GBP", pounds(s.Goods), pounds(s.Shipping), pounds(s.Total))
+	row("returns", "%d, %d units, %s GBP", s.Returns, s.ReturnedUnits, pounds(s.Refunded))
+	row("net", "%s GBP", pounds(s.Net))
+	row("recorded / stood already", "%d / %d commands", s.Recorded, s.Repeated)
+	row("took", "%.1f s, %.0f orders/s; readable %.1f s later", s.Seconds, s.OrdersPerSecond, s.ReadableAfter)
+	if s.RejectsFile != "" {
+		row("rejected lines", "%s", s.RejectsFile)
+	}
+	return b.String()
+}
+
+func reasons(m map[string]int) string {
+	if len(m) == 0 {
+		return ""
+	}
+	var parts []string
+	for reason, n := range m {
+		parts = append(parts, fmt.Sprintf("%s %d", reason, n))
+	}
+	slices.Sort(parts)
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func pounds(pence int64) string { return fmt.Sprintf("%d.%02d", pence/100, pence%100) }

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/telemetry"
+)
+
+// Node is a process that has everything its roles need, and has not begun them yet.
+type Node struct {
+	cfg     Config
+	version string
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	health  *health
+
+	servers   []*running
+	system    *System // nil if the roles are embedded servers only
+	webs      []*web
+	roles     []Role
+	addresses Addresses
+	withdraw  func()
+}
+
+// Start opens the listeners, starts the embedded servers, connects to all servers and begins the deployments. What it
+// opened is closed again if it fails. Run must follow.
+func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *Node, err error) {
+	n := &Node{cfg: cfg, version: version, log: log, metrics: telemetry.NewRegistry(version), health: &health{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if err = cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err = makeDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	telemetry.Trace("daybook", version)
+	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
+	if err != nil {
+		return nil, err
+	}
+	if err = n.listen(); err != nil {
+		return nil, err
+	}
+	if n.servers, err = startServers(ctx, cfg, embeddedServers(cfg, sec, log, n.metrics)); err != nil {
+		return nil, err
+	}
+	for _, s := range n.servers {
+		n.roles = append(n.roles, s)
+		*s.into(&n.addresses) = s.address(s.server)
+		n.health.add(s.role, s.alive)
+	}
+	if !n.serversOnly() {
+		at, err := n.serverAddresses()
+		if err != nil {
+			return nil, err
+		}
+		if n.system, err = connect(ctx, cfg, at, sec, log, n.metrics); err != nil {
+			return nil, err
+		}
+		if err = n.assemble(ctx); err != nil {
+			return nil, err
+		}
+	}
+	own := n.addresses
+	own.PID = os.Getpid()
+	n.withdraw, err = publish(cfg.DataDir, own)
+	return n, err
+}
+
+// makeDataDir makes it for everybody to pass through: Postgres may run as a user of its own.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is in it is private, see above
+		return fmt.Errorf("data directory: %w", err)
+	}
+	probe := filepath.Join(dir, ".writable")
+	if err := os.WriteFile(probe, nil, 0o600); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	_ = os.Remove(probe)
+	return nil
+}
+
+func (n *Node) serversOnly() bool {
+	for _, r := range n.cfg.Roles {
+		switch r {
+		case RoleEventStore, RoleKafka, RolePostgres, RoleSimulator:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// serverAddresses is where the four servers are: configured, embedded here, or run by another process on the data directory.
+func (n *Node) serverAddresses() (Addresses, error) {
+	at := merge(configured(n.cfg), n.addresses)
+	found, err := ReadAddresses(n.cfg.DataDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return at, nil
+	case err != nil:
+		return at, err
+	}
+	at = merge(found, at)
+	return at, nil
+}
+
+// Addresses is where this process can be reached.
+func (n *Node) Addresses() Addresses { return n.addresses }
+
+// Run does the roles until ctx ends or one of them fails, then stops everything in reverse. Nothing is lost by that:
+// what was acknowledged is durable, what was under way goes on after the next start.
+func (n *Node) Run(ctx context.Context) error {
+	err := runAll(ctx, n.roles)
+	return errors.Join(err, n.close())
+}
+
+func (n *Node) close() error {
+	if n.withdraw != nil {
+		n.withdraw()
+	}
+	for _, w := range n.webs {
+		_ = w.server.Close()
+		_ = w.listener.Close()
+	}
+	if n.system != nil {
+		n.system.Close()
+	}
+	return closeServers(n.servers)
+}
+
+// Ready waits until every part says that it is ready.
+func (n *Node) Ready(ctx context.Context) error {
+	for {
+		all, ready := n.health.ask(ctx)
+		if ready {
+			return nil
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			for _, v := range all {
+				if !v.OK {
+					return fmt.Errorf("not ready: %s: %s", v.Name, v.Error)
+				}
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+func (r *running) alive(context.Context) error {
+	select {
+	case <-r.server.Done():
+		return fmt.Errorf("ended: %w", r.server.Err())
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,171 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
+	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/reactors/paymentprovider/simulator"
+)
+
+// server is an embedded server that runs.
+type server interface {
+	Addr() string
+	Done() <-chan struct{}
+	Err() error
+	Close() error
+}
+
+// embedded is one of the servers we ship: how it is started and what address it is known by.
+type embedded struct {
+	role  string
+	label string // for people
+	port  string // the usual one; if it is taken, a free one
+	start func(ctx context.Context, listen string) (server, error)
+	// address is what clients connect to; kind and detail are for the banner.
+	address func(server) string
+	kind    func(server) string
+	into    func(*Addresses) *string
+	given   func(Config) string // an address configured for it
+}
+
+func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) []embedded {
+	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
+	plain := func(string) func(server) string { return func(server) string { return "embedded" } }
+	return []embedded{
+		{
+			role: RoleEventStore, label: "event store", port: "2113",
+			start: func(ctx context.Context, listen string) (server, error) {
+				return eventserver.Start(ctx, eventserver.Config{Dir: dir("eventstore"), Listen: listen, Logger: log.With("server", RoleEventStore), Registerer: reg})
+			},
+			address: func(s server) string { return "esdb://" + s.Addr() + "?tls=false" },
+			kind:    plain(""), into: func(a *Addresses) *string { return &a.EventStore }, given: func(c Config) string { return c.EventStore },
+		},
+		{
+			role: RoleKafka, label: "kafka", port: "9092",
+			start: func(ctx context.Context, listen string) (server, error) {
+				return kafkaserver.Start(ctx, kafkaserver.Config{Dir: dir("kafka"), Listen: listen, Logger: log.With("server", RoleKafka), Registerer: reg})
+			},
+			address: func(s server) string { return s.Addr() },
+			kind:    plain(""), into: func(a *Addresses) *string { return &a.Kafka }, given: func(c Config) string { return c.Kafka },
+		},
+		{
+			role: RolePostgres, label: "postgres", port: "5433",
+			start: func(ctx context.Context, listen string) (server, error) {
+				return pgserver.Start(ctx, pgserver.Config{Dir: dir("postgres"), Listen: listen, PasswordFile: sec.PostgresPassword, Logger: log.With("server", RolePostgres)})
+			},
+			address: func(s server) string { return s.(*pgserver.Server).URL() },
+			kind:    func(s server) string { return "embedded " + shortVersion(s.(*pgserver.Server).Version()) },
+			into:    func(a *Addresses) *string { return &a.Postgres }, given: func(c Config) string { return c.Postgres },
+		},
+		{
+			role: RoleSimulator, label: "payments", port: "8082",
+			start: func(ctx context.Context, listen string) (server, error) {
+				return simulator.Start(ctx, simulator.Config{Dir: dir("simulator"), Listen: listen, Logger: log.With("server", RoleSimulator), Registerer: reg})
+			},
+			address: func(s server) string { return s.(*simulator.Server).URL() },
+			kind:    func(server) string { return "simulator" },
+			into:    func(a *Addresses) *string { return &a.PaymentProvider }, given: func(c Config) string { return c.PaymentProvider },
+		},
+	}
+}
+
+func shortVersion(v string) string {
+	for i := range v {
+		if v[i] == ' ' {
+			return v[:i]
+		}
+	}
+	return v
+}
+
+// running is an embedded server of this process.
+type running struct {
+	embedded
+	server server
+	lock   *flock
+	took   time.Duration
+}
+
+// startServers starts, side by side, the embedded servers that this process has the role of and no address for.
+// If one fails, those that started are closed again.
+func startServers(ctx context.Context, cfg Config, all []embedded) ([]*running, error) {
+	started := make([]*running, len(all))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, e := range all {
+		if !cfg.Has(e.role) || e.given(cfg) != "" {
+			continue
+		}
+		g.Go(func() error {
+			r, err := startServer(ctx, cfg, e)
+			started[i] = r
+			return err
+		})
+	}
+	err := g.Wait()
+	var out []*running
+	for _, r := range started {
+		if r != nil {
+			out = append(out, r)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeServers(out))
+	}
+	return out, nil
+}
+
+func startServer(ctx context.Context, cfg Config, e embedded) (*running, error) {
+	began := time.Now()
+	lock, err := lockServer(cfg.DataDir, e.role)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.start(ctx, "127.0.0.1:"+e.port)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		s, err = e.start(ctx, "127.0.0.1:0")
+	}
+	if err != nil {
+		lock.release()
+		return nil, fmt.Errorf("start the embedded %s: %w", e.label, err)
+	}
+	return &running{e, s, lock, time.Since(began)}, nil
+}
+
+// closeServers stops servers in the reverse of the order in which they are listed.
+func closeServers(all []*running) error {
+	var errs []error
+	for i := len(all) - 1; i >= 0; i-- {
+		if err := all[i].server.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("stop the embedded %s: %w", all[i].label, err))
+		}
+		all[i].lock.release()
+	}
+	return errors.Join(errs...)
+}
+
+// Name and Run make a running server a role: it ends when the server does, and that is an error unless ctx ended first.
+func (r *running) Name() string { return r.role }
+
+func (r *running) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.server.Done():
+		if err := r.server.Err(); err != nil {
+			return fmt.Errorf("embedded %s: %w", r.label, err)
+		}
+		return fmt.Errorf("embedded %s ended by itself", r.label)
+	}
+}

@@ -1,0 +1,209 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+)
+
+// setting is one field of Config by the name that its flag, its environment variable and the file share.
+type setting struct {
+	Name, Help string
+	field      func(*Config) any // *string, *bool, *time.Duration or *[]string
+}
+
+// settings is all of Config but the shop, which only the file has.
+func settings() []setting {
+	return []setting{
+		{"data-dir", "where everything is kept", func(c *Config) any { return &c.DataDir }},
+		{"listen", "the API's address", func(c *Config) any { return &c.Listen }},
+		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }},
+		{"roles", "what this process does, comma-separated", func(c *Config) any { return &c.Roles }},
+		{"eventstore", "connection string of an EventStoreDB; default: the embedded one", func(c *Config) any { return &c.EventStore }},
+		{"kafka", "brokers, comma-separated; default: the embedded one", func(c *Config) any { return &c.Kafka }},
+		{"postgres", "URL of a Postgres database; default: the embedded one", func(c *Config) any { return &c.Postgres }},
+		{"payment-provider", "URL of the payment provider; default: the simulator", func(c *Config) any { return &c.PaymentProvider }},
+		{"command-api", "URL of the command API, for a gateway that runs alone", func(c *Config) any { return &c.CommandAPI }},
+		{"query-api", "URL of the query API, for a gateway that runs alone", func(c *Config) any { return &c.QueryAPI }},
+		{"secrets", "directory of the installation's keys; default: <data-dir>/secrets", func(c *Config) any { return &c.Secrets }},
+		{"allow-anonymous", "listen beyond loopback although nobody has to prove who they are", func(c *Config) any { return &c.AllowAnonymous }},
+		{"reserve-within", "how long placing waits for stock (30s)", func(c *Config) any { return &c.ReserveWithin }},
+		{"authorise-within", "how long placing waits for the payment provider (1m)", func(c *Config) any { return &c.AuthoriseWithin }},
+		{"action-within", "how long the buyer has for a 3-D Secure action (15m)", func(c *Config) any { return &c.ActionWithin }},
+		{"not-found-after", "how long the provider must not know a payment before that counts (1h)", func(c *Config) any { return &c.NotFoundAfter }},
+		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
+		{"log-format", "text or json", func(c *Config) any { return &c.LogFormat }},
+	}
+}
+
+// Sources is where a Config comes from: flag over environment over file over default.
+type Sources struct {
+	File    string            // YAML; empty: DAYBOOK_CONFIG, else none
+	Environ []string          // as os.Environ gives it
+	Flags   map[string]string // those that were given, by name
+}
+
+// Setting is a value and where it came from.
+type Setting struct{ Name, Value, From string }
+
+// LoadConfig puts a Config together and checks it. Every mistake is named with its source.
+func LoadConfig(src Sources) (Config, []Setting, error) {
+	c := DefaultConfig()
+	env := map[string]string{}
+	for _, kv := range src.Environ {
+		if k, v, _ := strings.Cut(kv, "="); strings.HasPrefix(k, "DAYBOOK_") {
+			env[k] = v
+		}
+	}
+	path := src.File
+	if path == "" {
+		path = env["DAYBOOK_CONFIG"]
+	}
+	k, err := readFile(path)
+	if err != nil {
+		return c, nil, err
+	}
+	var out []Setting
+	var errs []error
+	for _, s := range settings() {
+		from := "default"
+		for _, source := range []struct {
+			from  string
+			value func() (string, bool)
+		}{
+			{"file " + path, func() (string, bool) { return fileValue(k, s.Name) }},
+			{"environment " + envName(s.Name), func() (string, bool) { v, ok := env[envName(s.Name)]; return v, ok }},
+			{"flag --" + s.Name, func() (string, bool) { v, ok := src.Flags[s.Name]; return v, ok }},
+		} {
+			if v, ok := source.value(); ok {
+				if err := assign(s.field(&c), v); err != nil {
+					errs = append(errs, fmt.Errorf("%s (%s): %w", s.Name, source.from, err))
+				}
+				from = source.from
+			}
+		}
+		out = append(out, Setting{s.Name, show(s.field(&c)), from})
+	}
+	if k.Exists("shop") {
+		if c.Shop, err = readShop(k.Cut("shop"), c.Shop); err != nil {
+			errs = append(errs, fmt.Errorf("file %s: shop: %w", path, err))
+		}
+	}
+	out = append(out, shopSettings(c.Shop, k, path)...)
+	if err := errors.Join(errs...); err != nil {
+		return c, out, err
+	}
+	return c, out, c.Validate()
+}
+
+func readFile(path string) (*koanf.Koanf, error) {
+	k := koanf.New(".")
+	if path == "" {
+		return k, nil
+	}
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("config: there is no file %s", path)
+		}
+		return nil, fmt.Errorf("config: read %s: %w", path, err)
+	}
+	known := map[string]bool{"shop": true}
+	for _, s := range settings() {
+		known[s.Name] = true
+	}
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(k.Raw())) {
+		if !known[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	if unknown != nil {
+		return nil, fmt.Errorf("config: %s has no setting named %s", path, strings.Join(unknown, ", "))
+	}
+	return k, nil
+}
+
+func fileValue(k *koanf.Koanf, name string) (string, bool) {
+	if !k.Exists(name) {
+		return "", false
+	}
+	if list, ok := k.Get(name).([]any); ok {
+		parts := make([]string, len(list))
+		for i, v := range list {
+			parts[i] = fmt.Sprint(v)
+		}
+		return strings.Join(parts, ","), true
+	}
+	return fmt.Sprint(k.Get(name)), true
+}
+
+func envName(name string) string {
+	return "DAYBOOK_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+func assign(field any, value string) error {
+	switch f := field.(type) {
+	case *string:
+		*f = value
+	case *bool:
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", value)
+		}
+		*f = b
+	case *time.Duration:
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return fmt.Errorf("%q is not a duration such as 30s", value)
+		}
+		*f = d
+	case *[]string:
+		*f = splitList(value)
+		if value == "all" {
+			*f = AllRoles()
+		}
+	}
+	return nil
+}
+
+func show(field any) string {
+	switch f := field.(type) {
+	case *string:
+		return hidePassword(*f)
+	case *[]string:
+		return strings.Join(*f, ",")
+	}
+	return fmt.Sprint(reflect.ValueOf(field).Elem())
+}
+
+// hidePassword keeps the password of a URL out of print.
+func hidePassword(s string) string {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return s
+	}
+	if user, host, ok := strings.Cut(rest, "@"); ok {
+		name, _, _ := strings.Cut(user, ":")
+		return scheme + "://" + name + ":…@" + host
+	}
+	return s
+}
+
+// Flags lists the settings that have a flag, with their help.
+func Flags() []Setting {
+	var out []Setting
+	for _, s := range settings() {
+		out = append(out, Setting{Name: s.Name, Value: s.Help})
+	}
+	return out
+}

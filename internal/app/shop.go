@@ -1,0 +1,55 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/daybook-dev/daybook/commands/order"
+)
+
+// readShop puts what a file says of the shop over the default: a setting given replaces the default's whole.
+func readShop(k *koanf.Koanf, over order.Shop) (order.Shop, error) {
+	for _, name := range k.MapKeys("") {
+		switch name {
+		case "currencies":
+			over.Currencies = nil
+		case "tax":
+			over.Tax = nil
+		case "shipping":
+			over.Shipping = nil
+		}
+	}
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: &over, TagName: "koanf", ErrorUnused: true})
+	if err != nil {
+		return over, fmt.Errorf("decoder: %w", err)
+	}
+	if err := decoder.Decode(k.Raw()); err != nil {
+		return over, err
+	}
+	return over, nil
+}
+
+// shopSettings shows the shop's settings with their source.
+func shopSettings(s order.Shop, k *koanf.Koanf, path string) []Setting {
+	var out []Setting
+	for _, field := range []struct {
+		name  string
+		value any
+	}{
+		{"currencies", s.Currencies}, {"time_zone", s.TimeZone}, {"prices_include_tax", s.PricesIncludeTax}, {"tax", s.Tax}, {"shipping", s.Shipping},
+	} {
+		from := "default"
+		if k.Exists("shop." + field.name) {
+			from = "file " + path
+		}
+		b, err := json.Marshal(field.value)
+		if err != nil { // strings, numbers and maps of them
+			panic(err)
+		}
+		out = append(out, Setting{"shop." + field.name, string(b), from})
+	}
+	return out
+}

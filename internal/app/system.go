@@ -1,0 +1,144 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/personal"
+	"github.com/daybook-dev/daybook/internal/postgres"
+	"github.com/daybook-dev/daybook/internal/projection/reader"
+	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/internal/secrets"
+)
+
+// System is this process' connections to the servers, and what every role makes of them.
+type System struct {
+	Addresses   Addresses
+	Secrets     secrets.Secrets
+	Store       *esclient.Client
+	Incarnation string
+	Pool        *pgxpool.Pool
+	Changes     *postgres.Listener
+	Keys        *personal.Keys
+	Catalog     *es.Catalog
+	Handler     *es.Handler
+	Reader      *reader.Reader
+
+	stop context.CancelFunc
+}
+
+// NewCatalog is every event that Daybook writes, the engines' own included.
+func NewCatalog() (*es.Catalog, error) {
+	return es.NewCatalog(events.Catalog(), saga.Catalog(), deployment.Catalog())
+}
+
+// connect opens the clients of the servers at their addresses. What is missing there is named.
+func connect(ctx context.Context, cfg Config, at Addresses, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
+	s := &System{Addresses: at, Secrets: sec}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if at.EventStore == "" || at.Postgres == "" || at.Kafka == "" {
+		return nil, fmt.Errorf("no address is known of %s: give it, or run the role that serves it", missing(at))
+	}
+	if s.Catalog, err = NewCatalog(); err != nil {
+		return nil, err
+	}
+	if s.Store, err = esclient.Open(ctx, esclient.Config{ConnectionString: at.EventStore, Logger: log, Registerer: reg}); err != nil {
+		return nil, fmt.Errorf("connect to the event store: %w", err)
+	}
+	if s.Incarnation, err = s.Store.Incarnation(ctx); err != nil {
+		return nil, fmt.Errorf("ask the event store which history it holds: %w", err)
+	}
+	if err = postgres.Migrate(ctx, at.Postgres); err != nil {
+		return nil, err
+	}
+	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: maxConns}); err != nil {
+		return nil, err
+	}
+	if err = secrets.Verify(ctx, s.Pool, "installation", sec.InstallationKey); err != nil {
+		return nil, err
+	}
+	if s.Keys, err = personal.Open(ctx, s.Pool, sec.KeyEncryptionKeys[0], sec.KeyEncryptionKeys[1:]...); err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.Changes = postgres.Listen(background, at.Postgres, log)
+	s.Handler = es.NewHandler(s.Store, s.Catalog, time.Now)
+	s.Reader, err = reader.New(reader.Config{Pool: s.Pool, Listener: s.Changes})
+	return s, err
+}
+
+// maxConns of a process' pool. Postgres takes 100 by default, and several processes may share it.
+const maxConns = 30
+
+func missing(at Addresses) string {
+	switch {
+	case at.EventStore == "":
+		return "the event store (--eventstore)"
+	case at.Postgres == "":
+		return "Postgres (--postgres)"
+	default:
+		return "Kafka (--kafka)"
+	}
+}
+
+// Close lets go of the servers.
+func (s *System) Close() {
+	if s.stop != nil {
+		s.stop()
+	}
+	if s.Changes != nil {
+		<-s.Changes.Done()
+	}
+	if s.Pool != nil {
+		s.Pool.Close()
+	}
+	if s.Store != nil {
+		_ = s.Store.Close()
+	}
+}
+
+// Attach connects to the system that runs on the configured data directory, or at the addresses that are configured.
+// None running is fs.ErrNotExist.
+func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) {
+	at, err := ReadAddresses(cfg.DataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	at = merge(at, configured(cfg))
+	if at.EventStore == "" && at.Postgres == "" && at.Kafka == "" {
+		return nil, fmt.Errorf("on %s: %w", cfg.DataDir, err)
+	}
+	if _, err := os.Stat(cfg.SecretsDir()); err != nil {
+		return nil, fmt.Errorf("secrets of the running system: %w", err)
+	}
+	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, cfg, at, sec, log, nil)
+}
+
+// configured is the addresses that Config gives.
+func configured(cfg Config) Addresses {
+	return Addresses{
+		EventStore: cfg.EventStore, Kafka: cfg.Kafka, Postgres: cfg.Postgres, PaymentProvider: cfg.PaymentProvider,
+		CommandAPI: cfg.CommandAPI, QueryAPI: cfg.QueryAPI,
+	}
+}

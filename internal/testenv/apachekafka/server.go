@@ -1,0 +1,200 @@
+package apachekafka
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a single-node Kafka, broker and controller in one process.
+type Server struct {
+	addr string
+	dir  string // "" if not ours to delete
+	cmd  *exec.Cmd
+	out  *output
+	done chan struct{}
+	stop sync.Once
+}
+
+// Start runs a Kafka until the test ends, or skips the test and says why.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s, err := Launch(t.Context(), "")
+	if errors.Is(err, errAbsent) {
+		t.Skipf("not run against Apache Kafka: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Launch runs a Kafka with its data in dir, or in a directory that Close deletes. ctx bounds the starting.
+func Launch(ctx context.Context, dir string) (*Server, error) {
+	p, err := found()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{out: &output{}, done: make(chan struct{})}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "daybook-kafka-*"); err != nil {
+			return nil, err
+		}
+		s.dir = dir
+	}
+	if err := s.launch(ctx, p, dir); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("starting Apache Kafka %s: %w\n%s", Version, err, s.out)
+	}
+	return s, nil
+}
+
+// Addr is the broker's address.
+func (s *Server) Addr() string { return s.addr }
+
+// Close kills the server: what it held is of no use to anybody.
+func (s *Server) Close() {
+	s.stop.Do(func() {
+		if s.cmd != nil && s.cmd.Process != nil {
+			_ = s.cmd.Process.Kill()
+			<-s.done
+		}
+		if s.dir != "" {
+			_ = os.RemoveAll(s.dir)
+		}
+	})
+}
+
+func (s *Server) launch(ctx context.Context, p parts, dir string) error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	s.addr = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	file := filepath.Join(dir, "server.properties")
+	properties := fmt.Sprintf(`process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:%[2]d
+listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
+advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
+controller.listener.names=CONTROLLER
+log.dirs=%[3]s
+auto.create.topics.enable=false
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=250
+`, ports[0], ports[1], filepath.Join(dir, "log"))
+	if err := os.WriteFile(file, []byte(properties), 0o600); err != nil {
+		return err
+	}
+	class := filepath.Join(p.jars, "*")
+	if _, err := os.Stat(filepath.Join(dir, "log", "meta.properties")); err != nil {
+		var id [16]byte
+		_, _ = rand.Read(id[:])
+		//nolint:gosec // java from PATH
+		format := exec.CommandContext(ctx, p.java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class, "kafka.tools.StorageTool",
+			"format", "-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", file)
+		if out, err := format.CombinedOutput(); err != nil {
+			return fmt.Errorf("formatting: %w\n%s", err, out)
+		}
+	}
+	s.cmd = exec.Command(p.java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class, "kafka.Kafka", file) //nolint:gosec,noctx // ends by Close
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the kernel kills the child when the thread that made it ends
+		defer runtime.UnlockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = s.cmd.Wait()
+		}
+		close(s.done)
+	}()
+	if err := <-started; err != nil {
+		s.cmd = nil
+		return err
+	}
+	return s.ready(ctx)
+}
+
+// ready waits until the broker takes connections.
+func (s *Server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.addr)
+		if err == nil {
+			_ = conn.Close()
+			if bytes.Contains(s.out.Bytes(), []byte("Kafka Server started")) || !s.out.speaks() {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-s.done:
+			return errors.New("it ended")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// output keeps what the server said, for errors.
+type output struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.b) < 1<<20 {
+		o.b = append(o.b, p...)
+	}
+	return len(p), nil
+}
+
+func (o *output) Bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.b)
+}
+
+// speaks tells whether there is a log at all: without a log4j configuration there may be none.
+func (o *output) speaks() bool { return bytes.Contains(o.Bytes(), []byte("INFO")) }
+
+func (o *output) String() string { return string(o.Bytes()) }

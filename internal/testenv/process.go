@@ -1,0 +1,214 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Options of a process. The zero value runs every role on a new data directory.
+type Options struct {
+	DataDir   string
+	Roles     string   // comma-separated; empty: all
+	Args      []string // further flags of serve
+	Env       []string // further environment
+	Failpoint string   // "name" or "name:n"
+	NotReady  bool     // do not wait until it is ready
+}
+
+// Process is a running `daybook serve`.
+type Process struct {
+	t       testing.TB
+	DataDir string
+	API     string // base URL
+	Admin   string
+
+	cmd    *exec.Cmd
+	out    *output
+	exited chan struct{}
+	state  error
+}
+
+// readyWithin bounds a start on a busy machine.
+const readyWithin = 90 * time.Second
+
+// Start runs the program and waits until it is ready. It is killed at the test's end.
+func Start(t testing.TB, o Options) *Process {
+	t.Helper()
+	if o.DataDir == "" {
+		o.DataDir = DataDir(t)
+	}
+	p := &Process{t: t, DataDir: o.DataDir, out: &output{}, exited: make(chan struct{})}
+	args := []string{"serve", "--data-dir", o.DataDir, "--log-format", "json", "--log-level", "info"}
+	if o.Roles != "" {
+		args = append(args, "--roles", o.Roles)
+	}
+	listen, admin := freePort(t), freePort(t)
+	if !slices.Contains(o.Args, "--listen") {
+		args = append(args, "--listen", listen)
+	}
+	args = append(append(args, "--admin-listen", admin), o.Args...)
+	p.API, p.Admin = "http://"+listen, "http://"+admin
+	p.cmd = exec.Command(Binary(t), args...) //nolint:gosec,noctx // our own; it is killed at the end
+	p.cmd.Env = append(os.Environ(), "DAYBOOK_FAILPOINT="+o.Failpoint)
+	p.cmd.Env = append(p.cmd.Env, o.Env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.state = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("what %s said:\n%s", strings.Join(args, " "), p.out.tail(120))
+		}
+	})
+	if !o.NotReady {
+		p.Ready()
+	}
+	return p
+}
+
+// Ready waits until /readyz says so.
+func (p *Process) Ready() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Admin+"/readyz", nil)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-p.exited:
+			p.t.Fatalf("the process ended before it was ready: %v\n%s", p.state, p.out.tail(60))
+		case <-ctx.Done():
+			p.t.Fatalf("not ready within %s\n%s", readyWithin, p.out.tail(60))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends the process as kill -9 does, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	<-p.exited
+}
+
+// Stop asks the process to end, and fails the test if it does not end cleanly.
+func (p *Process) Stop() {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.exited:
+		if p.state != nil {
+			p.t.Errorf("stopped with %v\n%s", p.state, p.out.tail(60))
+		}
+	case <-time.After(40 * time.Second):
+		p.t.Errorf("did not stop\n%s", p.out.tail(60))
+		p.Kill()
+	}
+}
+
+// Exited is closed when the process has ended, by itself or not.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Killed tells whether it ended by SIGKILL, as at a failpoint.
+func (p *Process) Killed() bool {
+	select {
+	case <-p.exited:
+	default:
+		return false
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// PID is the process' id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Output is what the process has said so far.
+func (p *Process) Output() string { return p.out.String() }
+
+// Addresses reads run.json into v.
+func (p *Process) Addresses(v any) {
+	p.t.Helper()
+	b, err := os.ReadFile(filepath.Join(p.DataDir, "run.json"))
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// freePort is a loopback address nobody listens on just now.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// output keeps what a process says.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func (o *output) tail(lines int) string {
+	all := strings.Split(strings.TrimSpace(o.String()), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// Run runs another command of the program to its end.
+func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("daybook %s: %w", strings.Join(args, " "), err)
+	}
+	return out.String(), errs.String(), err
+}
