@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,31 @@ func TestMadeOnceForAll(t *testing.T) {
 	other, err := secrets.Load(secrets.Config{Dir: filepath.Join(t.TempDir(), "secrets")})
 	if err != nil || bytes.Equal(other.InstallationKey, s.InstallationKey) {
 		t.Errorf("another installation has the same key: %v", err)
+	}
+}
+
+// Whoever comes while another is still making a secret gets that one, not one that is replaced a moment later.
+func TestNoSecretIsReplaced(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for round := range 40 {
+		path := filepath.Join(dir, strconv.Itoa(round))
+		var got [8]string
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() {
+				var err error
+				if got[i], err = secrets.Text(path); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, text := range got {
+			if text != got[0] {
+				t.Fatalf("round %d: %q", round, got)
+			}
+		}
 	}
 }
 
