@@ -80,10 +80,11 @@ func (l *Log) View(t testing.TB, definitions []es.Definition, ps ...projection.P
 			after[p], waiting[p] = batch[len(batch)-1].Position, nil
 		}
 	}
+	size := max(3, len(l.records)/1000)
 	for _, r := range l.records {
 		p := relay.PartitionOf(r.Stream.Partition(), partitions)
 		last[p] = int64(r.Position) //nolint:gosec // a small number
-		if waiting[p] = append(waiting[p], r); len(waiting[p]) == 3 {
+		if waiting[p] = append(waiting[p], r); len(waiting[p]) == size {
 			post(p)
 		}
 	}
