@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/memory"
 	"github.com/daybook-dev/daybook/internal/feed"
@@ -33,8 +36,8 @@ type line struct {
 	at     map[string]es.Expected
 }
 
-func newLine(t *testing.T) *line {
-	l := &line{t: t, store: memory.New(), pool: postgrestest.New(t), at: map[string]es.Expected{}}
+func newLine(t *testing.T, pool *pgxpool.Pool) *line {
+	l := &line{t: t, store: memory.New(), pool: pool, at: map[string]es.Expected{}}
 	l.startBroker("127.0.0.1:0")
 	t.Cleanup(func() {
 		if err := l.broker.Close(); err != nil {
@@ -142,7 +145,7 @@ func (l *line) settled(end uint64) {
 
 func TestFromTheLogToTheQuery(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newLine(t, postgrestest.New(t))
 	rng := rand.New(rand.NewPCG(30, 31))
 	l.projector()
 	l.settled(l.append(busy(500, rng.IntN)))
@@ -168,7 +171,7 @@ func TestFromTheLogToTheQuery(t *testing.T) {
 // Workers come and go, alone and together, while the broker is replaced by an empty one again and again.
 func TestWorkersAndBrokersComeAndGo(t *testing.T) {
 	t.Parallel()
-	l := newLine(t)
+	l := newLine(t, postgrestest.New(t))
 	rng := rand.New(rand.NewPCG(32, 33))
 	_, stop := l.projector()
 	var end uint64
@@ -191,4 +194,51 @@ func TestWorkersAndBrokersComeAndGo(t *testing.T) {
 	_, stop = l.projector()
 	l.settled(end)
 	stop()
+}
+
+// kill -9 of Postgres takes back the last batches that were committed without waiting for the disk, those of partitions
+// that are idle afterwards among them.
+func TestPostgresKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	server, err := pgserver.Start(t.Context(), pgserver.Config{Dir: filepath.Join(postgrestest.Dir(t), "postgres"), Disposable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := postgres.Migrate(t.Context(), server.URL()); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := postgres.Open(t.Context(), server.URL(), postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	l := newLine(t, pool)
+	rng := rand.New(rand.NewPCG(34, 35))
+	l.projector()
+	l.settled(l.append(busy(100, rng.IntN)))
+	var end uint64
+	for range 5 {
+		end = l.append(busy(300, rng.IntN))
+		middle := projection.Ask{MinPosition: end - 250, Wait: time.Minute}
+		if _, err := l.view.Read(t.Context(), middle, func(context.Context, projection.Snapshot) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		before := server.PID()
+		if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		back := time.NewTicker(20 * time.Millisecond)
+		for <-back.C; server.PID() == before || pool.Ping(t.Context()) != nil; <-back.C {
+			if err := t.Context().Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		back.Stop()
+	}
+	l.settled(end)
 }
