@@ -2,9 +2,12 @@ package relay
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/es"
@@ -24,32 +28,42 @@ const testPartitions = 4
 // world is a store, a database and a broker with relays between them.
 type world struct {
 	*testing.T
-	store   *memory.Store
-	log     *flakyLog
-	pool    *pgxpool.Pool
-	kafkaAt string // directory and address of the broker, for a new one in its place
-	broker  *kafkaserver.Server
-	topic   string
-	next    int // of the events appended
+	store  *memory.Store
+	log    *flakyLog
+	pool   *pgxpool.Pool
+	kafka  string // address
+	dir    string // of the embedded broker, for a new one in its place
+	broker *kafkaserver.Server
+	topic  string
+	next   int // of the events appended
+	at     map[es.StreamID]es.Expected
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, store: memory.New(), pool: postgrestest.New(t), topic: "events", kafkaAt: t.TempDir()}
-	w.store.Step = 3 // real positions have gaps
-	w.log = &flakyLog{Log: w.store}
+	w := newWorldOn(t, "", "events")
+	w.dir = t.TempDir()
 	w.startBroker("127.0.0.1:0")
 	t.Cleanup(func() { _ = w.broker.Close() })
 	return w
 }
 
+// newWorldOn is a world on a broker that others started.
+func newWorldOn(t *testing.T, kafka, topic string) *world {
+	t.Helper()
+	w := &world{T: t, store: memory.New(), pool: postgrestest.New(t), topic: topic, kafka: kafka, at: map[es.StreamID]es.Expected{}}
+	w.store.Step = 3 // real positions have gaps
+	w.log = &flakyLog{Log: w.store}
+	return w
+}
+
 func (w *world) startBroker(at string) {
 	w.Helper()
-	b, err := kafkaserver.Start(w.Context(), kafkaserver.Config{Dir: w.kafkaAt, Listen: at})
+	b, err := kafkaserver.Start(w.Context(), kafkaserver.Config{Dir: w.dir, Listen: at})
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.broker = b
+	w.broker, w.kafka = b, b.Addr()
 }
 
 // replaceBroker puts an empty broker in the broker's place.
@@ -61,7 +75,7 @@ func (w *world) replaceBroker() {
 }
 
 func (w *world) config() Config {
-	return Config{Log: w.log, Pool: w.pool, Brokers: []string{w.broker.Addr()}, Topic: w.topic, Partitions: testPartitions,
+	return Config{Log: w.log, Pool: w.pool, Brokers: []string{w.kafka}, Topic: w.topic, Partitions: testPartitions,
 		IdleEvery: 20 * time.Millisecond, StandbyEvery: 20 * time.Millisecond, BatchBytes: 20_000, BufferBytes: 200_000}
 }
 
@@ -96,18 +110,16 @@ func (w *world) append(n int) {
 
 func (w *world) appendTo(s es.StreamID, data string) uint64 {
 	w.Helper()
-	at := es.NoStream
-	for rec, err := range w.store.Read(w.Context(), s, 0) {
-		if err != nil {
-			w.Fatal(err)
-		}
-		at = es.Expected(rec.Revision) //nolint:gosec // small
+	at, ok := w.at[s]
+	if !ok {
+		at = es.NoStream
 	}
 	position, err := w.store.Append(w.Context(), s, at, []es.Proposed{{
 		ID: es.DerivedID(es.UUID{}, s.String(), int64(at)), Type: "order.tested", Data: []byte(data), Meta: []byte(`{"schema":1}`)}})
 	if err != nil {
 		w.Fatal(err)
 	}
+	w.at[s] = at + 1
 	return position
 }
 
@@ -142,6 +154,50 @@ func (w *world) await(what string, ok func(State) bool) State {
 	}
 }
 
+// deleteTopic deletes the topic, which comes again empty.
+func (w *world) deleteTopic() {
+	w.Helper()
+	c, done := w.client()
+	defer done()
+	res, err := c.DeleteTopics(w.Context(), &kafka.DeleteTopicsRequest{Topics: []string{w.topic}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := res.Errors[w.topic]; err != nil && !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) client() (c *kafka.Client, done func()) {
+	transport := &kafka.Transport{}
+	return &kafka.Client{Addr: kafka.TCP(w.kafka), Transport: transport, Timeout: 10 * time.Second}, transport.CloseIdleConnections
+}
+
+// deleteRecords deletes what a partition holds now.
+func (w *world) deleteRecords(partition int32) {
+	w.Helper()
+	req, topic, p := kmsg.NewPtrDeleteRecordsRequest(), kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+	topic.Topic, p.Partition, p.Offset = w.topic, partition, -1
+	topic.Partitions, req.TimeoutMillis = append(topic.Partitions, p), 1000
+	req.Topics = append(req.Topics, topic)
+	req.SetVersion(1)
+	frame := []byte{0, 0, 0, 0, 0, byte(req.Key()), 0, 1, 0, 0, 0, 7, 0xff, 0xff}
+	frame = req.AppendTo(frame)
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4)) //nolint:gosec // short
+	c, err := net.Dial("tcp", w.kafka)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write(frame); err != nil {
+		w.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 8)); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // partitions gives the log as each partition should have it.
 func (w *world) partitions() [][]Message {
 	w.Helper()
@@ -162,9 +218,8 @@ func (w *world) partitions() [][]Message {
 // topicNow reads what stands in Kafka, decoded.
 func (w *world) topicNow() [][]Message {
 	w.Helper()
-	transport := &kafka.Transport{}
-	defer transport.CloseIdleConnections()
-	c := &kafka.Client{Addr: kafka.TCP(w.broker.Addr()), Transport: transport, Timeout: 10 * time.Second}
+	c, done := w.client()
+	defer done()
 	out := make([][]Message, testPartitions)
 	for p := range out {
 		res, err := c.ListOffsets(w.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{w.topic: {kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)}}})

@@ -1,0 +1,174 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Two relays that are killed and started again, zombies that publish from an old checkpoint, cut connections to each
+// server: on every partition anything after position p is preceded by everything up to p, and ce_prev is true.
+func TestPrefixPropertySurvivesRelaysAndZombies(t *testing.T) {
+	t.Parallel()
+	got := chaos(t, 10, newWorld, func(*chaotic) {})
+	if got.heals != 0 {
+		t.Errorf("a consumer found %d gaps", got.heals)
+	}
+	if got.duplicates == 0 {
+		t.Error("no relay repeated anything: the test disturbed nothing")
+	}
+}
+
+// The same while records are deleted and the broker is replaced by an empty one: consumers find gaps, and what heals
+// them is all in ce_prev and the checkpoint.
+func TestConsumersHealWhateverKafkaLoses(t *testing.T) {
+	t.Parallel()
+	got := chaos(t, 10, newWorld, func(c *chaotic) {
+		switch c.IntN(3) {
+		case 0:
+			c.replaceBroker()
+		case 1:
+			c.deleteTopic()
+		default:
+			c.deleteRecords(int32(c.IntN(testPartitions))) //nolint:gosec // small
+		}
+	})
+	if got.healed == 0 {
+		t.Error("nothing was lost: the test disturbed nothing")
+	}
+}
+
+// chaotic is a world and what disturbs it.
+type chaotic struct {
+	*world
+	*rand.Rand
+	conns *connections
+}
+
+// chaos gives the sum over some seeds.
+func chaos(t *testing.T, seeds int, make func(*testing.T) *world, lose func(*chaotic)) (sum consumed) {
+	t.Helper()
+	events := 3000
+	if n, err := strconv.Atoi(os.Getenv("DAYBOOK_CHAOS_EVENTS")); err == nil {
+		events = n
+	}
+	for range seeds {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			c := &chaotic{make(t), rand.New(rand.NewPCG(seed, 1)), &connections{}} //nolint:gosec // a test's
+			got := c.checkTopic(c.run(events, lose))
+			t.Logf("%d events, %d takeovers; a consumer saw %+v", c.next, c.epoch(), got)
+			sum.duplicates += got.duplicates
+			sum.heals += got.heals
+			sum.healed += got.healed
+		})
+	}
+	return sum
+}
+
+func (c *chaotic) epoch() (n int) {
+	if err := c.pool.QueryRow(c.Context(), `select epoch from daybook.relay`).Scan(&n); err != nil {
+		c.Fatal(err)
+	}
+	return n
+}
+
+func (c *chaotic) run(events int, lose func(*chaotic)) State {
+	cfg := c.config()
+	cfg.dial = c.conns.dial
+	ctx, stop := context.WithCancel(c.Context())
+	var running sync.WaitGroup
+	for range 2 {
+		lives := rand.New(rand.NewPCG(c.Uint64(), 2)) //nolint:gosec // a test's
+		running.Go(func() { c.relive(ctx, cfg, lives) })
+	}
+	for c.next < events {
+		c.append(1 + c.IntN(100))
+		_ = sleep(ctx, time.Duration(c.IntN(5))*time.Millisecond)
+		switch c.IntN(12) {
+		case 0:
+			c.conns.cut()
+		case 1:
+			c.cutPostgres()
+		case 2:
+			c.log.fail(nil)
+		case 3, 4:
+			running.Go(func() { c.zombie(ctx, cfg, time.Duration(c.IntN(100))*time.Millisecond) })
+		case 5:
+			if c.next > events/4 { // something is there to be lost, and something is still to come
+				lose(c)
+			}
+		}
+	}
+	lose(c)
+	c.append(100)
+	state := c.settled()
+	stop()
+	running.Wait()
+	return state
+}
+
+// relive runs a relay that is killed and started again, with nothing in its memory, until ctx ends.
+func (c *chaotic) relive(ctx context.Context, cfg Config, lives *rand.Rand) {
+	for ctx.Err() == nil {
+		r, err := New(cfg)
+		if err != nil {
+			c.Error(err)
+			return
+		}
+		life, end := context.WithTimeout(ctx, time.Duration(20+lives.IntN(200))*time.Millisecond)
+		if err := r.Run(life); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			c.Errorf("relay ended with %v", err)
+		}
+		end()
+	}
+}
+
+// zombie is a leader that does not know that it is one no more: it publishes from a checkpoint that was once right, and
+// believes that its own writes of it succeed.
+func (c *chaotic) zombie(ctx context.Context, cfg Config, life time.Duration) {
+	from, err := LoadState(ctx, c.pool)
+	if err != nil || from.Partitions == 0 {
+		return
+	}
+	if err := cfg.defaults(); err != nil {
+		c.Error(err)
+		return
+	}
+	m, _ := newMetrics(nil)
+	ctx, cancel := context.WithTimeout(ctx, life)
+	defer cancel()
+	_ = newSession(cfg, newStatus(m), from, func(context.Context, State) error { return nil }).run(ctx)
+}
+
+// connections are those to Kafka, to be cut.
+type connections struct {
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func (c *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err == nil {
+		c.mu.Lock()
+		c.open = append(c.open, conn)
+		c.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (c *connections) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.open {
+		_ = conn.Close()
+	}
+	c.open = nil
+}
