@@ -22,6 +22,8 @@ const (
 	// retentionBytes bounds one partition; whole segments are deleted.
 	retentionBytes = 256 << 20
 	segmentBytes   = 64 << 20
+	// settling is how often a new topic is looked at before what is seen is believed.
+	settling = 50
 )
 
 // MismatchError says that the relay's checkpoint, the topic and the configuration do not belong together. Waiting does
@@ -38,24 +40,31 @@ func EnsureTopic(ctx context.Context, brokers []string, topic string, n int) err
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport, Timeout: 10 * time.Second}
 
-	have, err := partitionsOf(ctx, client, topic)
-	if errors.Is(err, kafka.UnknownTopicOrPartition) {
-		if err = createTopic(ctx, client, topic, n); err != nil {
-			return fmt.Errorf("creating topic %s: %w", topic, err)
+	created := false
+	for try := 0; ; try++ {
+		have, err := partitionsOf(ctx, client, topic)
+		switch {
+		case err == nil && have == n:
+			return nil
+		case err == nil && (have > n || try > settling):
+			return &MismatchError{
+				What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", topic, have, n),
+				Remedy: "give it another topic, or run `daybook relay reset`, which makes the topic anew",
+			}
+		case errors.Is(err, kafka.UnknownTopicOrPartition) && !created:
+			if err := createTopic(ctx, client, topic, n); err != nil {
+				return fmt.Errorf("creating topic %s: %w", topic, err)
+			}
+			created = true
+		case err != nil && try > settling:
+			return fmt.Errorf("asking for topic %s: %w", topic, err)
 		}
-		transport.CloseIdleConnections()
-		have, err = partitionsOf(ctx, client, topic)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("asking for topic %s: %w", topic, err)
-	case have != n:
-		return &MismatchError{
-			What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", topic, have, n),
-			Remedy: "give it another topic, or run `daybook relay reset`, which makes the topic anew",
+		// A topic is not there whole, with leaders, the moment it is made.
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for topic %s: %w", topic, err)
 		}
+		transport.CloseIdleConnections() // and with them what the client remembers
 	}
-	return nil
 }
 
 func createTopic(ctx context.Context, client *kafka.Client, topic string, n int) error {

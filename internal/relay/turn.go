@@ -24,7 +24,11 @@ type turn struct {
 	at    uint64 // the row's position
 }
 
-// waitForTurn holds the lock when it returns. standing is called when Postgres has answered that it is another's turn.
+// errTaken: another relay is active.
+var errTaken = errors.New("another relay is active; stop it first")
+
+// waitForTurn holds the lock when it returns. standing is called when Postgres has answered that it is another's turn;
+// without it, nobody waits.
 func waitForTurn(ctx context.Context, cfg Config, standing func()) (*turn, error) {
 	conn, err := connect(ctx, cfg)
 	if err != nil {
@@ -42,6 +46,10 @@ func waitForTurn(ctx context.Context, cfg Config, standing func()) (*turn, error
 		}
 		if mine {
 			return t, nil
+		}
+		if standing == nil {
+			t.end()
+			return nil, errTaken
 		}
 		standing()
 		if err := sleep(ctx, cfg.StandbyEvery); err != nil {

@@ -203,7 +203,7 @@ func (w *world) partitions() [][]Message {
 	w.Helper()
 	out := make([][]Message, testPartitions)
 	last := make([]uint64, testPartitions)
-	incarnation, _ := w.store.Incarnation(w.Context())
+	incarnation, _ := w.log.Incarnation(w.Context())
 	for rec, err := range w.store.ReadAll(w.Context(), 0) {
 		if err != nil {
 			w.Fatal(err)
