@@ -16,9 +16,9 @@ import (
 )
 
 var (
-	// ErrErased: the subject's key was destroyed; what was sealed with it is gone.
+	// ErrErased says that the subject's key was destroyed; what was sealed with it is gone.
 	ErrErased = errors.New("personal data was erased")
-	// ErrNoKey: the key that a value was sealed with is not in this Postgres, and was not erased there. It has to
+	// ErrNoKey says that the key that a value was sealed with is not in this Postgres, and was not erased there. It has to
 	// come back from a backup.
 	ErrNoKey = errors.New("no key for this personal data")
 )

@@ -17,7 +17,7 @@ const (
 	KeyEncryption = "key-encryption key"
 )
 
-// ErrOther: the key is not the one this Postgres was first used with.
+// ErrOther says that the key is not the one this Postgres was first used with.
 var ErrOther = errors.New("not the key of this installation")
 
 // Fingerprint tells keys apart and says nothing of them.

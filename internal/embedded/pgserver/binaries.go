@@ -102,7 +102,7 @@ func probe(ctx context.Context, dir string) (binaries, error) {
 	} else if info.Mode()&0o111 == 0 {
 		return b, errors.New("initdb is not executable")
 	}
-	cmd := exec.CommandContext(ctx, b.tool("postgres"), "--version")
+	cmd := exec.CommandContext(ctx, b.tool("postgres"), "--version") //nolint:gosec // what the machine or its owner names
 	cmd.Env = environment()
 	out, err := cmd.Output()
 	if err != nil {

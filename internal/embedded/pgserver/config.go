@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -38,7 +39,7 @@ const (
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" {
-		return c, fmt.Errorf("embedded Postgres: no directory given")
+		return c, errors.New("embedded Postgres: no directory given")
 	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {

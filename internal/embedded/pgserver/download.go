@@ -21,7 +21,7 @@ const (
 	pinnedMajor   = 18
 )
 
-// ErrCorrupt: the archive of the pinned build is not the one this program was made for.
+// ErrCorrupt says that the archive of the pinned build is not the one this program was made for.
 var ErrCorrupt = errors.New("archive of Postgres has another sha256 than the one pinned")
 
 // digests are the sha256 of the archives of pinnedVersion, by the name under which the library keeps them.
@@ -59,7 +59,7 @@ func pinned(ctx context.Context, cfg Config, fetch func(ctx context.Context, hom
 		if failed := fetch(ctx, home); failed != nil {
 			return "", fmt.Errorf("%w (in the cache: %w)", failed, err)
 		}
-		archive, err = cached(home)
+		_, err = cached(home)
 	}
 	if err != nil {
 		return "", err
@@ -82,7 +82,7 @@ func cached(home string) (string, error) {
 	if !known {
 		return archive, fmt.Errorf("no digest is pinned for %s: install Postgres on this machine", filepath.Base(archive))
 	}
-	f, err := os.Open(archive)
+	f, err := os.Open(archive) //nolint:gosec // in our cache
 	if err != nil {
 		return archive, err
 	}
@@ -174,12 +174,12 @@ func library(ctx context.Context, cache, binaries, runtimePath string, done func
 
 // freePort is one that the library can look at; nothing ever listens there.
 func freePort() (uint32, error) {
-	l, err := net.Listen("tcp", "localhost:0")
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return 0, err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return uint32(port), l.Close() //nolint:gosec // a port
+	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's
+	return uint32(port), l.Close()       //nolint:gosec // a port
 }
 
 // readable lets every user run what is below dir, whatever our umask was.
@@ -196,6 +196,6 @@ func readable(dir string) error {
 		if d.IsDir() || mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return os.Chmod(path, mode) //nolint:gosec // nobody else writes there
 	})
 }

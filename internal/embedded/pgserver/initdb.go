@@ -71,7 +71,7 @@ func makeData(ctx context.Context, cfg Config, bin binaries, acct account, passw
 	if cfg.Disposable {
 		args = append(args, "--no-sync")
 	}
-	cmd := exec.CommandContext(ctx, bin.tool("initdb"), args...)
+	cmd := exec.CommandContext(ctx, bin.tool("initdb"), args...) //nolint:gosec // found by us
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = side, environment(), attributes(acct)
 	p, err := spawn(cmd, cfg.Logger)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// ErrInUse: another process runs Postgres on this directory.
+// ErrInUse says that another process runs Postgres on this directory.
 var ErrInUse = errors.New("another process runs Postgres on this directory")
 
 // dirLock makes one process the supervisor of a directory. The kernel frees it when that process ends, however it

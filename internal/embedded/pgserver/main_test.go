@@ -57,16 +57,16 @@ func makeTemplate() error {
 func child(dir string) int {
 	s, err := Start(context.Background(), Config{Dir: dir, Disposable: true, Cache: os.Getenv("PGSERVER_TEST_CACHE")})
 	if err != nil {
-		fmt.Println("error", strings.ReplaceAll(err.Error(), "\n", " "))
+		_, _ = fmt.Fprintln(os.Stdout, "error", strings.ReplaceAll(err.Error(), "\n", " "))
 		return 1
 	}
-	fmt.Println("ready", s.PID(), s.URL(), s.Version())
+	_, _ = fmt.Fprintln(os.Stdout, "ready", s.PID(), s.URL(), s.Version())
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if err := s.Close(); err != nil {
-		fmt.Println("error", err)
+		_, _ = fmt.Fprintln(os.Stdout, "error", err)
 		return 1
 	}
-	fmt.Println("closed")
+	_, _ = fmt.Fprintln(os.Stdout, "closed")
 	return 0
 }
 

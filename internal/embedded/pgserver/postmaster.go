@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // postmaster is what a running server writes about itself into postmaster.pid of its data directory.
@@ -65,14 +64,8 @@ func disown(data string, acct account) error {
 		return os.Remove(path)
 	}
 	fresh := path + ".new"
-	if err := os.WriteFile(fresh, append([]byte(strconv.Itoa(nobodysPID)+"\n"), rest...), 0o600); err != nil {
+	if err := os.WriteFile(fresh, append([]byte(strconv.Itoa(nobodysPID)+"\n"), rest...), 0o600); err != nil { //nolint:gosec // beside the file itself
 		return err
 	}
 	return errors.Join(acct.give(fresh), os.Rename(fresh, path))
-}
-
-// alive tells whether a process or a zombie has this id.
-func alive(pid int) bool {
-	err := syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
 }

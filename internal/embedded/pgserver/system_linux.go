@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -22,7 +23,7 @@ func serves(pid int, data string) bool {
 		return false // gone, a zombie, or somebody else's
 	}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	return err == nil && cwd == data && bytes.Contains([]byte(exe), []byte("postgres"))
+	return err == nil && cwd == data && strings.Contains(exe, "postgres")
 }
 
 // parent gives the parent of a process, 0 if there is no such process.

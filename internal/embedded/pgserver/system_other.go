@@ -3,6 +3,7 @@
 package pgserver
 
 import (
+	"errors"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -22,6 +23,12 @@ func serves(pid int, data string) bool {
 	}
 	out, err := exec.Command("ps", "-ww", "-o", "command=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec,noctx // a number
 	return err == nil && strings.Contains(string(out), "postgres") && strings.Contains(string(out), data)
+}
+
+// alive tells whether a process or a zombie has this id.
+func alive(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
 func parent(int) int { return 0 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -26,45 +27,45 @@ import (
 )
 
 // New gives a pool on a fresh, migrated database. Its URL is pool.Config().ConnString().
-func New(t testing.TB) *pgxpool.Pool {
-	t.Helper()
-	pool, err := postgres.Open(t.Context(), URL(t), postgres.Options{})
+func New(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	pool, err := postgres.Open(tb.Context(), URL(tb), postgres.Options{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(pool.Close)
+	tb.Cleanup(pool.Close)
 	return pool
 }
 
 // URL gives the address of a fresh, migrated database, for tests that open it themselves.
-func URL(t testing.TB) string {
-	t.Helper()
+func URL(tb testing.TB) string {
+	tb.Helper()
 	s, err := running()
 	if err != nil {
-		t.Fatalf("a Postgres for the tests: %v", err)
+		tb.Fatalf("a Postgres for the tests: %v", err)
 	}
-	database, err := s.copy(t.Context())
+	database, err := s.copy(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.drop(context.WithoutCancel(t.Context()), database); err != nil {
-			t.Error(err)
+	tb.Cleanup(func() {
+		if err := s.drop(context.WithoutCancel(tb.Context()), database); err != nil {
+			tb.Error(err)
 		}
 	})
 	return s.url(database)
 }
 
 // Dir gives a directory that an embedded Postgres can use: t.TempDir is closed to the user who runs it for root.
-func Dir(t testing.TB) string {
-	t.Helper()
+func Dir(tb testing.TB) string {
+	tb.Helper()
 	dir, err := reachableDir()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return dir
@@ -82,7 +83,8 @@ func reachableDir() (string, error) {
 type server struct {
 	admin    *pgxpool.Pool
 	address  url.URL
-	template string // "" in a Postgres that is not ours: nothing could drop it at the end
+	held     io.Closer // the janitor's pipe: one that nobody refers to is closed by the garbage collector
+	template string    // "" in a Postgres that is not ours: nothing could drop it at the end
 }
 
 // running is kept for the life of the process: a Postgres per test would cost each a second.
@@ -92,9 +94,10 @@ func start() (*server, error) {
 	ctx := context.Background()
 	address := os.Getenv("DAYBOOK_TEST_POSTGRES")
 	foreign := address != ""
+	var held io.Closer
 	if !foreign {
 		var err error
-		if address, err = embed(ctx); err != nil {
+		if address, held, err = embed(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +105,7 @@ func start() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{address: *u}
+	s := &server{address: *u, held: held}
 	if s.admin, err = pgxpool.New(ctx, address); err != nil || foreign {
 		return s, err
 	}
@@ -123,30 +126,26 @@ rm -rf "$0"`
 
 // embed starts an embedded Postgres that ends with this process. A test process has no last moment of its own, so a
 // shell beside it waits for the end of a pipe that only it holds, and cleans up.
-func embed(ctx context.Context) (address string, err error) {
+func embed(ctx context.Context) (address string, held io.Closer, err error) {
 	dir, err := reachableDir()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	janitor := exec.Command("/bin/sh", "-c", cleaning, dir) //nolint:noctx // it outlives us
 	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	held, err := janitor.StdinPipe()
+	held, err = janitor.StdinPipe()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if err := janitor.Start(); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s, err := pgserver.Start(ctx, pgserver.Config{Dir: filepath.Join(dir, "postgres"), Disposable: true})
 	if err != nil {
-		return "", errors.Join(err, held.Close(), janitor.Wait())
+		return "", nil, errors.Join(err, held.Close(), janitor.Wait())
 	}
-	keep = held
-	return s.URL(), nil
+	return s.URL(), held, nil
 }
-
-// keep holds the janitor's pipe: a file that nobody refers to is closed by the garbage collector.
-var keep any
 
 func (s *server) url(database string) string {
 	u := s.address

@@ -30,7 +30,9 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 		t.Errorf("%d rows of another test: %v", n, err)
 	}
 	var url string
-	t.Run("ends", func(t *testing.T) { url = postgrestest.URL(t) })
+	t.Run("ends", func(t *testing.T) { //nolint:paralleltest,tparallel // its end is waited for
+		url = postgrestest.URL(t)
+	})
 	if conn, err := pgx.Connect(t.Context(), url); err == nil || !strings.Contains(err.Error(), "3D000") {
 		t.Errorf("the database of a test that has ended: %v, %v", conn, err)
 	}
@@ -99,6 +101,6 @@ func TestAsChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("runs in %s as %d\n", data, pid)
+	_, _ = fmt.Fprintf(os.Stdout, "runs in %s as %d\n", data, pid)
 	_, _ = os.Stdin.Read(make([]byte, 1))
 }
