@@ -18,11 +18,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of the newest versions anew")
 
-func catalog(t testing.TB) *es.Catalog {
-	t.Helper()
+func catalog(tb testing.TB) *es.Catalog {
+	tb.Helper()
 	c, err := es.NewCatalog(events.Catalog())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
@@ -60,7 +60,7 @@ func TestGolden(t *testing.T) {
 			}
 			pretty.WriteByte('\n')
 			if *update {
-				if err := os.WriteFile(file, pretty.Bytes(), 0o644); err != nil { //nolint:gosec // read by everybody
+				if err := os.WriteFile(file, pretty.Bytes(), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 
 func read(t *testing.T, file string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(file) //nolint:gosec // a test's own file
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatalf("%v: run go test ./events -update", err)
 	}
@@ -103,7 +103,7 @@ var timeType = reflect.TypeFor[time.Time]()
 func fill(t *testing.T, v reflect.Value, name string, n *int) {
 	t.Helper()
 	*n++
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the others are refused
 	case reflect.String:
 		v.SetString(fmt.Sprintf("%s %d", name, *n))
 	case reflect.Bool:

@@ -21,8 +21,9 @@ func IDFor(command es.UUID) string {
 // ValidID tells whether a client may name an order so: [A-Za-z0-9_-]{1,64}.
 func ValidID(id string) bool {
 	for i := range len(id) {
-		c := id[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+		default:
 			return false
 		}
 	}

@@ -74,7 +74,7 @@ type Problem struct {
 }
 
 // Problems is the error of a request that cannot be quoted: all of them at once.
-type Problems []Problem
+type Problems []Problem //nolint:errname // they are problems
 
 func (p Problems) Error() string {
 	all := make([]string, len(p))
@@ -92,10 +92,10 @@ func (s Shop) Quote(r Request, offer func(sku string) (Offer, bool)) (Quote, err
 		Currency: r.Currency, Discounts: r.Discounts, PricesIncludeTax: s.PricesIncludeTax,
 	}}
 	if !slices.Contains(s.Currencies, r.Currency) {
-		q.problem(UnknownCurrency, 0, "currency", "nothing is sold in %q", r.Currency)
+		q.problemf(UnknownCurrency, 0, "currency", "nothing is sold in %q", r.Currency)
 	}
 	if len(r.Lines) == 0 || len(r.Lines) > MaxLines {
-		q.problem(NoLines, 0, "lines", "an order has 1 to %d lines", MaxLines)
+		q.problemf(NoLines, 0, "lines", "an order has 1 to %d lines", MaxLines)
 		return Quote{}, q.problems
 	}
 	for i, w := range r.Lines {
@@ -132,7 +132,7 @@ type quoting struct {
 	problems Problems
 }
 
-func (q *quoting) problem(code es.Code, line int, field, format string, args ...any) {
+func (q *quoting) problemf(code es.Code, line int, field, format string, args ...any) {
 	q.problems = append(q.problems, Problem{code, line, field, fmt.Sprintf(format, args...)})
 }
 
@@ -141,14 +141,14 @@ func (q *quoting) line(number int, w Wanted, offer func(string) (Offer, bool)) {
 	price, priced := o.Prices[q.request.Currency]
 	switch {
 	case !known:
-		q.problem(UnknownSKU, number, "sku", "there is no product %q", w.SKU)
+		q.problemf(UnknownSKU, number, "sku", "there is no product %q", w.SKU)
 	case o.Discontinued && w.AgreedPrice == nil:
-		q.problem(Discontinued, number, "sku", "product %s is no longer sold", w.SKU)
+		q.problemf(Discontinued, number, "sku", "product %s is no longer sold", w.SKU)
 	case !priced && w.AgreedPrice == nil:
-		q.problem(NoPrice, number, "sku", "product %s has no price in %s", w.SKU, q.request.Currency)
+		q.problemf(NoPrice, number, "sku", "product %s has no price in %s", w.SKU, q.request.Currency)
 	}
 	if w.Quantity < 1 || w.Quantity > MaxQuantity {
-		q.problem(BadQuantity, number, "quantity", "a line has 1 to %d units", MaxQuantity)
+		q.problemf(BadQuantity, number, "quantity", "a line has 1 to %d units", MaxQuantity)
 	}
 	l := events.OrderLine{
 		Line: number, SKU: w.SKU, Name: o.Name, Quantity: w.Quantity, ListPrice: price, UnitPrice: price,
@@ -165,12 +165,12 @@ func (q *quoting) line(number int, w Wanted, offer func(string) (Offer, bool)) {
 	}
 	goods, err := events.MulAmount(l.UnitPrice, int64(l.Quantity))
 	if err != nil || l.UnitPrice < 0 {
-		q.problem(BadAmount, number, "agreed_price", "line %d comes to more than can be reckoned, or less than 0", number)
+		q.problemf(BadAmount, number, "agreed_price", "line %d comes to more than can be reckoned, or less than 0", number)
 	}
 	l.Total = goods // discount and tax follow
 	var taxed bool
 	if l.TaxRate, taxed = q.shop.taxRate(q.request.Country, q.request.TaxRegion, o.TaxClass); known && !taxed {
-		q.problem(UnknownTaxClass, number, "sku", "%s has no tax class %q", q.request.Country, o.TaxClass)
+		q.problemf(UnknownTaxClass, number, "sku", "%s has no tax class %q", q.request.Country, o.TaxClass)
 	}
 	q.quote.Lines = append(q.quote.Lines, l)
 }
@@ -184,7 +184,7 @@ func (q *quoting) discount() {
 	for i, d := range q.request.Discounts {
 		sum, err := events.AddAmounts(q.quote.Discount, d.Amount)
 		if err != nil || d.Amount <= 0 {
-			q.problem(BadAmount, 0, "discounts", "discount %d is not above 0", i+1)
+			q.problemf(BadAmount, 0, "discounts", "discount %d is not above 0", i+1)
 			return
 		}
 		q.quote.Discount = sum
@@ -195,10 +195,10 @@ func (q *quoting) discount() {
 	parts, err := events.Spread(q.quote.Discount, weights)
 	switch {
 	case err != nil && q.quote.Discount == 0:
-		q.problem(BadAmount, 0, "lines", "the order comes to more than can be reckoned")
+		q.problemf(BadAmount, 0, "lines", "the order comes to more than can be reckoned")
 		return
 	case err != nil:
-		q.problem(DiscountAboveGoods, 0, "discounts", "the discounts are more than the goods")
+		q.problemf(DiscountAboveGoods, 0, "discounts", "the discounts are more than the goods")
 		return
 	}
 	for i := range q.quote.Lines {
@@ -221,7 +221,7 @@ func (q *quoting) tax(l *events.OrderLine) {
 		l.Total, err = events.AddAmounts(l.Total, tax)
 	}
 	if err != nil {
-		q.problem(BadAmount, l.Line, "quantity", "line %d comes to more than can be reckoned", l.Line)
+		q.problemf(BadAmount, l.Line, "quantity", "line %d comes to more than can be reckoned", l.Line)
 	}
 }
 
@@ -230,15 +230,15 @@ func (q *quoting) shipping() {
 	price, known, shipped := q.shop.shippingPrice(r.ShippingMethod, r.Country, r.Currency)
 	switch {
 	case r.ShippingPrice != nil && (*r.ShippingPrice < 0 || *r.ShippingPrice > events.MaxAmount):
-		q.problem(BadAmount, 0, "shipping_price", "shipping of %d", *r.ShippingPrice)
+		q.problemf(BadAmount, 0, "shipping_price", "shipping of %d", *r.ShippingPrice)
 		return
 	case r.ShippingPrice != nil:
 		price = *r.ShippingPrice
 	case !known:
-		q.problem(UnknownShipping, 0, "shipping_method", "there is no shipping method %q", r.ShippingMethod)
+		q.problemf(UnknownShipping, 0, "shipping_method", "there is no shipping method %q", r.ShippingMethod)
 		return
 	case !shipped:
-		q.problem(NotShippedThere, 0, "shipping_method", "%s does not ship to %s in %s", r.ShippingMethod, r.Country, r.Currency)
+		q.problemf(NotShippedThere, 0, "shipping_method", "%s does not ship to %s in %s", r.ShippingMethod, r.Country, r.Currency)
 		return
 	}
 	rate, _ := q.shop.taxRate(r.Country, r.TaxRegion, StandardTax)
@@ -248,7 +248,7 @@ func (q *quoting) shipping() {
 	} else {
 		tax, err := events.AddedTax(price, rate)
 		if err != nil {
-			q.problem(BadAmount, 0, "shipping_price", "shipping of %d", price)
+			q.problemf(BadAmount, 0, "shipping_price", "shipping of %d", price)
 			return
 		}
 		sh.Tax, sh.TaxAdded = tax, tax
@@ -271,7 +271,7 @@ func (q *quoting) sum() {
 	}
 	s.add(&s.total, sh.Price, sh.TaxAdded)
 	if s.err != nil && q.problems == nil {
-		q.problem(BadAmount, 0, "lines", "the order comes to more than can be reckoned")
+		q.problemf(BadAmount, 0, "lines", "the order comes to more than can be reckoned")
 	}
 	q.quote.Goods, q.quote.Total = s.goods, s.total
 	if q.shop.PricesIncludeTax {

@@ -134,7 +134,7 @@ func TestQuotesCanBePlaced(t *testing.T) {
 		shop := order.DefaultShop()
 		shop.PricesIncludeTax = rapid.Bool().Draw(t, "included")
 		r := mugs(rapid.IntRange(1, 1000).Draw(t, "mugs"))
-		var goods int64 = 1299 * int64(r.Lines[0].Quantity)
+		goods := 1299 * int64(r.Lines[0].Quantity)
 		for range rapid.IntRange(0, 5).Draw(t, "more") {
 			price, n := rapid.Int64Range(0, 1<<32).Draw(t, "price"), rapid.IntRange(1, 1000).Draw(t, "quantity")
 			r.Lines = append(r.Lines, order.Wanted{SKU: rapid.SampledFrom([]string{"MUG-BLUE", "BOOK"}).Draw(t, "sku"), Quantity: n, AgreedPrice: &price})

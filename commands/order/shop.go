@@ -44,52 +44,63 @@ func DefaultShop() Shop {
 
 // Validate says everything that is wrong with the configuration, by field.
 func (s Shop) Validate() error {
-	var wrong []string
-	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	var w wrong
 	if len(s.Currencies) == 0 {
-		say("currencies: none")
+		w.sayf("currencies: none")
 	}
 	for _, c := range s.Currencies {
 		if !isCode(c, 3) {
-			say("currencies: %q is no ISO 4217 code", c)
+			w.sayf("currencies: %q is no ISO 4217 code", c)
 		}
 	}
 	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" {
-		say("time_zone: %q is not known", s.TimeZone)
+		w.sayf("time_zone: %q is not known", s.TimeZone)
 	}
+	s.checkTax(&w)
+	s.checkShipping(&w)
+	if w != nil {
+		slices.Sort(w)
+		return fmt.Errorf("shop: %s", strings.Join(w, "; "))
+	}
+	return nil
+}
+
+type wrong []string
+
+func (w *wrong) sayf(format string, args ...any) { *w = append(*w, fmt.Sprintf(format, args...)) }
+
+func (s Shop) checkTax(w *wrong) {
 	for country, classes := range s.Tax {
 		if code, _, _ := strings.Cut(country, "-"); !isCode(code, 2) {
-			say("tax: %q is no country", country)
+			w.sayf("tax: %q is no country", country)
 		}
 		if _, ok := classes[StandardTax]; !ok {
-			say("tax: %s has no class %q", country, StandardTax)
+			w.sayf("tax: %s has no class %q", country, StandardTax)
 		}
 		for class, rate := range classes {
 			if rate < 0 || rate > 10000 {
-				say("tax: %s %s is %d basis points", country, class, rate)
+				w.sayf("tax: %s %s is %d basis points", country, class, rate)
 			}
 		}
 	}
+}
+
+func (s Shop) checkShipping(w *wrong) {
 	for i, m := range s.Shipping {
 		if m.Code == "" || slices.IndexFunc(s.Shipping, func(o ShippingMethod) bool { return o.Code == m.Code }) != i {
-			say("shipping: method %d needs a code of its own", i+1)
+			w.sayf("shipping: method %d needs a code of its own", i+1)
 		}
 		for country, prices := range m.Prices {
 			if country != "*" && !isCode(country, 2) {
-				say("shipping: %s: %q is no country", m.Code, country)
+				w.sayf("shipping: %s: %q is no country", m.Code, country)
 			}
 			for currency, price := range prices {
 				if !slices.Contains(s.Currencies, currency) || price < 0 || price > events.MaxAmount {
-					say("shipping: %s to %s: %d %s", m.Code, country, price, currency)
+					w.sayf("shipping: %s to %s: %d %s", m.Code, country, price, currency)
 				}
 			}
 		}
 	}
-	if wrong != nil {
-		slices.Sort(wrong)
-		return fmt.Errorf("shop: %s", strings.Join(wrong, "; "))
-	}
-	return nil
 }
 
 func isCode(s string, n int) bool {

@@ -111,7 +111,7 @@ func (r *run) react(n int, answered bool) (busy bool) {
 		r.report(outcome)
 	case payment.VoidEmpty:
 		r.report(events.PaymentVoidSucceeded{OrderID: "o1", Attempt: n})
-	default:
+	case payment.VoidDone, payment.VoidWait:
 		return false
 	}
 	return true

@@ -111,6 +111,7 @@ func (a Attempt) voidSucceeded(e events.PaymentVoidSucceeded) ([]es.Event, error
 		return es.Reject(Invalid, "nobody asked for a void of attempt %d of %s", e.Attempt, e.OrderID)
 	case VoidSucceeded:
 		return es.Nothing()
+	case VoidRequested, VoidUnknown, VoidFailed:
 	}
 	e.Amount = events.Money{Amount: a.Held.Amount, Currency: a.Amount.Currency}
 	if a.Held.Currency != "" {

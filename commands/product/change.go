@@ -104,6 +104,7 @@ func (c Discontinue) Decide(p Product) ([]es.Event, error) {
 		return es.Reject(NotFound, "no product %s", c.SKU)
 	case Discontinued:
 		return es.Nothing()
+	case Active:
 	}
 	return es.Facts(events.ProductDiscontinued{SKU: c.SKU})
 }
@@ -120,6 +121,7 @@ func (c Reinstate) Decide(p Product) ([]es.Event, error) {
 		return es.Reject(NotFound, "no product %s", c.SKU)
 	case Active:
 		return es.Nothing()
+	case Discontinued:
 	}
 	return es.Facts(events.ProductReinstated{SKU: c.SKU})
 }

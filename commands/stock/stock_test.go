@@ -36,12 +36,12 @@ func reserve(id string, n int) stock.Reserve {
 	return stock.Reserve{SKU: "A", ReservationID: id, OrderID: "o1", Quantity: n, At: noon}
 }
 
-func release(id string) stock.Release {
-	return stock.Release{SKU: "A", ReservationID: id, OrderID: "o1", At: noon}
+func release() stock.Release {
+	return stock.Release{SKU: "A", ReservationID: "r1", OrderID: "o1", At: noon}
 }
 
-func commit(id string, n int) stock.Commit {
-	return stock.Commit{SKU: "A", ReservationID: id, OrderID: "o1", Quantity: n, At: noon}
+func commit(n int) stock.Commit {
+	return stock.Commit{SKU: "A", ReservationID: "r1", OrderID: "o1", Quantity: n, At: noon}
 }
 
 func TestReceive(t *testing.T) {
@@ -67,13 +67,13 @@ func TestReserve(t *testing.T) {
 }
 
 func TestRelease(t *testing.T) {
-	given(t, received(10), reserved("r1", 4)).When(release("r1")).Then(released("r1", 4))
-	given(t, received(10), reserved("r1", 4), released("r1", 4)).When(release("r1")).ThenNothing()
-	given(t, received(10), refused("r1", "out_of_stock", 11, 10)).When(release("r1")).Then(released("r1", 0))
-	given(t, received(10), refused("r1", "out_of_stock", 11, 10), released("r1", 0)).When(release("r1")).ThenNothing()
+	given(t, received(10), reserved("r1", 4)).When(release()).Then(released("r1", 4))
+	given(t, received(10), reserved("r1", 4), released("r1", 4)).When(release()).ThenNothing()
+	given(t, received(10), refused("r1", "out_of_stock", 11, 10)).When(release()).Then(released("r1", 0))
+	given(t, received(10), refused("r1", "out_of_stock", 11, 10), released("r1", 0)).When(release()).ThenNothing()
 
 	// the undo overtakes the do
-	given(t, received(10)).When(release("r1")).Then(released("r1", 0))
+	given(t, received(10)).When(release()).Then(released("r1", 0))
 	given(t, received(10), released("r1", 0)).When(reserve("r1", 4)).Then(refused("r1", "released", 4, 10))
 	given(t, received(10), released("r1", 0), refused("r1", "released", 4, 10)).When(reserve("r1", 4)).ThenNothing()
 	given(t, received(10), reserved("r1", 4), released("r1", 4)).When(reserve("r1", 4)).Then(refused("r1", "released", 4, 10))
@@ -81,13 +81,13 @@ func TestRelease(t *testing.T) {
 
 func TestCommit(t *testing.T) {
 	committed := events.StockCommitted{SKU: "A", Location: "main", ReservationID: "r1", OrderID: "o1", Quantity: 4, At: noon}
-	given(t, received(10), reserved("r1", 4)).When(commit("r1", 4)).Then(committed)
-	given(t, received(10), reserved("r1", 4), committed).When(commit("r1", 4)).ThenNothing()
-	given(t, received(10), reserved("r1", 4), committed).When(commit("r1", 1)).ThenRejected(stock.NotReserved)
-	given(t, received(10), reserved("r1", 4)).When(commit("r1", 5)).ThenRejected(stock.NotReserved)
-	given(t, received(10)).When(commit("r1", 1)).ThenRejected(stock.NotReserved)
-	given(t, received(10), reserved("r1", 4)).When(commit("r1", 0)).ThenRejected(stock.Invalid)
-	given(t, received(10), reserved("r1", 4), committed).When(release("r1")).Then(released("r1", 0))
+	given(t, received(10), reserved("r1", 4)).When(commit(4)).Then(committed)
+	given(t, received(10), reserved("r1", 4), committed).When(commit(4)).ThenNothing()
+	given(t, received(10), reserved("r1", 4), committed).When(commit(1)).ThenRejected(stock.NotReserved)
+	given(t, received(10), reserved("r1", 4)).When(commit(5)).ThenRejected(stock.NotReserved)
+	given(t, received(10)).When(commit(1)).ThenRejected(stock.NotReserved)
+	given(t, received(10), reserved("r1", 4)).When(commit(0)).ThenRejected(stock.Invalid)
+	given(t, received(10), reserved("r1", 4), committed).When(release()).Then(released("r1", 0))
 	given(t, received(10), reserved("r1", 4), committed).When(reserve("r1", 4)).ThenNothing()
 	given(t, received(10), reserved("r1", 4), committed).When(reserve("r2", 7)).Then(refused("r2", "out_of_stock", 7, 6))
 }

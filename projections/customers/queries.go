@@ -8,9 +8,10 @@ import (
 
 // Customer is one customer.
 type Customer struct {
-	ID string `db:"key"`
 	Row
 	projection.Stamp
+
+	ID string `db:"key"`
 }
 
 // Queries asks for customers.

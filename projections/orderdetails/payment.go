@@ -54,9 +54,11 @@ func (p *Payment) unknown(e events.PaymentOutcomeUnknown) {
 	}
 }
 
+const actionRequired = "action_required"
+
 func (p *Payment) action(e events.PaymentActionRequired) {
 	a := p.attempt(e.Attempt)
-	a.State, a.Action = "action_required", &e.Action
+	a.State, a.Action = actionRequired, &e.Action
 }
 
 func (p *Payment) authorised(e events.PaymentAuthorised) {
@@ -97,7 +99,7 @@ func (p *Payment) derive(total int64) {
 	var current Attempt
 	p.Authorised = 0
 	counts := func(a Attempt) bool {
-		return a.Held > 0 || a.State == "pending" || a.State == "unknown" || a.State == "action_required"
+		return a.Held > 0 || a.State == "pending" || a.State == "unknown" || a.State == actionRequired
 	}
 	for _, a := range p.Attempts {
 		p.Authorised += a.Held
@@ -116,7 +118,7 @@ func (p *Payment) derive(total int64) {
 	case p.Captured > 0:
 		p.Status = "captured"
 	case current.State == "":
-		p.Status = "none"
+		p.Status = none
 	case current.State == "expired":
 		p.Status = "voided"
 	default:

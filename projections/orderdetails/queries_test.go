@@ -1,6 +1,8 @@
 package orderdetails_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,9 +62,31 @@ func TestGet(t *testing.T) {
 	if d := get(projection.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {
 		t.Errorf("rejected: %+v", d)
 	}
+	standing, _, err := q.Standing(t.Context(), []string{"o1", "o2", "o3", "o4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(standing, func(a, b orderdetails.Standing) int { return strings.Compare(a.Key, b.Key) })
+	if diff := cmp.Diff([]orderdetails.Standing{
+		{Key: "o1", Status: "confirmed", PaymentStatus: "authorised", Revision: 1}, {Key: "o2", Status: "rejected", PaymentStatus: "none", Revision: 1},
+	}, standing); diff != "" {
+		t.Errorf("how far they have come (-want +got)\n%s", diff)
+	}
 	for _, id := range []string{"o3", "o4"} {
 		if d := get(projection.Ask{}, id); d != nil {
 			t.Errorf("%s: %+v", id, d)
+		}
+	}
+}
+
+func TestWaits(t *testing.T) {
+	for s, want := range map[orderdetails.Standing]bool{
+		{Status: "placed", PaymentStatus: "none"}: true, {Status: "placed", PaymentStatus: "pending"}: true, {Status: "placed", PaymentStatus: "action_required"}: false,
+		{Status: "cancelling", PaymentStatus: "action_required"}: true, {Status: "confirmed", PaymentStatus: "authorised"}: false,
+		{Status: "rejected"}: false, {Status: "cancelled"}: false, {Status: "closed"}: false,
+	} {
+		if s.Waits() != want {
+			t.Errorf("%+v waits: %v", s, !want)
 		}
 	}
 }

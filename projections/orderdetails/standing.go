@@ -16,7 +16,7 @@ type Standing struct {
 
 // Waits tells whether a saga still has something to do about the order by itself. An order whose buyer has to act does not.
 func (s Standing) Waits() bool {
-	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != "action_required"
+	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != actionRequired
 }
 
 // Standing gives those of the orders that there are, as they stand now.

@@ -5,6 +5,7 @@ package orderevents
 import (
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
@@ -95,15 +96,15 @@ func suffix(position uint64) string { return fmt.Sprintf("%020d", position) }
 const most = 3
 
 func placed(e events.OrderPlaced) string {
-	s := ""
+	var s strings.Builder
 	for i, l := range e.Lines {
 		if i == most {
-			s += fmt.Sprintf("%d more lines, ", len(e.Lines)-most)
+			fmt.Fprintf(&s, "%d more lines, ", len(e.Lines)-most)
 			break
 		}
-		s += fmt.Sprintf("%d × %s, ", l.Quantity, l.SKU)
+		fmt.Fprintf(&s, "%d × %s, ", l.Quantity, l.SKU)
 	}
-	return recorded(s+e.Due().String(), e.Recorded)
+	return recorded(s.String()+e.Due().String(), e.Recorded)
 }
 
 func rejected(e events.OrderRejected) string {

@@ -13,7 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 
-func gbp(a int64) events.Money { return events.Money{Amount: a, Currency: "GBP"} }
+var money = events.Money{Amount: 2993, Currency: "GBP"}
 
 // Every event of an order and its payment is shown, each in a row of its own.
 func TestEveryEventIsShown(t *testing.T) {
@@ -53,20 +53,20 @@ func TestSummaries(t *testing.T) {
 		"2 units delivered":                               events.OrderLinesDelivered{Lines: lines},
 		"1 unit returned by C2":                           events.OrderLinesReturned{ReturnID: "C2", Lines: []events.ReturnedLine{{Quantity: 1}}},
 		"closed":                                          events.OrderClosed{},
-		"29.93 GBP to pay":                                events.PaymentInitiated{Total: gbp(2993)},
-		"authorisation of 29.93 GBP requested, attempt 1": events.PaymentAuthorisationRequested{Attempt: 1, Amount: gbp(2993)},
-		"29.93 GBP authorised":                            events.PaymentAuthorised{Amount: gbp(2993)},
+		"29.93 GBP to pay":                                events.PaymentInitiated{Total: money},
+		"authorisation of 29.93 GBP requested, attempt 1": events.PaymentAuthorisationRequested{Attempt: 1, Amount: money},
+		"29.93 GBP authorised":                            events.PaymentAuthorised{Amount: money},
 		"declined: no_cash":                               events.PaymentDeclined{Code: "no_cash"},
 		"action required: redirect":                       events.PaymentActionRequired{Action: events.PaymentAction{Type: "redirect", URL: "https://secret"}},
-		"authorisation of 29.93 GBP expired":              events.PaymentAuthorisationExpired{Amount: gbp(2993)},
+		"authorisation of 29.93 GBP expired":              events.PaymentAuthorisationExpired{Amount: money},
 		"void of attempt 1 requested":                     events.PaymentVoidRequested{Attempt: 1},
-		"29.93 GBP voided":                                events.PaymentVoidSucceeded{Amount: gbp(2993)},
+		"29.93 GBP voided":                                events.PaymentVoidSucceeded{Amount: money},
 		"nothing to void":                                 events.PaymentVoidSucceeded{},
 		"void failed: try_later":                          events.PaymentVoidFailed{Code: "try_later"},
 		"authorise: no answer from the provider":          events.PaymentOutcomeUnknown{Operation: "authorise"},
 		"payment.authorised reported after declined":      events.PaymentOutcomeContradicted{Reported: "payment.authorised", Stands: "declined"},
-		"29.93 GBP received: import":                      events.PaymentRecorded{Amount: gbp(2993), Method: "import"},
-		"29.93 GBP given back: import":                    events.PaymentRefundRecorded{Amount: gbp(2993), Method: "import"},
+		"29.93 GBP received: import":                      events.PaymentRecorded{Amount: money, Method: "import"},
+		"29.93 GBP given back: import":                    events.PaymentRefundRecorded{Amount: money, Method: "import"},
 	} {
 		category, _, _ := strings.Cut(e.EventType(), ".")
 		at := time.Date(2011, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -9,6 +9,7 @@ import (
 // Item is one event of an order. Position is the event's: what to resume after.
 type Item struct {
 	Row
+
 	Position int64 `db:"position"`
 }
 

@@ -11,9 +11,10 @@ import (
 
 // Item is one order of a list.
 type Item struct {
-	Key string `db:"key"` // the order's id
 	Row
 	projection.Stamp
+
+	Key string `db:"key"` // the order's id
 }
 
 // Filter says which orders; empty fields do not ask.

@@ -8,9 +8,10 @@ import (
 
 // Product is one product.
 type Product struct {
-	SKU string `db:"key"`
 	Row
 	projection.Stamp
+
+	SKU string `db:"key"`
 }
 
 // Queries asks for products.

@@ -87,7 +87,7 @@ func TestReport(t *testing.T) {
 	t.Run("in pages", func(t *testing.T) {
 		var all []sales.Sum
 		var after *sales.Cursor
-		for pages := 0; pages < 5; pages++ {
+		for range 5 {
 			page, _, err := q.Report(t.Context(), projection.Ask{}, sales.Month, sales.Range{}, after, 1)
 			if err != nil || len(page.Items) != 1 {
 				t.Fatal(page, err)

@@ -42,7 +42,7 @@ var Projection = projection.Table[Row]{
 	On: []projection.Fold[Row]{
 		projection.OnKeys(
 			func(e events.OrderPlaced, _ es.Recorded) []string {
-				rows := []string{""}
+				rows := make([]string, 1, 1+len(e.Lines)) // the order's own is ""
 				for _, l := range e.Lines {
 					rows = append(rows, row(Line, "", l.Line))
 				}

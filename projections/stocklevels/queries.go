@@ -8,9 +8,10 @@ import (
 
 // Level is one SKU's stock.
 type Level struct {
-	SKU string `db:"key"`
 	Row
 	projection.Stamp
+
+	SKU string `db:"key"`
 }
 
 // Queries asks for stock.

@@ -28,23 +28,23 @@ func Recorded(position uint64) time.Time {
 }
 
 // Add appends events of one business time to a stream, and gives the position of the last.
-func (l *Log) Add(t testing.TB, stream string, at time.Time, events ...es.Event) (position uint64) {
-	t.Helper()
+func (l *Log) Add(tb testing.TB, stream string, at time.Time, events ...es.Event) (position uint64) {
+	tb.Helper()
 	id, err := es.ParseStreamID(stream)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if l.revisions == nil {
 		l.revisions = map[es.StreamID]uint64{}
 	}
 	meta, err := json.Marshal(es.Meta{Schema: 1, OccurredAt: at, Actor: es.Actor{ID: "anonymous", Kind: "user"}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, e := range events {
 		data, err := json.Marshal(e)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		position = uint64(len(l.records) + 1)
 		l.records = append(l.records, es.Record{
@@ -56,26 +56,26 @@ func (l *Log) Add(t testing.TB, stream string, at time.Time, events ...es.Event)
 }
 
 // View posts the log into the projections, in several small batches, and asks them.
-func (l *Log) View(t testing.TB, definitions []es.Definition, ps ...projection.Projection) projection.View {
-	t.Helper()
+func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.Projection) projection.View {
+	tb.Helper()
 	catalog, err := es.NewCatalog(definitions)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	pool := postgrestest.New(t)
-	w, err := worker.New(t.Context(), worker.Config{Pool: pool, Projections: ps, Catalog: catalog, Incarnation: "test"})
+	pool := postgrestest.New(tb)
+	w, err := worker.New(tb.Context(), worker.Config{Pool: pool, Projections: ps, Catalog: catalog, Incarnation: "test"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(w.Close)
+	tb.Cleanup(w.Close)
 	const partitions = relay.DefaultPartitions
 	last := make([]int64, partitions)
 	after := make([]uint64, partitions)
 	var waiting [partitions][]es.Record
 	post := func(p int) {
 		if batch := waiting[p]; len(batch) > 0 {
-			if err := w.Apply(t.Context(), p, after[p], batch); err != nil {
-				t.Fatal(err)
+			if err := w.Apply(tb.Context(), p, after[p], batch); err != nil {
+				tb.Fatal(err)
 			}
 			after[p], waiting[p] = batch[len(batch)-1].Position, nil
 		}
@@ -92,21 +92,21 @@ func (l *Log) View(t testing.TB, definitions []es.Definition, ps ...projection.P
 		post(p)
 	}
 	end := uint64(len(l.records))
-	_, err = pool.Exec(t.Context(), `insert into daybook.relay (position, last, partitions, incarnation, caught_up_at) values ($1, $2, $3, 'test', $4)`,
+	_, err = pool.Exec(tb.Context(), `insert into daybook.relay (position, last, partitions, incarnation, caught_up_at) values ($1, $2, $3, 'test', $4)`,
 		int64(end), last, partitions, Recorded(end+1)) //nolint:gosec // a small number
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	w.Own(ctx, 0) // until the build serves
 	r, err := reader.New(reader.Config{Pool: pool})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	view, err := r.View(ps...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return view
 }
