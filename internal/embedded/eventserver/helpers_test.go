@@ -119,6 +119,11 @@ func readAll(t testing.TB, c *esdb.Client, o esdb.ReadAllOptions, count uint64) 
 
 const unlimited = ^uint64(0)
 
+var (
+	readFromStart = esdb.ReadAllOptions{From: esdb.Start{}}
+	noStreamYet   = esdb.NoStream{}
+)
+
 // next waits for the subscription's next event, skipping what is none.
 func next(t testing.TB, sub *esdb.Subscription) *esdb.ResolvedEvent {
 	t.Helper()

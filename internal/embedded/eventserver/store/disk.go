@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,6 +28,7 @@ type diskGuard struct {
 	giveUp  func()       // called now and then while a write is held back
 	done    chan struct{}
 	once    sync.Once
+	witness *witness
 }
 
 const (
@@ -37,7 +37,8 @@ const (
 )
 
 func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger) *diskGuard {
-	return &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}), giveUp: func() {}}
+	return &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}), giveUp: func() {},
+		witness: &witness{fs: fs, dir: dir}}
 }
 
 // full tells whether appends are to be refused.
@@ -100,12 +101,16 @@ func (g *diskGuard) wrap(f vfs.File, err error) (vfs.File, error) {
 // file system's habits then keeps the marker from outliving the manifest in a power cut.
 func (g *diskGuard) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = g.retry(func() error { f, err = g.FS.Create(name, c); return err })
-	if err == nil && strings.HasPrefix(g.FS.PathBase(name), "MANIFEST-") {
+	number, manifest := manifestNumber(g.FS.PathBase(name))
+	if err == nil && manifest {
 		if err = syncDir(g.FS, g.FS.PathDir(name)); err != nil {
 			err = errors.Join(err, f.Close())
 		}
 	}
-	return g.wrap(f, err)
+	if f, err = g.wrap(f, err); err != nil || !manifest {
+		return f, err
+	}
+	return &manifestFile{File: f, w: g.witness, number: number}, nil
 }
 
 func syncDir(fs vfs.FS, dir string) error {

@@ -48,8 +48,8 @@ func (s *Store) positionOf(stream string, revision uint64) (uint64, error) {
 	return binary.BigEndian.Uint64(v), nil
 }
 
-// ReadAll visits the events of the log in the order of positions, beginning with from (the first one at or behind it),
-// until visit returns false or the end that was visible at the call is passed.
+// ReadAll visits the events of the log in the order of positions, beginning with from, until visit returns false or the
+// end that was visible at the call is passed. The writer leaves no gaps, so a missing position is an error.
 func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
 	end := s.visible.Load()
 	if from > end {
@@ -61,8 +61,13 @@ func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
 	}
 	defer it.Close()
 	var r Record
+	want := max(from, 1)
 	for ok := it.First(); ok; ok = it.Next() {
 		position := binary.BigEndian.Uint64(it.Key()[1:])
+		if position != want {
+			return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
+		}
+		want++
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return fmt.Errorf("read position %d: %w", position, err)
@@ -77,20 +82,31 @@ func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
 	if err := it.Error(); err != nil {
 		return fmt.Errorf("read log from position %d: %w", from, err)
 	}
+	if want <= end {
+		return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
+	}
 	return nil
 }
 
 // ReadAllBackwards visits the events strictly before a position, newest first.
 func (s *Store) ReadAllBackwards(before uint64, visit func(*Record) bool) error {
 	upper := min(before, s.visible.Load()+1)
+	if upper <= 1 {
+		return nil
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixAll}, UpperBound: allKey(nil, upper)})
 	if err != nil {
 		return fmt.Errorf("read log backwards from position %d: %w", before, err)
 	}
 	defer it.Close()
 	var r Record
+	want := upper - 1
 	for ok := it.Last(); ok; ok = it.Prev() {
 		position := binary.BigEndian.Uint64(it.Key()[1:])
+		if position != want {
+			return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
+		}
+		want--
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return fmt.Errorf("read position %d: %w", position, err)
@@ -104,6 +120,9 @@ func (s *Store) ReadAllBackwards(before uint64, visit func(*Record) bool) error 
 	}
 	if err := it.Error(); err != nil {
 		return fmt.Errorf("read log backwards from position %d: %w", before, err)
+	}
+	if want != 0 {
+		return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ type Config struct {
 	Now           func() time.Time // default time.Now
 	Metrics       *Metrics         // may be nil
 
-	batchBytes int // most bytes of one group commit
+	batchBytes int           // most bytes of one group commit
+	patience   time.Duration // how long clients wait for a commit that waits for space
 }
 
 func (c Config) withDefaults() Config {
@@ -47,6 +48,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.patience == 0 {
+		c.patience = time.Second
 	}
 	if c.batchBytes == 0 {
 		c.batchBytes = 4 << 20
@@ -100,6 +104,9 @@ func Open(cfg Config) (*Store, error) {
 	if err := makeDir(s.disk, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
 	}
+	if err := s.disk.witness.check(); err != nil {
+		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
+	}
 	s.cache = pebble.NewCache(cfg.CacheBytes)
 	db, err := pebble.Open(cfg.Dir, s.pebbleOptions())
 	if err != nil {
@@ -127,6 +134,11 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		L0StopWritesThreshold:       1000,
 		Logger:                      pebbleLogger{s},
 		MaxOpenFiles:                1000,
+	}
+	o.EventListener = &pebble.EventListener{
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			s.log.Error("event store: damaged file", "file", info.Path, "error", info.Details)
+		},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -234,6 +246,9 @@ func (s *Store) closeFiles() error {
 		return s.mark.close()
 	}
 	err := s.mark.close()
+	if e := s.disk.witness.close(); e != nil {
+		err = errors.Join(err, e)
+	}
 	if e := s.db.Close(); e != nil {
 		err = errors.Join(err, fmt.Errorf("close event store in %s: %w", s.cfg.Dir, e))
 	}

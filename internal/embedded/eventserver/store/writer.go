@@ -202,13 +202,11 @@ func (w *writer) setCommitting(t time.Time) {
 	w.mu.Unlock()
 }
 
-const commitPatience = time.Second // how long clients wait for a commit that waits for space
-
 // giveUp is called while the disk is full. Clients of a commit that waits for space learn that the outcome is open, those
 // behind them that nothing was written.
 func (w *writer) giveUp() {
 	w.mu.Lock()
-	stuck := !w.committing.IsZero() && time.Since(w.committing) > commitPatience
+	stuck := !w.committing.IsZero() && time.Since(w.committing) > w.s.cfg.patience
 	w.mu.Unlock()
 	if !stuck {
 		return

@@ -1,0 +1,86 @@
+package eventserver_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+)
+
+// TestBatchAppendClientThatDoesNotRead: such a client is not received from any more, and nobody else notices.
+func TestBatchAppendClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	call := batchCall(t, s)
+	var sent atomic.Int64
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			p := proposed(structured(uuid.New()), i)
+			p.Data = make([]byte, 4096)
+			if call.Send(&streams.BatchAppendReq{CorrelationId: structured(uuid.New()), Options: noStream(fmt.Sprintf("deaf-%d", i)),
+				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{p}, IsFinal: true}) != nil {
+				return
+			}
+			sent.Add(1)
+		}
+	}()
+	c := connect(t, s)
+	for i := range 50 {
+		appendTo(t, c, fmt.Sprintf("other-%d", i), esdb.NoStream{}, event(i))
+	}
+	// It begins to read: everything it sent is answered.
+	for answered := int64(0); answered < sent.Load() || answered < 20_000; answered++ {
+		if answered == 20_000 {
+			break
+		}
+		r, err := call.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.GetSuccess() == nil {
+			t.Fatalf("answered %v", r)
+		}
+	}
+	_ = s.Close()
+	<-stopped
+}
+
+// TestSlowSubscriber: a subscriber that does not read holds up neither appends nor another subscriber.
+func TestSlowSubscriber(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	c := connect(t, s)
+	var subs []*esdb.Subscription
+	for range 3 {
+		sub, err := connect(t, s).SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		subs = append(subs, sub)
+	}
+	const n = 300
+	for i := range n {
+		e := event(i)
+		e.Data = make([]byte, 32<<10) // far more than the windows hold
+		e.ContentType = esdb.ContentTypeBinary
+		appendTo(t, c, "s", esdb.Any{}, e)
+	}
+	for _, sub := range subs[1:] { // subs[0] sleeps
+		for p := uint64(1); p <= n+1; p++ {
+			if e := next(t, sub); e.Event.Position.Commit != p {
+				t.Fatalf("got %d, want %d", e.Event.Position.Commit, p)
+			}
+		}
+	}
+	for p := uint64(1); p <= n+1; p++ { // and misses nothing
+		if e := next(t, subs[0]); e.Event.Position.Commit != p {
+			t.Fatalf("the slow one got %d, want %d", e.Event.Position.Commit, p)
+		}
+	}
+}

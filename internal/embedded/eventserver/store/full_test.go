@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// smallDisk is a disk that can be full: either the system says so in time, or a write finds out.
+type smallDisk struct {
+	vfs.FS
+	avail atomic.Uint64
+}
+
+func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: d.avail.Load()}, nil
+}
+
+func simple(stream string) Request {
+	return Request{Stream: stream, Expected: ExpectAny, Events: []Event{{ID: newID(), Type: "t", Data: make([]byte, 100)}}}
+}
+
+func TestNearlyFullDisk(t *testing.T) {
+	t.Parallel()
+	d := &smallDisk{FS: vfs.NewMem()}
+	d.avail.Store(1 << 30)
+	s, err := Open(Config{Dir: "data", FS: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if res := s.Do(simple("a")); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	d.avail.Store(1 << 20)
+	s.disk.checked.Store(0)
+	if res := s.Do(simple("a")); !errors.Is(res.Err, ErrFull) {
+		t.Errorf("append on a nearly full disk: %v", res.Err)
+	}
+	if n := len(contents(t, s)); n != 2 {
+		t.Errorf("%d events are read, want 2", n)
+	}
+	d.avail.Store(1 << 30)
+	s.disk.checked.Store(0)
+	if res := s.Do(simple("a")); res.Err != nil || res.Position != 3 {
+		t.Errorf("append when there is space again: %+v", res)
+	}
+}
+
+// TestFullDisk lets each write in turn find the disk full, whatever it is that pebble writes then.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	stuck := 0
+	for n := int64(1); n <= 60; n += 3 {
+		var writes atomic.Int64
+		var full atomic.Bool
+		var armed atomic.Bool
+		mem := vfs.NewMem()
+		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			switch op.Kind {
+			case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite, errorfs.OpLink, errorfs.OpRename, errorfs.OpFileWriteAt:
+				if armed.Load() && writes.Add(1) == n {
+					full.Store(true)
+				}
+				if full.Load() {
+					return fmt.Errorf("write %s: %w", op.Path, syscall.ENOSPC)
+				}
+			}
+			return nil
+		}))
+		s, err := Open(Config{Dir: "data", FS: fs, MemTableBytes: 16 << 10, patience: 10 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		armed.Store(true)
+		want := map[ID]bool{} // true: acknowledged, false: unknown
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		var refused atomic.Int64
+		for w := range 4 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for i := 0; i < 1000 && refused.Load() == 0; i++ {
+					r := simple(fmt.Sprintf("s-%d", w))
+					res := s.Do(r)
+					mu.Lock()
+					switch {
+					case res.Err == nil:
+						want[r.Events[0].ID] = true
+					case errors.Is(res.Err, ErrUnknown):
+						want[r.Events[0].ID] = false
+						refused.Add(1)
+					case errors.Is(res.Err, ErrFull):
+						refused.Add(1)
+					default:
+						t.Errorf("write %d: %v", n, res.Err)
+						refused.Add(1)
+					}
+					mu.Unlock()
+				}
+			}()
+		}
+		wg.Wait()
+		if refused.Load() > 0 {
+			stuck++
+		}
+		contents(t, s) // reads go on
+		if _, err := s.View(t.Context(), "absent"); err != nil {
+			t.Errorf("write %d: read on a full disk: %v", n, err)
+		}
+		full.Store(false)
+		armed.Store(false)
+		for { // by itself, soon
+			r := simple("after")
+			res := s.Do(r)
+			if res.Err == nil {
+				want[r.Events[0].ID] = true
+				break
+			}
+			if !errors.Is(res.Err, ErrFull) && !errors.Is(res.Err, ErrUnknown) {
+				t.Fatalf("write %d: append after space is back: %v", n, res.Err)
+			}
+			if errors.Is(res.Err, ErrUnknown) {
+				want[r.Events[0].ID] = false
+			}
+		}
+		check := func(when string) {
+			got := map[ID]bool{}
+			if err := s.ReadAll(0, func(r *Record) bool { got[r.ID] = true; return true }); err != nil {
+				t.Fatal(err)
+			}
+			for id, acked := range want {
+				if acked && !got[id] {
+					t.Errorf("write %d, %s: an acknowledged event is missing", n, when)
+				}
+				delete(got, id)
+			}
+			if len(got) != 1 { // the incarnation
+				t.Errorf("write %d, %s: %d events stand that were refused", n, when, len(got)-1)
+			}
+		}
+		check("before a restart")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(Config{Dir: "data", FS: mem}); err != nil {
+			t.Fatal(err)
+		}
+		check("after a restart")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stuck == 0 {
+		t.Error("the disk was never full")
+	}
+	t.Logf("the disk was full %d times", stuck)
+}
+
+// TestFailedSync: nothing of the batch may be shown or acknowledged, nothing more is written, reads go on.
+func TestFailedSync(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+			if broken.Load() {
+				return syscall.EIO
+			}
+		}
+		return nil
+	}))
+	s, err := Open(Config{Dir: "data", FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if res := s.Do(simple("a")); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	broken.Store(true)
+	if res := s.Do(simple("a")); !errors.Is(res.Err, ErrUnknown) {
+		t.Errorf("append whose sync failed: %+v", res)
+	}
+	broken.Store(false)
+	if res := s.Do(simple("b")); !errors.Is(res.Err, ErrReadOnly) {
+		t.Errorf("append after a failed sync: %+v", res)
+	}
+	if got := contents(t, s); len(got) != 2 {
+		t.Errorf("%d events are shown, want 2", len(got))
+	}
+	if v, err := s.View(context.Background(), "a"); err == nil && v.Last != 0 {
+		t.Errorf("stream is shown at revision %d", v.Last)
+	}
+}
