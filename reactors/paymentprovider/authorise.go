@@ -34,19 +34,20 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	req := Request{Key: in.key(""), OrderID: e.OrderID, Attempt: e.Attempt, Amount: e.Amount}
 
-	// From here on nothing is sent: written down, before a look counts.
+	look := func() (reactor.Next, error) {
+		return r.told(ctx, in, e, a, m, r.cfg.Provider.Lookup(ctx, req.Key))
+	}
 	if m.LookOnly.IsZero() && (a.State == payment.ActionRequired || m.Lost >= r.cfg.Repeats || in.now.Sub(in.Created) >= r.cfg.RepeatWithin) {
 		m.LookOnly = in.now
-		return reactor.AgainAfter(0, m), nil
 	}
 	if !m.LookOnly.IsZero() || m.Found {
-		return r.told(ctx, in, e, a, m, r.cfg.Provider.Lookup(ctx, req.Key))
+		return look()
 	}
 	token, err := r.cfg.Opener.Unseal(ctx, e.Token)
 	switch {
 	case errors.Is(err, personal.ErrErased): // nobody can send it any more
 		m.LookOnly = in.now
-		return reactor.AgainAfter(0, m), nil
+		return look()
 	case err != nil:
 		return reactor.Next{}, fmt.Errorf("open the token of %s: %w", in.Stream, err)
 	case token == "": // so it was never sent either
@@ -59,11 +60,10 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	if answer.Outcome == Unknown {
 		if m.Sent++; m.Sent > 1 {
-			look := r.cfg.Provider.Lookup(ctx, req.Key)
-			if look.Outcome == NotFound {
+			if known := r.cfg.Provider.Lookup(ctx, req.Key); known.Outcome == NotFound {
 				m.Lost++
-			} else if look.Outcome != Unknown {
-				answer = look
+			} else if known.Outcome != Unknown {
+				answer = known
 			}
 		}
 	}

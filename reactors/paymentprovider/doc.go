@@ -21,7 +21,8 @@
 // intent's and nothing else, so every repeat is the same request; its key is the effect id, which also stands in the provider's
 // metadata. A key is not used after RepeatWithin (20 h, providers forget at 24 h), counted from the intent's recorded time:
 // the key cannot have been used before. From then on the provider is asked what it knows.
-// That nothing is sent any more is written down before the first look that counts, so a look can never be followed by a send.
+// Once nothing is to be sent any more, nothing ever is: age and lost requests only grow. A crash that loses when that began
+// makes it begin later, so a look that counts is never followed by a send.
 //
 // Only the provider's own words are an outcome. No answer, a time-out, "in progress", a 5xx, an answer that cannot be read:
 // all of them leave the attempt unknown, and until it is known nobody charges again or releases stock.
