@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -65,20 +66,8 @@ func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte)
 // a thousand orders. Erased subjects are no error here. Within 30 s Seal and Unseal then ask nobody.
 func (k *Keys) Prepare(ctx context.Context, subjects ...string) error {
 	for part := range slices.Chunk(k.unknown(subjects), atOnce) {
-		if err := k.read(ctx, part); err != nil {
+		if _, err := k.ensure(ctx, part); err != nil {
 			return err
-		}
-		if part = k.unknown(part); len(part) == 0 {
-			continue
-		}
-		if err := k.insert(ctx, part); err != nil {
-			return err
-		}
-		if err := k.read(ctx, part); err != nil {
-			return err
-		}
-		if part = k.unknown(part); len(part) > 0 {
-			return fmt.Errorf("key of %s: made, and not there", part[0])
 		}
 	}
 	return nil
@@ -87,11 +76,37 @@ func (k *Keys) Prepare(ctx context.Context, subjects ...string) error {
 // Load reads the keys of subjects in few statements and makes none: what a list does before it opens a page of rows.
 func (k *Keys) Load(ctx context.Context, subjects ...string) error {
 	for part := range slices.Chunk(k.unknown(subjects), atOnce) {
-		if err := k.read(ctx, part); err != nil {
+		if _, err := k.read(ctx, part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ensure reads the keys of subjects, which are distinct, and makes those that are missing.
+func (k *Keys) ensure(ctx context.Context, subjects []string) (map[string]known, error) {
+	found, err := k.read(ctx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { _, ok := found[s]; return ok })
+	if len(missing) == 0 {
+		return found, nil
+	}
+	if err := k.insert(ctx, missing); err != nil {
+		return nil, err
+	}
+	made, err := k.read(ctx, missing) // ours, or those of whoever was first
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range missing {
+		if _, ok := made[s]; !ok {
+			return nil, fmt.Errorf("key of %s: made, and not there", s)
+		}
+	}
+	maps.Copy(found, made)
+	return found, nil
 }
 
 // unknown gives those subjects, each once, whose key has to be asked for.
@@ -125,23 +140,23 @@ type row struct {
 	Wrapped []byte // nil: erased
 }
 
-// read remembers what Postgres has of subjects.
-func (k *Keys) read(ctx context.Context, subjects []string) error {
+// read gives what Postgres has of subjects, and remembers it.
+func (k *Keys) read(ctx context.Context, subjects []string) (map[string]known, error) {
 	asked := k.now() // a key may be destroyed while we read it
 	rows, err := k.pool.Query(ctx, "select subject, key_id, kek_id, wrapped from daybook.personal_key where subject = any($1)", subjects)
 	if err != nil {
-		return fmt.Errorf("keys of personal data: %w", err)
+		return nil, fmt.Errorf("keys of personal data: %w", err)
 	}
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
 	if err != nil {
-		return fmt.Errorf("keys of personal data: %w", err)
+		return nil, fmt.Errorf("keys of personal data: %w", err)
 	}
 	fresh := make(map[string]known, len(found))
 	for _, r := range found {
 		key := known{id: r.KeyID, until: asked.Add(remember)}
 		if r.Wrapped != nil {
 			if key.cipher, err = k.ring.cipher(r); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		fresh[r.Subject] = key
@@ -154,7 +169,7 @@ func (k *Keys) read(ctx context.Context, subjects []string) error {
 			k.known[subject] = key
 		}
 	}
-	return nil
+	return fresh, nil
 }
 
 func (k *Keys) makeRoom(now time.Time, n int) {

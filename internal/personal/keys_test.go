@@ -28,7 +28,7 @@ func TestSealedOpens(t *testing.T) {
 	t.Parallel()
 	pool, kek := postgrestest.New(t), newKey()
 	keys := open(t, pool, kek)
-	for _, plaintext := range []string{"Ada Lovelace", "ada@example.org", "a", "Straße 7, 日本", strings.Repeat("x", 10_000)} {
+	for _, plaintext := range []string{"Ada Lovelace", "ada@example.org", "a", "Straße 7, Ελλάδα", strings.Repeat("x", 10_000)} {
 		s := seal(t, keys, "customer-C1", "name", plaintext)
 		if strings.Contains(string(s.Ciphertext), plaintext) && len(plaintext) > 1 {
 			t.Errorf("%q can be read in the ciphertext", plaintext)
@@ -113,9 +113,9 @@ func TestOneKeyPerSubject(t *testing.T) {
 		keys := open(t, pool, kek)
 		wg.Go(func() {
 			if p%2 == 0 { // half in bulk, in another order each
-				var all []string
-				for i := range subjects {
-					all = append(all, fmt.Sprint("customer-", (i*7+p)%subjects))
+				all := make([]string, subjects)
+				for i := range all {
+					all[i] = fmt.Sprint("customer-", (i*7+p)%subjects)
 				}
 				if err := keys.Prepare(t.Context(), all...); err != nil {
 					t.Error(err)

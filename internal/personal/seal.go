@@ -23,12 +23,11 @@ func (k *Keys) Seal(ctx context.Context, subject string, stream es.StreamID, eve
 	}
 	key, ok := k.recall(subject)
 	if !ok {
-		if err := k.Prepare(ctx, subject); err != nil {
+		found, err := k.ensure(ctx, []string{subject})
+		if err != nil {
 			return es.Sealed{}, fmt.Errorf("seal %s of %s: %w", field, eventType, err)
 		}
-		if key, ok = k.recall(subject); !ok {
-			return es.Sealed{}, fmt.Errorf("seal %s of %s: key of %s expired while it was read", field, eventType, subject)
-		}
+		key = found[subject]
 	}
 	if key.cipher == nil {
 		return es.Sealed{}, fmt.Errorf("seal %s of %s for %s: %w", field, eventType, subject, ErrErased)
@@ -48,10 +47,11 @@ func (k *Keys) Unseal(ctx context.Context, s es.Sealed) (string, error) {
 	}
 	key, ok := k.recall(s.Subject)
 	if !ok || key.id != s.KeyID { // another id: a key that came back from a backup, perhaps
-		if err := k.read(ctx, []string{s.Subject}); err != nil {
+		found, err := k.read(ctx, []string{s.Subject})
+		if err != nil {
 			return "", fmt.Errorf("open %s: %w", described(s), err)
 		}
-		key, ok = k.recall(s.Subject)
+		key, ok = found[s.Subject]
 	}
 	switch {
 	case !ok || key.id != s.KeyID:

@@ -55,7 +55,7 @@ func Verify(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, ot
 
 // Replace makes key the one that Verify takes, where one of others was.
 func Replace(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, others ...[]byte) error {
-	var fitting [][]byte
+	fitting := make([][]byte, 0, 1+len(others))
 	for _, k := range append([][]byte{key}, others...) {
 		fitting = append(fitting, Fingerprint(name, k))
 	}

@@ -130,7 +130,7 @@ func read(path string) (string, error) {
 // create links a whole file to path. That somebody else was first is not an error: theirs is the secret then.
 func create(path string) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return err
 	}
 	random := make([]byte, KeyBytes)
@@ -147,6 +147,26 @@ func create(path string) error {
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	return syncDir(dir)
+}
+
+// makeDir is os.MkdirAll that survives a power cut: keys that are gone while the data they opened is not, are the
+// worst that can happen here.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir) //nolint:gosec // see above
 	if err != nil {
 		return err

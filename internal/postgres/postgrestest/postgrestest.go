@@ -131,7 +131,7 @@ func embed(ctx context.Context) (address string, held io.Closer, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	janitor := exec.Command("/bin/sh", "-c", cleaning, dir) //nolint:noctx // it outlives us
+	janitor := exec.Command("/bin/sh", "-c", cleaning, dir) //nolint:noctx,gosec // it outlives us
 	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	held, err = janitor.StdinPipe()
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 const asChild = "POSTGRESTEST_CHILD"
 
-func TestEachTestHasItsOwnDatabase(t *testing.T) {
+func TestEachTestHasItsOwnDatabase(t *testing.T) { //nolint:tparallel // the subtest's end is waited for
 	t.Parallel()
 	a, b := postgrestest.New(t), postgrestest.New(t)
 	if _, err := a.Exec(t.Context(), "insert into daybook.fingerprint (name, value) values ('x', 'y')"); err != nil {
@@ -30,7 +30,7 @@ func TestEachTestHasItsOwnDatabase(t *testing.T) {
 		t.Errorf("%d rows of another test: %v", n, err)
 	}
 	var url string
-	t.Run("ends", func(t *testing.T) { //nolint:paralleltest,tparallel // its end is waited for
+	t.Run("ends", func(t *testing.T) { // its end is waited for
 		url = postgrestest.URL(t)
 	})
 	if conn, err := pgx.Connect(t.Context(), url); err == nil || !strings.Contains(err.Error(), "3D000") {
