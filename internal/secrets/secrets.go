@@ -130,7 +130,7 @@ func read(path string) (string, error) {
 // create links a whole file to path. That somebody else was first is not an error: theirs is the secret then.
 func create(path string) error {
 	dir := filepath.Dir(path)
-	if err := makeDir(dir); err != nil {
+	if err := makeDir(dir, 0o700); err != nil {
 		return err
 	}
 	random := make([]byte, KeyBytes)
@@ -151,16 +151,16 @@ func create(path string) error {
 }
 
 // makeDir is os.MkdirAll that survives a power cut: keys that are gone while the data they opened is not, are the
-// worst that can happen here.
-func makeDir(dir string) error {
+// worst that can happen here. Directories above it are open: Postgres' own user walks through them to its data.
+func makeDir(dir string, mode os.FileMode) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	parent := filepath.Dir(dir)
-	if err := makeDir(parent); err != nil {
+	if err := makeDir(parent, 0o755); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncDir(parent)

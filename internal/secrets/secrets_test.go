@@ -42,6 +42,7 @@ func TestMadeOnceForAll(t *testing.T) {
 		t.Errorf("keys %+v", s)
 	}
 	mode(t, dir, 0o700)
+	mode(t, filepath.Dir(dir), 0o755)
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("%d files: %v", len(entries), err) // nothing half made is left
