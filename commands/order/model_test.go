@@ -1,6 +1,8 @@
 package order_test
 
 import (
+	"flag"
+	"os"
 	"slices"
 	"testing"
 
@@ -96,4 +98,21 @@ func anyCommand(t *rapid.T, recorded bool) es.Decision[order.Order] {
 			Lines: []events.ReturnedLine{{Line: n, Quantity: rapid.IntRange(0, 2).Draw(t, "quantity"), Refund: 1}},
 		}
 	}
+}
+
+// TestMain tries the model with 2,000 sequences of commands, with DAYBOOK_LONG set with 50,000.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	checks := "2000"
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		checks = "50000"
+	}
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }

@@ -40,8 +40,8 @@ func (c Record) Decide(o Order) ([]es.Event, error) {
 	return es.Facts(
 		placed,
 		events.OrderConfirmed{OrderID: placed.OrderID, Recorded: true},
-		events.OrderLinesShipped{OrderID: placed.OrderID, Lines: all, At: c.At, Recorded: true},
-		events.OrderLinesDelivered{OrderID: placed.OrderID, Lines: all, At: c.At, Recorded: true},
+		events.OrderLinesShipped{OrderID: placed.OrderID, Lines: all, At: es.Micro(c.At), Recorded: true},
+		events.OrderLinesDelivered{OrderID: placed.OrderID, Lines: all, At: es.Micro(c.At), Recorded: true},
 		events.OrderClosed{OrderID: placed.OrderID},
 	)
 }

@@ -1,7 +1,9 @@
 package payment_test
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/daybook-dev/daybook/commands/payment"
@@ -179,4 +181,21 @@ func TestMoneyIsConserved(t *testing.T) {
 			t.Fatalf("%d attempts hold money", holding)
 		}
 	})
+}
+
+// TestMain tries the model with 2,000 sequences of commands, with DAYBOOK_LONG set with 50,000.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	checks := "2000"
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		checks = "50000"
+	}
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }

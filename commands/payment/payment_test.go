@@ -125,6 +125,10 @@ func TestReportAuthorisation(t *testing.T) {
 	given(t, requested...).When(report(wish)).ThenRejected(payment.NoAttempt)
 	given(t, initiated, nothing).When(report(declined)).ThenNothing()
 
+	precise := held
+	precise.ExpiresAt = expiry.Add(999).In(time.FixedZone("CET", 3600)) // times are UTC, cut to microseconds
+	given(t, requested...).When(report(precise)).Then(held)
+
 	// a late success, with the wish to void it standing
 	given(t, after(unknown, toVoid)...).When(report(held)).Then(held)
 	given(t, after(unknown, toVoid)...).When(report(declined)).Then(declined)

@@ -25,10 +25,12 @@ func (c Report) Decide(p Payment) ([]es.Event, error) {
 	}
 	switch e := c.Outcome.(type) {
 	case events.PaymentAuthorised:
+		e.ExpiresAt = es.Micro(e.ExpiresAt)
 		return a.authorised(e)
 	case events.PaymentDeclined:
 		return a.declined(e)
 	case events.PaymentActionRequired:
+		e.Action.ExpiresAt = es.Micro(e.Action.ExpiresAt)
 		return when(a.State == Pending || a.State == Unknown, e)
 	case events.PaymentAuthorisationExpired:
 		return when(a.State == Authorised, e)

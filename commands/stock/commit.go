@@ -30,6 +30,6 @@ func (c Commit) Decide(s Stock) ([]es.Event, error) {
 	}
 	return es.Facts(events.StockCommitted{
 		SKU: c.SKU, Location: events.MainLocation, ReservationID: c.ReservationID, OrderID: c.OrderID,
-		Quantity: c.Quantity, Recorded: c.Recorded, At: c.At,
+		Quantity: c.Quantity, Recorded: c.Recorded, At: es.Micro(c.At),
 	})
 }

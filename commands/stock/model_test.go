@@ -1,7 +1,9 @@
 package stock_test
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -121,4 +123,21 @@ func anyCommand(t *rapid.T, now time.Time) es.Decision[stock.Stock] {
 	default:
 		return stock.Receive{SKU: "A", ReceiptID: id("PO-"), Quantity: n}
 	}
+}
+
+// TestMain tries the model with 2,000 sequences of commands, with DAYBOOK_LONG set with 50,000.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	checks := "2000"
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		checks = "50000"
+	}
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }

@@ -56,6 +56,9 @@ func TestReceive(t *testing.T) {
 
 func TestReserve(t *testing.T) {
 	given(t, received(10)).When(reserve("r1", 10)).Then(reserved("r1", 10))
+	precise := reserve("r1", 10)
+	precise.At = noon.Add(999)
+	given(t, received(10)).When(precise).Then(reserved("r1", 10))
 	given(t, received(10)).When(reserve("r1", 11)).Then(refused("r1", "out_of_stock", 11, 10))
 	given(t).When(reserve("r1", 1)).Then(refused("r1", "out_of_stock", 1, 0))
 	given(t, received(10), reserved("r1", 4)).When(reserve("r1", 4)).ThenNothing()
