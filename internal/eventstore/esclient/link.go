@@ -47,7 +47,7 @@ var (
 // run lasts until ctx ends.
 func (l *link) run(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 25*time.Millisecond, time.Second
+	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 500*time.Millisecond
 	down := false
 	for ctx.Err() == nil {
 		var up time.Time
@@ -74,7 +74,7 @@ func (l *link) run(ctx context.Context) {
 		}
 		l.small.reset(fatal)
 		l.large.reset(fatal)
-		if !up.IsZero() && time.Since(up) > time.Second {
+		if !up.IsZero() && (time.Since(up) > time.Second || l.small.answered() || l.large.answered()) {
 			pause.Reset()
 		}
 		select {

@@ -25,6 +25,7 @@ type pipe struct {
 	dead     int              // calls in queue that are over
 	flight   map[uint64]*call // sent in this epoch, not answered
 	heard    time.Time        // of the server; or when it last had nothing to answer
+	answers  int              // in this epoch
 	closed   error            // no more calls
 	wake     chan struct{}    // of one: there is something to send
 }
@@ -88,7 +89,15 @@ func (p *pipe) leave(c *call, cause error) outcome {
 func (p *pipe) begin() {
 	p.mu.Lock()
 	p.epoch++
+	p.answers = 0
 	p.mu.Unlock()
+}
+
+// answered tells whether this epoch was good for anything.
+func (p *pipe) answered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answers > 0
 }
 
 // send is the stream's only sender. It ends without error when the stream has failed: the receiver learns why.
@@ -175,6 +184,7 @@ func (p *pipe) arrive(a *answer) {
 		return
 	}
 	delete(p.flight, a.sequence)
+	p.answers++
 	c.flying = false
 	c.unknown--
 	o := judge(a, c.stream, c.unknown)
