@@ -160,6 +160,7 @@ func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
 type book struct {
 	mu      sync.Mutex
 	at      map[int]uint64
+	asked   int              // for checkpoints
 	got     map[int][]uint64 // positions, as applied
 	changed chan struct{}
 	owned   map[int]int
@@ -175,6 +176,7 @@ func (b *book) Name() string { return "book" }
 func (b *book) Checkpoints(_ context.Context, parts []int) (map[int]uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.asked++
 	out := map[int]uint64{}
 	for _, p := range parts {
 		out[p] = b.at[p]
@@ -251,6 +253,13 @@ func (b *book) await(t testing.TB, log *memory.Store) {
 			t.Fatalf("not all has arrived:%s", missing)
 		}
 	}
+}
+
+// looks counts how often idle partitions have compared themselves with what is stored.
+func (b *book) looks() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked
 }
 
 // eventually waits for a condition that nobody signals.

@@ -290,6 +290,9 @@ func TestNewVersionServesWhenItHasCaughtUp(t *testing.T) {
 	next := parcels
 	next.Version = 2
 	w := newWorker(t, pool, parcels, next, items, totals) // the old code is still registered
+	if at, err := w.Checkpoints(t.Context(), []int{0, 1, 2}); err != nil || at[0]+at[1]+at[2] != 0 {
+		t.Fatalf("checkpoints %v, %v with a build that has nothing yet: want 0", at, err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	owned := make(chan struct{})
 	go func() { defer close(owned); w.Own(ctx, 0) }()
