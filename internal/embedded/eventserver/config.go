@@ -16,6 +16,8 @@ type Config struct {
 	Dir string
 	// Listen is the TCP address to serve on; default "127.0.0.1:0", a free port.
 	Listen string
+	// Advertise is the host:port that gossip tells clients, where it is not the one served; default Addr.
+	Advertise string
 	// Logger takes the server's messages; default none.
 	Logger *slog.Logger
 	// Registerer takes the server's metrics; default none.

@@ -36,5 +36,7 @@ var supported = []method{
 	{streamsService, "BatchAppend", []string{"deadline_duration"}},
 	{streamsService, "Delete", nil},
 	{streamsService, "Tombstone", nil},
+	{"event_store.client.gossip.Gossip", "Read", nil},
+	{monitoringService, "Stats", nil},
 	{"event_store.client.server_features.ServerFeatures", "GetSupportedMethods", nil},
 }

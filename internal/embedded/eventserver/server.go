@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -19,11 +20,13 @@ import (
 
 // Server is a running event store.
 type Server struct {
-	cfg    Config
-	store  *store.Store
-	grpc   *grpc.Server
-	lis    net.Listener
-	memory *bufconn.Listener
+	cfg     Config
+	store   *store.Store
+	grpc    *grpc.Server
+	gossip  *gossiper
+	started time.Time
+	lis     net.Listener
+	memory  *bufconn.Listener
 
 	ctx    context.Context // ends when the server closes
 	cancel context.CancelFunc
@@ -53,7 +56,14 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lis.Close())
 	}
-	s := &Server{cfg: cfg, store: st, lis: lis, memory: bufconn.Listen(1 << 20), done: make(chan struct{})}
+	s := &Server{cfg: cfg, store: st, started: time.Now(), lis: lis, memory: bufconn.Listen(1 << 20), done: make(chan struct{})}
+	instance, err := wire.ParseUUID(st.Incarnation())
+	if err == nil {
+		s.gossip, err = newGossiper(cfg, s.Addr(), instance)
+	}
+	if err != nil {
+		return nil, errors.Join(err, st.Close(), lis.Close())
+	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register()
@@ -81,6 +91,8 @@ func (s *Server) options() []grpc.ServerOption {
 
 func (s *Server) register() {
 	s.grpc.RegisterService(streamsDesc(s), nil)
+	s.grpc.RegisterService(monitoringDesc(s), nil)
+	gossip.RegisterGossipServer(s.grpc, s.gossip)
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, &features{})
 }
 

@@ -1,0 +1,27 @@
+package store
+
+// Figures describe the store at one moment.
+type Figures struct {
+	Position      uint64 // newest that may be shown
+	Watchers      int    // subscriptions waiting or reading
+	DiskBytes     uint64
+	Tables        uint64
+	MemTableBytes uint64
+	Compactions   uint64
+	ReadOnly      bool // appends are refused now
+}
+
+// Figures are cheap enough to be asked for every second.
+func (s *Store) Figures() Figures {
+	m := s.db.Metrics()
+	total := m.Total()
+	f := Figures{Position: s.Visible(), DiskBytes: m.DiskSpaceUsage(), Tables: uint64(max(0, total.TablesCount)), //nolint:gosec // not negative
+		MemTableBytes: m.MemTable.Size, Compactions: uint64(max(0, m.Compact.Count)), //nolint:gosec // not negative
+		ReadOnly: s.refuse() != nil}
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	for _, set := range s.watch.streams {
+		f.Watchers += len(set)
+	}
+	return f
+}
