@@ -65,7 +65,7 @@ func run[S any, P es.State[S]](w *world, state *S, d es.Decision[S]) {
 	for _, e := range facts {
 		P(state).Evolve(e)
 		w.position++
-		at := time.Date(2026, 1, 1, 0, 0, int(w.position), 0, time.UTC) //nolint:gosec // a small number
+		at := time.Date(2026, 1, 1, 0, 0, int(w.position), 0, time.UTC)
 		r := es.Recorded{Event: e, Stream: stream, Revision: w.revision[stream.Category], Position: w.position, Created: at}
 		w.revision[stream.Category]++
 		for _, rows := range []rows{w.details, w.list, w.levels} {
