@@ -97,10 +97,8 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 	}
 	moved := map[string]uint64{}
 	opened := false
-	err := pgx.BeginFunc(ctx, e.cfg.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "set local synchronous_commit = off"); err != nil {
-			return err
-		}
+	options := pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off"}
+	err := pgx.BeginTxFunc(ctx, e.cfg.Pool, options, func(tx pgx.Tx) error {
 		for _, name := range e.names {
 			from := at[name]
 			moved[name] = max(from, last)
