@@ -174,6 +174,61 @@ func TestMissingInstanceIsRetried(t *testing.T) {
 	}
 }
 
+// TestStaleInstanceIsReadAgain: another process went on with the instance and issued an effect; its answer comes here.
+func TestStaleInstanceIsReadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sagas.Deadlines{})
+	here, there := partitionOf("o1"), -1
+	sku := ""
+	for i := 0; there < 0; i++ {
+		if sku = fmt.Sprintf("A%d", i); partitionOf(sku) != here {
+			there = partitionOf(sku)
+		}
+	}
+	w.receive(sku, 5)
+	w.place("o1", "tok_approve", sku)
+	x, y, z := w.alone(nil), w.alone(nil), w.alone(nil)
+	send := func(o *Orchestrator, command string) {
+		t.Helper()
+		e := o.instances.take(es.StreamID{Category: "placement", Key: "o1"})
+		defer o.instances.leave(e)
+		for _, f := range e.run.Effects() {
+			if f.Command.CommandType() != command {
+				continue
+			}
+			if _, err := w.handler.Send(t.Context(), f.Command, f.Call(e.id)); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		t.Fatalf("the instance owes no %s: %v", command, e.run.Effects())
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(w.apply(x, here))
+	if err := z.load(t.Context(), z.instances.take(es.StreamID{Category: "placement", Key: "o1"})); err != nil {
+		t.Fatal(err)
+	}
+	send(x, "stock.reserve")
+	must(w.apply(y, there))                                                                         // the reservation's answer comes through the SKU's partition
+	if _, err := x.run(t.Context(), es.StreamID{Category: "placement", Key: "o1"}, 8); err != nil { // as the row says
+		t.Fatal(err)
+	}
+	if n := w.count(thePayment, "payment.authorisation_requested"); n != 1 {
+		t.Fatalf("%d authorisations were asked for", n)
+	}
+	must(w.answer(t.Context(), w.asked()))
+	must(w.apply(z, here))
+	have, err := List(t.Context(), w.pool, Filter{Key: "o1"})
+	if err != nil || len(have) != 1 || have[0].Step != "confirm order" {
+		t.Errorf("%+v %v", have, err)
+	}
+}
+
 func TestRefusesToStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})

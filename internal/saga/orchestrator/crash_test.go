@@ -55,10 +55,10 @@ func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
 	}
 	w.start(nil)
 	w.await("placement-ok", saga.Completed)
-	for _, id := range []string{"short", "declined", "late", "cancel"} {
+	for _, id := range []string{"short", "declined", "cancel"} {
 		w.await("placement-"+id, saga.Compensated)
 	}
-	w.conserved(ids, []string{"A", "B", "C"})
+	w.conservedSoon(ids, []string{"A", "B", "C"}) // the late yes may have come while nobody was there: then it counts
 }
 
 // TestTwoProcesses feeds the same partitions to two processes, as a zombie and its successor are.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/memory"
 	"github.com/daybook-dev/daybook/internal/saga"
@@ -121,6 +122,24 @@ func TestRejected(t *testing.T) {
 	if s := w.order("o1").Status; s != order.Rejected {
 		t.Errorf("o1 is %s", s)
 	}
+}
+
+// TestWishThatStands: the reservation was made under another id: its command leaves no event, and the instance keeps that.
+func TestWishThatStands(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sagas.Deadlines{})
+	w.receive("A", 5)
+	w.provider()
+	if _, err := es.Handle(t.Context(), w.handler, stock.Reserve{SKU: "A", ReservationID: "o1/1/1", OrderID: "o1", Quantity: 1}, es.Call{}); err != nil {
+		t.Fatal(err)
+	}
+	w.start(nil)
+	w.place("o1", "tok_approve", "A")
+	w.await("placement-o1", saga.Completed)
+	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.answered"); n != 1 {
+		t.Errorf("%d answers without an event", n)
+	}
+	w.conserved([]string{"o1"}, []string{"A"})
 }
 
 // TestStoreFails: appends fail, and succeed without saying so, everywhere.

@@ -90,7 +90,7 @@ func TestOutageIsNotTheProvidersSilence(t *testing.T) {
 	w.receive("A", 5)
 	w.provider()
 	p := w.start(crashAt(failpoint.EffectBefore, 2)) // the reservation was sent, the authorisation was not
-	w.place("o1", "tok_approve", "A")
+	w.place("o1", "tok_soon", "A")
 	w.until("the crash", func() (bool, string) { return p.dead.Load(), "" })
 	p.stop()
 	if n := len(w.types(thePayment)); n > 0 {

@@ -269,6 +269,8 @@ func (w *world) answer(ctx context.Context, r es.Record) error {
 			return report(events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: "insufficient_funds"}, 0)
 		case "tok_late":
 			return report(ok, 300*time.Millisecond)
+		case "tok_soon":
+			return report(ok, 100*time.Millisecond)
 		case "tok_silent":
 			return report(events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: "not_found"}, 400*time.Millisecond)
 		case "tok_action":
