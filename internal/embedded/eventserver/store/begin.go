@@ -34,6 +34,9 @@ func (w *writer) begin() error {
 	case format != strconv.Itoa(dirFormat):
 		return fmt.Errorf("data directory has format %s, this program knows %d", format, dirFormat)
 	}
+	if w.s.cfg.reincarnate {
+		return w.s.newIncarnation(w)
+	}
 	w.s.incarnation, err = w.s.getMeta(metaIncarnation)
 	if err == nil && w.s.incarnation == "" {
 		err = fmt.Errorf("%w: the incarnation id is missing", ErrCorrupt)

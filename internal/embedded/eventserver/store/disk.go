@@ -102,6 +102,7 @@ func (g *diskGuard) wrap(f vfs.File, err error) (vfs.File, error) {
 func (g *diskGuard) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = g.retry(func() error { f, err = g.FS.Create(name, c); return err })
 	number, manifest := manifestNumber(g.FS.PathBase(name))
+	manifest = manifest && g.ours(name)
 	if err == nil && manifest {
 		if err = syncDir(g.FS, g.FS.PathDir(name)); err != nil {
 			err = errors.Join(err, f.Close())
@@ -139,8 +140,18 @@ func (g *diskGuard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (f 
 	return g.wrap(f, err)
 }
 
-// Link implements vfs.FS.
+// ours tells whether a path lies in the data directory; backups are written through the guard too.
+func (g *diskGuard) ours(path string) bool {
+	return g.FS.PathDir(path) == g.FS.PathDir(g.FS.PathJoin(g.dir, "x"))
+}
+
+var errBackupCopies = errors.New("a backup has files of its own")
+
+// Link implements vfs.FS. A file linked into a backup would be the very same one: refused, pebble copies it.
 func (g *diskGuard) Link(old, name string) error {
+	if !g.ours(name) {
+		return errBackupCopies
+	}
 	return g.retry(func() error { return g.FS.Link(old, name) })
 }
 

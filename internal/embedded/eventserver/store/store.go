@@ -26,8 +26,9 @@ type Config struct {
 	Now           func() time.Time // default time.Now
 	Metrics       *Metrics         // may be nil
 
-	batchBytes int           // most bytes of one group commit
-	patience   time.Duration // how long clients wait for a commit that waits for space
+	reincarnate bool          // begin a new history behind what is there
+	batchBytes  int           // most bytes of one group commit
+	patience    time.Duration // how long clients wait for a commit that waits for space
 }
 
 func (c Config) withDefaults() Config {

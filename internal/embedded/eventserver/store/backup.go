@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Manifest describes a backup; it lies in it as backup.json and is written last: a directory without it is no backup.
+type Manifest struct {
+	Format      int       `json:"format"`
+	Incarnation string    `json:"incarnation"`
+	Position    uint64    `json:"position"` // at least every event up to it is in the backup
+	Taken       time.Time `json:"taken"`
+	Files       []File    `json:"files"`
+}
+
+// File is one file of a backup.
+type File struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+const backupName = "backup.json"
+
+// Backup copies the store as it is now into a directory that does not exist yet, while it goes on serving. Everything
+// acknowledged before the call is in it.
+func (s *Store) Backup(dir string) (Manifest, error) {
+	m := Manifest{Format: dirFormat, Incarnation: s.incarnation, Position: s.Visible(), Taken: s.cfg.Now().UTC()}
+	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
+		return m, fmt.Errorf("back up event store to %s: %w", dir, err)
+	}
+	fs := s.cfg.FS
+	names, err := fs.List(dir)
+	if err != nil {
+		return m, fmt.Errorf("list backup %s: %w", dir, err)
+	}
+	for _, name := range names {
+		size, sum, err := hashFile(fs, fs.PathJoin(dir, name))
+		if err != nil {
+			return m, err
+		}
+		m.Files = append(m.Files, File{name, size, sum})
+	}
+	b, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return m, err
+	}
+	return m, writeFile(fs, dir, backupName, append(b, '\n'))
+}
+
+// ReadBackup reads a backup's description and compares every file with it.
+func ReadBackup(fs vfs.FS, dir string) (Manifest, error) {
+	var m Manifest
+	b, err := readFile(fs, fs.PathJoin(dir, backupName))
+	if err != nil {
+		return m, fmt.Errorf("%s is no complete backup: %w", dir, err)
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, fmt.Errorf("read %s of backup %s: %w", backupName, dir, err)
+	}
+	if m.Format != dirFormat {
+		return m, fmt.Errorf("backup %s has format %d, this program knows %d", dir, m.Format, dirFormat)
+	}
+	for _, f := range m.Files {
+		size, sum, err := hashFile(fs, fs.PathJoin(dir, f.Name))
+		if err != nil {
+			return m, err
+		}
+		if size != f.Size || sum != f.SHA256 {
+			return m, fmt.Errorf("%w: %s of backup %s is not as it was written", ErrCorrupt, f.Name, dir)
+		}
+	}
+	return m, nil
+}
+
+// Restore makes a data directory, which must not exist yet, of a backup. It becomes a history of its own: its events are the
+// backup's, followed by one that gives it a new incarnation id.
+func Restore(ctx context.Context, backup string, cfg Config) (Report, error) {
+	cfg = cfg.withDefaults()
+	fs := cfg.FS
+	m, err := ReadBackup(fs, backup)
+	if err != nil {
+		return Report{}, err
+	}
+	if _, err := fs.Stat(cfg.Dir); err == nil {
+		return Report{}, fmt.Errorf("restore to %s: it exists already", cfg.Dir)
+	}
+	// Made beside it and then renamed: what bears the name is whole.
+	target, side := cfg.Dir, cfg.Dir+".restoring"
+	if err := errors.Join(fs.RemoveAll(side), makeDir(fs, side)); err != nil {
+		return Report{}, fmt.Errorf("restore to %s: %w", side, err)
+	}
+	for _, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return Report{}, err
+		}
+		if err := vfs.Copy(fs, fs.PathJoin(backup, f.Name), fs.PathJoin(side, f.Name)); err != nil {
+			return Report{}, fmt.Errorf("restore %s: %w", f.Name, err)
+		}
+	}
+	cfg.Dir = side
+	report, err := reincarnate(ctx, cfg, m.Position)
+	if err != nil {
+		return report, fmt.Errorf("restore to %s: %w", target, err)
+	}
+	if err := errors.Join(syncDir(fs, side), fs.Rename(side, target), syncDir(fs, fs.PathDir(target))); err != nil {
+		return report, fmt.Errorf("restore to %s: %w", target, err)
+	}
+	return report, nil
+}
+
+func reincarnate(ctx context.Context, cfg Config, position uint64) (report Report, err error) {
+	cfg.reincarnate = true
+	s, err := Open(cfg)
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if s.Visible() <= position {
+		return report, fmt.Errorf("%w: the backup holds events up to %d, it should hold those up to %d", ErrCorrupt, s.Visible()-1, position)
+	}
+	return s.Verify(ctx)
+}
+
+func hashFile(fs vfs.FS, path string) (size int64, sum string, err error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return 0, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return size, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// writeFile writes a small file so that it is whole or absent after a power cut.
+func writeFile(fs vfs.FS, dir, name string, b []byte) error {
+	tmp := fs.PathJoin(dir, name+".tmp")
+	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", tmp, err)
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = errors.Join(fs.Rename(tmp, fs.PathJoin(dir, name)), syncDir(fs, dir))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", fs.PathJoin(dir, name), err)
+	}
+	return nil
+}
