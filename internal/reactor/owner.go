@@ -17,6 +17,7 @@ import (
 // owner attends to the open intents of one partition for as long as it is this process'.
 type owner struct {
 	*Engine
+
 	partition int
 	wake      chan struct{}
 	calls     sync.WaitGroup

@@ -69,7 +69,11 @@ func Again(memo any) Next { return Next{after: -1, memo: memo} }
 // AgainAfter is Again with a time of its own.
 func AgainAfter(d time.Duration, memo any) Next { return Next{after: max(d, 0), memo: memo} }
 
-// IsDone, After and Left take a Next apart; for tests of reactors.
-func (n Next) IsDone() bool         { return n.done }
+// IsDone tells whether the intent is closed; for tests of reactors, as are After and Left.
+func (n Next) IsDone() bool { return n.done }
+
+// After is the time until the next try, negative if it is the engine's backoff.
 func (n Next) After() time.Duration { return n.after }
-func (n Next) Left() any            { return n.memo }
+
+// Left is the memo.
+func (n Next) Left() any { return n.memo }

@@ -37,8 +37,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 10 * time.Second
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute,
+		TLSHandshakeTimeout: cfg.Timeout, ForceAttemptHTTP2: true,
+	}
 	return &Client{
 		base: strings.TrimSuffix(cfg.URL, "/") + "/simulator/v1/", timeout: cfg.Timeout,
 		http: &http.Client{
@@ -51,19 +53,23 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // Close lets idle connections go.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// Authorise implements Provider.
 func (c *Client) Authorise(ctx context.Context, r Request) Answer {
 	return c.charge(ctx, "charges", r)
 }
 
+// Void implements Provider.
 func (c *Client) Void(ctx context.Context, r Request) Answer {
 	r.Amount = events.Money{}
 	return c.charge(ctx, "charges/"+url.PathEscape(r.Reference)+"/void", r)
 }
 
+// Capture implements Provider.
 func (c *Client) Capture(ctx context.Context, r Request) Answer {
 	return c.charge(ctx, "charges/"+url.PathEscape(r.Reference)+"/capture", r)
 }
 
+// Refund implements Provider.
 func (c *Client) Refund(ctx context.Context, r Request) Answer {
 	return c.charge(ctx, "charges/"+url.PathEscape(r.Reference)+"/refund", r)
 }
@@ -83,7 +89,7 @@ func (c *Client) charge(ctx context.Context, path string, r Request) Answer {
 	if err != nil {
 		return Answer{Detail: err.Error()}
 	}
-	req, err := http.NewRequest(http.MethodPost, c.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return Answer{Detail: err.Error()}
 	}
@@ -92,19 +98,20 @@ func (c *Client) charge(ctx context.Context, path string, r Request) Answer {
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", r.Key)
-	status, got, err := c.do(ctx, req)
+	status, got, err := c.do(req)
 	if err != nil {
 		return Answer{Detail: err.Error()}
 	}
 	return answerOf(status, got)
 }
 
+// Lookup implements Provider.
 func (c *Client) Lookup(ctx context.Context, key string) Answer {
-	req, err := http.NewRequest(http.MethodGet, c.base+"operations?effect="+url.QueryEscape(key), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"operations?effect="+url.QueryEscape(key), nil)
 	if err != nil {
 		return Answer{Detail: err.Error()}
 	}
-	status, body, err := c.do(ctx, req)
+	status, body, err := c.do(req)
 	if err != nil {
 		return Answer{Detail: err.Error()}
 	}
@@ -130,8 +137,8 @@ func (c *Client) Lookup(ctx context.Context, key string) Answer {
 
 const mostAnswer = 1 << 20
 
-func (c *Client) do(ctx context.Context, req *http.Request) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+func (c *Client) do(req *http.Request) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
 	res, err := c.http.Do(req.WithContext(ctx))
 	if err != nil {
@@ -183,6 +190,7 @@ func (a answer) port() Answer {
 func answerOf(status int, body []byte) Answer {
 	var got struct {
 		answer
+
 		Error struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
@@ -191,10 +199,10 @@ func answerOf(status int, body []byte) Answer {
 	if err := json.Unmarshal(body, &got); err != nil {
 		return Answer{Detail: fmt.Sprintf("status %d, and no JSON", status)}
 	}
-	switch {
-	case status == http.StatusOK || status == http.StatusAccepted || status == http.StatusPaymentRequired:
+	switch status {
+	case http.StatusOK, http.StatusAccepted, http.StatusPaymentRequired:
 		return got.port()
-	case status == http.StatusConflict:
+	case http.StatusConflict:
 		return Answer{Outcome: InProgress, Detail: got.Error.Code}
 	}
 	return Answer{Detail: fmt.Sprintf("status %d %s: %s", status, got.Error.Code, got.Error.Message)}

@@ -39,6 +39,7 @@ type Request struct {
 // Outcome of a call. Only Approved, Declined and, for the moment, ActionRequired are known; the rest is in doubt.
 type Outcome int
 
+// Outcomes.
 const (
 	Unknown        Outcome = iota // no answer, or none that says what happened
 	InProgress                    // the provider is at it, or will be

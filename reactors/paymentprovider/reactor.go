@@ -77,8 +77,10 @@ func New(cfg Config) (*Reactor, error) {
 	return &Reactor{cfg: cfg, log: cfg.Logger.With("part", "payment reactor")}, nil
 }
 
+// Name implements reactor.Reactor.
 func (r *Reactor) Name() string { return Name }
 
+// Intents are what the saga wishes of the provider.
 func (r *Reactor) Intents() []string {
 	return []string{events.PaymentAuthorisationRequested{}.EventType(), events.PaymentVoidRequested{}.EventType()}
 }
@@ -94,6 +96,7 @@ func (r *Reactor) Wakes() []string {
 // intent is the event that is answered, with the payment as it stands now.
 type intent struct {
 	es.Recorded
+
 	task    reactor.Task
 	payment payment.Payment
 	now     time.Time

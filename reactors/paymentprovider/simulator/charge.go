@@ -5,6 +5,7 @@ import "time"
 // Result is how an operation ended, or where it stands.
 type Result string
 
+// Results.
 const (
 	Approved       Result = "approved"
 	Declined       Result = "declined"
@@ -15,6 +16,7 @@ const (
 // Kind of an operation.
 type Kind string
 
+// Kinds of operations.
 const (
 	Authorise Kind = "authorise"
 	Void      Kind = "void"
@@ -25,6 +27,7 @@ const (
 // Status of a charge.
 type Status string
 
+// Statuses of a charge.
 const (
 	StatusAuthorised     Status = "authorised"
 	StatusDeclined       Status = "declined"

@@ -17,6 +17,10 @@ type problem struct {
 	Message string `json:"message"`
 }
 
+func badRequest(message string) *problem {
+	return &problem{http.StatusBadRequest, "bad_request", message}
+}
+
 // Entry is a charge as the ledger shows it.
 type Entry struct {
 	ID         string    `json:"id"`
@@ -66,7 +70,7 @@ func (s *Server) charge(k Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get("Idempotency-Key")
 		if key == "" {
-			reply(w, 400, &problem{400, "bad_request", "the Idempotency-Key header is missing"})
+			reply(w, 400, badRequest("the Idempotency-Key header is missing"))
 			return
 		}
 		var body request
@@ -107,7 +111,7 @@ func withURL(a Answer, r *http.Request) Answer {
 func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 	effect := r.URL.Query().Get("effect")
 	if effect == "" {
-		reply(w, 400, &problem{400, "bad_request", "effect is missing"})
+		reply(w, 400, badRequest("effect is missing"))
 		return
 	}
 	found := s.book.lookup(effect, s.now())
@@ -123,13 +127,13 @@ func (s *Server) charges(w http.ResponseWriter, r *http.Request) {
 	if text := q.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {
-			reply(w, 400, &problem{400, "bad_request", "limit is not a positive number"})
+			reply(w, 400, badRequest("limit is not a positive number"))
 			return
 		}
 		f.limit = n
 	}
 	if _, ok := s.book.charge(f.after); f.after != "" && !ok {
-		reply(w, 400, &problem{400, "bad_request", "after names no charge"})
+		reply(w, 400, badRequest("after names no charge"))
 		return
 	}
 	found := s.book.list(f, s.now())
@@ -149,7 +153,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body.Result != "" && body.Result != "approve" && body.Result != "fail" {
-		reply(w, 400, &problem{400, "bad_request", `result is neither "approve" nor "fail"`})
+		reply(w, 400, badRequest(`result is neither "approve" nor "fail"`))
 		return
 	}
 	c, p := s.act(r.PathValue("attempt"), body.Result != "fail")
@@ -167,7 +171,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) *problem {
 		return &problem{413, "too_large", "the body is larger than 64 KiB"}
 	}
 	if err != nil {
-		return &problem{400, "bad_request", "the body cannot be read"}
+		return badRequest("the body cannot be read")
 	}
 	if len(b) == 0 {
 		return nil
@@ -176,7 +180,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) *problem {
 		return &problem{415, "unsupported_media_type", "the body is not application/json"}
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return &problem{400, "bad_request", "the body is not the JSON expected: " + err.Error()}
+		return badRequest("the body is not the JSON expected: " + err.Error())
 	}
 	return nil
 }

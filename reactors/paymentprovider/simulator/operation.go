@@ -21,7 +21,7 @@ type request struct {
 const mostMoney = 1<<53 - 1
 
 func (r request) check(k Kind) *problem {
-	bad := func(field, why string) *problem { return &problem{400, "bad_request", field + " " + why} }
+	bad := func(field, why string) *problem { return badRequest(field + " " + why) }
 	switch {
 	case r.Metadata.EffectID == "":
 		return bad("metadata.effect_id", "is missing")
@@ -49,13 +49,9 @@ func currencyCode(s string) bool {
 }
 
 func (r request) fingerprint(k Kind, chargeID string) string {
-	b, _ := json.Marshal(struct { // strings and numbers only
-		Kind   Kind
-		Charge string
-		request
-	}{k, chargeID, r})
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	sum := sha256.New()
+	_ = json.NewEncoder(sum).Encode([]any{k, chargeID, r}) // strings and numbers only, and a hash takes all
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // outcome of a request: an answer, a problem, or deliberate silence.
@@ -73,8 +69,8 @@ func (s *Server) perform(k Kind, key, chargeID string, r request) outcome {
 	if _, ok := s.book.charge(chargeID); !ok && k != Authorise {
 		return outcome{problem: &problem{404, "not_found", "there is no charge " + chargeID}}
 	}
-	print := r.fingerprint(k, chargeID)
-	stored, p := s.book.enter(key, print, chargeID, s.now().Add(-s.cfg.KeyLifetime))
+	fingerprint := r.fingerprint(k, chargeID)
+	stored, p := s.book.enter(key, fingerprint, chargeID, s.now().Add(-s.cfg.KeyLifetime))
 	if p != nil {
 		return outcome{problem: p}
 	}
@@ -83,7 +79,7 @@ func (s *Server) perform(k Kind, key, chargeID string, r request) outcome {
 	}
 	defer s.book.leave(key, chargeID)
 
-	op := Operation{Key: key, Fingerprint: print, Answer: Answer{Kind: k, OrderID: r.Metadata.OrderID, EffectID: r.Metadata.EffectID, Currency: r.Currency}}
+	op := Operation{Key: key, Fingerprint: fingerprint, Answer: Answer{Kind: k, OrderID: r.Metadata.OrderID, EffectID: r.Metadata.EffectID, Currency: r.Currency}}
 	var c Charge
 	if k == Authorise {
 		b := behaviourOf(r.Token)
