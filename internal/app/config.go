@@ -35,6 +35,12 @@ type Config struct {
 	// CommandAPI and QueryAPI are where a gateway finds the APIs that do not run in its own process; empty: run.json.
 	CommandAPI string
 	QueryAPI   string
+	// EventStoreListen, KafkaListen, PostgresListen and SimulatorListen are where the embedded servers listen; empty: the usual port
+	// on loopback, or a free one if that is taken.
+	EventStoreListen string
+	KafkaListen      string
+	PostgresListen   string
+	SimulatorListen  string
 	// Secrets is the directory of the installation's keys; machines of one system share it.
 	Secrets string
 	// AllowAnonymous lets the API listen beyond loopback although nobody has to prove who they are.
@@ -127,10 +133,16 @@ func (c Config) Validate() error {
 	if !filepath.IsAbs(c.DataDir) {
 		wrong("data-dir", "%q is not an absolute path", c.DataDir)
 	}
-	for _, a := range []struct{ setting, value string }{{"listen", c.Listen}, {"admin-listen", c.AdminListen}} {
+	for _, a := range []struct{ setting, value string }{
+		{"listen", c.Listen}, {"admin-listen", c.AdminListen}, {"eventstore-listen", c.EventStoreListen}, {"kafka-listen", c.KafkaListen},
+		{"postgres-listen", c.PostgresListen}, {"simulator-listen", c.SimulatorListen},
+	} {
+		if a.value == "" && a.setting != "listen" && a.setting != "admin-listen" {
+			continue // the usual one
+		}
 		if host, _, err := net.SplitHostPort(a.value); err != nil {
 			wrong(a.setting, "%q is not host:port", a.value)
-		} else if a.setting == "listen" && !loopback(host) && !c.AllowAnonymous {
+		} else if a.setting != "admin-listen" && !loopback(host) && !c.AllowAnonymous {
 			wrong(a.setting, "%s is reachable from other machines and no keys are configured: listen on 127.0.0.1, or give --allow-anonymous", a.value)
 		}
 	}

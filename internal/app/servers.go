@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,12 +38,13 @@ type embedded struct {
 	address func(server) string
 	kind    func(server) string
 	into    func(*Addresses) *string
-	given   func(Config) string // an address configured for it
+	given   func(Config) string // an address of it elsewhere
+	listen  func(Config) string // where it is told to listen
 }
 
 func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) []embedded {
 	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
-	plain := func(string) func(server) string { return func(server) string { return "embedded" } }
+	plain := func(server) string { return "embedded" }
 	return []embedded{
 		{
 			role: RoleEventStore, label: "event store", port: "2113",
@@ -50,7 +52,8 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 				return eventserver.Start(ctx, eventserver.Config{Dir: dir("eventstore"), Listen: listen, Logger: log.With("server", RoleEventStore), Registerer: reg})
 			},
 			address: func(s server) string { return "esdb://" + s.Addr() + "?tls=false" },
-			kind:    plain(""), into: func(a *Addresses) *string { return &a.EventStore }, given: func(c Config) string { return c.EventStore },
+			kind:    plain, into: func(a *Addresses) *string { return &a.EventStore }, given: func(c Config) string { return c.EventStore },
+			listen: func(c Config) string { return c.EventStoreListen },
 		},
 		{
 			role: RoleKafka, label: "kafka", port: "9092",
@@ -58,7 +61,8 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 				return kafkaserver.Start(ctx, kafkaserver.Config{Dir: dir("kafka"), Listen: listen, Logger: log.With("server", RoleKafka), Registerer: reg})
 			},
 			address: func(s server) string { return s.Addr() },
-			kind:    plain(""), into: func(a *Addresses) *string { return &a.Kafka }, given: func(c Config) string { return c.Kafka },
+			kind:    plain, into: func(a *Addresses) *string { return &a.Kafka }, given: func(c Config) string { return c.Kafka },
+			listen: func(c Config) string { return c.KafkaListen },
 		},
 		{
 			role: RolePostgres, label: "postgres", port: "5433",
@@ -68,6 +72,7 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 			address: func(s server) string { return s.(*pgserver.Server).URL() },
 			kind:    func(s server) string { return "embedded " + shortVersion(s.(*pgserver.Server).Version()) },
 			into:    func(a *Addresses) *string { return &a.Postgres }, given: func(c Config) string { return c.Postgres },
+			listen: func(c Config) string { return c.PostgresListen },
 		},
 		{
 			role: RoleSimulator, label: "payments", port: "8082",
@@ -77,6 +82,7 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 			address: func(s server) string { return s.(*simulator.Server).URL() },
 			kind:    func(server) string { return "simulator" },
 			into:    func(a *Addresses) *string { return &a.PaymentProvider }, given: func(c Config) string { return c.PaymentProvider },
+			listen: func(c Config) string { return c.SimulatorListen },
 		},
 	}
 }
@@ -132,8 +138,9 @@ func startServer(ctx context.Context, cfg Config, e embedded) (*running, error) 
 	if err != nil {
 		return nil, err
 	}
-	s, err := e.start(ctx, "127.0.0.1:"+e.port)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	listen := e.listen(cfg)
+	s, err := e.start(ctx, cmp.Or(listen, "127.0.0.1:"+e.port))
+	if errors.Is(err, syscall.EADDRINUSE) && listen == "" {
 		s, err = e.start(ctx, "127.0.0.1:0")
 	}
 	if err != nil {

@@ -1,0 +1,114 @@
+// Package deploy holds the images and compose files; this checks that they say what the program takes.
+package deploy
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/daybook-dev/daybook/internal/app"
+)
+
+type service struct {
+	Image       string
+	Command     []string
+	Environment map[string]string
+	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
+	Volumes     []string
+	Ports       []string
+	Healthcheck struct{ Test []string }
+}
+
+func compose(t *testing.T) (services map[string]service, volumes map[string]any) {
+	t.Helper()
+	b, err := os.ReadFile("../docker-compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Services map[string]service
+		Volumes  map[string]any
+	}
+	if err := yaml.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Services, file.Volumes
+}
+
+// Every service of ours starts with a configuration that the program accepts, and every role runs exactly once.
+func TestComposeIsAConfiguration(t *testing.T) {
+	services, volumes := compose(t)
+	var roles []string
+	for name, s := range services {
+		for _, v := range s.Volumes {
+			if volume, _, _ := strings.Cut(v, ":"); !has(volumes, volume) {
+				t.Errorf("%s: volume %s is not declared", name, volume)
+			}
+		}
+		for other := range s.DependsOn {
+			if _, ok := services[other]; !ok {
+				t.Errorf("%s depends on %s, which is no service", name, other)
+			}
+		}
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s publishes %s beyond loopback", name, p)
+			}
+		}
+		if s.Image != "daybook:latest" {
+			if len(s.Healthcheck.Test) == 0 {
+				t.Errorf("%s has no health check", name)
+			}
+			continue
+		}
+		roles = append(roles, check(t, name, s)...)
+	}
+	slices.Sort(roles)
+	want := slices.DeleteFunc(app.AllRoles(), func(r string) bool {
+		return r == app.RoleEventStore || r == app.RoleKafka || r == app.RolePostgres
+	})
+	slices.Sort(want)
+	if !slices.Equal(roles, want) {
+		t.Errorf("roles %v, want each of %v once", roles, want)
+	}
+}
+
+func check(t *testing.T, name string, s service) []string {
+	t.Helper()
+	if len(s.Command) < 3 || s.Command[0] != "serve" || len(s.Command)%2 == 0 {
+		t.Fatalf("%s: command %v", name, s.Command)
+	}
+	environ := []string{"DAYBOOK_DATA_DIR=/data"}
+	for k, v := range s.Environment {
+		environ = append(environ, k+"="+v)
+	}
+	flags := map[string]string{}
+	for i := 1; i < len(s.Command); i += 2 {
+		flags[strings.TrimPrefix(s.Command[i], "--")] = s.Command[i+1]
+	}
+	known := map[string]bool{}
+	for _, f := range app.Flags() {
+		known["DAYBOOK_"+strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))] = true
+		known[f.Name] = true
+	}
+	for k := range s.Environment {
+		if !known[k] {
+			t.Errorf("%s: %s is no setting", name, k)
+		}
+	}
+	for k := range flags {
+		if !known[k] {
+			t.Errorf("%s: --%s is no setting", name, k)
+		}
+	}
+	cfg, _, err := app.LoadConfig(app.Sources{Environ: environ, Flags: flags})
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	return cfg.Roles
+}
+
+func has(m map[string]any, key string) bool { _, ok := m[key]; return ok }
