@@ -166,6 +166,7 @@ func library(ctx context.Context, cache, binaries, runtimePath string, done func
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	tidy()
 	if failed := done(); failed != nil {
 		return errors.Join(failed, err)
 	}

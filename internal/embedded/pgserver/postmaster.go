@@ -52,7 +52,7 @@ const nobodysPID = 1<<22 + 1
 // their postmaster, and refuses rightly. The caller holds the lock of the directory.
 func disown(data string, acct account) error {
 	path := pidFile(data)
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // in our data
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

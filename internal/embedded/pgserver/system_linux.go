@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,4 +40,16 @@ func parent(pid int) int {
 	}
 	ppid, _ := strconv.Atoi(string(fields[1]))
 	return ppid
+}
+
+// tidy removes the log that embedded-postgres makes in the temporary directory and leaves there, open: it is found by
+// our own descriptors, so it is nobody else's.
+func tidy() {
+	open, _ := filepath.Glob("/proc/self/fd/*") // the pattern is right
+	for _, fd := range open {
+		file, err := os.Readlink(fd)
+		if err == nil && strings.HasPrefix(file, filepath.Join(os.TempDir(), "embedded_postgres_log")) {
+			_ = os.Remove(file)
+		}
+	}
 }
