@@ -52,7 +52,17 @@ type Engine struct {
 	mu        sync.Mutex
 	positions map[int]map[string]uint64 // partition → reactor → checkpoint
 	owners    map[int]chan struct{}     // partition → wake
+	failing   map[string]failure        // open intents whose last tries ended in an error
 }
+
+type failure struct {
+	partition int
+	tries     int // in a row
+	err       error
+}
+
+// failingMost is how many tries in a row may fail before Health says so.
+const failingMost = 3
 
 // New checks the configuration and does nothing yet.
 func New(cfg Config) (*Engine, error) {
@@ -74,7 +84,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
 		slots:     make(chan struct{}, cfg.Concurrency),
-		positions: map[int]map[string]uint64{}, owners: map[int]chan struct{}{},
+		positions: map[int]map[string]uint64{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},
 	}
 	for _, r := range cfg.Reactors {
 		name := r.Name()
@@ -117,6 +127,34 @@ func (e *Engine) Prepare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Health is an error while an intent cannot be attended to, because its stream cannot be read or its outcome cannot be
+// recorded, say. A provider that does not answer is none: its attempts are unknown, and that is recorded.
+func (e *Engine) Health() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	stuck, first := 0, failure{}
+	for _, f := range e.failing {
+		if f.tries >= failingMost {
+			stuck, first = stuck+1, f
+		}
+	}
+	if stuck == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d intents cannot be attended to; one of them, %d times: %w", stuck, first.tries, first.err)
+}
+
+// tried notes how a try ended.
+func (e *Engine) tried(partition int, r row, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err == nil {
+		delete(e.failing, r.key())
+		return
+	}
+	e.failing[r.key()] = failure{partition, e.failing[r.key()].tries + 1, fmt.Errorf("%s, %s: %w", r.reactor, r.task.Stream, err)}
 }
 
 func (e *Engine) now() time.Time { return es.Micro(e.cfg.Now()) }

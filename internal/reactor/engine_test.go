@@ -416,3 +416,38 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("after very many: %s", got)
 	}
 }
+
+func TestHealthSaysWhatCannotBeAttendedTo(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	var mended sync.Map
+	e := engine(t, pool, nil, asking(func(_ context.Context, task Task) (Next, error) {
+		if _, ok := mended.Load(task.Stream.Key); ok {
+			return Done(), nil
+		}
+		return Next{}, errors.New("unreadable")
+	}))
+	checkpoint(t, e)
+	stop := own(t, e)
+	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a"), event(12, "thing.asked", "b")}); err != nil {
+		t.Fatal(err)
+	}
+	unhealthy := func() bool { return e.Health() != nil }
+	eventually(t, "it says so", unhealthy)
+	mended.Store("a", true)
+	eventually(t, "one is left", func() bool { return waiting(t, pool) == 1 })
+	if !unhealthy() {
+		t.Error("one of two was mended, and all is well")
+	}
+	mended.Store("b", true)
+	eventually(t, "all is well", func() bool { return !unhealthy() })
+	mended.Clear()
+	if err := e.Apply(t.Context(), partition, 12, []es.Record{event(13, "thing.asked", "c")}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it says so again", unhealthy)
+	stop()
+	if unhealthy() {
+		t.Error("what another process owns now is its to say")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -39,6 +40,7 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		defer e.mu.Unlock()
 		if e.owners[partition] == o.wake {
 			delete(e.owners, partition)
+			maps.DeleteFunc(e.failing, func(_ string, f failure) bool { return f.partition == partition })
 		}
 	}()
 	var byHand <-chan struct{}
@@ -165,6 +167,7 @@ func (o *owner) attend(ctx context.Context, r row) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	o.tried(o.partition, r, err)
 	result := "again"
 	switch {
 	case err != nil:
