@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 // Two relays that are killed and started again, zombies that publish from an old checkpoint, cut connections to each
@@ -42,6 +44,40 @@ func TestConsumersHealWhateverKafkaLoses(t *testing.T) {
 	})
 	if got.healed == 0 {
 		t.Error("nothing was lost: the test disturbed nothing")
+	}
+}
+
+// A cluster whose partitions change their leaders all the while.
+func TestLeadersMayChange(t *testing.T) {
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	n := 0
+	world := func(t *testing.T) *world {
+		n++
+		return newWorldOn(t, cluster.ListenAddrs()[0], fmt.Sprintf("events-%d", n))
+	}
+	if got := chaos(t, 3, world, func(*chaotic) { cluster.ShufflePartitionLeaders() }); got.heals != 0 {
+		t.Errorf("a consumer found %d gaps", got.heals)
+	}
+	// And quietly: a new leader costs milliseconds, not the seconds that kafka-go remembers the old one.
+	w := world(t)
+	w.start(w.config())
+	w.append(20)
+	w.settled()
+	began := time.Now()
+	const changes = 20
+	for range changes {
+		cluster.ShufflePartitionLeaders()
+		w.append(20)
+		w.settled()
+	}
+	t.Logf("%v for a change of leaders and 20 events", (time.Since(began) / changes).Round(time.Millisecond))
+	if took := time.Since(began) / changes; took > 2*time.Second {
+		t.Errorf("%v for a change of leaders", took)
 	}
 }
 

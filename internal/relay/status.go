@@ -72,8 +72,8 @@ func (s *status) health() error {
 	defer s.mu.Unlock()
 	var all []error
 	for at, t := range s.troubles {
-		if for_ := time.Since(t.since); for_ > time.Second { // a blink is not worth a word
-			all = append(all, fmt.Errorf("relay, %s, for %v: %w", at, for_.Round(time.Second), t.err))
+		if age := time.Since(t.since); age > time.Second { // a blink is not worth a word
+			all = append(all, fmt.Errorf("relay, %s, for %v: %w", at, age.Round(time.Second), t.err))
 		}
 	}
 	return errors.Join(all...)

@@ -229,7 +229,10 @@ func (w *world) topicNow() [][]Message {
 		at, end := res.Topics[w.topic][0].FirstOffset, res.Topics[w.topic][0].LastOffset
 		for at < end {
 			got, err := c.Fetch(w.Context(), &kafka.FetchRequest{Topic: w.topic, Partition: p, Offset: at, MinBytes: 1, MaxBytes: 8 << 20, MaxWait: time.Second})
-			if err = errors.Join(err, got.Error); err != nil {
+			if err == nil {
+				err = got.Error
+			}
+			if err != nil {
 				w.Fatal(err)
 			}
 			for {
@@ -280,13 +283,13 @@ func (w *world) checkTopic(state State) consumed {
 			at = to
 		}
 		for _, m := range got[p] {
-			true_, ok := truth[m.Record.Position]
-			if !ok || !slices.Equal(m.Record.Data, true_.Record.Data) || m.Record.ID != true_.Record.ID || m.Record.Stream != true_.Record.Stream ||
-				m.Record.Revision != true_.Record.Revision || !m.Record.Created.Equal(true_.Record.Created) || m.Incarnation != true_.Incarnation {
-				w.Fatalf("partition %d: message %+v is not the log's %+v", p, m, true_)
+			real, ok := truth[m.Record.Position]
+			if !ok || !slices.Equal(m.Record.Data, real.Record.Data) || m.Record.ID != real.Record.ID || m.Record.Stream != real.Record.Stream ||
+				m.Record.Revision != real.Record.Revision || !m.Record.Created.Equal(real.Record.Created) || m.Incarnation != real.Incarnation {
+				w.Fatalf("partition %d: message %+v is not the log's %+v", p, m, real)
 			}
-			if m.Prev != true_.Prev {
-				w.Fatalf("partition %d position %d: ce_prev %d, the truth is %d", p, m.Record.Position, m.Prev, true_.Prev)
+			if m.Prev != real.Prev {
+				w.Fatalf("partition %d position %d: ce_prev %d, the truth is %d", p, m.Record.Position, m.Prev, real.Prev)
 			}
 			switch {
 			case m.Record.Position <= at:
