@@ -144,7 +144,7 @@ func (p *partition) heal(ctx context.Context, upto uint64) {
 			from = max(from, p.clear)
 		}
 		before := p.at
-		err := p.feed.cfg.Scan.read(ctx, p.id, from, upto, func(events []es.Record, release func()) bool {
+		err := p.feed.cfg.Scan.Read(ctx, p.id, from, upto, func(events []es.Record, release func()) bool {
 			ok := p.apply(ctx, events, release)
 			if ok {
 				p.feed.metrics.healed.Add(float64(len(events)))

@@ -40,9 +40,9 @@ type request struct {
 // errLeft says that the reader released the pass before its end: what is missing is read by another one.
 var errLeft = errors.New("left before the end")
 
-// read gives a partition's events in (after, upto] to take, chunk by chunk, until there are none or take returns false.
+// Read gives a partition's events in (after, upto] to take, chunk by chunk, until there are none or take returns false.
 // release tells the pass not to wait for this reader any longer. A nil error does not mean that the event at upto was there.
-func (s *Scan) read(ctx context.Context, part int, after, upto uint64, take func(events []es.Record, release func()) bool) error {
+func (s *Scan) Read(ctx context.Context, part int, after, upto uint64, take func(events []es.Record, release func()) bool) error {
 	gone, release := context.WithCancel(ctx)
 	defer release()
 	r := &request{part: part, after: after, upto: upto, chunks: make(chan []es.Record, 1), gone: gone}

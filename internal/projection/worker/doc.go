@@ -19,16 +19,20 @@
 // A build is one run of one version of a projection's code over the log, in a schema of its own. The pointer says which
 // build serves. At start every version that the process knows gets a build if it has none:
 //
-//	none ──▶ catching up ──▶ serving ──▶ replaced
-//	         from 0          pointer     still fed where its code is registered
+//	none ──▶ behind ─────────────────▶ joined ──────────────────────▶ serving ──▶ replaced
+//	         catches up from the       fed with the others, by one    pointer     still fed where
+//	         event store on its own    batch, in every partition                  its code is registered
 //
-// The first build of a projection serves at once, empty, and queries wait for positions; a later one is pointed to in one
-// transaction when it has come as far as the one before it in every partition. A build remembers a fingerprint of its
-// tables and events: start refuses code that changed without a new version, and builds of another incarnation of the
-// store or another number of partitions.
+// In each partition the builds that are furthest lead: they are what feed feeds. One that is behind is left out of batches
+// and catches up beside them, chunk by chunk; at the end it locks the leading checkpoints for the moment it takes to
+// read the few events between, so that it stands exactly where they do. The first build of a projection serves at once,
+// and queries wait for positions; a later one is pointed to, in one transaction, when it has come as far as the one before
+// it in every partition. A build remembers a fingerprint of its tables and events: start refuses code that changed without
+// a new version, and builds of another incarnation of the store or another number of partitions.
 //
 // # Failure
 //
 // An event that cannot be decoded or folded, or whose row Postgres refuses, fails its batch: feed tries again for ever, the
-// partition is held up, and Health names the event. Other partitions go on.
+// partition is held up, and the feed's Health names the event. Other partitions go on. What keeps a build from catching up
+// is tried again each second and shown by the worker's own Health; the builds that serve do not notice.
 package worker

@@ -1,8 +1,10 @@
 package worker_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"testing"
@@ -142,6 +144,7 @@ var all = []projection.Projection{parcels, items, totals}
 
 // journal is a log as feed cuts it: the records of each partition.
 type journal struct {
+	es.Log
 	records  []es.Record
 	parts    [partitions][]es.Record
 	revision map[string]uint64
@@ -192,9 +195,28 @@ func (j *journal) last(p int) uint64 {
 	return 0
 }
 
+// ReadAll makes the journal an es.Log, as far as workers use one.
+func (j *journal) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, error] {
+	return func(yield func(es.Record, error) bool) {
+		for _, rec := range unread(j.records, after) {
+			if !yield(rec, nil) {
+				return
+			}
+		}
+	}
+}
+
 func newWorker(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(t.Context(), config(t, pool, ps...))
+	return newWorkerOn(t, newJournal(), pool, ps...)
+}
+
+// newWorkerOn makes a worker whose builds can catch up from a journal.
+func newWorkerOn(t testing.TB, j *journal, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
+	t.Helper()
+	cfg := config(t, pool, ps...)
+	cfg.Log = j
+	w, err := worker.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +225,7 @@ func newWorker(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) *w
 }
 
 func config(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) worker.Config {
-	return worker.Config{Pool: pool, Projections: ps, Catalog: catalog(t), Incarnation: "memory", Partitions: partitions}
+	return worker.Config{Pool: pool, Projections: ps, Catalog: catalog(t), Log: newJournal(), Incarnation: "memory", Partitions: partitions}
 }
 
 // post feeds what the worker does not have yet, in batches of a size.
@@ -383,7 +405,7 @@ func busy(n int, pick func(n int) int) *journal {
 	j := newJournal()
 	texts := []string{"a", "", "ü ☃", `"quoted", {braced}`, `back\slash`}
 	for i := range n {
-		key := fmt.Sprintf("k%d", pick(7))
+		key := fmt.Sprintf("k%d", pick(7+n/30))
 		if pick(9) == 0 {
 			key = "sp~20ace" // escaped in the stream's name
 		}

@@ -349,7 +349,7 @@ func TestAnotherVersionServes(t *testing.T) {
 	}
 	next := parcels
 	next.Version = 2
-	w := newWorker(t, pool, next)
+	w := newWorkerOn(t, j, pool, next)
 	if err := get(v); err != nil {
 		t.Errorf("the old version, while the new one catches up: %v", err)
 	}

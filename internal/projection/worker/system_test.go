@@ -88,7 +88,9 @@ func (l *line) run(f func(context.Context) error) (stop func()) {
 // projector runs a worker with its feed.
 func (l *line) projector() (f *feed.Feed, stop func()) {
 	l.t.Helper()
-	w, err := worker.New(l.t.Context(), config(l.t, l.pool, all...))
+	cfg := config(l.t, l.pool, all...)
+	cfg.Log = l.store
+	w, err := worker.New(l.t.Context(), cfg)
 	if err != nil {
 		l.t.Fatal(err)
 	}

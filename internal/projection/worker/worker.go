@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,7 @@ type Config struct {
 	Pool        *pgxpool.Pool // on a migrated database
 	Projections []projection.Projection
 	Catalog     *es.Catalog
+	Log         es.Log // where builds that are behind catch up from
 	Incarnation string // of the event store
 	Partitions  int    // default relay.DefaultPartitions
 	// Writers is how many batches are written at once, each over a connection of the worker's own; default 4.
@@ -38,8 +40,12 @@ type Worker struct {
 	builds  []*build // of every registered version
 	ids     []int64  // theirs
 	reads   map[string]bool
+	scan    *feed.Scan
 	writers *pgxpool.Pool
 	metrics metrics
+
+	mu     sync.Mutex
+	broken map[int]error // by partition: why its builds cannot catch up
 }
 
 var _ feed.Consumer = (*Worker)(nil)
@@ -47,8 +53,8 @@ var _ feed.Consumer = (*Worker)(nil)
 // New checks the projections, makes what builds are missing, and is then ready to be fed. Errors that waiting does not
 // mend are *ConfigError. Close it after its feed has ended.
 func New(ctx context.Context, cfg Config) (*Worker, error) {
-	if cfg.Pool == nil || cfg.Catalog == nil || cfg.Incarnation == "" {
-		return nil, errors.New("projections need a pool, a catalog and the event store's incarnation")
+	if cfg.Pool == nil || cfg.Catalog == nil || cfg.Log == nil || cfg.Incarnation == "" {
+		return nil, errors.New("projections need a pool, a catalog, the log and its incarnation")
 	}
 	if cfg.Partitions == 0 {
 		cfg.Partitions = relay.DefaultPartitions
@@ -63,7 +69,10 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, metrics: newMetrics(cfg.Registerer)}
+	w := &Worker{
+		cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, scan: feed.NewScan(cfg.Log, cfg.Partitions),
+		metrics: newMetrics(cfg.Registerer), broken: map[int]error{},
+	}
 	for _, plan := range plans {
 		for _, typ := range plan.Types {
 			w.reads[typ] = true
@@ -133,7 +142,7 @@ func (w *Worker) Close() { w.writers.Close() }
 // Name implements feed.Consumer.
 func (w *Worker) Name() string { return "projections" }
 
-// Checkpoints implements feed.Consumer: the position that every build has reached.
+// Checkpoints implements feed.Consumer: how far the first of the builds is. Those behind catch up on their own.
 func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -141,7 +150,7 @@ func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 	if len(w.builds) == 0 || len(partitions) == 0 {
 		return at, nil
 	}
-	rows, err := w.writers.Query(ctx, `select part, min(position), count(*) from daybook.projection_checkpoint
+	rows, err := w.writers.Query(ctx, `select part, max(position), count(*) from daybook.projection_checkpoint
 		where build = any($1) and part = any($2) group by part`, w.ids, partitions)
 	if err != nil {
 		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
@@ -165,27 +174,57 @@ func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 	return at, nil
 }
 
-// Own implements feed.Consumer. Whoever has partition 0 points to new builds when they have caught up.
+// Own implements feed.Consumer: the partition's builds that are behind catch up, and then whoever has partition 0 points
+// to the new ones when they have everywhere.
 func (w *Worker) Own(ctx context.Context, partition int) {
+	again(ctx, func() bool {
+		err := w.catchUp(ctx, partition)
+		w.report(ctx, partition, err)
+		return err == nil
+	})
 	if partition != 0 {
 		return
 	}
-	for tick := time.NewTicker(time.Second); ; {
+	again(ctx, func() bool {
 		left, err := w.flip(ctx)
-		if err == nil && left == 0 {
-			tick.Stop()
-			return
-		}
 		if err != nil && ctx.Err() == nil {
 			w.log.Warn("a new build cannot be pointed to yet", "error", err)
 		}
+		return err == nil && left == 0
+	})
+}
+
+// again tries once a second until it is done.
+func again(ctx context.Context, done func() bool) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for !done() {
 		select {
 		case <-ctx.Done():
-			tick.Stop()
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+func (w *Worker) report(ctx context.Context, partition int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.broken, partition)
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn("builds that are behind cannot catch up", "partition", partition, "error", err)
+		w.broken[partition] = err
+	}
+}
+
+// Health says which builds cannot catch up; nil if none is held up. What holds up the others is the feed's to say.
+func (w *Worker) Health() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for partition, err := range w.broken {
+		return fmt.Errorf("builds of partition %d cannot catch up: %w", partition, err)
+	}
+	return nil
 }
 
 // register lets a connection send arrays of the tables' rows as they were encoded.

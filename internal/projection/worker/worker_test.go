@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -282,46 +283,116 @@ func pointed(t *testing.T, pool *pgxpool.Pool, name string) (version int) {
 func TestNewVersionServesWhenItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
-	j := busy(200, rand.New(rand.NewPCG(14, 15)).IntN)
+	j := busy(2500, rand.New(rand.NewPCG(14, 15)).IntN)
 	old := newWorker(t, pool, all...)
-	j.post(t, old, 50)
+	j.post(t, old, 500)
 	old.Close()
 
-	next := parcels
-	next.Version = 2
-	w := newWorker(t, pool, parcels, next, items, totals) // the old code is still registered
-	if at, err := w.Checkpoints(t.Context(), []int{0, 1, 2}); err != nil || at[0]+at[1]+at[2] != 0 {
-		t.Fatalf("checkpoints %v, %v with a build that has nothing yet: want 0", at, err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	owned := make(chan struct{})
-	go func() { defer close(owned); w.Own(ctx, 0) }()
-	for p := range partitions - 1 {
-		if err := w.Apply(t.Context(), p, 0, j.parts[p]); err != nil {
-			t.Fatal(err)
+	next, items2 := parcels, items
+	next.Version, items2.Version = 2, 2
+	w := newWorkerOn(t, j, pool, parcels, next, items, items2, totals) // the old code is still registered
+	j.add("parcel-k1", counted{N: 4}, 900, 900)
+	j.post(t, w, 500) // the old builds are fed before the new ones have anything
+	check(t, pool, parcels, j)
+	for p := range partitions {
+		if v := pointed(t, pool, "parcels"); v != 1 {
+			t.Fatalf("version %d serves before it has caught up", v)
+		}
+		if p < partitions-1 {
+			owned(t, w, partitions-1-p)
 		}
 	}
-	if v := pointed(t, pool, "parcels"); v != 1 {
-		t.Fatalf("version %d serves before it has caught up", v)
-	}
-	check(t, pool, parcels, j) // untouched by what the new one is fed again
-	if err := w.Apply(t.Context(), partitions-1, 0, j.parts[partitions-1]); err != nil {
-		t.Fatal(err)
-	}
-	<-owned // ends when every pointer stands at the newest version
-	cancel()
-	if v := pointed(t, pool, "parcels"); v != 2 {
-		t.Fatalf("version %d serves after the new one has caught up", v)
+	owned(t, w, 0) // ends when every pointer stands at the newest version
+	for _, name := range []string{"parcels", "items"} {
+		if v := pointed(t, pool, name); v != 2 {
+			t.Errorf("version %d of %s serves after the new one has caught up", v, name)
+		}
 	}
 	check(t, pool, next, j)
+	check(t, pool, items2, j)
 	j.add("parcel-k1", counted{N: 5}, 1000, 1000)
 	j.post(t, w, 50)
-	check(t, pool, next, j)
-	check(t, pool, parcels, j) // fed on: the way back is open
+	check(t, pool, next, j) // joined: one batch feeds both
+	checkAll(t, pool, j)    // and the way back is open
 
-	last := newWorker(t, pool, all...) // an older program does not point back
-	last.Own(t.Context(), 0)
+	last := newWorkerOn(t, j, pool, all...) // an older program does not point back
+	owned(t, last, 0)
 	if v := pointed(t, pool, "parcels"); v != 2 {
 		t.Errorf("an older program pointed back to version %d", v)
 	}
+	j.add("parcel-k1", counted{N: 6}, 1001, 1001)
+	j.post(t, last, 50) // and leaves the new build behind, which catches up when its owner is back
+	owned(t, w, 2)
+	owned(t, w, 1)
+	owned(t, w, 0)
+	check(t, pool, next, j)
+}
+
+// owned runs Own, which ends by itself when nothing is left to do.
+func owned(t *testing.T, w *worker.Worker, partition int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	w.Own(ctx, partition)
+	if ctx.Err() != nil {
+		t.Fatalf("partition %d has not caught up: %v", partition, w.Health())
+	}
+}
+
+// A projection that is added later catches up beside the others, while they are fed all the time.
+func TestAddedProjectionCatchesUpUnderLoad(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(3000, rand.New(rand.NewPCG(16, 17)).IntN)
+	first := newWorker(t, pool, parcels)
+	j.head(2000).post(t, first, 500)
+	first.Close()
+	w := newWorkerOn(t, j, pool, all...)
+	var running sync.WaitGroup
+	for p := range partitions {
+		running.Go(func() { w.Own(t.Context(), p) })
+		running.Go(func() { // the rest comes in small batches, never out of order
+			at, err := w.Checkpoints(t.Context(), []int{p})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			after := at[p]
+			for batch := range slices.Chunk(unread(j.parts[p], after), 5) {
+				if err := w.Apply(t.Context(), p, after, batch); err != nil {
+					t.Errorf("after %d: %v", after, err)
+					return
+				}
+				after = batch[len(batch)-1].Position
+			}
+		})
+	}
+	running.Wait()
+	for p := range partitions {
+		owned(t, w, p) // one that joined early stays joined, one that lost its chance has another
+	}
+	checkAll(t, pool, j)
+}
+
+func TestBuildThatCannotCatchUpIsSeen(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := newJournal()
+	for i := range 20 {
+		j.add("parcel-a", counted{N: int64(i)}, i, i)
+	}
+	j.post(t, newWorker(t, pool, parcels), 50)
+	w := newWorkerOn(t, j.head(10), pool, parcels, items) // a log that has lost what was applied
+	var running sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for p := range partitions {
+		running.Go(func() { w.Own(ctx, p) })
+	}
+	for tick := time.NewTicker(5 * time.Millisecond); w.Health() == nil && t.Context().Err() == nil; <-tick.C {
+	}
+	if err := w.Health(); err == nil || !strings.Contains(err.Error(), "does not have event") {
+		t.Errorf("got %v", err)
+	}
+	cancel()
+	running.Wait()
 }
