@@ -99,12 +99,12 @@ func nothing() error { return nil }
 func (n *Node) projector(ctx context.Context) (feed.Consumer, func() error, func(), error) {
 	s := n.system
 	w, err := worker.New(ctx, worker.Config{
-		Pool: s.Pool, Projections: Projections(), Catalog: s.Catalog, Incarnation: s.Incarnation, Logger: n.log, Registerer: n.metrics,
+		Pool: s.Pool, Projections: Projections(), Catalog: s.Catalog, Log: s.Store, Incarnation: s.Incarnation, Logger: n.log, Registerer: n.metrics,
 	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("projections: %w", err)
 	}
-	return w, nothing, w.Close, nil
+	return w, w.Health, w.Close, nil
 }
 
 func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func() error, func(), error) {
