@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,24 +84,21 @@ func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []deliver
 
 func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]uint64, last uint64, rows []row) error {
 	mine, others := o.whoseTurn(rows)
-	err := pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
-		if err := move(ctx, tx, partition, at, last); err != nil {
+	var err error
+	if len(rows) == 0 {
+		err = o.moveAlone(ctx, partition, at, last)
+	} else {
+		err = pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
+			err := o.move(ctx, tx, partition, at, last, func(b *pgx.Batch) {
+				queue(b, upsert, rows)
+				if others {
+					b.Queue("select pg_notify($1, '')", Channel)
+				}
+			})
+			o.hit(failpoint.SagaWaitingBefore)
 			return err
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		var b pgx.Batch
-		queue(&b, upsert, rows)
-		if others {
-			b.Queue("select pg_notify($1, '')", Channel)
-		}
-		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-			return fmt.Errorf("write what %d saga instances wait for: %w", len(rows), err)
-		}
-		o.hit(failpoint.SagaWaitingBefore)
-		return nil
-	})
+		})
+	}
 	if err != nil {
 		return err
 	}

@@ -27,5 +27,6 @@
 // its Health.
 //
 // A due timer is not believed at once: its commands are sent again, which tells whether they ever were (if not, the
-// timer is put off), and the streams they wait on are read; an answer found there is fed instead.
+// timer is put off), and the streams they wait on are read; an answer found there is fed instead. A timer that came due
+// while nobody looked after its partition is put off for some seconds: who should have answered was likely away as well.
 package orchestrator

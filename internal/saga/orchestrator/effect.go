@@ -95,7 +95,7 @@ func (o *Orchestrator) accepted(e *entry, f saga.Effect, receipt es.Receipt) {
 
 // failed: the same command again, later. What goes on failing is recorded as stuck, and tried more rarely.
 func (o *Orchestrator) failed(e *entry, f saga.Effect, err error, r *round, broken bool) {
-	o.cfg.Logger.Warn("sagas: a command failed", "instance", e.id.String(), "command", f.Command.CommandType(), "stream", f.Command.Stream().String(), "error", err)
+	o.complain("sagas: a command failed", "instance", e.id.String(), "command", f.Command.CommandType(), "stream", f.Command.Stream().String(), "error", err)
 	e.mu.Lock()
 	now := o.cfg.Now()
 	s := e.sendingOf(f.ID)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/stock"
@@ -63,6 +66,23 @@ func TestStuck(t *testing.T) {
 	counts, err := Counts(t.Context(), w.pool)
 	if err != nil || len(counts) != 1 || !counts[0].Stuck || counts[0].N != 1 {
 		t.Errorf("%+v %v", counts, err)
+	}
+	metrics := prometheus.NewRegistry()
+	w.alone(func(c *Config) { c.Registerer = metrics })
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var series string
+	for _, f := range families {
+		if f.GetName() == "daybook_saga_instances" {
+			series = fmt.Sprint(f.GetMetric())
+		}
+	}
+	for _, want := range []string{"placement", "doing", "yes", "value:1"} {
+		if !strings.Contains(series, want) {
+			t.Errorf("metrics say %q", series)
+		}
 	}
 	away.Store(false)
 	w.await("placement-o1", saga.Completed)

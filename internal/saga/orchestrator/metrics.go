@@ -1,6 +1,11 @@
 package orchestrator
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	inputs, ignored, stored, conflicts, loaded prometheus.Counter
@@ -10,7 +15,7 @@ type metrics struct {
 	batch                                      prometheus.Histogram
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer, q Querier) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "daybook", Subsystem: "saga", Name: name, Help: help})
 	}
@@ -32,7 +37,35 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}),
 	}
 	if r != nil {
-		r.MustRegister(m.inputs, m.ignored, m.stored, m.conflicts, m.loaded, m.effects, m.timers, m.stuck, m.batch)
+		r.MustRegister(m.inputs, m.ignored, m.stored, m.conflicts, m.loaded, m.effects, m.timers, m.stuck, m.batch, board{q})
 	}
 	return m
+}
+
+// board counts instances that have not ended, in Postgres, whenever it is asked.
+type board struct{ q Querier }
+
+var (
+	openDesc = prometheus.NewDesc("daybook_saga_instances", "Instances that have not ended.", []string{"saga", "phase", "stuck"}, nil)
+	ageDesc  = prometheus.NewDesc("daybook_saga_oldest_seconds", "Age of the oldest of them.", []string{"saga", "phase", "stuck"}, nil)
+)
+
+func (b board) Describe(to chan<- *prometheus.Desc) { to <- openDesc; to <- ageDesc }
+
+func (b board) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	counts, err := Counts(ctx, b.q)
+	if err != nil {
+		to <- prometheus.NewInvalidMetric(openDesc, err)
+		return
+	}
+	for _, c := range counts {
+		labels := []string{c.Saga, string(c.Phase), "no"}
+		if c.Stuck {
+			labels[2] = "yes"
+		}
+		to <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(c.N), labels...)
+		to <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, time.Since(c.Oldest).Seconds(), labels...)
+	}
 }

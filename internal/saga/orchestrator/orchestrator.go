@@ -41,7 +41,7 @@ type Config struct {
 	// Wake, which may be nil, subscribes to Channel, which other processes notify: postgres.Listener's Subscribe.
 	Wake func(channel string) (wake <-chan struct{}, cancel func())
 
-	Instances  int           // kept in memory when not in use; 0: 20,000
+	Instances  int           // kept in memory when not in use; 0: 5,000
 	Workers    int           // instances whose effects are run at a time; 0: 64
 	Poll       time.Duration // how often due rows are looked for; 0: 1 s
 	Resend     time.Duration // when a command that was accepted, but not answered, is sent again; 0: 1 min, then doubled up to 10 min
@@ -71,10 +71,12 @@ type Orchestrator struct {
 	metrics   *metrics
 	slots     chan struct{} // one per worker
 
-	mu        sync.Mutex
-	positions map[int]map[string]uint64 // checkpoints, per partition and saga
-	owned     map[int]*owner
-	failing   error // of the last poll or save
+	mu         sync.Mutex
+	positions  map[int]map[string]uint64 // checkpoints, per partition and saga
+	owned      map[int]*owner
+	failing    error // of the last look for due rows
+	complained time.Time
+	silent     int // complaints since
 }
 
 type version struct {
@@ -97,7 +99,7 @@ func Deploy(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, saga
 
 // New gives an orchestrator; a feed runs it.
 func New(cfg Config) (*Orchestrator, error) {
-	cfg.Instances = orElse(cfg.Instances, 20_000)
+	cfg.Instances = orElse(cfg.Instances, 5_000)
 	cfg.Workers = orElse(cfg.Workers, 64)
 	cfg.Poll = orElse(cfg.Poll, time.Second)
 	cfg.Resend = orElse(cfg.Resend, time.Minute)
@@ -133,7 +135,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	o.routes = o.table()
 	o.instances.init(cfg.Instances)
 	o.saver.pool = cfg.Pool
-	o.metrics = newMetrics(cfg.Registerer)
+	o.metrics = newMetrics(cfg.Registerer, cfg.Pool)
 	return o, nil
 }
 
@@ -166,6 +168,21 @@ func (o *Orchestrator) healthy(err error) {
 	o.mu.Lock()
 	o.failing = err
 	o.mu.Unlock()
+}
+
+// complain logs a warning, of many at once the first: in an outage every waiting instance has the same to say.
+func (o *Orchestrator) complain(what string, args ...any) {
+	o.mu.Lock()
+	now := o.cfg.Now()
+	if now.Sub(o.complained) < time.Second {
+		o.silent++
+		o.mu.Unlock()
+		return
+	}
+	others := o.silent
+	o.complained, o.silent = now, 0
+	o.mu.Unlock()
+	o.cfg.Logger.Warn(what, append(args, "others_before", others)...)
 }
 
 func (o *Orchestrator) partition(id es.StreamID) int {

@@ -15,6 +15,7 @@ import (
 type owner struct {
 	o         *Orchestrator
 	partition int
+	since     time.Time
 	ctx       context.Context //nolint:containedctx // the assignment's, which instances woken from elsewhere run under
 
 	mu      sync.Mutex
@@ -31,7 +32,7 @@ const maxDue = 1000
 
 // Own runs the effects of a partition's instances until ctx ends.
 func (o *Orchestrator) Own(ctx context.Context, partition int) {
-	w := &owner{o: o, partition: partition, ctx: ctx, running: map[es.StreamID]*again{}}
+	w := &owner{o: o, partition: partition, since: o.cfg.Now(), ctx: ctx, running: map[es.StreamID]*again{}}
 	o.mu.Lock()
 	o.owned[partition] = w // an earlier assignment may still be ending: running an instance twice does nothing
 	o.mu.Unlock()
@@ -119,10 +120,10 @@ func (w *owner) start(id es.StreamID, revision uint64) {
 				w.finish(id)
 				return
 			}
-			seen, err := w.o.run(w.ctx, id, revision)
+			seen, err := w.o.run(w.ctx, id, revision, w.since)
 			<-w.o.slots
 			if err != nil && w.ctx.Err() == nil {
-				w.o.cfg.Logger.Error("sagas: running an instance failed, it stays due", "instance", id.String(), "error", err)
+				w.o.complain("sagas: running an instance failed, it stays due", "instance", id.String(), "error", err)
 			}
 			w.mu.Lock()
 			if err != nil || now.revision <= seen {

@@ -18,8 +18,9 @@ const (
 )
 
 // run sends what an instance owes and feeds the answers at once, until nothing more is due; then it writes when to look
-// again. It gives the revision up to which it has looked. revision: of the row that was due.
-func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64) (uint64, error) {
+// again. It gives the revision up to which it has looked. revision: of the row that was due; since: when somebody came
+// to look after the partition.
+func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64, since time.Time) (uint64, error) {
 	e := o.instances.take(id)
 	defer o.instances.leave(e)
 	if err := o.refresh(ctx, e, revision); err != nil {
@@ -35,7 +36,7 @@ func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64)
 			return 0, err
 		}
 		for _, t := range timers {
-			if err := o.timer(ctx, e, t, sent); err != nil {
+			if err := o.timer(ctx, e, t, sent, since); err != nil {
 				return 0, err
 			}
 		}
@@ -141,12 +142,21 @@ func (o *Orchestrator) feed(ctx context.Context, e *entry, ds []delivery) error 
 	return nil
 }
 
-// timer handles a due timer: an answer that stands in the streams it waits on is fed instead.
-func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *round) error {
+// timer handles a due timer: an answer that stands in the streams it waits on is fed instead. One whose commands were only
+// sent now is put off, and so is, for a moment, one that came due while nobody was there: who should have answered was
+// likely away as well.
+func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *round, since time.Time) error {
 	outcome := func(how string) { o.metrics.timers.WithLabelValues(e.id.Category, how).Inc() }
-	if t.Unsent > 0 && slices.ContainsFunc(t.Streams, func(at saga.Target) bool { return sent.first[at.Effect] }) {
+	var until time.Time
+	switch {
+	case slices.ContainsFunc(t.Streams, func(at saga.Target) bool { return sent.first[at.Effect] }):
+		until = o.cfg.Now().Add(t.Unsent)
+	case t.Due.Before(since):
+		until = since.Add(min(t.Unsent, grace))
+	}
+	if until.After(o.cfg.Now()) {
 		e.mu.Lock()
-		e.sendingOf(t.ID).next = o.cfg.Now().Add(t.Unsent)
+		e.sendingOf(t.ID).next = until
 		e.mu.Unlock()
 		outcome("put_off")
 		return nil
@@ -158,7 +168,7 @@ func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *
 		s.tries++
 		s.next = o.cfg.Now().Add(backoff(o.cfg.Backoff, s.tries, maxBackoff))
 		e.mu.Unlock()
-		o.cfg.Logger.Warn("sagas: a due timer could not read what it waits on", "instance", e.id.String(), "error", err)
+		o.complain("sagas: a due timer could not read what it waits on", "instance", e.id.String(), "error", err)
 		outcome("unreadable")
 		return nil
 	}
@@ -215,4 +225,7 @@ func (o *Orchestrator) look(ctx context.Context, e *entry, t saga.Timer) ([]deli
 	return out, nil
 }
 
-const lookTimeout = 10 * time.Second
+const (
+	lookTimeout = 10 * time.Second
+	grace       = 10 * time.Second // for timers that came due while nobody was there
+)

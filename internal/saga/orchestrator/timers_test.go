@@ -128,3 +128,21 @@ func TestTimerFires(t *testing.T) {
 		t.Errorf("the payment ends with %s", typ[len(typ)-1])
 	}
 }
+
+// TestTimerOfAnOutage: the authorisation was sent, and its deadline passed while nobody was there, the provider's side
+// included. It is given a moment to answer.
+func TestTimerOfAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sagas.Deadlines{Authorise: 400 * time.Millisecond})
+	w.receive("A", 5)
+	p := w.start(nil)
+	w.place("o1", "tok_soon", "A")
+	w.asked()
+	p.kill()
+	p.stop()
+	began := time.Now()
+	w.until("the outage to end", func() (bool, string) { return time.Since(began) > 500*time.Millisecond, "" })
+	w.start(nil)
+	w.provider() // answers 100 ms from now
+	w.await("placement-o1", saga.Completed)
+}
