@@ -50,6 +50,8 @@ type Config struct {
 	ReserveWithin   time.Duration
 	AuthoriseWithin time.Duration
 	ActionWithin    time.Duration
+	// ProviderTimeout bounds one call of the payment provider; zero: 10 s.
+	ProviderTimeout time.Duration
 	// NotFoundAfter is how long a provider must say that it knows nothing of a payment before that counts; zero: 1 h, and
 	// 1 s with the simulator on this data directory, whose ledger forgets nothing.
 	NotFoundAfter time.Duration
@@ -168,7 +170,7 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		setting string
 		value   time.Duration
-	}{{"reserve-within", c.ReserveWithin}, {"authorise-within", c.AuthoriseWithin}, {"action-within", c.ActionWithin}, {"not-found-after", c.NotFoundAfter}} {
+	}{{"reserve-within", c.ReserveWithin}, {"authorise-within", c.AuthoriseWithin}, {"action-within", c.ActionWithin}, {"not-found-after", c.NotFoundAfter}, {"provider-timeout", c.ProviderTimeout}} {
 		if d.value < 0 {
 			wrong(d.setting, "%s is below 0", d.value)
 		}

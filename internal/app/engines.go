@@ -128,7 +128,7 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func() error, func(
 	if s.Addresses.PaymentProvider == "" {
 		return nil, nil, nil, fmt.Errorf("no address is known of the payment provider: give --payment-provider, or run the role %s", RoleSimulator)
 	}
-	client, err := paymentprovider.NewClient(paymentprovider.ClientConfig{URL: s.Addresses.PaymentProvider})
+	client, err := paymentprovider.NewClient(paymentprovider.ClientConfig{URL: s.Addresses.PaymentProvider, Timeout: n.cfg.ProviderTimeout})
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -145,7 +145,7 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func() error, func(
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return e, nothing, client.Close, e.Prepare(ctx)
+	return e, e.Health, client.Close, e.Prepare(ctx)
 }
 
 // notFoundAfter is the setting, or what fits the provider: see Config.

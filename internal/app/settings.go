@@ -44,6 +44,7 @@ func settings() []setting {
 		{"reserve-within", "how long placing waits for stock (30s)", func(c *Config) any { return &c.ReserveWithin }},
 		{"authorise-within", "how long placing waits for the payment provider (1m)", func(c *Config) any { return &c.AuthoriseWithin }},
 		{"action-within", "how long the buyer has for a 3-D Secure action (15m)", func(c *Config) any { return &c.ActionWithin }},
+		{"provider-timeout", "how long one call of the payment provider may take (10s)", func(c *Config) any { return &c.ProviderTimeout }},
 		{"not-found-after", "how long the provider must not know a payment before that counts (1h)", func(c *Config) any { return &c.NotFoundAfter }},
 		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
 		{"log-format", "text or json", func(c *Config) any { return &c.LogFormat }},

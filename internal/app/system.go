@@ -70,7 +70,7 @@ func connect(ctx context.Context, cfg Config, at Addresses, sec secrets.Secrets,
 	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: maxConns}); err != nil {
 		return nil, err
 	}
-	if err = secrets.Verify(ctx, s.Pool, "installation", sec.InstallationKey); err != nil {
+	if err = secrets.Verify(ctx, s.Pool, secrets.Installation, sec.InstallationKey); err != nil {
 		return nil, err
 	}
 	if s.Keys, err = personal.Open(ctx, s.Pool, sec.KeyEncryptionKeys[0], sec.KeyEncryptionKeys[1:]...); err != nil {

@@ -32,7 +32,7 @@ func floor(pkg string) int {
 		return 4
 	case pkg == "internal/app":
 		return 6
-	case top == "cmd", pkg == "internal/e2e", pkg == "internal/testenv":
+	case top == "cmd", pkg == "internal/e2e", pkg == "internal/testenv", pkg == "deploy":
 		return 7
 	}
 	return 5
