@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
+	proto "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/persistent"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/wire"
 )
@@ -24,6 +26,7 @@ type Server struct {
 	store   *store.Store
 	grpc    *grpc.Server
 	gossip  *gossiper
+	groups  *groups
 	started time.Time
 	lis     net.Listener
 	memory  *bufconn.Listener
@@ -61,6 +64,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err == nil {
 		s.gossip, err = newGossiper(cfg, s.Addr(), instance)
 	}
+	if err == nil {
+		s.groups = &groups{s: s}
+		s.groups.m, err = persistent.NewManager(st, cfg.Logger, s.target)
+	}
 	if err != nil {
 		return nil, errors.Join(err, st.Close(), lis.Close())
 	}
@@ -92,6 +99,7 @@ func (s *Server) options() []grpc.ServerOption {
 func (s *Server) register() {
 	s.grpc.RegisterService(streamsDesc(s), nil)
 	s.grpc.RegisterService(monitoringDesc(s), nil)
+	proto.RegisterPersistentSubscriptionsServer(s.grpc, s.groups)
 	gossip.RegisterGossipServer(s.grpc, s.gossip)
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, &features{})
 }
@@ -135,6 +143,7 @@ func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		s.cancel()
 		s.grpc.Stop()
+		s.groups.m.Close()
 		err := s.store.Close()
 		s.mu.Lock()
 		if s.err == nil {

@@ -247,3 +247,10 @@ func decimalLen(v int64) int {
 	var b [20]byte
 	return len(strconv.AppendInt(b[:0], v, 10))
 }
+
+// JoinUUID puts the two halves of a structured UUID together.
+func JoinUUID(most, least int64) (id store.ID) {
+	binary.BigEndian.PutUint64(id[:8], uint64(most))
+	binary.BigEndian.PutUint64(id[8:], uint64(least))
+	return id
+}
