@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/memory"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/projection/reader"
@@ -63,7 +64,7 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 		tb.Fatal(err)
 	}
 	pool := postgrestest.New(tb)
-	w, err := worker.New(tb.Context(), worker.Config{Pool: pool, Projections: ps, Catalog: catalog, Incarnation: "test"})
+	w, err := worker.New(tb.Context(), worker.Config{Pool: pool, Projections: ps, Catalog: catalog, Log: memory.New(), Incarnation: "test"})
 	if err != nil {
 		tb.Fatal(err)
 	}
