@@ -24,7 +24,7 @@ import (
 type Import struct {
 	Handler *es.Handler
 	History *History
-	// Streams is how many are written at once; default 64.
+	// Streams is how many are written at once; default 256: they share the store's syncs.
 	Streams int
 	// Progress is told how many commands have been answered, of how many; it must not wait.
 	Progress func(done, of int)
@@ -85,7 +85,7 @@ func send[S any, P es.State[S]](ctx context.Context, im *Import, streams byStrea
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(im.Streams, 1))
 	if im.Streams == 0 {
-		g.SetLimit(64)
+		g.SetLimit(256)
 	}
 	for _, key := range slices.Sorted(maps.Keys(streams)) {
 		g.Go(func() error { return one[S, P](ctx, im, key, streams[key], fine) })
