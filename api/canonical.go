@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // document is a request body: its value, with numbers as they were written, and the fields that may not stand.
@@ -25,9 +27,12 @@ const maxDepth = 32
 
 // readJSON reads exactly one JSON value. A name that stands twice in one object, and text with U+0000, are faults.
 func readJSON(body []byte) (document, error) {
+	doc := document{}
+	if at := notText(body); at >= 0 {
+		return doc, fmt.Errorf("what stands at byte %d is not UTF-8", at)
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	doc := document{}
 	v, err := doc.read(d, "#", 0)
 	if err != nil {
 		return doc, err
@@ -58,6 +63,8 @@ func (doc *document) read(d *json.Decoder, at string, depth int) (any, error) {
 	case string:
 		doc.text(t, at)
 		return t, nil
+	case json.Number:
+		return doc.number(t, at), nil
 	}
 	return t, nil
 }
@@ -99,6 +106,56 @@ func (doc *document) array(d *json.Decoder, at string, depth int) (any, error) {
 		return nil, fmt.Errorf("the JSON ends too early, at byte %d", d.InputOffset())
 	}
 	return out, nil
+}
+
+// number takes whole numbers in plain digits only, as no field has any other: 1e3 is refused like 1.5, and before anybody
+// reckons out what 1e999999999 comes to.
+func (doc *document) number(n json.Number, at string) any {
+	if strings.ContainsAny(n.String(), ".eE") {
+		doc.faults = append(doc.faults, fault{at, "type", "must be a whole number, in digits"})
+		return json.Number("1")
+	}
+	return n
+}
+
+// notText finds the first byte that is not UTF-8, or half of a surrogate pair: the decoder would silently put U+FFFD there.
+// It gives -1 if there is none.
+func notText(body []byte) int {
+	for i := 0; i < len(body); {
+		switch {
+		case body[i] == '\\' && i+1 < len(body) && body[i+1] == 'u':
+			r, second := escaped(body[i:]), escaped(body[min(i+6, len(body)):])
+			switch {
+			case utf16.DecodeRune(r, second) != utf8.RuneError:
+				i += 12
+			case utf16.IsSurrogate(r):
+				return i
+			default:
+				i += 2
+			}
+		case body[i] == '\\':
+			i += 2
+		default:
+			r, size := utf8.DecodeRune(body[i:])
+			if r == utf8.RuneError && size == 1 {
+				return i
+			}
+			i += size
+		}
+	}
+	return -1
+}
+
+// escaped reads \uXXXX; -1 if it is not there.
+func escaped(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 func (doc *document) text(s, at string) {

@@ -92,6 +92,8 @@ func explain(e *openapi3.SchemaError) string {
 		return "must match " + s.Pattern
 	case "enum":
 		return fmt.Sprintf("must be one of %v", s.Enum)
+	case "nullable":
+		return "must not be null"
 	case "type":
 		return "must be of type " + strings.Join(s.Type.Slice(), " or ")
 	}

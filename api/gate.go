@@ -9,8 +9,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
@@ -68,6 +70,7 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 			Operation: op.id, IdempotencyKey: unquote(req.Header.Get("Idempotency-Key")), query: c.QueryParams(),
 		}
 		r.TraceID, r.Traceparent = traceOf(req)
+		r.HeadOnly, _ = req.Context().Value(headKey{}).(bool)
 		if err := op.checkParams(c); err != nil {
 			return err
 		}
@@ -109,10 +112,16 @@ func traceOf(req *http.Request) (id, parent string) {
 
 // checkParams validates path, query and header parameters by their schemas.
 func (op *operation) checkParams(c echo.Context) error {
-	query := c.QueryParams()
-	for name := range query {
+	query, err := url.ParseQuery(c.Request().URL.RawQuery)
+	if err != nil {
+		return NewProblem("malformed_parameter", "the query string cannot be read: %v", err)
+	}
+	for name, values := range query {
 		if op.param("query", name) == nil {
 			return NewProblem("unknown_parameter", "this operation has no query parameter %q", name).At(name, "unknown", "is not a parameter here")
+		}
+		if len(values) > 1 {
+			return NewProblem("malformed_parameter", "the parameter %s is given more than once", name).At(name, "duplicate", "stands more than once")
 		}
 	}
 	for _, ref := range op.params {
@@ -121,12 +130,18 @@ func (op *operation) checkParams(c echo.Context) error {
 		var given bool
 		switch p.In {
 		case "path":
-			value, given = c.Param(p.Name), true
+			if value, err = pathParam(c, p.Name); err != nil {
+				return err
+			}
+			given = true
 		case "query":
 			value, given = query.Get(p.Name), query.Has(p.Name)
 		case "header":
 			value = c.Request().Header.Get(p.Name)
 			given = value != ""
+			if p.Name == "Idempotency-Key" {
+				given = unquote(value) != ""
+			}
 		}
 		switch {
 		case !given && p.Required && p.Name == "Idempotency-Key":
@@ -143,12 +158,32 @@ func (op *operation) checkParams(c echo.Context) error {
 		if strings.ContainsRune(value, 0) {
 			return NewProblem("malformed_parameter", "the parameter %s contains U+0000", p.Name).At(p.Name, "nul", "contains U+0000")
 		}
+		if !utf8.ValidString(value) {
+			return NewProblem("malformed_parameter", "the parameter %s is not UTF-8", p.Name).At(p.Name, "utf8", "is not UTF-8")
+		}
 		if err := visitParam(p.Schema.Value, value); err != nil {
 			problem := NewProblem("malformed_parameter", "the parameter %s cannot be used", p.Name)
 			return addFaults(problem, err, p.Name)
 		}
 	}
 	return nil
+}
+
+// pathParam is a segment as its sender meant it. The router gives it escaped where the address has an escape that it need
+// not have, %2F above all, and takes what follows a last parameter for a part of it.
+func pathParam(c echo.Context, name string) (string, error) {
+	value := c.Param(name)
+	if strings.Contains(value, "/") {
+		return "", NewProblem("route_not_found", "there is nothing at this address")
+	}
+	if c.Request().URL.RawPath == "" {
+		return value, nil
+	}
+	value, err := url.PathUnescape(value)
+	if err != nil {
+		return "", NewProblem("malformed_parameter", "the parameter %s cannot be read", name).At(name, "escape", "%v", err)
+	}
+	return value, nil
 }
 
 func (op *operation) param(in, name string) *openapi3.Parameter {

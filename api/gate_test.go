@@ -86,6 +86,14 @@ func TestBadInputIsNamed(t *testing.T) {
 		{"two faults, by pointer", with(`"sku":"MUG","quantity":1`, `"sku":"","quantity":0`), nil, 422, "validation", []string{"#/lines/0/quantity", "#/lines/0/sku"}},
 		{"negative quantity", with(`"quantity":1`, `"quantity":-1`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
 		{"fraction", with(`"quantity":1`, `"quantity":1.5`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"exponent", with(`"quantity":1`, `"quantity":1e3`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"enormous exponent", with(`"quantity":1`, `"quantity":1e999999999`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"null", with(`"lines":[{"sku":"MUG","quantity":1}]`, `"lines":null`), nil, 422, "validation", []string{"#/lines"}},
+		{"not UTF-8", with(`2 High Street`, "2 \xff Street"), nil, 400, "malformed_json", nil},
+		{"half a surrogate pair", with(`2 High Street`, `2 \ud83d Street`), nil, 400, "malformed_json", nil},
+		{"the wrong half", with(`2 High Street`, `2 \udc00\ud83d Street`), nil, 400, "malformed_json", nil},
+		{"empty quoted key", order, []string{"Idempotency-Key", `""`}, 400, "idempotency_key_required", []string{"Idempotency-Key"}},
+		{"SKU of dots", with(`"sku":"MUG"`, `"sku":".."`), nil, 422, "validation", []string{"#/lines/0/sku"}},
 		{"text for a number", with(`"quantity":1`, `"quantity":"1"`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
 		{"no lines", with(`{"sku":"MUG","quantity":1}`, ``), nil, 422, "validation", []string{"#/lines"}},
 		{"missing", with(`"currency":"GBP",`, ``), nil, 422, "validation", []string{"#/currency"}},
@@ -116,7 +124,7 @@ func TestBadInputIsNamed(t *testing.T) {
 			if w.Header().Get("Content-Type") != "application/problem+json" || len(p.TraceId) != 32 {
 				t.Errorf("headers %v, trace %q", w.Header(), p.TraceId)
 			}
-			if strings.Contains(w.Body.String(), "4242") {
+			if strings.Contains(strings.NewReplacer(" ", "", "-", "").Replace(w.Body.String()), "42424242") {
 				t.Errorf("the card number is repeated: %s", w.Body)
 			}
 		})
@@ -167,5 +175,46 @@ func TestRoutesAreTheSpecs(t *testing.T) {
 	served = slices.DeleteFunc(served, func(s string) bool { return strings.Contains(s, "echo_route_not_found") || strings.HasSuffix(s, "/*") })
 	if !slices.Equal(served, specified) {
 		t.Errorf("served    %v\nspecified %v", served, specified)
+	}
+}
+
+// A whole surrogate pair, an escaped backslash before u, and U+FFFD as it is are text like any other.
+func TestTextIsTakenAsItIs(t *testing.T) {
+	e, r := serve(t)
+	body := strings.Replace(order, "2 High Street", `\ud83d\ude00 \\ud83d \ufffd 😀`, 1)
+	if w := post(e, body); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if got := r.bodies[0].ShipTo.Line1; got != "😀 \\ud83d \ufffd 😀" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAddressesAndMethods(t *testing.T) {
+	e, r := serve(t)
+	for _, tt := range []struct {
+		method, target string
+		status         int
+		code           string
+	}{
+		{"DELETE", "/v1/orders", 405, "method_not_allowed"},
+		{"PUT", "/v1/orders/o1", 405, "method_not_allowed"},
+		{"GET", "/v1/nothing", 404, "route_not_found"},
+		{"GET", "/v1/products/MUG/nothing", 404, "route_not_found"},
+		{"GET", "/v1/products/MUG%2Fx/nothing", 404, "route_not_found"},
+		{"GET", "/v1/products/%2Fa%00", 400, "malformed_parameter"},
+		{"GET", "/v1/products/" + strings.Repeat("%2F", 65), 400, "malformed_parameter"},
+		{"GET", "/v1/products/%ff", 400, "malformed_parameter"},
+		{"GET", "/v1/orders?limit=%zz", 400, "malformed_parameter"},
+		{"GET", "/v1/orders?as_of=2011-01-01T00:00:00Z&as_of=2012-01-01T00:00:00Z", 400, "malformed_parameter"},
+	} {
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, httptest.NewRequest(tt.method, tt.target, nil))
+		if !strings.Contains(w.Body.String(), `"`+tt.code+`"`) || w.Code != tt.status {
+			t.Errorf("%s %s: %d %s", tt.method, tt.target, w.Code, w.Body)
+		}
+	}
+	if len(r.requests) != 0 {
+		t.Errorf("%d requests came through", len(r.requests))
 	}
 }

@@ -19,6 +19,7 @@ type Request struct {
 	Digest         []byte // HMAC of operation, path and body as sent
 	Traceparent    string
 	TraceID        string
+	HeadOnly       bool // nobody will read the body
 
 	query url.Values
 }

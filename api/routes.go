@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -12,16 +13,29 @@ import (
 // Routes puts operations behind the gate on e: those that change something if commands is set, those that read if queries is.
 func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, commands, queries bool) {
 	open := openapi.NewStrictHandler(operations, nil)
-	group := e.Group("", gate.Check)
-	openapi.RegisterHandlers(sides{group, commands, queries}, open)
+	openapi.RegisterHandlers(sides{e, gate.Check, commands, queries}, open)
 	if queries {
 		e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", Spec) })
 	}
 }
 
+// HeadAsGet answers a HEAD as the GET would be, without the body, which the server leaves out.
+func HeadAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type headKey struct{}
+
 // sides registers only the routes of one side.
 type sides struct {
-	*echo.Group
+	*echo.Echo
+	gate              echo.MiddlewareFunc // of each route: a group's would answer for routes that are not there
 	commands, queries bool
 }
 
@@ -29,21 +43,21 @@ func (s sides) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *e
 	if !s.queries {
 		return nil
 	}
-	return s.Group.GET(path, h, m...)
+	return s.Echo.GET(path, h, append(m, s.gate)...)
 }
 
 func (s sides) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
 	if !s.commands {
 		return nil
 	}
-	return s.Group.POST(path, h, m...)
+	return s.Echo.POST(path, h, append(m, s.gate)...)
 }
 
 func (s sides) PATCH(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
 	if !s.commands {
 		return nil
 	}
-	return s.Group.PATCH(path, h, m...)
+	return s.Echo.PATCH(path, h, append(m, s.gate)...)
 }
 
 // Errors writes every error as a problem and logs those that are ours.
@@ -58,11 +72,11 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 			id, _ = traceOf(c.Request())
 		}
 		if p.Status >= http.StatusInternalServerError {
-			log.Error("request failed", "method", c.Request().Method, "route", c.Path(), "code", p.Code, "trace_id", id, "error", err)
-		}
-		if c.Request().Method == http.MethodHead {
-			_ = c.NoContent(p.Status)
-			return
+			level := slog.LevelError
+			if p.RetryAfter > 0 { // nothing is broken: it is early
+				level = slog.LevelDebug
+			}
+			log.Log(c.Request().Context(), level, "request failed", "method", c.Request().Method, "route", c.Path(), "code", p.Code, "trace_id", id, "error", err)
 		}
 		if werr := p.Write(c.Response(), id); werr != nil {
 			log.Debug("problem not sent", "error", werr)

@@ -221,7 +221,9 @@ type NewCustomer struct {
 // NewLine defines model for NewLine.
 type NewLine struct {
 	Quantity Quantity `json:"quantity"`
-	Sku      Sku      `json:"sku"`
+
+	// Sku Not dots alone, which no address can end with
+	Sku Sku `json:"sku"`
 }
 
 // NewOrder defines model for NewOrder.
@@ -251,7 +253,9 @@ type NewProduct struct {
 	Name string `json:"name"`
 
 	// Prices Minor units by currency
-	Prices   Prices  `json:"prices"`
+	Prices Prices `json:"prices"`
+
+	// Sku Not dots alone, which no address can end with
 	Sku      Sku     `json:"sku"`
 	TaxClass *string `json:"tax_class,omitempty"`
 }
@@ -370,12 +374,15 @@ type Prices map[string]Amount
 
 // Problem defines model for Problem.
 type Problem struct {
-	Code    string        `json:"code"`
-	Detail  string        `json:"detail"`
-	Errors  *[]FieldError `json:"errors,omitempty"`
-	Status  int           `json:"status"`
-	Title   string        `json:"title"`
-	TraceId string        `json:"trace_id"`
+	Code   string        `json:"code"`
+	Detail string        `json:"detail"`
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// Quote What an order comes to now; in `price_changed`
+	Quote   *Quote `json:"quote,omitempty"`
+	Status  int    `json:"status"`
+	Title   string `json:"title"`
+	TraceId string `json:"trace_id"`
 
 	// Type urn:daybook:problem:<code>
 	Type string `json:"type"`
@@ -420,6 +427,27 @@ type ProductPage struct {
 // Quantity defines model for Quantity.
 type Quantity = int64
 
+// Quote What an order comes to now; in `price_changed`
+type Quote struct {
+	Currency    string      `json:"currency"`
+	Discount    int64       `json:"discount"`
+	Goods       int64       `json:"goods"`
+	Lines       []QuoteLine `json:"lines"`
+	Shipping    int64       `json:"shipping"`
+	TaxIncluded int64       `json:"tax_included"`
+	Total       int64       `json:"total"`
+}
+
+// QuoteLine defines model for QuoteLine.
+type QuoteLine struct {
+	Line      int    `json:"line"`
+	Quantity  int64  `json:"quantity"`
+	Sku       string `json:"sku"`
+	Tax       int64  `json:"tax"`
+	Total     int64  `json:"total"`
+	UnitPrice int64  `json:"unit_price"`
+}
+
 // Rejection defines model for Rejection.
 type Rejection struct {
 	Code        string       `json:"code"`
@@ -462,7 +490,7 @@ type ShortLine struct {
 	Sku       string `json:"sku"`
 }
 
-// Sku defines model for Sku.
+// Sku Not dots alone, which no address can end with
 type Sku = string
 
 // Stock defines model for Stock.
@@ -1730,7 +1758,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 }
 
-type ProblemApplicationProblemPlusJSONResponse Problem
+type ProblemResponseHeaders struct {
+	RetryAfter *int
+}
+type ProblemApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ProblemResponseHeaders
+}
 
 type RegisterCustomerRequestObject struct {
 	Params RegisterCustomerParams
@@ -1773,6 +1808,7 @@ func (response RegisterCustomer201JSONResponse) VisitRegisterCustomerResponse(w 
 
 type RegisterCustomerdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -1783,6 +1819,9 @@ func (response RegisterCustomerdefaultApplicationProblemPlusJSONResponse) VisitR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1823,6 +1862,7 @@ func (response GetCustomer200JSONResponse) VisitGetCustomerResponse(w http.Respo
 
 type GetCustomerdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -1833,6 +1873,9 @@ func (response GetCustomerdefaultApplicationProblemPlusJSONResponse) VisitGetCus
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1875,6 +1918,7 @@ func (response ListCustomerOrders200JSONResponse) VisitListCustomerOrdersRespons
 
 type ListCustomerOrdersdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -1885,6 +1929,9 @@ func (response ListCustomerOrdersdefaultApplicationProblemPlusJSONResponse) Visi
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1926,6 +1973,7 @@ func (response ListOrders200JSONResponse) VisitListOrdersResponse(w http.Respons
 
 type ListOrdersdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -1936,6 +1984,9 @@ func (response ListOrdersdefaultApplicationProblemPlusJSONResponse) VisitListOrd
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1986,6 +2037,7 @@ func (response PlaceOrder201JSONResponse) VisitPlaceOrderResponse(w http.Respons
 
 type PlaceOrderdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -1996,6 +2048,9 @@ func (response PlaceOrderdefaultApplicationProblemPlusJSONResponse) VisitPlaceOr
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2036,6 +2091,7 @@ func (response GetOrder200JSONResponse) VisitGetOrderResponse(w http.ResponseWri
 
 type GetOrderdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2046,6 +2102,9 @@ func (response GetOrderdefaultApplicationProblemPlusJSONResponse) VisitGetOrderR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2131,6 +2190,7 @@ func (response CancelOrder202JSONResponse) VisitCancelOrderResponse(w http.Respo
 
 type CancelOrderdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2141,6 +2201,9 @@ func (response CancelOrderdefaultApplicationProblemPlusJSONResponse) VisitCancel
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2200,6 +2263,7 @@ func (response StreamOrderEvents200TexteventStreamResponse) VisitStreamOrderEven
 
 type StreamOrderEventsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2210,6 +2274,9 @@ func (response StreamOrderEventsdefaultApplicationProblemPlusJSONResponse) Visit
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2252,6 +2319,7 @@ func (response GetOrderTimeline200JSONResponse) VisitGetOrderTimelineResponse(w 
 
 type GetOrderTimelinedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2262,6 +2330,9 @@ func (response GetOrderTimelinedefaultApplicationProblemPlusJSONResponse) VisitG
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2303,6 +2374,7 @@ func (response ListProducts200JSONResponse) VisitListProductsResponse(w http.Res
 
 type ListProductsdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2313,6 +2385,9 @@ func (response ListProductsdefaultApplicationProblemPlusJSONResponse) VisitListP
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2359,6 +2434,7 @@ func (response AddProduct201JSONResponse) VisitAddProductResponse(w http.Respons
 
 type AddProductdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2369,6 +2445,9 @@ func (response AddProductdefaultApplicationProblemPlusJSONResponse) VisitAddProd
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2409,6 +2488,7 @@ func (response GetProduct200JSONResponse) VisitGetProductResponse(w http.Respons
 
 type GetProductdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2419,6 +2499,9 @@ func (response GetProductdefaultApplicationProblemPlusJSONResponse) VisitGetProd
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2464,6 +2547,7 @@ func (response ChangeProduct200JSONResponse) VisitChangeProductResponse(w http.R
 
 type ChangeProductdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2474,6 +2558,9 @@ func (response ChangeProductdefaultApplicationProblemPlusJSONResponse) VisitChan
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2515,6 +2602,7 @@ func (response ReportSales200JSONResponse) VisitReportSalesResponse(w http.Respo
 
 type ReportSalesdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2525,6 +2613,9 @@ func (response ReportSalesdefaultApplicationProblemPlusJSONResponse) VisitReport
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2565,6 +2656,7 @@ func (response GetStock200JSONResponse) VisitGetStockResponse(w http.ResponseWri
 
 type GetStockdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2575,6 +2667,9 @@ func (response GetStockdefaultApplicationProblemPlusJSONResponse) VisitGetStockR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2622,6 +2717,7 @@ func (response AdjustStock201JSONResponse) VisitAdjustStockResponse(w http.Respo
 
 type AdjustStockdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2632,6 +2728,9 @@ func (response AdjustStockdefaultApplicationProblemPlusJSONResponse) VisitAdjust
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2679,6 +2778,7 @@ func (response ReceiveStock201JSONResponse) VisitReceiveStockResponse(w http.Res
 
 type ReceiveStockdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
+	Headers    ProblemResponseHeaders
 	StatusCode int
 }
 
@@ -2689,6 +2789,9 @@ func (response ReceiveStockdefaultApplicationProblemPlusJSONResponse) VisitRecei
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(response.StatusCode)
 	_, err := buf.WriteTo(w)
 	return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/api"
@@ -80,6 +81,10 @@ func (s *Server) StreamOrderEvents(ctx context.Context, in openapi.StreamOrderEv
 	if err != nil {
 		cancel()
 		return nil, problemOf(err)
+	}
+	if api.RequestOf(ctx).HeadOnly {
+		cancel()
+		return openapi.StreamOrderEvents200TexteventStreamResponse{Body: strings.NewReader("")}, nil
 	}
 	return &eventStream{ctx: ctx, server: s, queries: q, order: in.Id, from: from, wake: wake, cancel: cancel}, nil
 }

@@ -54,7 +54,7 @@ func (n *Node) admin() http.Handler {
 	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
 	e.GET("/debug/pprof/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
 	e.GET("/debug/pprof/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
-	return e
+	return api.HeadAsGet(e)
 }
 
 func newEcho(log *slog.Logger) *echo.Echo {
@@ -144,7 +144,7 @@ func (n *Node) apis() error {
 	e := newEcho(n.log)
 	n.health.routes(e)
 	api.Routes(e, gate, ops, ops.commands != nil, ops.queries != nil)
-	handler, err := n.front(e, ops)
+	handler, err := n.front(api.HeadAsGet(e), ops)
 	if err != nil {
 		return err
 	}

@@ -163,6 +163,7 @@ type answer struct {
 	ID        string    `json:"id"`
 	Result    string    `json:"result"`
 	Code      string    `json:"code"`
+	Detail    string    `json:"detail"`
 	Amount    int64     `json:"amount"`
 	Currency  string    `json:"currency"`
 	ActionURL string    `json:"action_url"`
@@ -170,7 +171,7 @@ type answer struct {
 }
 
 func (a answer) port() Answer {
-	out := Answer{Reference: a.ID, Amount: events.Money{Amount: a.Amount, Currency: a.Currency}, Code: a.Code, ActionURL: a.ActionURL, ExpiresAt: a.ExpiresAt}
+	out := Answer{Reference: a.ID, Amount: events.Money{Amount: a.Amount, Currency: a.Currency}, Code: a.Code, Detail: a.Detail, ActionURL: a.ActionURL, ExpiresAt: a.ExpiresAt}
 	switch a.Result {
 	case "approved":
 		out.Outcome = Approved

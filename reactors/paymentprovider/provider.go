@@ -59,7 +59,7 @@ type Answer struct {
 	Reference string       // the provider's own, of the charge
 	Amount    events.Money // that the provider held or moved
 	Code      string       // of a decline
-	Detail    string       // for people: why it is unknown
+	Detail    string       // for people: why it is unknown, or was declined
 	ActionURL string
 	ExpiresAt time.Time // of an authorisation
 }

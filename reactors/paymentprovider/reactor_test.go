@@ -28,8 +28,8 @@ func TestTokens(t *testing.T) {
 		held  int64
 	}{
 		{"tok_approve", payment.Authorised, "", "initiated authorisation_requested authorised", asked},
-		{"tok_decline", payment.Declined, "card_declined", "initiated authorisation_requested declined", 0},
-		{"tok_decline_once", payment.Declined, "card_declined", "initiated authorisation_requested declined", 0},
+		{"tok_decline", payment.Declined, "insufficient_funds", "initiated authorisation_requested declined", 0},
+		{"tok_decline_once", payment.Declined, "insufficient_funds", "initiated authorisation_requested declined", 0},
 		{"tok_slow_20", payment.Authorised, "", "initiated authorisation_requested authorised", asked},
 		{"tok_slow_500", payment.Authorised, "", "initiated authorisation_requested outcome_unknown authorised", asked},
 		{"tok_silent", payment.Declined, "not_found", "initiated authorisation_requested outcome_unknown declined", 0},

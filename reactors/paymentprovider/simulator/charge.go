@@ -104,6 +104,7 @@ type Answer struct {
 	OrderID   string    `json:"order_id"`
 	Result    Result    `json:"result"`
 	Code      string    `json:"code,omitempty"`
+	Detail    string    `json:"detail,omitempty"` // of the code, for people
 	Amount    int64     `json:"amount"`
 	Currency  string    `json:"currency"`
 	ActionURL string    `json:"action_url,omitempty"`

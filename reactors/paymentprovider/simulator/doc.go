@@ -12,7 +12,7 @@
 //	                                            {"result": "fail"}; attempt = the charge's id, or its effect id
 //
 // Every POST to charges carries an Idempotency-Key header and metadata {order_id, effect_id, attempt}. The answer is
-// {id, kind, effect_id, result, code, amount, currency, ...}; result is approved (200), declined (402),
+// {id, kind, effect_id, result, code, detail, amount, currency, ...}; result is approved (200), declined (402),
 // action_required or processing (202). Errors are {error: {code, message}}.
 //
 // # Keys
@@ -28,7 +28,8 @@
 //
 //	token               first call             repeat, same key        lookup                     callback, later
 //	tok_approve         approved               approved                approved                   charge.authorised
-//	tok_decline         declined card_declined declined                declined                   charge.declined
+//	tok_decline         declined, of code      declined                declined                   charge.declined
+//	                    insufficient_funds
 //	tok_decline_once    as tok_decline until charge attempts are built                            charge.declined
 //	tok_action          action_required + URL  action_required, for    action_required; after     as the action ends
 //	                                           ever: it is stored      the action its result

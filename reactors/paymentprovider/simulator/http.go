@@ -85,7 +85,7 @@ func (s *Server) charge(k Kind) http.HandlerFunc {
 		case o.problem != nil:
 			reply(w, o.problem.status, o.problem)
 		default:
-			reply(w, o.answer.status(), withURL(o.answer, r))
+			reply(w, o.answer.status(), worded(o.answer, r))
 		}
 	}
 }
@@ -101,7 +101,9 @@ func (a Answer) status() int {
 	}
 }
 
-func withURL(a Answer, r *http.Request) Answer {
+// worded adds what an answer is not kept with: where its action is, and what its code means.
+func worded(a Answer, r *http.Request) Answer {
+	a.Detail = detail(a.Code)
 	if a.Result == ActionRequired {
 		a.ActionURL = "http://" + r.Host + "/simulator/v1/actions/" + a.ID
 	}
@@ -116,7 +118,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 	}
 	found := s.book.lookup(effect, s.now())
 	for i := range found {
-		found[i] = withURL(found[i], r)
+		found[i] = worded(found[i], r)
 	}
 	reply(w, 200, map[string][]Answer{"operations": found})
 }

@@ -146,13 +146,13 @@ func settle(k Kind, c *Charge, r request, a *Answer) *problem {
 	case Void:
 		switch c.Status {
 		case StatusActionRequired:
-			c.Status, c.Code = StatusDeclined, "cancelled"
+			c.Status, c.Code = StatusDeclined, cancelled
 		case StatusCaptured, StatusRefunded:
 			return refuse("already_captured")
 		case StatusAuthorised:
 			if c.FailVoids > 0 {
 				c.FailVoids--
-				return refuse("void_failed")
+				return refuse(voidFailed)
 			}
 			a.Amount = c.open()
 			c.Status, c.Voided = StatusVoided, c.Voided+a.Amount
@@ -203,8 +203,6 @@ func (s *Server) act(attempt string, approve bool) (Charge, *problem) {
 	s.book.apply(change{Charge: c})
 	return c, nil
 }
-
-const actionFailed = "authentication_failed"
 
 // pause waits as a token asked for; false: the server stopped before.
 func (s *Server) pause(d time.Duration) bool {

@@ -118,7 +118,7 @@ func TestTokens(t *testing.T) {
 		code   string
 		amount int64
 	}
-	approved, declined := want{200, Approved, "", 100}, want{402, Declined, "card_declined", 0}
+	approved, declined := want{200, Approved, "", 100}, want{402, Declined, "insufficient_funds", 0}
 	silence, nothing := want{}, want{}
 	for _, c := range []struct {
 		token                  string

@@ -20,12 +20,38 @@ type behaviour struct {
 
 const longest = 24 * time.Hour // that a token can ask for
 
+// Codes of a declined operation.
+const (
+	insufficientFunds = "insufficient_funds"
+	unknownToken      = "unknown_token"
+	cancelled         = "cancelled"
+	actionFailed      = "authentication_failed"
+	voidFailed        = "void_failed"
+)
+
+// detail says for people what a code means.
+func detail(code string) string {
+	switch code {
+	case insufficientFunds:
+		return "The card has insufficient funds."
+	case unknownToken:
+		return "The payment token is not known."
+	case cancelled:
+		return "The payment was cancelled before the buyer had confirmed it."
+	case actionFailed:
+		return "The buyer could not be authenticated."
+	case voidFailed:
+		return "The authorisation could not be given back just now."
+	}
+	return ""
+}
+
 func behaviourOf(token string) behaviour {
 	switch token {
 	case "tok_approve", "tok_capture_fails", "tok_refund_fails", "tok_refund_reversed":
 		return behaviour{}
 	case "tok_decline", "tok_decline_once":
-		return behaviour{decline: "card_declined"}
+		return behaviour{decline: insufficientFunds}
 	case "tok_action":
 		return behaviour{action: true}
 	case "tok_silent":
@@ -46,7 +72,7 @@ func behaviourOf(token string) behaviour {
 	if _, ok := counted(token, "tok_expires_", time.Second); ok {
 		return behaviour{}
 	}
-	return behaviour{decline: "unknown_token"}
+	return behaviour{decline: unknownToken}
 }
 
 func counted(token, prefix string, unit time.Duration) (time.Duration, bool) {
