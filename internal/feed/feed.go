@@ -39,11 +39,12 @@ type Config struct {
 
 // Feed feeds one consumer in one process.
 type Feed struct {
-	cfg     Config
-	log     *slog.Logger
-	client  *kafka.Client
-	metrics metrics
-	health  health
+	cfg       Config
+	log       *slog.Logger
+	transport *kafka.Transport
+	client    *kafka.Client
+	metrics   metrics
+	health    health
 }
 
 // New checks cfg. Run does the work.
@@ -76,13 +77,12 @@ func New(cfg Config) (*Feed, error) {
 		return nil, fmt.Errorf("the scan counts %d partitions, the feed %d", cfg.Scan.partitions, cfg.Partitions)
 	}
 	f := &Feed{
-		cfg: cfg,
-		log: cfg.Logger.With("consumer", cfg.Consumer.Name()),
-		client: &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: &kafka.Transport{
-			ClientID: "daybook-" + cfg.Consumer.Name(), DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second,
-		}},
-		metrics: newMetrics(cfg.Registerer, cfg.Consumer.Name()),
+		cfg:       cfg,
+		log:       cfg.Logger.With("consumer", cfg.Consumer.Name()),
+		transport: &kafka.Transport{ClientID: "daybook-" + cfg.Consumer.Name(), DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second},
+		metrics:   newMetrics(cfg.Registerer, cfg.Consumer.Name()),
 	}
+	f.client = &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: f.transport}
 	f.health.set(joining, errors.New("not a member of its consumer group yet"))
 	return f, nil
 }
@@ -93,7 +93,7 @@ func (f *Feed) Health() error { return f.health.err() }
 // Run feeds until ctx ends, and then returns nil; everything passing is waited for. It returns an error only when the
 // topic does not have the partitions that it was told of.
 func (f *Feed) Run(ctx context.Context) error {
-	defer f.client.Transport.(*kafka.Transport).CloseIdleConnections()
+	defer f.transport.CloseIdleConnections()
 	if err := f.topic(ctx); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("consumer group %s: %w", f.cfg.Group, err)
 	}
-	defer group.Close() // waits for the generation and leaves the group
+	defer func() { _ = group.Close() }() // waits for the generation and leaves the group; it has no errors
 	for {
 		gen, err := group.Next(ctx)
 		switch {
@@ -119,7 +119,7 @@ func (f *Feed) Run(ctx context.Context) error {
 			f.log.Warn("joining the consumer group failed", "group", f.cfg.Group, "error", err)
 		default:
 			f.health.clear(joining)
-			g := &generation{feed: f, gen: gen, assigned: gen.Assignments[f.cfg.Topic]}
+			g := &generation{feed: f, gen: gen, assigned: gen.Assignments[f.cfg.Topic], offsets: map[int]int64{}}
 			gen.Start(func(ended context.Context) { g.run(ctx, ended) })
 			if len(g.assigned) > 0 {
 				continue

@@ -20,10 +20,17 @@ type generation struct {
 	gen      *kafka.Generation
 	assigned []kafka.PartitionAssignment
 
-	offsets sync.Map // partition → offset to resume at
+	mu      sync.Mutex
+	offsets map[int]int64 // where each partition may be resumed
 
-	mu   sync.Mutex
-	last outlook
+	looking sync.Mutex
+	last    outlook
+}
+
+func (g *generation) resumeAt(partition int, offset int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.offsets[partition] = offset
 }
 
 // run works on the partitions until the generation or the process ends. It must not return before.
@@ -87,11 +94,9 @@ func (g *generation) commit(ctx context.Context) {
 			ending = true
 		case <-tick.C:
 		}
-		now := map[int]int64{}
-		g.offsets.Range(func(part, offset any) bool {
-			now[part.(int)] = offset.(int64)
-			return true
-		})
+		g.mu.Lock()
+		now := maps.Clone(g.offsets)
+		g.mu.Unlock()
 		if !maps.Equal(now, done) && len(now) > 0 {
 			if err := g.gen.CommitOffsets(map[string]map[int]int64{g.feed.cfg.Topic: now}); err == nil {
 				done = now
@@ -109,8 +114,8 @@ type outlook struct {
 
 // look gives an outlook that began after since. Idle partitions share one, so that they cost a query a second together.
 func (g *generation) look(ctx context.Context, since time.Time) (outlook, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.looking.Lock()
+	defer g.looking.Unlock()
 	if g.last.began.After(since) && time.Since(g.last.began) < g.feed.cfg.Idle/2 {
 		return g.last, nil
 	}

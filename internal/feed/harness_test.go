@@ -2,7 +2,6 @@ package feed_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +25,7 @@ const (
 
 // shop is a log, a broker, and a relay that can be told to lose things on the way.
 type shop struct {
-	t      testing.TB
+	t      *testing.T
 	store  *memory.Store
 	broker *kafkaserver.Server
 	addr   string
@@ -36,7 +35,8 @@ type shop struct {
 	state relay.State
 }
 
-func newShop(t testing.TB) *shop {
+func newShop(t *testing.T) *shop {
+	t.Helper()
 	s := &shop{t: t, store: memory.New(), next: map[string]es.Expected{}}
 	s.state = relay.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
 	s.startBroker("127.0.0.1:0")
@@ -80,9 +80,8 @@ func (s *shop) record(n int) {
 			at = es.NoStream
 		}
 		id := es.CommandID("test", "record", key, fmt.Sprint(at))
-		meta, _ := json.Marshal(es.Meta{Schema: 1})
 		_, err := s.store.Append(s.t.Context(), es.StreamID{Category: "parcel", Key: key}, at,
-			[]es.Proposed{{ID: id, Type: "parcel.counted", Data: []byte(`{}`), Meta: meta}})
+			[]es.Proposed{{ID: id, Type: "parcel.counted", Data: []byte(`{}`), Meta: []byte(`{"schema":1}`)}})
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -221,7 +220,7 @@ func (b *book) Own(ctx context.Context, part int) {
 
 // await waits until the book has been applied up to the log's end, and compares it with the log: every event
 // once, in order, in its partition.
-func (b *book) await(t testing.TB, log *memory.Store) {
+func (b *book) await(t *testing.T, log *memory.Store) {
 	t.Helper()
 	want := map[int][]uint64{}
 	for _, rec := range log.All(0) {
@@ -231,13 +230,14 @@ func (b *book) await(t testing.TB, log *memory.Store) {
 	deadline := time.After(patience)
 	for {
 		b.mu.Lock()
-		changed, missing := b.changed, ""
+		changed := b.changed
+		var missing []string
 		for p, positions := range want {
 			if last := positions[len(positions)-1]; b.at[p] < last {
-				missing += fmt.Sprintf(" partition %d at %d of %d", p, b.at[p], last)
+				missing = append(missing, fmt.Sprintf("partition %d at %d of %d", p, b.at[p], last))
 			}
 		}
-		if missing == "" {
+		if missing == nil {
 			for p := range partitions {
 				if !slices.Equal(b.got[p], want[p]) {
 					t.Errorf("partition %d: applied %d events\n%v\nwant %d\n%v", p, len(b.got[p]), b.got[p], len(want[p]), want[p])
@@ -250,7 +250,7 @@ func (b *book) await(t testing.TB, log *memory.Store) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("not all has arrived:%s", missing)
+			t.Fatalf("not all has arrived: %s", missing)
 		}
 	}
 }
@@ -263,7 +263,7 @@ func (b *book) looks() int {
 }
 
 // eventually waits for a condition that nobody signals.
-func eventually(t testing.TB, what string, ok func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -58,7 +58,7 @@ func (p *partition) run(ctx context.Context) {
 				<-ctx.Done()
 				return
 			}
-			p.gen.offsets.Store(p.id, p.source.offset)
+			p.gen.resumeAt(p.id, p.source.offset)
 		} else if time.Since(p.heard) >= p.feed.cfg.Idle && time.Since(p.looked) >= p.feed.cfg.Idle {
 			if err := p.idle(ctx); err != nil {
 				p.report(err)

@@ -32,7 +32,7 @@ type request struct {
 	after, upto uint64
 	chunks      chan []es.Record // closed at the end of the pass
 	err         error            // once chunks is closed
-	gone        context.Context  // the reader has left
+	gone        chan struct{}    // closed when the reader leaves
 	chunk       []es.Record
 	bytes       int
 }
@@ -43,18 +43,20 @@ var errLeft = errors.New("left before the end")
 // Read gives a partition's events in (after, upto] to take, chunk by chunk, until there are none or take returns false.
 // release tells the pass not to wait for this reader any longer. A nil error does not mean that the event at upto was there.
 func (s *Scan) Read(ctx context.Context, part int, after, upto uint64, take func(events []es.Record, release func()) bool) error {
-	gone, release := context.WithCancel(ctx)
+	r := &request{part: part, after: after, upto: upto, chunks: make(chan []es.Record, 1), gone: make(chan struct{})}
+	release := sync.OnceFunc(func() { close(r.gone) })
 	defer release()
-	r := &request{part: part, after: after, upto: upto, chunks: make(chan []es.Record, 1), gone: gone}
 	s.mu.Lock()
 	s.waiting = append(s.waiting, r)
 	if len(s.waiting) == 1 {
-		go s.pass()
+		go s.pass() //nolint:gosec,contextcheck // it lasts as long as any of its readers, whichever came first
 	}
 	s.mu.Unlock()
 	for {
 		select {
-		case <-gone.Done():
+		case <-ctx.Done():
+			return errLeft
+		case <-r.gone:
 			return errLeft
 		case events, ok := <-r.chunks:
 			if !ok {
@@ -82,13 +84,16 @@ func (s *Scan) pass() {
 	for _, r := range requests {
 		from = min(from, r.after)
 		p.open[r.part] = append(p.open[r.part], r)
-		stop := context.AfterFunc(r.gone, func() { // the last one out ends the reading
-			if everyoneGone(requests) {
-				cancel()
-			}
-		})
-		defer stop()
 	}
+	go func() { // the last one out ends the reading
+		defer cancel()
+		for _, r := range requests {
+			select {
+			case <-r.gone:
+			case <-ctx.Done():
+			}
+		}
+	}()
 	p.next = p.nearest()
 	for rec, err := range s.log.ReadAll(ctx, from) {
 		if err != nil {
@@ -107,15 +112,6 @@ func (s *Scan) pass() {
 		}
 	}
 	p.finish(func(*request) bool { return true }, nil) // the log ends here
-}
-
-func everyoneGone(requests []*request) bool {
-	for _, r := range requests {
-		if r.gone.Err() == nil {
-			return false
-		}
-	}
-	return true
 }
 
 // pass is one reading of the log.
@@ -170,7 +166,7 @@ func (r *request) flush() {
 	if len(r.chunk) > 0 {
 		select {
 		case r.chunks <- r.chunk:
-		case <-r.gone.Done():
+		case <-r.gone:
 		}
 	}
 	r.chunk, r.bytes = nil, 0

@@ -35,7 +35,7 @@ func (s *source) fetch(ctx context.Context) ([]relay.Message, error) {
 			s.offset = kafka.FirstOffset
 		}
 		if errors.Is(err, kafka.NotLeaderForPartition) || errors.Is(err, kafka.LeaderNotAvailable) || errors.Is(err, kafka.UnknownTopicOrPartition) {
-			s.feed.client.Transport.(*kafka.Transport).CloseIdleConnections() // it remembers who led before
+			s.feed.transport.CloseIdleConnections() // it remembers who led before
 		}
 		return nil, fmt.Errorf("fetching %s/%d: %w", s.feed.cfg.Topic, s.part, err)
 	}

@@ -42,14 +42,14 @@ type Column struct {
 type Batch interface {
 	// Touch says which rows an event changes, each once, and makes room for them. An event of a stream that is not
 	// <category>-<key> has no key, and touches none.
-	Touch(es.Recorded) ([]Key, error)
+	Touch(e es.Recorded) ([]Key, error)
 	// Fields points to a touched row's columns, in the order of Plan.Columns: scan a loaded row into them, or read
 	// them after Apply.
-	Fields(Key) []any
+	Fields(k Key) []any
 	// Apply folds an event into one touched row. A panic of the fold is its error.
-	Apply(Key, es.Recorded) error
+	Apply(k Key, e es.Recorded) error
 	// Row is *Row as it stands, nil if it was not touched.
-	Row(Key) any
+	Row(k Key) any
 }
 
 // Compile checks projections, and reports all that is wrong with them at once. Two of one name and version are an error;

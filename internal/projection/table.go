@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -52,9 +53,18 @@ func OnKeys[Row any, E es.Event](suffixes func(E, es.Recorded) []string, fold fu
 	var zero E
 	return Fold[Row]{
 		eventType: zero.EventType(),
-		suffixes:  func(r es.Recorded) []string { return suffixes(r.Event.(E), r) },
-		apply:     func(row *Row, suffix string, r es.Recorded) { fold(row, suffix, r.Event.(E), r) },
+		suffixes:  func(r es.Recorded) []string { return suffixes(event[E](r), r) },
+		apply:     func(row *Row, suffix string, r es.Recorded) { fold(row, suffix, event[E](r), r) },
 	}
+}
+
+// event is r's, of the type that its wire name stands for. A panic is the batch's error.
+func event[E es.Event](r es.Recorded) E {
+	e, ok := r.Event.(E)
+	if !ok {
+		panic(fmt.Sprintf("the catalog has %T for %s", r.Event, r.Event.EventType()))
+	}
+	return e
 }
 
 // Key is a row's primary key. The engine makes its first part, so that no fold can reach a row of another partition.

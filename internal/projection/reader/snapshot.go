@@ -35,10 +35,11 @@ type live struct {
 	recorded []*time.Time // when the event there was recorded
 }
 
-const begin = `begin isolation level repeatable read read only`
-
-// A plan made while a table was small would scan it for ever.
-const planned = `set local plan_cache_mode = force_custom_plan`
+const (
+	opened = `begin isolation level repeatable read, read only`
+	// A plan made while a table was small would scan it for ever.
+	planned = `set local plan_cache_mode = force_custom_plan`
+)
 
 const pointed = `select p.projection, b.version, b.schema_name,
 	array_agg(c.position order by c.part), array_agg(c.recorded_at order by c.part)
@@ -47,7 +48,7 @@ const pointed = `select p.projection, b.version, b.schema_name,
 	join daybook.projection_checkpoint c on c.build = b.id
 	where p.projection = any($1) group by p.projection, b.version, b.schema_name`
 
-// once takes a snapshot, and runs read in it if it satisfies the goal; else ErrNotYet.
+// once takes a snapshot and calls read on it if it satisfies the goal; else ErrNotYet.
 func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read func(context.Context, projection.Snapshot) error) (answer projection.Answer, err error) {
 	conn, err := v.reader.cfg.Pool.Acquire(ctx)
 	if err != nil {
@@ -76,7 +77,7 @@ func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read fu
 // look reads pointer, checkpoints and the relay's row.
 func (s *snapshot) look(ctx context.Context) error {
 	b := &pgx.Batch{}
-	b.Queue(begin)
+	b.Queue(opened)
 	b.Queue(planned)
 	b.Queue(pointed, s.view.names)
 	res := s.conn.SendBatch(ctx, b)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -41,13 +42,14 @@ func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 // moment adds its times to the query's arguments, each once.
 type moment struct {
 	projection.Moment
+
 	args          []any
 	asOf, knownAt int // numbers of the arguments, 0: none yet
 }
 
 func (m *moment) argument(at *int, value any) string {
 	if *at == 0 {
-		m.args = append(m.args[:len(m.args):len(m.args)], value)
+		m.args = append(slices.Clip(m.args), value)
 		*at = len(m.args)
 	}
 	return fmt.Sprintf("$%d", *at)

@@ -66,7 +66,7 @@ func (w *Worker) touch(partition int, builds []*build, records []es.Record) (fol
 		if err != nil {
 			return nil, err
 		}
-		if f != nil {
+		if len(f.touches) > 0 {
 			folds = append(folds, f)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -89,10 +90,11 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 // fingerprintOf changes whenever an existing build could not be fed any more as it was.
 func fingerprintOf(plan projection.Plan) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %t %t %q", plan.Schema, plan.Stream, plan.History, plan.Shared, plan.Types)
+	parts := []string{fmt.Sprintf("%q %q %t %t %q", plan.Schema, plan.Stream, plan.History, plan.Shared, plan.Types)}
 	for _, c := range plan.Columns {
-		fmt.Fprintf(h, " %q %q", c.Name, c.Type)
+		parts = append(parts, fmt.Sprintf("%q %q", c.Name, c.Type))
 	}
+	h.Write([]byte(strings.Join(parts, " ")))
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

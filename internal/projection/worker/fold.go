@@ -45,7 +45,7 @@ type version struct {
 	body  []byte
 }
 
-// touchAll finds out which rows the events touch; nil if none.
+// touchAll finds out which rows the events touch.
 func (b *build) touchAll(partition int, events []es.Recorded) (*fold, error) {
 	f := &fold{build: b, batch: b.plan.Begin(partition), rows: map[projection.Key]*row{}}
 	for _, e := range events {
@@ -70,9 +70,6 @@ func (b *build) touchAll(partition int, events []es.Recorded) (*fold, error) {
 			t.rows[i] = r
 		}
 		f.touches = append(f.touches, t)
-	}
-	if len(f.touches) == 0 {
-		return nil, nil
 	}
 	slices.SortFunc(f.order, func(a, b *row) int { return compare(a.key, b.key) })
 	return f, nil

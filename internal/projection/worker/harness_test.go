@@ -46,10 +46,11 @@ func (weighed) EventType() string { return "parcel.weighed" }
 func (printed) EventType() string { return "label.printed" }
 func (ignored) EventType() string { return "parcel.ignored" }
 
-func catalog(t testing.TB) *es.Catalog {
+func catalog(tb testing.TB) *es.Catalog {
+	tb.Helper()
 	c, err := es.NewCatalog([]es.Definition{es.Define[counted](1), es.Define[weighed](1), es.Define[printed](1), es.Define[ignored](1)})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }
@@ -145,6 +146,7 @@ var all = []projection.Projection{parcels, items, totals}
 // journal is a log as feed cuts it: the records of each partition.
 type journal struct {
 	es.Log
+
 	records  []es.Record
 	parts    [partitions][]es.Record
 	revision map[string]uint64
@@ -206,30 +208,31 @@ func (j *journal) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, 
 	}
 }
 
-func newWorker(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
-	t.Helper()
-	return newWorkerOn(t, newJournal(), pool, ps...)
+func newWorker(tb testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
+	tb.Helper()
+	return newWorkerOn(tb, newJournal(), pool, ps...)
 }
 
 // newWorkerOn makes a worker whose builds can catch up from a journal.
-func newWorkerOn(t testing.TB, j *journal, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
-	t.Helper()
-	cfg := config(t, pool, ps...)
+func newWorkerOn(tb testing.TB, j *journal, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
+	tb.Helper()
+	cfg := config(tb, pool, ps...)
 	cfg.Log = j
-	w, err := worker.New(t.Context(), cfg)
+	w, err := worker.New(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(w.Close)
+	tb.Cleanup(w.Close)
 	return w
 }
 
-func config(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) worker.Config {
-	return worker.Config{Pool: pool, Projections: ps, Catalog: catalog(t), Log: newJournal(), Incarnation: "memory", Partitions: partitions}
+func config(tb testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) worker.Config {
+	tb.Helper()
+	return worker.Config{Pool: pool, Projections: ps, Catalog: catalog(tb), Log: newJournal(), Incarnation: "memory", Partitions: partitions}
 }
 
 // post feeds what the worker does not have yet, in batches of a size.
-func (j *journal) post(t testing.TB, w *worker.Worker, size int) {
+func (j *journal) post(t *testing.T, w *worker.Worker, size int) {
 	t.Helper()
 	at, err := w.Checkpoints(t.Context(), []int{0, 1, 2})
 	if err != nil {
@@ -253,13 +256,14 @@ func unread(records []es.Record, after uint64) []es.Record {
 
 // version is a row as it was after one event.
 type version[Row any] struct {
-	Row Row
 	projection.Stamp
+
+	Row   Row
 	event es.Recorded
 }
 
 // fold is the definition of what a table holds: the versions of each row, by the plainest means.
-func fold[Row any](t testing.TB, table projection.Table[Row], j *journal) map[projection.Key][]version[Row] {
+func fold[Row any](t *testing.T, table projection.Table[Row], j *journal) map[projection.Key][]version[Row] {
 	t.Helper()
 	plans, err := projection.Compile(table)
 	if err != nil {
@@ -282,8 +286,11 @@ func fold[Row any](t testing.TB, table projection.Table[Row], j *journal) map[pr
 					t.Fatal(err)
 				}
 				var row Row
-				copied, _ := json.Marshal(batch.Row(k)) // later events change the row in place
-				if err := json.Unmarshal(copied, &row); err != nil {
+				copied, err := json.Marshal(batch.Row(k)) // later events change the row in place
+				if err == nil {
+					err = json.Unmarshal(copied, &row)
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 				v := version[Row]{Row: row, event: e, Stamp: projection.Stamp{Version: int64(len(out[k])), Revision: -1, Position: int64(e.Position), ValidFrom: e.OccurredAt(), RecordedFrom: e.Created}}
@@ -310,13 +317,14 @@ func latest(a, b time.Time) time.Time {
 }
 
 // check compares a table, and its history, with the fold of the log.
-func check[Row any](t testing.TB, pool *pgxpool.Pool, table projection.Table[Row], j *journal) {
+func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row], j *journal) {
 	t.Helper()
 	want := fold(t, table, j)
 	schema := schemaOf(t, pool, table.Name, table.Version)
 	type stored struct {
 		projection.Key
 		projection.Stamp
+
 		Row Row
 	}
 	got := map[projection.Key]version[Row]{}
@@ -367,7 +375,7 @@ func check[Row any](t testing.TB, pool *pgxpool.Pool, table projection.Table[Row
 	}
 }
 
-func scan[Row any](t testing.TB, rows pgx.Rows, k *projection.Key, s *projection.Stamp, row *Row) {
+func scan[Row any](t *testing.T, rows pgx.Rows, k *projection.Key, s *projection.Stamp, row *Row) {
 	t.Helper()
 	plans, err := projection.Compile(projection.Table[Row]{Name: "x", Version: 1, Schema: "x", On: []projection.Fold[Row]{projection.On(func(*Row, ignored, es.Recorded) {})}})
 	if err != nil {
@@ -385,7 +393,7 @@ func scan[Row any](t testing.TB, rows pgx.Rows, k *projection.Key, s *projection
 	*row = *b.Row(key).(*Row)
 }
 
-func schemaOf(t testing.TB, pool *pgxpool.Pool, name string, version int) (schema string) {
+func schemaOf(t *testing.T, pool *pgxpool.Pool, name string, version int) (schema string) {
 	t.Helper()
 	if err := pool.QueryRow(t.Context(), `select schema_name from daybook.projection_build where projection = $1 and version = $2 order by id desc limit 1`, name, version).Scan(&schema); err != nil {
 		t.Fatal(err)
@@ -393,7 +401,7 @@ func schemaOf(t testing.TB, pool *pgxpool.Pool, name string, version int) (schem
 	return schema
 }
 
-func checkAll(t testing.TB, pool *pgxpool.Pool, j *journal) {
+func checkAll(t *testing.T, pool *pgxpool.Pool, j *journal) {
 	t.Helper()
 	check(t, pool, parcels, j)
 	check(t, pool, items, j)

@@ -19,15 +19,16 @@ import (
 // What queries answer at any moment is compared with what the definition says of the fold of the log.
 
 type detail struct {
+	projection.Stamp
+
 	Key      string    `db:"key"`
 	Status   string    `db:"status"`
 	N        int64     `db:"n"`
 	Pieces   int       `db:"pieces"`
 	LastSeen time.Time `db:"last_seen"`
-	projection.Stamp
 }
 
-func viewOf(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) projection.View {
+func viewOf(t *testing.T, pool *pgxpool.Pool, ps ...projection.Projection) projection.View {
 	t.Helper()
 	r, err := reader.New(reader.Config{Pool: pool, Partitions: partitions})
 	if err != nil {
@@ -41,7 +42,7 @@ func viewOf(t testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) proje
 }
 
 // relayed writes the relay's row: it has relayed the whole journal, and was caught up at a minute.
-func (j *journal) relayed(t testing.TB, pool *pgxpool.Pool, caughtUp int) {
+func (j *journal) relayed(t *testing.T, pool *pgxpool.Pool, caughtUp int) {
 	t.Helper()
 	last := make([]int64, partitions)
 	for p := range last {

@@ -30,14 +30,12 @@ type column struct {
 
 // splitSchema cuts after the first statement, which creates the table.
 func splitSchema(schema string) (table, indexes string) {
-	for at, line := 0, ""; at < len(schema); at += len(line) {
-		line = schema[at:]
-		if end := strings.IndexByte(line, '\n'); end >= 0 {
-			line = line[:end+1]
-		}
+	at := 0
+	for line := range strings.Lines(schema) {
+		at += len(line)
 		code, _, _ := strings.Cut(line, "--")
 		if strings.HasSuffix(strings.TrimSpace(code), ";") {
-			return schema[:at+len(line)], schema[at+len(line):]
+			return schema[:at], schema[at:]
 		}
 	}
 	return schema, ""

@@ -37,6 +37,7 @@ type line struct {
 }
 
 func newLine(t *testing.T, pool *pgxpool.Pool) *line {
+	t.Helper()
 	l := &line{t: t, store: memory.New(), pool: pool, at: map[string]es.Expected{}}
 	l.startBroker("127.0.0.1:0")
 	t.Cleanup(func() {
@@ -86,7 +87,7 @@ func (l *line) run(f func(context.Context) error) (stop func()) {
 }
 
 // projector runs a worker with its feed.
-func (l *line) projector() (f *feed.Feed, stop func()) {
+func (l *line) projector() (stop func()) {
 	l.t.Helper()
 	cfg := config(l.t, l.pool, all...)
 	cfg.Log = l.store
@@ -94,14 +95,14 @@ func (l *line) projector() (f *feed.Feed, stop func()) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	f, err = feed.New(feed.Config{
+	f, err := feed.New(feed.Config{
 		Consumer: w, Log: l.store, Brokers: []string{l.broker.Addr()}, Partitions: partitions, Incarnation: "memory", Idle: 200 * time.Millisecond,
 		RelayState: func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, l.pool) },
 	})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return f, l.run(func(ctx context.Context) error {
+	return l.run(func(ctx context.Context) error {
 		defer w.Close()
 		return f.Run(ctx)
 	})
@@ -175,25 +176,25 @@ func TestWorkersAndBrokersComeAndGo(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, postgrestest.New(t))
 	rng := rand.New(rand.NewPCG(32, 33))
-	_, stop := l.projector()
+	stop := l.projector()
 	var end uint64
 	for range 3 {
-		end = l.append(busy(300, rng.IntN))
-		_, next := l.projector() // joins while the first works
-		end = l.append(busy(100, rng.IntN))
+		l.append(busy(300, rng.IntN))
+		next := l.projector() // joins while the first works
+		l.append(busy(100, rng.IntN))
 		stop()
 		stop = next
 		if err := l.broker.Close(); err != nil {
 			t.Fatal(err)
 		}
-		end = l.append(busy(100, rng.IntN))
+		l.append(busy(100, rng.IntN))
 		l.startBroker(l.broker.Addr())
 		end = l.append(busy(100, rng.IntN))
 	}
 	l.settled(end)
 	stop()
 	end = l.append(busy(100, rng.IntN))
-	_, stop = l.projector()
+	stop = l.projector()
 	l.settled(end)
 	stop()
 }

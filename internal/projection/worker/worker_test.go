@@ -388,7 +388,10 @@ func TestBuildThatCannotCatchUpIsSeen(t *testing.T) {
 	for p := range partitions {
 		running.Go(func() { w.Own(ctx, p) })
 	}
-	for tick := time.NewTicker(5 * time.Millisecond); w.Health() == nil && t.Context().Err() == nil; <-tick.C {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for w.Health() == nil && t.Context().Err() == nil {
+		<-tick.C
 	}
 	if err := w.Health(); err == nil || !strings.Contains(err.Error(), "does not have event") {
 		t.Errorf("got %v", err)
