@@ -49,7 +49,7 @@ func importCommand() *cobra.Command {
 	return group
 }
 
-// progress draws a bar on a terminal and writes a JSON line each second elsewhere.
+// progress draws a bar on a terminal and writes JSON lines elsewhere, ten a second at most.
 func progress(w io.Writer) (show func(done, of int), end func()) {
 	began := time.Now()
 	if f, ok := w.(*os.File); ok {
@@ -67,7 +67,7 @@ func progress(w io.Writer) (show func(done, of int), end func()) {
 		default:
 			return // somebody else is writing one
 		}
-		if now := time.Now(); now.Sub(last) >= time.Second || done == of {
+		if now := time.Now(); now.Sub(last) >= 100*time.Millisecond || done == of {
 			last = now
 			rate := float64(done) / now.Sub(began).Seconds()
 			fmt.Fprintf(w, `{"done":%d,"of":%d,"per_second":%.0f,"eta_seconds":%.0f}`+"\n", done, of, rate, float64(of-done)/max(rate, 1))

@@ -212,3 +212,20 @@ func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	}
 	return out.String(), errs.String(), err
 }
+
+// Begin starts another command of the program without waiting for its end. It is killed at the test's end.
+func Begin(t testing.TB, args ...string) *Process {
+	t.Helper()
+	p := &Process{t: t, out: &output{}, exited: make(chan struct{})}
+	p.cmd = exec.Command(Binary(t), args...) //nolint:gosec,noctx // our own; it is killed at the end
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.state = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(p.Kill)
+	return p
+}
