@@ -152,7 +152,12 @@ const (
 
 // Incarnation implements es.Log. It is read each time: a server can be replaced under a running process.
 func (c *Client) Incarnation(ctx context.Context) (string, error) {
-	id, err := c.incarnation(ctx, embeddedIncarnation)
+	return c.incarnationOf(ctx, embeddedIncarnation)
+}
+
+// incarnationOf is Incarnation where the embedded server would name it in a stream of its own.
+func (c *Client) incarnationOf(ctx context.Context, embedded string) (string, error) {
+	id, err := c.incarnation(ctx, embedded)
 	if denied, ok := errors.AsType[*esdb.Error](err); ok && denied.Code() == esdb.ErrorCodeAccessDenied {
 		err = nil // not ours, and its streams are not for us
 	}

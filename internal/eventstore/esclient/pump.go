@@ -47,6 +47,9 @@ func (c *Client) pump(ctx context.Context, stall time.Duration, open func(contex
 	err = drain(ctx, stall, out, each)
 	if err != nil && ctx.Err() == nil && broken(err) {
 		s.retire()
+		if unavailable(err) {
+			err = fmt.Errorf("%w: %w", es.ErrUnavailable, err)
+		}
 	}
 	return err
 }

@@ -81,7 +81,7 @@ func (c *Client) resume(ctx context.Context, open func(context.Context, *session
 			pause.Reset()
 			odd = 0
 		}
-		if !errors.Is(err, es.ErrUnavailable) && !unavailable(err) {
+		if !errors.Is(err, es.ErrUnavailable) {
 			if odd++; odd > 5 {
 				return err
 			}
