@@ -159,6 +159,11 @@ func eventID(c Call, s StreamID, i int, data, meta []byte) UUID {
 	return v5("event", c.ID, c.Digest, s.String(), i, data, meta)
 }
 
+// IsOf tells whether the record is what its id says: event index of the command that its metadata name.
+func (r Record) IsOf(c CommandRef, index int) bool {
+	return r.ID == eventID(Call{ID: c.ID, Digest: c.Digest}, r.Stream, index, r.Data, r.Meta)
+}
+
 func (l *lane[S, P]) meta(p *pending[S], schema int, now, last time.Time) Meta {
 	c := p.call
 	m := Meta{

@@ -1,0 +1,146 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/commands/payment"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// checkEngines looks at what the engines keep in Postgres: whatever is owed by the log must have a row that somebody will
+// look at, else it is lost; and the relay's row must not claim more than the log has.
+func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error {
+	if cfg.Pool == nil {
+		r.skip("Postgres: no address")
+		return nil
+	}
+	behind, err := h.behind(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range behind {
+		switch {
+		case cfg.Stopped:
+			r.note("%s", b)
+		case r.AtRest: // it was there before
+			r.find(Finding{Invariant: "I3", Problem: "a checkpoint has gone back: " + b})
+		default:
+			if now := cfg.Now(); now.Sub(h.newest) >= cfg.Settle {
+				r.find(Finding{Invariant: "I3", Problem: fmt.Sprintf("nothing was recorded for %s, and %s", now.Sub(h.newest).Round(cfg.Settle), b)})
+			}
+		}
+	}
+	if err := h.checkRelay(ctx); err != nil {
+		return err
+	}
+	if !r.AtRest {
+		return nil // rows follow the log
+	}
+	return h.checkWaiting(ctx)
+}
+
+// checkRelay holds the relay's row to the log.
+func (h *history) checkRelay(ctx context.Context) error {
+	state, err := relay.LoadState(ctx, h.cfg.Pool)
+	if err != nil {
+		return err
+	}
+	if state.Position > h.end {
+		if err := h.read(ctx); err != nil {
+			return err
+		}
+	}
+	f := Finding{Invariant: "I8", Row: "daybook.relay"}
+	if state.Position > h.end {
+		f.Problem = "the relay says that it is beyond the end of the log"
+		h.out.find(f.values(h.end, state.Position))
+		return nil
+	}
+	last := make([]uint64, h.cfg.Partitions)
+	for position, p := range h.places {
+		if position <= state.Position {
+			last[p.partition] = max(last[p.partition], position)
+		}
+	}
+	for p, want := range last {
+		if p < len(state.Last) && state.Last[p] != want {
+			f.Problem = fmt.Sprintf("the relay's last position of partition %d", p)
+			h.out.find(f.values(want, state.Last[p]))
+		}
+	}
+	return nil
+}
+
+func (h *history) checkWaiting(ctx context.Context) error {
+	rows, err := h.cfg.Pool.Query(ctx, `select instance, revision, due_at is not null from daybook.saga_instance`)
+	if err != nil {
+		return fmt.Errorf("reading what sagas wait for: %w", err)
+	}
+	type row struct {
+		revision int64
+		due      bool
+	}
+	var (
+		name string
+		one  row
+	)
+	known := map[string]row{}
+	if _, err := pgx.ForEachRow(rows, []any{&name, &one.revision, &one.due}, func() error { known[name] = one; return nil }); err != nil {
+		return fmt.Errorf("reading what sagas wait for: %w", err)
+	}
+	for id, i := range h.instances {
+		have, ok := known[id.String()]
+		wants := len(i.run.Effects())+len(i.run.Timers()) > 0
+		f := Finding{Invariant: "I6", Stream: id.String(), Row: "daybook.saga_instance " + id.String()}
+		switch {
+		case wants && (!ok || !have.due):
+			f.Problem = "nobody will look at an instance that still owes something"
+			h.out.find(f)
+		case ok && uint64(have.revision) > i.events: //nolint:gosec // not negative
+			f.Problem = "the row knows more than the instance's stream"
+			h.out.find(f.values(i.events, have.revision))
+		}
+	}
+	h.out.Checked["saga rows"] = len(known)
+	return h.checkIntents(ctx)
+}
+
+func (h *history) checkIntents(ctx context.Context) error {
+	rows, err := h.cfg.Pool.Query(ctx, `select intent::text from daybook.reactor_waiting`)
+	if err != nil {
+		return fmt.Errorf("reading what reactors wait for: %w", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("reading what reactors wait for: %w", err)
+	}
+	open := map[es.UUID]bool{}
+	for _, n := range names {
+		if id, err := es.ParseUUID(n); err == nil {
+			open[id] = true
+		}
+	}
+	for key, o := range h.orders {
+		for _, a := range o.payment.Attempts {
+			if !a.State.Open() && a.NextVoid() == payment.VoidDone {
+				continue
+			}
+			attended := false
+			for _, id := range o.attempt(a.N).intents {
+				attended = attended || open[id]
+			}
+			if !attended {
+				h.out.find(Finding{
+					Invariant: "I6", Stream: es.StreamID{Category: "payment", Key: key}.String(), Row: "daybook.reactor_waiting",
+					Problem: fmt.Sprintf("nobody asks the provider about attempt %d, which is %s, void %q", a.N, a.State, a.Void),
+				})
+			}
+		}
+	}
+	h.out.Checked["open intents"] = len(open)
+	return nil
+}

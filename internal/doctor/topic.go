@@ -1,0 +1,183 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+const (
+	fetchBytes = 4 << 20
+	fetchTime  = 15 * time.Second
+)
+
+// checkTopic is I8: it reads every record that the topic still holds.
+func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
+	if len(cfg.Brokers) == 0 {
+		r.skip("Kafka: no address")
+		return nil
+	}
+	transport := &kafka.Transport{ClientID: "daybook-doctor", DialTimeout: 5 * time.Second}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: fetchTime}
+	ends, err := offsets(ctx, client, cfg)
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		r.skip("Kafka: there is no topic %s", cfg.Topic)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("asking for the offsets of %s: %w", cfg.Topic, err)
+	}
+	if len(ends) != cfg.Partitions {
+		r.find(Finding{Invariant: "I8", Row: cfg.Topic, Problem: "the topic's partitions"}.values(cfg.Partitions, len(ends)))
+		return nil
+	}
+	for p := range cfg.Partitions {
+		w := &watch{history: h, partition: p}
+		if err := fetchAll(ctx, client, cfg.Topic, p, ends[p], w); err != nil {
+			return fmt.Errorf("reading %s/%d: %w", cfg.Topic, p, err)
+		}
+		r.Checked["kafka records"] += w.records
+		r.Checked["kafka duplicates"] += w.repeated
+	}
+	return nil
+}
+
+type span struct{ first, end int64 }
+
+func offsets(ctx context.Context, client *kafka.Client, cfg Config) (map[int]span, error) {
+	ask := make([]kafka.OffsetRequest, 0, 2*cfg.Partitions)
+	for p := range cfg.Partitions {
+		ask = append(ask, kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p))
+	}
+	res, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{cfg.Topic: ask}})
+	if err != nil {
+		return nil, err
+	}
+	ends := map[int]span{}
+	for _, o := range res.Topics[cfg.Topic] {
+		if o.Error != nil {
+			return nil, o.Error
+		}
+		ends[o.Partition] = span{o.FirstOffset, o.LastOffset}
+	}
+	return ends, nil
+}
+
+func fetchAll(ctx context.Context, client *kafka.Client, topic string, partition int, s span, w *watch) error {
+	for at := s.first; at < s.end; {
+		next, err := fetch(ctx, client, topic, partition, at, w)
+		switch {
+		case errors.Is(err, kafka.OffsetOutOfRange):
+			return nil // deleted meanwhile
+		case err != nil:
+			return err
+		case next == at:
+			return fmt.Errorf("nothing comes from offset %d on, the end is %d", at, s.end)
+		}
+		at = next
+	}
+	return nil
+}
+
+func fetch(ctx context.Context, client *kafka.Client, topic string, partition int, from int64, w *watch) (next int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	res, err := client.Fetch(ctx, &kafka.FetchRequest{
+		Topic: topic, Partition: partition, Offset: from, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: time.Second,
+	})
+	if err != nil {
+		return from, err
+	}
+	defer func() {
+		if c, ok := res.Records.(io.Closer); ok {
+			_ = c.Close()
+		}
+	}()
+	if res.Error != nil {
+		return from, res.Error
+	}
+	for next = from; ; {
+		r, err := res.Records.ReadRecord()
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && next > from:
+			return next, nil
+		case err != nil:
+			return next, err
+		case r.Offset < from:
+			continue
+		}
+		m := kafka.Message{Topic: topic, Partition: partition, Offset: r.Offset, Headers: r.Headers}
+		if m.Key, err = kafka.ReadAll(r.Key); err != nil {
+			return next, err
+		}
+		if m.Value, err = kafka.ReadAll(r.Value); err != nil {
+			return next, err
+		}
+		next = r.Offset + 1
+		w.message(m)
+	}
+}
+
+// watch watches one partition in the order of offsets.
+type watch struct {
+	history   *history
+	partition int
+	records   int
+	repeated  int
+	high      uint64 // the greatest position so far; what is not greater is a copy, of what may have been deleted
+}
+
+func (w *watch) message(m kafka.Message) {
+	w.records++
+	h := w.history
+	f := Finding{Invariant: "I8", Row: fmt.Sprintf("%s/%d@%d", m.Topic, m.Partition, m.Offset)}
+	d, err := relay.Decode(m)
+	if err != nil {
+		f.Problem = err.Error()
+		h.out.find(f)
+		return
+	}
+	rec := d.Record
+	revision := rec.Revision
+	f.Stream, f.Revision, f.Position = rec.Stream.String(), &revision, rec.Position
+	if rec.Position > h.end {
+		return // recorded after the log was read
+	}
+	truth, stands := h.places[rec.Position]
+	switch {
+	case !stands:
+		f.Problem = "the log has no event at this position"
+		h.out.find(f)
+		return
+	case truth.partition != w.partition:
+		f.Problem = "it is in another partition than its key's"
+		h.out.find(f.values(truth.partition, w.partition))
+		return
+	case truth.sum != sumOf(rec):
+		f.Problem = "it is not the event that the log has at this position"
+		h.out.find(f)
+	}
+	if d.Prev < truth.prev {
+		f.Problem = "its ce_prev hides a gap"
+		h.out.find(f.values(fmt.Sprintf("at least %d", truth.prev), d.Prev))
+	}
+	switch {
+	case w.high == 0:
+		w.high = rec.Position // what is before it has been deleted, or was never on this broker
+	case rec.Position <= w.high:
+		w.repeated++
+	default:
+		if truth.prev > w.high {
+			f.Problem = "an event before it was left out, or comes later"
+			h.out.find(f.values(fmt.Sprintf("position %d", truth.prev), rec.Position))
+		}
+		w.high = rec.Position
+	}
+}
