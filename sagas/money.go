@@ -21,7 +21,7 @@ func (m *Money) now(s payment.State, held bool, at saga.At) {
 }
 
 // Free tells whether it is known that nothing is held, nor will be.
-func (m Money) Free() bool {
+func (m *Money) Free() bool {
 	return m.State == payment.Voided || m.State == payment.Expired || m.State == payment.Declined && !m.Held
 }
 

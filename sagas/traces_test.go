@@ -15,18 +15,20 @@ func TestTraces(t *testing.T) {
 	t.Parallel()
 	c := catalog(t)
 	t.Run("placement", func(t *testing.T) {
+		t.Parallel()
 		sagatest.Run(t, sagas.Placement(sagas.Deadlines{}), c, 0, "testdata/placement-*.txt")
 	})
 	t.Run("cancellation", func(t *testing.T) {
+		t.Parallel()
 		sagatest.Run(t, sagas.Cancellation(), c, 2, "testdata/cancellation-*.txt")
 	})
 }
 
-func catalog(t testing.TB) *es.Catalog {
-	t.Helper()
+func catalog(tb testing.TB) *es.Catalog {
+	tb.Helper()
 	c, err := es.NewCatalog(events.Catalog(), saga.Catalog())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }

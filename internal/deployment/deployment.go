@@ -18,6 +18,7 @@ type Began struct {
 	Position uint64 `json:"position"`
 }
 
+// EventType implements es.Event.
 func (Began) EventType() string { return "deployment.began" }
 
 // Catalog is this package's own event.

@@ -96,14 +96,14 @@ func trips() saga.Definition[trip] {
 	}
 }
 
-func catalog(t testing.TB) *es.Catalog {
-	t.Helper()
+func catalog(tb testing.TB) *es.Catalog {
+	tb.Helper()
 	c, err := es.NewCatalog(saga.Catalog(), []es.Definition{
 		es.Define[tripPlanned](1), es.Define[tripDropped](1), es.Define[roomBooked](1), es.Define[roomFull](1),
 		es.Define[roomFreed](1), es.Define[roomStuck](1), es.Define[cardPaid](1),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return c
 }

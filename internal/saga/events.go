@@ -52,9 +52,11 @@ type (
 		For      string    `json:"for"`
 		Deadline time.Time `json:"deadline,omitzero"`
 	}
+	// Done ends a step.
 	Done struct {
 		Step string `json:"step"`
 	}
+	// Failed is why undoing begins.
 	Failed struct {
 		Step string  `json:"step"`
 		Code es.Code `json:"code"`
@@ -66,6 +68,7 @@ type (
 		At      time.Time `json:"at"`
 		After   time.Time `json:"after,omitzero"`
 	}
+	// Undone ends a step that was undone.
 	Undone struct {
 		Step string `json:"step"`
 	}
@@ -77,6 +80,7 @@ type (
 		Code    es.Code `json:"code,omitempty"`
 		Message string  `json:"message,omitempty"`
 	}
+	// Ended ends the instance, as far as is known.
 	Ended struct {
 		How Phase `json:"how"`
 	}
@@ -107,6 +111,7 @@ func Catalog() []es.Definition {
 // Phase is how far an instance is.
 type Phase string
 
+// An instance is Doing, or Undo-ing what it did, until it has ended.
 const (
 	Doing       Phase = "doing"
 	Undo        Phase = "undoing"

@@ -13,6 +13,7 @@ type (
 	// Heard is an event of the instance's process, from Kafka or straight from a command's receipt.
 	Heard struct {
 		es.Recorded
+
 		Data []byte // as stored, so that the instance's own stream suffices to rebuild it
 	}
 	// Answer is the end of an effect that left no event: accepted, or rejected with a code. Transient errors are

@@ -40,12 +40,12 @@ func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, e
 			byInstance[d.to] = append(byInstance[d.to], d)
 		}
 	}
-	rows := make([]*row, len(order))
+	rows, changed := make([]row, len(order)), make([]bool, len(order))
 	var group errgroup.Group
 	group.SetLimit(stepsAtOnce)
 	for i, id := range order {
 		group.Go(func() (err error) {
-			rows[i], err = o.applyTo(ctx, id, byInstance[id])
+			rows[i], changed[i], err = o.applyTo(ctx, id, byInstance[id])
 			return err
 		})
 	}
@@ -53,9 +53,9 @@ func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, e
 		return err
 	}
 	var dirty []row
-	for _, r := range rows {
-		if r != nil {
-			dirty = append(dirty, *r)
+	for i, r := range rows {
+		if changed[i] {
+			dirty = append(dirty, r)
 		}
 	}
 	if err := o.commit(ctx, partition, at, events[len(events)-1].Position, dirty); err != nil {
@@ -65,21 +65,20 @@ func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, e
 	return nil
 }
 
-// applyTo steps one instance, and gives the row to be written: nil if one as new is known to stand.
-func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []delivery) (*row, error) {
+// applyTo steps one instance, and gives the row to be written, unless one as new is known to stand.
+func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []delivery) (row, bool, error) {
 	e := o.instances.take(id)
 	defer o.instances.leave(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o.metrics.inputs.Add(float64(len(ds)))
 	if err := o.step(ctx, e, ds...); err != nil {
-		return nil, err
+		return row{}, false, err
 	}
 	if e.run == nil || e.saved >= e.next {
-		return nil, nil
+		return row{}, false, nil
 	}
-	r := o.rowOf(e)
-	return &r, nil
+	return o.rowOf(e), true, nil
 }
 
 func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]uint64, last uint64, rows []row) error {

@@ -252,7 +252,7 @@ func TestInstanceOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
 	w.place("o1", "tok_approve", "A")
-	if _, err := w.put(es.StreamID{Category: "placement", Key: "o1"}, es.NoStream, saga.Started{Saga: "placement", Version: 7}); err != nil {
+	if err := w.put(es.StreamID{Category: "placement", Key: "o1"}, es.NoStream, saga.Started{Saga: "placement", Version: 7}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.apply(w.alone(nil), partitionOf("o1")); err == nil || !strings.Contains(err.Error(), "version 7 of saga placement, which this program does not have") {

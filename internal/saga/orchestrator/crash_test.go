@@ -34,6 +34,7 @@ func TestCrash(t *testing.T) {
 }
 
 func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
+	t.Helper()
 	w := newWorld(t, sagas.Deadlines{Authorise: 150 * time.Millisecond})
 	w.receive("A", 5)
 	w.receive("B", 5)

@@ -170,7 +170,7 @@ func TestStoreFails(t *testing.T) {
 	w.receive("B", 10)
 	w.provider()
 	fails := func(p float64, err error) error {
-		if rand.Float64() < p { //nolint:gosec // faults
+		if rand.Float64() < p {
 			return err
 		}
 		return nil

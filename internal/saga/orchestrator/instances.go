@@ -55,7 +55,7 @@ func (is *instances) take(id es.StreamID) *entry {
 		is.byID[id] = at
 	}
 	is.recent.MoveToFront(at)
-	e := at.Value.(*entry)
+	e := at.Value.(*entry) //nolint:forcetypeassert // nothing else is put in
 	e.users++
 	return e
 }
@@ -66,18 +66,12 @@ func (is *instances) leave(e *entry) {
 	e.users--
 	for at := is.recent.Back(); at != nil && len(is.byID) > is.most; {
 		before := at.Prev()
-		if old := at.Value.(*entry); old.users == 0 {
+		if old := at.Value.(*entry); old.users == 0 { //nolint:forcetypeassert // likewise
 			is.recent.Remove(at)
 			delete(is.byID, old.id)
 		}
 		at = before
 	}
-}
-
-func (is *instances) len() int {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	return len(is.byID)
 }
 
 func (e *entry) drop() { e.run, e.next, e.saved = nil, 0, 0 }

@@ -16,11 +16,12 @@ type metrics struct {
 }
 
 func newMetrics(r prometheus.Registerer, q Querier) *metrics {
+	const space, system = "daybook", "saga"
 	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "daybook", Subsystem: "saga", Name: name, Help: help})
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: space, Subsystem: system, Name: name, Help: help})
 	}
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "daybook", Subsystem: "saga", Name: name, Help: help}, labels)
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: space, Subsystem: system, Name: name, Help: help}, labels)
 	}
 	m := &metrics{
 		inputs:    counter("inputs_total", "Events given to instances."),
@@ -28,11 +29,11 @@ func newMetrics(r prometheus.Registerer, q Querier) *metrics {
 		stored:    counter("events_total", "Events stored in instances' streams."),
 		conflicts: counter("conflicts_total", "Steps made again because another process had gone on with the instance."),
 		loaded:    counter("loads_total", "Instances folded from their streams."),
-		effects:   vec("effects_total", "Commands sent.", "saga", "outcome"),
-		timers:    vec("timers_total", "Timers that were due.", "saga", "outcome"),
-		stuck:     vec("stuck_total", "Instances that became stuck.", "saga"),
+		effects:   vec("effects_total", "Commands sent.", system, "outcome"),
+		timers:    vec("timers_total", "Timers that were due.", system, "outcome"),
+		stuck:     vec("stuck_total", "Instances that became stuck.", system),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "daybook", Subsystem: "saga", Name: "apply_seconds", Help: "One batch of a partition, stored and committed.",
+			Namespace: space, Subsystem: system, Name: "apply_seconds", Help: "One batch of a partition, stored and committed.",
 			Buckets: prometheus.ExponentialBuckets(.001, 2, 14),
 		}),
 	}

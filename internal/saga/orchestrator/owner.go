@@ -110,9 +110,7 @@ func (w *owner) start(id es.StreamID, revision uint64) {
 	}
 	now := &again{}
 	w.running[id] = now
-	w.all.Add(1)
-	go func() {
-		defer w.all.Done()
+	w.all.Go(func() {
 		for {
 			select {
 			case w.o.slots <- struct{}{}:
@@ -134,7 +132,7 @@ func (w *owner) start(id es.StreamID, revision uint64) {
 			revision = now.revision
 			w.mu.Unlock()
 		}
-	}()
+	})
 }
 
 func (w *owner) finish(id es.StreamID) {

@@ -13,7 +13,10 @@ import (
 	"github.com/daybook-dev/daybook/internal/saga"
 )
 
-const stepAttempts = 12
+const (
+	stepAttempts = 12
+	actorKind    = "saga"
+)
 
 // errNoInstance says that an event answers an effect of an instance that cannot be found. The event is repeated: the
 // instance was stored before its effect was sent, so its stream must come to light.
@@ -39,7 +42,6 @@ func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error
 			if err := o.load(ctx, e); err != nil {
 				return err
 			}
-			fresh = true
 		}
 		now := es.Micro(o.cfg.Now())
 		made, err := o.stepAll(e, ds, now)
@@ -111,7 +113,7 @@ func (o *Orchestrator) append(ctx context.Context, e *entry, made []es.Event, fi
 	if at.Before(e.lastAt) {
 		at = e.lastAt
 	}
-	meta := es.Meta{Actor: es.Actor{ID: e.id.Category, Kind: "saga"}, OccurredAt: at}
+	meta := es.Meta{Actor: es.Actor{ID: e.id.Category, Kind: actorKind}, OccurredAt: at}
 	if h, ok := first.(saga.Heard); ok {
 		meta.Correlation, meta.Traceparent = h.Meta.Correlation, h.Meta.Traceparent
 		meta.Causation = h.ID.String()
@@ -128,7 +130,7 @@ func (o *Orchestrator) append(ctx context.Context, e *entry, made []es.Event, fi
 			return fmt.Errorf("encode metadata of %s: %w", e.id, err)
 		}
 		// Of all that it says: two processes that step one instance must not be told that each other's event is theirs.
-		id := es.DerivedID(es.UUID{}, e.id.String(), e.next+uint64(i), typ, data) //nolint:gosec // an index
+		id := es.DerivedID(es.UUID{}, e.id.String(), e.next+uint64(i), typ, data)
 		proposed[i] = es.Proposed{ID: id, Type: typ, Data: data, Meta: encoded}
 	}
 	o.hit(failpoint.SagaEventBefore)

@@ -120,10 +120,7 @@ func TestTimerFires(t *testing.T) {
 	w.provider()
 	w.await("placement-o1", saga.Compensated)
 	w.conserved([]string{"o1"}, []string{"A"})
-	var typ []string
-	for _, e := range w.types(thePayment) {
-		typ = append(typ, e)
-	}
+	typ := w.types(thePayment)
 	if want := (events.PaymentVoidSucceeded{}).EventType(); typ[len(typ)-1] != want {
 		t.Errorf("the payment ends with %s", typ[len(typ)-1])
 	}

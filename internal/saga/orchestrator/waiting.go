@@ -39,7 +39,7 @@ func (o *Orchestrator) rowOf(e *entry) row {
 	for _, t := range e.run.Timers() {
 		waiting = append(waiting, Waiting{Kind: "timer", ID: t.ID, Step: t.Step, At: t.Due})
 	}
-	r.waiting, _ = json.Marshal(waiting) // strings, numbers and times
+	r.waiting, _ = json.Marshal(waiting) //nolint:errchkjson // strings, numbers and times
 	return r
 }
 
