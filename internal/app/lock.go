@@ -15,15 +15,17 @@ var ErrInUse = errors.New("is already run by another process on this data direct
 // flock is an advisory lock on a file; the kernel drops it with the process, however that ends.
 type flock struct{ f *os.File }
 
-// lockFile locks a file; wait says whether to wait for another holder or to fail with ErrInUse.
-func lockFile(path string, wait bool) (*flock, error) {
+// How a file is locked.
+const (
+	alone  = unix.LOCK_EX                // waiting for other holders
+	now    = unix.LOCK_EX | unix.LOCK_NB // or ErrInUse
+	shared = unix.LOCK_SH
+)
+
+func lockFile(path string, how int) (*flock, error) {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
-	}
-	how := unix.LOCK_EX
-	if !wait {
-		how |= unix.LOCK_NB
 	}
 	if err := unix.Flock(int(f.Fd()), how); err != nil { //nolint:gosec // a descriptor
 		_ = f.Close()
@@ -39,7 +41,7 @@ func (l *flock) release() { _ = l.f.Close() }
 
 // lockServer keeps others from running the same embedded server on the data directory.
 func lockServer(dataDir, role string) (*flock, error) {
-	l, err := lockFile(filepath.Join(dataDir, role+".lock"), false)
+	l, err := lockFile(filepath.Join(dataDir, role+".lock"), now)
 	if errors.Is(err, ErrInUse) {
 		return nil, fmt.Errorf("%s %w %s: give this process other roles, or another --data-dir", role, err, dataDir)
 	}

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // Addresses are where everything of a running system is: what run.json holds.
@@ -38,15 +36,22 @@ func ReadAddresses(dataDir string) (Addresses, error) {
 	if err := json.Unmarshal(b, &a); err != nil {
 		return a, fmt.Errorf("read %s: %w", RunFile(dataDir), err)
 	}
-	if a.PID == 0 || errors.Is(unix.Kill(a.PID, 0), unix.ESRCH) {
-		return Addresses{}, fmt.Errorf("find a running system: process %d of %s is gone: %w", a.PID, RunFile(dataDir), fs.ErrNotExist)
+	switch lock, err := lockFile(aliveFile(dataDir), now); {
+	case err == nil:
+		lock.release()
+		return Addresses{}, fmt.Errorf("find a running system: the process of %s is gone: %w", RunFile(dataDir), fs.ErrNotExist)
+	case !errors.Is(err, ErrInUse):
+		return Addresses{}, err
 	}
 	return a, nil
 }
 
+// aliveFile is locked, shared, by every process that has published addresses, for as long as it lives.
+func aliveFile(dataDir string) string { return filepath.Join(dataDir, "run.alive") }
+
 // publish writes this process' addresses over what stands there, whole or not at all, and gives the way to take them back.
 func publish(dataDir string, own Addresses) (withdraw func(), err error) {
-	lock, err := lockFile(RunFile(dataDir)+".lock", true)
+	lock, err := lockFile(RunFile(dataDir)+".lock", alone)
 	if err != nil {
 		return nil, err
 	}
@@ -55,22 +60,27 @@ func publish(dataDir string, own Addresses) (withdraw func(), err error) {
 	if err != nil {
 		before = Addresses{}
 	}
-	merged := merge(before, own)
-	if err := writeAddresses(dataDir, merged); err != nil {
+	alive, err := lockFile(aliveFile(dataDir), shared)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeAddresses(dataDir, merge(before, own)); err != nil {
+		alive.release()
 		return nil, err
 	}
 	return func() {
-		lock, err := lockFile(RunFile(dataDir)+".lock", true)
+		lock, err := lockFile(RunFile(dataDir)+".lock", alone)
 		if err != nil {
 			return
 		}
 		defer lock.release()
-		now, err := ReadAddresses(dataDir)
-		if err != nil || now.PID == own.PID {
+		alive.release()
+		others, err := ReadAddresses(dataDir)
+		if err != nil {
 			_ = os.Remove(RunFile(dataDir))
 			return
 		}
-		_ = writeAddresses(dataDir, without(now, own))
+		_ = writeAddresses(dataDir, without(others, own))
 	}, nil
 }
 
