@@ -278,15 +278,28 @@ type Order struct {
 	Position   string        `json:"position"`
 
 	// Recorded Taken over from another system
-	Recorded    *bool       `json:"recorded,omitempty"`
-	Rejection   *Rejection  `json:"rejection,omitempty"`
-	Return      AxisStatus  `json:"return"`
-	Revision    int64       `json:"revision"`
-	ShipTo      *Address    `json:"ship_to,omitempty"`
-	Shipping    int64       `json:"shipping"`
-	Status      OrderStatus `json:"status"`
-	TaxIncluded int64       `json:"tax_included"`
-	Total       int64       `json:"total"`
+	Recorded  *bool      `json:"recorded,omitempty"`
+	Rejection *Rejection `json:"rejection,omitempty"`
+	Return    AxisStatus `json:"return"`
+	Revision  int64      `json:"revision"`
+
+	// ShipTo Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
+	ShipTo      *OrderAddress `json:"ship_to,omitempty"`
+	Shipping    int64         `json:"shipping"`
+	Status      OrderStatus   `json:"status"`
+	TaxIncluded int64         `json:"tax_included"`
+	Total       int64         `json:"total"`
+}
+
+// OrderAddress Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
+type OrderAddress struct {
+	City       *string `json:"city,omitempty"`
+	Country    string  `json:"country"`
+	Line1      *string `json:"line1,omitempty"`
+	Line2      *string `json:"line2,omitempty"`
+	Name       *string `json:"name,omitempty"`
+	PostalCode *string `json:"postal_code,omitempty"`
+	Region     *string `json:"region,omitempty"`
 }
 
 // OrderCustomer defines model for OrderCustomer.

@@ -68,8 +68,8 @@ func (s *Server) order(ctx context.Context, d orderdetails.Detail) (openapi.Orde
 	if c.ID != "" {
 		o.Customer.Id = &c.ID
 	}
-	o.ShipTo = &openapi.Address{
-		Name: open.text(a.Name), Line1: value(open.text(a.Line1)), Line2: open.text(a.Line2), City: value(open.text(a.City)),
+	o.ShipTo = &openapi.OrderAddress{
+		Name: open.text(a.Name), Line1: open.text(a.Line1), Line2: open.text(a.Line2), City: open.text(a.City),
 		Region: open.text(a.Region), PostalCode: open.text(a.PostalCode), Country: a.Country,
 	}
 	return o, open.err
