@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
@@ -120,13 +121,15 @@ func (c *chaotic) run(events int, lose func(*chaotic)) State {
 	cfg := c.config()
 	cfg.dial = c.conns.dial
 	ctx, stop := context.WithCancel(c.Context())
+	disturbing, calm := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	for range 2 {
 		lives := rand.New(rand.NewPCG(c.Uint64(), 2)) //nolint:gosec // a test's
-		running.Go(func() { c.relive(ctx, cfg, lives) })
+		running.Go(func() { c.relive(ctx, disturbing, cfg, lives) })
 	}
 	for c.next < events {
 		c.append(1 + c.IntN(100))
+		c.await("the relays keep up", func(s State) bool { return s.Position+1500 >= uint64(c.next)*c.store.Step }) //nolint:gosec // positive
 		_ = sleep(ctx, time.Duration(c.IntN(5))*time.Millisecond)
 		switch c.IntN(12) {
 		case 0:
@@ -136,35 +139,58 @@ func (c *chaotic) run(events int, lose func(*chaotic)) State {
 		case 2:
 			c.log.fail(nil)
 		case 3, 4:
-			running.Go(func() { c.zombie(ctx, cfg, time.Duration(c.IntN(100))*time.Millisecond) })
+			life := time.Duration(c.IntN(100)) * time.Millisecond
+			running.Go(func() { c.zombie(ctx, cfg, life) })
 		case 5:
 			if c.next > events/4 { // something is there to be lost, and something is still to come
 				lose(c)
 			}
 		}
 	}
+	c.settled()
 	lose(c)
 	c.append(100)
+	calm()
 	state := c.settled()
 	stop()
 	running.Wait()
 	return state
 }
 
-// relive runs a relay that is killed and started again, with nothing in its memory, until ctx ends.
-func (c *chaotic) relive(ctx context.Context, cfg Config, lives *rand.Rand) {
+// relive runs a relay that is killed and started again, with nothing in its memory, as long as it is to be disturbed.
+func (c *chaotic) relive(ctx, disturbing context.Context, cfg Config, lives *rand.Rand) {
 	for ctx.Err() == nil {
 		r, err := New(cfg)
 		if err != nil {
 			c.Error(err)
 			return
 		}
-		life, end := context.WithTimeout(ctx, time.Duration(20+lives.IntN(200))*time.Millisecond)
-		if err := r.Run(life); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+		life, end := context.WithCancel(ctx)
+		var watch sync.WaitGroup
+		if disturbing.Err() == nil {
+			wait := time.Duration(lives.IntN(80)) * time.Millisecond
+			watch.Go(func() { r.killSoon(life, wait); end() })
+		}
+		if err := r.Run(life); !errors.Is(err, context.Canceled) {
 			c.Errorf("relay ended with %v", err)
 		}
 		end()
+		watch.Wait()
 	}
+}
+
+// killSoon returns some time after the relay has published something, or when it had long enough.
+func (r *Relay) killSoon(ctx context.Context, wait time.Duration) {
+	for began := time.Now(); time.Since(began) < time.Second; {
+		var events dto.Metric
+		if r.state.metrics.events.Write(&events) == nil && events.GetCounter().GetValue() > 0 {
+			break
+		}
+		if sleep(ctx, time.Millisecond) != nil {
+			return
+		}
+	}
+	_ = sleep(ctx, wait)
 }
 
 // zombie is a leader that does not know that it is one no more: it publishes from a checkpoint that was once right, and
