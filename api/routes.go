@@ -12,8 +12,8 @@ import (
 
 // Routes puts operations behind the gate on e: those that change something if commands is set, those that read if queries is.
 func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, commands, queries bool) {
-	open := openapi.NewStrictHandler(operations, nil)
-	openapi.RegisterHandlers(sides{e, gate.Check, commands, queries}, open)
+	open := openapi.NewStrictHandler(operations, []openapi.StrictMiddlewareFunc{acknowledge})
+	openapi.RegisterHandlers(sides{e, []echo.MiddlewareFunc{acknowledged, gate.Check}, commands, queries}, open)
 	if queries {
 		e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", Spec) })
 	}
@@ -35,7 +35,7 @@ type headKey struct{}
 // sides registers only the routes of one side.
 type sides struct {
 	*echo.Echo
-	gate              echo.MiddlewareFunc // of each route: a group's would answer for routes that are not there
+	gate              []echo.MiddlewareFunc // of each route: a group's would answer for routes that are not there
 	commands, queries bool
 }
 
@@ -43,21 +43,21 @@ func (s sides) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *e
 	if !s.queries {
 		return nil
 	}
-	return s.Echo.GET(path, h, append(m, s.gate)...)
+	return s.Echo.GET(path, h, append(m, s.gate...)...)
 }
 
 func (s sides) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
 	if !s.commands {
 		return nil
 	}
-	return s.Echo.POST(path, h, append(m, s.gate)...)
+	return s.Echo.POST(path, h, append(m, s.gate...)...)
 }
 
 func (s sides) PATCH(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
 	if !s.commands {
 		return nil
 	}
-	return s.Echo.PATCH(path, h, append(m, s.gate)...)
+	return s.Echo.PATCH(path, h, append(m, s.gate...)...)
 }
 
 // Errors writes every error as a problem and logs those that are ours.

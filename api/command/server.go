@@ -79,7 +79,7 @@ func waitOf(prefer *string) (wait time.Duration, applied *string) {
 	for p := range strings.FieldsFuncSeq(*prefer, func(r rune) bool { return r == ',' || r == ';' }) {
 		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
 		if n, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 31); strings.EqualFold(strings.TrimSpace(name), "wait") && err == nil {
-			wait = min(time.Duration(n)*time.Second, maxWait) //nolint:gosec // 31 bits
+			wait = min(time.Duration(n)*time.Second, maxWait)
 			said := "wait=" + strconv.Itoa(int(wait/time.Second))
 			return wait, &said
 		}

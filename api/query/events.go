@@ -73,8 +73,8 @@ func (s *Server) StreamOrderEvents(ctx context.Context, in openapi.StreamOrderEv
 	wake, cancel := s.Changes(changed) // before the first look, so that nothing falls between
 	rows, _, _, err := q.After(ctx, projection.Ask{}, in.Id, from, streamPage)
 	if err == nil && len(rows) == 0 {
-		var any []orderevents.Item
-		if any, _, _, err = q.After(ctx, projection.Ask{}, in.Id, 0, 1); err == nil && len(any) == 0 {
+		var first []orderevents.Item
+		if first, _, _, err = q.After(ctx, projection.Ask{}, in.Id, 0, 1); err == nil && len(first) == 0 {
 			err = api.NewProblem("order_not_found", "there is no order %s", in.Id)
 		}
 	}

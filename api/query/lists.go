@@ -141,7 +141,7 @@ func productOf(p products.Product) openapi.Product {
 }
 
 func etag(revision int64, a projection.Answer) string {
-	return api.ETag(uint64(max(revision, 0)), a.Position) //nolint:gosec // not negative
+	return api.ETag(uint64(max(revision, 0)), a.Position)
 }
 
 // GetStock serves GET /v1/stock/{sku}.

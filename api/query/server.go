@@ -94,11 +94,11 @@ func (s *Server) Run(ctx context.Context) error {
 const changed = "daybook_projection"
 
 // asked reads what every query can be given: how far to wait, and the moment asked about.
-func asked(min, asOf, known *string) (projection.Ask, error) {
+func asked(least, asOf, known *string) (projection.Ask, error) {
 	var ask projection.Ask
 	var err error
-	if min != nil {
-		if ask.MinPosition, err = strconv.ParseUint(*min, 10, 63); err != nil {
+	if least != nil {
+		if ask.MinPosition, err = strconv.ParseUint(*least, 10, 63); err != nil {
 			return ask, api.NewProblem("malformed_parameter", "min_position is not a Daybook-Position").At("min_position", "format", "is too large")
 		}
 	}

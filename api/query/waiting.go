@@ -123,7 +123,7 @@ func (s *Server) Await(ctx context.Context, r es.Receipt, atMost time.Duration) 
 	ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
 	d, answer, err := s.details.Get(ctx, ask, r.Stream.Key)
 	if err != nil || d == nil {
-		return o, false, nil // the command's own answer is as good
+		return o, false, nil //nolint:nilerr // the command's own answer is as good
 	}
 	o, err = s.order(ctx, *d)
 	o.Position = position(answer)

@@ -3,6 +3,7 @@ package onlineretail
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -34,7 +35,7 @@ type asked[S any] struct {
 func (a asked[S]) call(stream string) es.Call {
 	content := sha256.Sum256(fmt.Appendf(nil, "%T %+v", a.decision, a.decision))
 	return es.Call{
-		ID:          es.CommandID("import:online-retail", a.decision.CommandType(), stream, fmt.Sprintf("%x", content)),
+		ID:          es.CommandID("import:online-retail", a.decision.CommandType(), stream, hex.EncodeToString(content[:])),
 		Actor:       es.Actor{ID: "online-retail", Kind: "import"},
 		OccurredAt:  a.at,
 		Correlation: a.correlation(stream),

@@ -114,23 +114,23 @@ func parseLine(text string, london *time.Location) (line, error) {
 		return line{}, err
 	}
 	if l.sku == "" || len(l.sku) > 64 {
-		return line{}, errors.New("StockCode: empty or longer than 64 bytes")
+		return line{}, errors.New("column StockCode: empty or longer than 64 bytes")
 	}
 	if l.quantity, err = strconv.Atoi(f[3]); err != nil || l.quantity > 1e9 || l.quantity < -1e9 {
-		return line{}, fmt.Errorf("Quantity: %q is not a whole number", f[3])
+		return line{}, fmt.Errorf("column Quantity: %q is not a whole number", f[3])
 	}
 	if l.at, err = parseTime(f[4], london); err != nil {
-		return line{}, fmt.Errorf("InvoiceDate: %w", err)
+		return line{}, fmt.Errorf("column InvoiceDate: %w", err)
 	}
 	if l.price, err = parsePence(f[5]); err != nil {
-		return line{}, fmt.Errorf("UnitPrice: %w", err)
+		return line{}, fmt.Errorf("column UnitPrice: %w", err)
 	}
 	if _, err := strconv.ParseUint(l.customer, 10, 63); l.customer != "" && err != nil {
-		return line{}, fmt.Errorf("CustomerID: %q is not a number", f[6])
+		return line{}, fmt.Errorf("column CustomerID: %q is not a number", f[6])
 	}
 	code, ok := countries[f[7]]
 	if !ok {
-		return line{}, fmt.Errorf("Country: %q is not known", f[7])
+		return line{}, fmt.Errorf("column Country: %q is not known", f[7])
 	}
 	l.country = code
 	return l, nil
@@ -139,7 +139,7 @@ func parseLine(text string, london *time.Location) (line, error) {
 func parseInvoice(s string) (number string, credit bool, err error) {
 	number, credit = strings.CutPrefix(s, "C")
 	if len(number) != 6 || strings.Trim(number, "0123456789") != "" {
-		return "", false, fmt.Errorf("InvoiceNo: %q is not six digits, with or without a C before them", s)
+		return "", false, fmt.Errorf("column InvoiceNo: %q is not six digits, with or without a C before them", s)
 	}
 	return number, credit, nil
 }

@@ -94,8 +94,6 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	return nil
 }
 
-func nothing() error { return nil }
-
 func (n *Node) projector(ctx context.Context) (feed.Consumer, func() error, func(), error) {
 	s := n.system
 	w, err := worker.New(ctx, worker.Config{

@@ -27,7 +27,7 @@ func lockFile(path string, how int) (*flock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), how); err != nil { //nolint:gosec // a descriptor
+	if err := unix.Flock(int(f.Fd()), how); err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, ErrInUse

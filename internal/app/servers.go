@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -153,11 +154,11 @@ func startServer(ctx context.Context, cfg Config, e embedded) (*running, error) 
 // closeServers stops servers in the reverse of the order in which they are listed.
 func closeServers(all []*running) error {
 	var errs []error
-	for i := len(all) - 1; i >= 0; i-- {
-		if err := all[i].server.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("stop the embedded %s: %w", all[i].label, err))
+	for _, r := range slices.Backward(all) {
+		if err := r.server.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("stop the embedded %s: %w", r.label, err))
 		}
-		all[i].lock.release()
+		r.lock.release()
 	}
 	return errors.Join(errs...)
 }

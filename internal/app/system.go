@@ -45,7 +45,7 @@ func NewCatalog() (*es.Catalog, error) {
 }
 
 // connect opens the clients of the servers at their addresses. What is missing there is named.
-func connect(ctx context.Context, cfg Config, at Addresses, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
+func connect(ctx context.Context, at Addresses, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
 	s := &System{Addresses: at, Secrets: sec}
 	defer func() {
 		if err != nil {
@@ -132,7 +132,7 @@ func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) 
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, cfg, at, sec, log, nil)
+	return connect(ctx, at, sec, log, nil)
 }
 
 // configured is the addresses that Config gives.
