@@ -95,7 +95,8 @@ func (h *history) checkWaiting(ctx context.Context) error {
 	for id, i := range h.instances {
 		have, ok := known[id.String()]
 		wants := len(i.run.Effects())+len(i.run.Timers()) > 0
-		f := Finding{Invariant: "I6", Stream: id.String(), Row: "daybook.saga_instance " + id.String()}
+		revision := i.events - 1
+		f := Finding{Invariant: "I6", Stream: id.String(), Revision: &revision, Row: "daybook.saga_instance " + id.String()}
 		switch {
 		case wants && (!ok || !have.due):
 			f.Problem = "nobody will look at an instance that still owes something"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
@@ -112,8 +113,17 @@ func at(invariant string, r es.Record, format string, args ...any) Finding {
 }
 
 func (f Finding) values(expected, found any) Finding {
-	f.Expected, f.Found = fmt.Sprint(expected), fmt.Sprint(found)
+	f.Expected, f.Found = brief(fmt.Sprint(expected)), brief(fmt.Sprint(found))
 	return f
+}
+
+const longest = 400 // bytes of a value in a finding
+
+func brief(s string) string {
+	if len(s) > longest {
+		return strings.ToValidUTF8(s[:longest], "") + "…"
+	}
+	return s
 }
 
 func (h *history) add(rec es.Record) {

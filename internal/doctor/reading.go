@@ -45,7 +45,7 @@ func (t *reading) read(ctx context.Context, tx pgx.Tx, past bool) error {
 	for i := range names {
 		names[i] = pgx.Identifier{names[i]}.Sanitize()
 	}
-	rows, err := tx.Query(ctx, `select `+strings.Join(names, ", ")+` from `+t.table)
+	rows, err := tx.Query(ctx, `select `+strings.Join(names, ", ")+` from `+t.table, pgx.QueryResultFormats{pgx.BinaryFormatCode})
 	if err != nil {
 		return err
 	}
@@ -169,12 +169,15 @@ func (t *reading) differs(i int, want uint64, raw []byte) (found string, differs
 	if sumBytes(canonical(c.oid, raw)) == want {
 		return "", false
 	}
+	switch {
+	case raw == nil:
+		return "null", true
+	case c.oid == pgtype.JSONBOID:
+		return string(canonical(c.oid, raw)), true
+	}
 	blank := t.build.plan.Blank()[i]
 	if err := t.types.Scan(c.oid, pgtype.BinaryFormatCode, raw, blank); err != nil {
 		return fmt.Sprintf("unreadable: %v", err), true
-	}
-	if c.oid == pgtype.JSONBOID {
-		return string(canonical(c.oid, raw)), true
 	}
 	if sum, err := t.build.sumOf(t.types, c, deref(blank)); err == nil && sum == want {
 		return "", false

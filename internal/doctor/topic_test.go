@@ -1,0 +1,161 @@
+package doctor
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// published is what a relay puts into each partition.
+func published(w *world) [][]kafka.Message {
+	parts := make([][]kafka.Message, relay.DefaultPartitions)
+	last := make([]uint64, len(parts))
+	for _, r := range w.store.All(0) {
+		p := relay.PartitionOf(r.Stream.Partition(), len(parts))
+		parts[p] = append(parts[p], relay.Encode(r, last[p], "memory"))
+		last[p] = r.Position
+	}
+	return parts
+}
+
+func recordOf(t testing.TB, m kafka.Message) relay.Message {
+	t.Helper()
+	d, err := relay.Decode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestBrokenTopics(t *testing.T) {
+	w := shop(t)
+	full := published(w)
+	p := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 8 })
+	again := func(m kafka.Message, change func(*es.Record, *uint64)) kafka.Message {
+		d := recordOf(t, m)
+		change(&d.Record, &d.Prev)
+		return relay.Encode(d.Record, d.Prev, d.Incarnation)
+	}
+	for _, tt := range []struct {
+		name   string
+		words  []string // none: nothing is wrong
+		change func([]kafka.Message) []kafka.Message
+	}{
+		{"as it should be", nil, func(m []kafka.Message) []kafka.Message { return m }},
+		{"copies", nil, func(m []kafka.Message) []kafka.Message { return append(m, m[len(m)-3:]...) }},
+		{"the oldest were deleted", nil, func(m []kafka.Message) []kafka.Message { return m[3:] }},
+		{"copies of what was deleted", nil, func(m []kafka.Message) []kafka.Message { return append(slices.Clone(m[3:]), m...) }},
+		{"a greater ce_prev", nil, func(m []kafka.Message) []kafka.Message {
+			m[4] = again(m[4], func(r *es.Record, prev *uint64) { *prev = r.Position - 1 })
+			return m
+		}},
+		{"two change places", []string{"left out, or comes later"}, func(m []kafka.Message) []kafka.Message {
+			m[3], m[4] = m[4], m[3]
+			return m
+		}},
+		{"one is missing", []string{"left out, or comes later"}, func(m []kafka.Message) []kafka.Message { return slices.Delete(m, 3, 4) }},
+		{"a gap is hidden", []string{"ce_prev hides a gap"}, func(m []kafka.Message) []kafka.Message {
+			m[4] = again(m[4], func(_ *es.Record, prev *uint64) { *prev = recordOf(t, m[2]).Record.Position })
+			return m
+		}},
+		{"another content", []string{"not the event that the log has"}, func(m []kafka.Message) []kafka.Message {
+			m[2] = again(m[2], func(r *es.Record, _ *uint64) { r.Data = append(slices.Clone(r.Data), ' ') })
+			return m
+		}},
+		{"another partition's", []string{"in another partition"}, func(m []kafka.Message) []kafka.Message {
+			other := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 0 && &part[0] != &full[p][0] })
+			return append(m, full[other][0])
+		}},
+		{"a message of somebody else", []string{"is not one of the relay's"}, func(m []kafka.Message) []kafka.Message {
+			return append(m, kafka.Message{Value: []byte("hello")})
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			checkPartition(t, w, tt.words, tt.change)
+		})
+	}
+	t.Run("no such event", func(t *testing.T) {
+		sparse := newWorld(t)
+		sparse.store.Step = 2
+		sparse.stocked("A", 100)
+		sparse.place("confirmed", 2, "")
+		checkPartition(t, sparse, []string{"no event at this position"}, func(m []kafka.Message) []kafka.Message {
+			m[2] = again(m[2], func(r *es.Record, _ *uint64) { r.Position-- })
+			return m
+		})
+	})
+}
+
+func checkPartition(t *testing.T, w *world, words []string, change func([]kafka.Message) []kafka.Message) {
+	t.Helper()
+	full := published(w)
+	p := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 8 })
+	out := &Report{Checked: map[string]int{}, Breaches: map[string]int{}}
+	h := newHistory(Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Partitions: relay.DefaultPartitions}, out)
+	if err := h.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	watch := &watch{history: h, partition: p}
+	for _, m := range change(slices.Clone(full[p])) {
+		watch.message(m)
+	}
+	if words == nil {
+		if len(out.Findings) > 0 {
+			t.Error(out.Findings)
+		}
+		return
+	}
+	out.finds(t, "I8", words...)
+}
+
+// The same over the wire.
+func TestBrokenBroker(t *testing.T) {
+	t.Parallel()
+	w := shop(t)
+	broker, err := kafkaserver.Start(t.Context(), kafkaserver.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = broker.Close() }()
+	brokers := []string{broker.Addr()}
+	if err := relay.EnsureTopic(t.Context(), brokers, relay.DefaultTopic, relay.DefaultPartitions); err != nil {
+		t.Fatal(err)
+	}
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport}
+	produce := func(p int, messages ...kafka.Message) {
+		t.Helper()
+		records := make([]kafka.Record, len(messages))
+		for i, m := range messages {
+			records[i] = kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers}
+		}
+		res, err := client.Produce(t.Context(), &kafka.ProduceRequest{
+			Topic: relay.DefaultTopic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+		})
+		if err != nil || res.Error != nil {
+			t.Fatal(err, res)
+		}
+	}
+	parts := published(w)
+	sent := 0
+	for p, messages := range parts {
+		if len(messages) > 0 {
+			produce(p, messages...)
+			sent += len(messages)
+		}
+	}
+	cfg := w.config()
+	cfg.Brokers = brokers
+	r := examineLog(t, cfg, w.charges)
+	if !r.Healthy || r.Checked["kafka records"] != sent {
+		t.Errorf("%d of %d records, %v", r.Checked["kafka records"], sent, r.Findings)
+	}
+	produce(0, kafka.Message{Value: []byte("hello")})
+	examineLog(t, cfg, w.charges).finds(t, "I8", relay.DefaultTopic+"/0@", "not one of the relay's")
+}

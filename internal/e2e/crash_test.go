@@ -1,0 +1,240 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/testenv"
+)
+
+// way is an order that goes a certain way.
+type way string
+
+const (
+	approve   way = "approve"
+	decline   way = "decline"
+	short     way = "short"
+	cancelled way = "cancelled" // while its payment is under way: the placement undoes itself
+	recalled  way = "recalled"  // after it was confirmed: a saga of its own
+	silent    way = "silent"    // charged, and no answer comes
+)
+
+// ways says which orders come past each point. Every point has one, or the test fails.
+func ways() map[failpoint.Name][]way {
+	all := map[failpoint.Name][]way{}
+	for _, p := range failpoint.All() {
+		all[p] = []way{approve}
+	}
+	for p, w := range map[failpoint.Name][]way{
+		failpoint.AppendBefore:         {approve, cancelled},
+		failpoint.AppendAfter:          {approve, recalled},
+		failpoint.AckBefore:            {approve, recalled},
+		failpoint.SagaEventBefore:      {decline},
+		failpoint.SagaEventAfter:       {short},
+		failpoint.SagaWaitingAfter:     {cancelled},
+		failpoint.EffectBefore:         {approve, recalled},
+		failpoint.EffectAfter:          {approve, recalled},
+		failpoint.UndoBefore:           {decline, cancelled, short},
+		failpoint.UndoAfter:            {decline, cancelled},
+		failpoint.ProviderCallBefore:   {approve, silent},
+		failpoint.ProviderCallAfter:    {approve, decline},
+		failpoint.OutcomeAfter:         {approve, cancelled},
+		failpoint.SimulatorChargeAfter: {approve, silent},
+	} {
+		all[p] = w
+	}
+	return all
+}
+
+// death is one point with one way, and the how-manieth time that it is come past.
+type death struct {
+	point failpoint.Name
+	way   way
+	n     int
+}
+
+func (d death) String() string { return fmt.Sprintf("%s:%d", d.point, d.n) }
+
+// TestKilledAnywhere kills the whole process, as kill -9 does, at every named point along an order's way, under a client that
+// insists; after each the program is started again on what is left.
+func TestKilledAnywhere(t *testing.T) {
+	all := ways()
+	if len(all) < 20 {
+		t.Fatalf("only %d points are named", len(all))
+	}
+	const lanes = 2
+	rounds := 1
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		rounds = 20
+	}
+	for round := range rounds {
+		var deaths [lanes][]death
+		i := 0
+		for _, p := range failpoint.All() {
+			for _, w := range all[p] {
+				n := 1
+				if round > 0 && p != failpoint.SimulatorChargeAfter && p != failpoint.ProviderCallAfter && p != failpoint.ProviderCallBefore {
+					n += rand.IntN(2) //nolint:gosec // any
+				}
+				deaths[i%lanes] = append(deaths[i%lanes], death{p, w, n})
+				i++
+			}
+		}
+		t.Run(fmt.Sprintf("round%d", round+1), func(t *testing.T) {
+			for lane := range lanes {
+				t.Run(fmt.Sprintf("lane%d", lane+1), func(t *testing.T) {
+					t.Parallel()
+					dieAt(t, deaths[lane])
+				})
+			}
+		})
+	}
+}
+
+// victim is a program that is killed and started again on one directory and one address.
+type victim struct {
+	t       *testing.T
+	dir     string
+	file    string // says where to die
+	listen  string
+	process *testenv.Process
+}
+
+func (v *victim) start() {
+	v.t.Helper()
+	v.arm("")
+	v.process = testenv.Start(v.t, testenv.Options{
+		DataDir: v.dir, Args: append([]string{"--listen", v.listen}, anyPorts()...), Env: []string{"DAYBOOK_FAILPOINT_FILE=" + v.file},
+	})
+}
+
+// anyPorts keeps the embedded servers of several systems out of each other's way.
+func anyPorts() []string {
+	var args []string
+	for _, s := range []string{"eventstore", "kafka", "postgres", "simulator"} {
+		args = append(args, "--"+s+"-listen", "127.0.0.1:0")
+	}
+	return args
+}
+
+func (v *victim) arm(at string) {
+	v.t.Helper()
+	if err := os.WriteFile(v.file, []byte(at), 0o600); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func dieAt(t *testing.T, deaths []death) {
+	v := &victim{t: t, dir: testenv.DataDir(t), file: filepath.Join(t.TempDir(), "failpoint"), listen: address(t)}
+	s := newShop(v.listen)
+	v.start()
+	if err := errors.Join(s.stocked(t.Context(), "PLENTY", 1_000_000), s.stocked(t.Context(), "FEW", 1)); err != nil {
+		t.Fatal(err)
+	}
+	var walking sync.WaitGroup
+	ctx, giveUp := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer giveUp()
+	hit := 0
+	for i, d := range deaths {
+		began := time.Now()
+		id := fmt.Sprintf("%s-%d", d.way, i+1)
+		ready := make(chan struct{})
+		walking.Go(func() {
+			if err := s.walk(ctx, id, d.way, ready, func() { v.arm(d.String()) }); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		})
+		<-ready
+		if !diesWithin(v.process, 40*time.Second) {
+			t.Errorf("%s, order %s: the point was not come to", d, id)
+			v.process.Kill()
+		} else {
+			hit++
+		}
+		died := time.Since(began)
+		v.start()
+		if d.way != silent { // whose provider is waited for
+			s.endedOne(t, id, 60*time.Second)
+		}
+		t.Logf("%-28s %-10s died after %4d ms, had ended after %5d ms", d, d.way, died.Milliseconds(), time.Since(began).Milliseconds())
+	}
+	walking.Wait()
+	s.ended(t, 3*time.Minute)
+	t.Logf("%d of %d deaths", hit, len(deaths))
+	s.stillTrue(t)
+	r := examine(t, "--data-dir", v.dir)
+	if !r.AtRest || r.Checked["charges"] == 0 || r.Checked["rows"] == 0 || r.Checked["kafka records"] == 0 {
+		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
+	}
+	v.process.Stop()
+	if r := examine(t, "--data-dir", v.dir); !slices.Contains([]int{len(s.orders)}, r.Checked["orders"]) {
+		t.Errorf("the doctor saw %d orders of a system at rest, there are %d", r.Checked["orders"], len(s.orders))
+	}
+}
+
+func diesWithin(p *testenv.Process, d time.Duration) bool {
+	select {
+	case <-p.Exited():
+		return p.Killed()
+	case <-time.After(d):
+		return false
+	}
+}
+
+// walk leads an order along its way. arm is called before the step that comes past the points, and ready closed then.
+func (s *shop) walk(ctx context.Context, id string, w way, ready chan<- struct{}, arm func()) error {
+	begin := sync.OnceFunc(func() { arm(); close(ready) })
+	defer begin()
+	line, cancel := testenv.Line("PLENTY", 2), func() error { return s.command(ctx, "/v1/orders/"+id+"/cancel", "cancel-"+id, "") }
+	switch w {
+	case approve:
+		begin()
+		return s.place(ctx, id, "tok_approve", "confirmed", line, testenv.Line("PLENTY", 1))
+	case decline:
+		begin()
+		return s.place(ctx, id, "tok_decline", "rejected", line)
+	case short:
+		begin()
+		return s.place(ctx, id, "tok_approve", "rejected", testenv.Line("FEW", 2), line)
+	case silent:
+		begin()
+		return s.place(ctx, id, "tok_silent_approved", "confirmed", line)
+	case cancelled:
+		begin()
+		if err := s.place(ctx, id, "tok_slow_700", "cancelled", line); err != nil {
+			return err
+		}
+		return cancel()
+	case recalled:
+		if err := s.place(ctx, id, "tok_approve", "confirmed", line); err != nil {
+			return err
+		}
+		for s.status(ctx, id) != "confirmed" && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		s.mu.Lock()
+		s.orders[id] = "cancelled"
+		s.mu.Unlock()
+		begin()
+		return cancel()
+	}
+	return fmt.Errorf("no way %q", w)
+}
+
+// endedOne waits for one order.
+func (s *shop) endedOne(t *testing.T, id string, within time.Duration) {
+	t.Helper()
+	s.mu.Lock()
+	one := &shop{client: s.client, orders: map[string]string{id: s.orders[id]}}
+	s.mu.Unlock()
+	one.ended(t, within)
+}
