@@ -47,10 +47,21 @@ func (s *Server) append(st grpc.ServerStream) error {
 	return st.SendMsg(resp)
 }
 
+// appendBudget bounds the bytes of appends that wait for the writer, BatchAppend's aside, which have bounds of their own.
+const appendBudget = 64 << 20
+
 // submit waits for the outcome, or until nobody waits for it any more.
 func (s *Server) submit(ctx context.Context, r store.Request) (store.Result, error) {
+	size := int64(len(r.Stream)) + 256
+	for i := range r.Events {
+		size += int64(r.Events[i].Size())
+	}
+	size = min(size, appendBudget)
+	if err := s.budget.Acquire(ctx, size); err != nil {
+		return store.Result{}, err
+	}
 	c := make(chan store.Result, 1)
-	r.Done = func(res store.Result) { c <- res }
+	r.Done = func(res store.Result) { s.budget.Release(size); c <- res }
 	r.Deadline, _ = ctx.Deadline()
 	s.store.Submit(&store.Source{}, &r)
 	select {

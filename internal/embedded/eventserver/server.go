@@ -11,6 +11,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
 	proto "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/test/bufconn"
@@ -27,6 +29,8 @@ type Server struct {
 	grpc    *grpc.Server
 	gossip  *gossiper
 	groups  *groups
+	budget  *semaphore.Weighted
+	metrics []prometheus.Collector
 	started time.Time
 	lis     net.Listener
 	memory  *bufconn.Listener
@@ -41,15 +45,23 @@ type Server struct {
 }
 
 // Start opens the data directory and serves it until Close. The context bounds the starting only.
-func Start(ctx context.Context, cfg Config) (*Server, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
+func Start(ctx context.Context, cfg Config) (started *Server, err error) {
+	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
+	s := &Server{cfg: cfg, started: time.Now(), budget: semaphore.NewWeighted(appendBudget), memory: bufconn.Listen(1 << 20), done: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			s.cancel()
+			s.unregister()
+		}
+	}()
 	if cfg.Registerer != nil {
 		if cfg.Store.Metrics, err = store.NewMetrics(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("register the event store server's metrics: %w", err)
 		}
+		s.metrics = cfg.Store.Metrics.Collectors()
 	}
 	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
@@ -59,25 +71,44 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lis.Close())
 	}
-	s := &Server{cfg: cfg, store: st, started: time.Now(), lis: lis, memory: bufconn.Listen(1 << 20), done: make(chan struct{})}
-	instance, err := wire.ParseUUID(st.Incarnation())
-	if err == nil {
-		s.gossip, err = newGossiper(cfg, s.Addr(), instance)
-	}
-	if err == nil {
-		s.groups = &groups{s: s}
-		s.groups.m, err = persistent.NewManager(st, cfg.Logger, s.target)
-	}
-	if err != nil {
+	s.lis, s.store = lis, st
+	if err := s.prepare(); err != nil {
 		return nil, errors.Join(err, st.Close(), lis.Close())
 	}
-	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register()
 	go s.serve(s.memory)
 	go s.serve(lis)
 	cfg.Logger.Info("event store server started", "addr", s.Addr(), "dir", cfg.Dir, "incarnation", st.Incarnation())
 	return s, nil
+}
+
+// prepare makes what the services need. The groups come last: they begin to work at once.
+func (s *Server) prepare() error {
+	instance, err := wire.ParseUUID(s.store.Incarnation())
+	if err != nil {
+		return fmt.Errorf("event store server: incarnation: %w", err)
+	}
+	if s.gossip, err = newGossiper(s.cfg, s.Addr(), instance); err != nil {
+		return err
+	}
+	if s.cfg.Registerer != nil {
+		c := newCollector(s)
+		if err := s.cfg.Registerer.Register(c); err != nil {
+			return fmt.Errorf("register the event store server's metrics: %w", err)
+		}
+		s.metrics = append(s.metrics, c)
+	}
+	s.groups = &groups{s: s}
+	s.groups.m, err = persistent.NewManager(s.store, s.cfg.Logger, s.target)
+	return err
+}
+
+// unregister lets another server use the same registry later.
+func (s *Server) unregister() {
+	for _, c := range s.metrics {
+		s.cfg.Registerer.Unregister(c)
+	}
 }
 
 const window = 1 << 20 // static HTTP/2 windows: growing ones cost allocations
@@ -144,6 +175,7 @@ func (s *Server) Close() error {
 		s.cancel()
 		s.grpc.Stop()
 		s.groups.m.Close()
+		s.unregister()
 		err := s.store.Close()
 		s.mu.Lock()
 		if s.err == nil {

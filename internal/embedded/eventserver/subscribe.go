@@ -99,6 +99,7 @@ func (s *Server) subscribeAll(p *page, o *streams.ReadReq_Options_AllOptions, wi
 		if err != nil {
 			return failureOf("$all", err)
 		}
+		w.Reached(last)
 		live = p.turn(live, more, func() {
 			if p.filter != nil && last > 0 {
 				looked = 0

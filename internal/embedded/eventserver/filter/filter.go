@@ -42,7 +42,7 @@ func New(byType bool, regex string, prefixes []string) (*Filter, error) {
 		return nil, errors.New("filter has neither prefixes nor a regular expression")
 	case len(regex) > maxExpression:
 		return nil, fmt.Errorf("filter's regular expression has %d bytes, the limit is %d", len(regex), maxExpression)
-	case regex == `^[^\$].*` || regex == `^[^$].*`:
+	case regex == `^[^\$].*`, regex == `^[^$].*`, regex == `^[^\$]`, regex == `^[^$]`:
 		f.noSystem = true // the official clients' "no system events", at a fraction of the cost
 		return f, nil
 	}

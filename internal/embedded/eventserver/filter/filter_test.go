@@ -23,6 +23,8 @@ func TestMatch(t *testing.T) {
 		{false, `^[^\$].*`, nil, "order-1", "$x", true},
 		{false, `^[^\$].*`, nil, "", "x", false},
 		{true, `^[^\$].*`, nil, "order-1", "$x", false},
+		{false, `^[^\$]`, nil, "$system", "x", false},
+		{false, `^[^\$]`, nil, "\n", "x", true},
 		{false, `rder`, nil, "order-1", "x", true}, // unanchored
 		{true, nodeDefault, nil, "s", "$metadata", false},
 		{true, nodeDefault, nil, "s", "PersistentConfig1", false},

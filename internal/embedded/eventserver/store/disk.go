@@ -24,8 +24,8 @@ type diskGuard struct {
 	log     *slog.Logger
 	blocked atomic.Int32 // writes held back now
 	low     atomic.Bool
-	checked atomic.Int64 // when free space was last asked for, Unix nanoseconds
-	giveUp  func()       // called now and then while a write is held back
+	checked atomic.Int64           // when free space was last asked for, Unix nanoseconds
+	giveUp  atomic.Pointer[func()] // called now and then while a write is held back
 	done    chan struct{}
 	once    sync.Once
 	witness *witness
@@ -37,7 +37,7 @@ const (
 )
 
 func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger) *diskGuard {
-	return &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}), giveUp: func() {},
+	return &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}),
 		witness: &witness{fs: fs, dir: dir}}
 }
 
@@ -62,6 +62,8 @@ func (g *diskGuard) full() bool {
 	return g.low.Load()
 }
 
+func (g *diskGuard) setGiveUp(f func()) { g.giveUp.Store(&f) }
+
 func (g *diskGuard) close() { g.once.Do(func() { close(g.done) }) }
 
 // retry repeats op for as long as it fails for want of space.
@@ -84,7 +86,9 @@ func (g *diskGuard) retry(op func() error) error {
 		if err = op(); err == nil || !noSpace(err) {
 			return err
 		}
-		g.giveUp()
+		if f := g.giveUp.Load(); f != nil {
+			(*f)()
+		}
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 
 // Metrics are the writer's figures. A nil *Metrics counts nothing.
 type Metrics struct {
-	batchSize, batchTime, syncTime prometheus.Histogram
+	batchSize, batchTime, syncTime, appendTime prometheus.Histogram
+	refused                                    prometheus.Counter
 }
 
 // NewMetrics registers the writer's figures.
@@ -21,19 +22,46 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "Time from taking a batch up to its answers.", Buckets: seconds}),
 		syncTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_sync_seconds",
 			Help: "Time to write and sync a batch.", Buckets: seconds}),
+		appendTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_append_seconds",
+			Help: "Time from an append's arrival in the queue to its answer.", Buckets: seconds}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "eventserver_appends_refused_total",
+			Help: "Appends not taken up because the store was full, failed or closing."}),
 	}
-	for _, c := range []prometheus.Collector{m.batchSize, m.batchTime, m.syncTime} {
+	for i, c := range m.Collectors() {
 		if err := reg.Register(c); err != nil {
+			for _, c := range m.Collectors()[:i] {
+				reg.Unregister(c)
+			}
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
+// Collectors are what NewMetrics registered.
+func (m *Metrics) Collectors() []prometheus.Collector {
+	if m == nil {
+		return nil
+	}
+	return []prometheus.Collector{m.batchSize, m.batchTime, m.syncTime, m.appendTime, m.refused}
+}
+
 func (m *Metrics) batch(requests int, d time.Duration) {
 	if m != nil {
 		m.batchSize.Observe(float64(requests))
 		m.batchTime.Observe(d.Seconds())
+	}
+}
+
+func (m *Metrics) answered(since time.Time) {
+	if m != nil {
+		m.appendTime.Observe(time.Since(since).Seconds())
+	}
+}
+
+func (m *Metrics) refuse(n int) {
+	if m != nil {
+		m.refused.Add(float64(n))
 	}
 }
 

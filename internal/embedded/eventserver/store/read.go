@@ -11,7 +11,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-var errAbsent = errors.New("no such event")
+var (
+	errAbsent    = errors.New("no such event")
+	errScavenged = fmt.Errorf("%w: it was scavenged", errAbsent)
+)
 
 // get visits the record at a position.
 func (s *Store) get(position uint64, visit func(*Record)) error {
@@ -27,6 +30,9 @@ func (s *Store) get(position uint64, visit func(*Record)) error {
 	var r Record
 	if err := decodeRecord(position, v, &r); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if r.Stream == nil {
+		return errScavenged
 	}
 	visit(&r)
 	return nil
@@ -75,7 +81,7 @@ func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
 		if err := decodeRecord(position, v, &r); err != nil {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		if !visit(&r) {
+		if r.Stream != nil && !visit(&r) {
 			return nil
 		}
 	}
@@ -114,7 +120,7 @@ func (s *Store) ReadAllBackwards(before uint64, visit func(*Record) bool) error 
 		if err := decodeRecord(position, v, &r); err != nil {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
-		if !visit(&r) {
+		if r.Stream != nil && !visit(&r) {
 			return nil
 		}
 	}
@@ -205,6 +211,9 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 	for ; ok && more; ok = step() {
 		key := it.Key()
 		revision := int64(binary.BigEndian.Uint64(key[len(key)-8:]))
+		if revision != want && !back && s.scavengedBelow(v.Stream, revision) {
+			want = revision
+		}
 		if revision != want {
 			return fmt.Errorf("%w: revision %d of stream %q is missing", ErrCorrupt, want, v.Stream)
 		}
@@ -220,6 +229,7 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 			}
 		})
 		switch {
+		case errors.Is(err, errScavenged): // since the iterator was made
 		case errors.Is(err, errAbsent):
 			return fmt.Errorf("%w: revision %d of stream %q: nothing stands at position %d", ErrCorrupt, revision, v.Stream, position)
 		case err != nil:
@@ -236,8 +246,14 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 	if err := it.Error(); err != nil {
 		return fmt.Errorf("read stream %q: %w", v.Stream, err)
 	}
-	if more && want != end {
+	if more && want != end && !s.scavengedBelow(v.Stream, want+1) {
 		return fmt.Errorf("%w: revision %d of stream %q is missing", ErrCorrupt, want, v.Stream)
 	}
 	return nil
+}
+
+// scavengedBelow tells whether a scavenge took the stream's events below a revision: one may run while a stream is read.
+func (s *Store) scavengedBelow(stream string, revision int64) bool {
+	h, err := s.loadHead(stream)
+	return err == nil && h.first >= revision
 }

@@ -41,6 +41,7 @@ const TombstoneRevision = math.MaxInt64
 
 const (
 	recordVersion = 1
+	scavenged     = 2 // what is left of a record that a scavenge took: its place and when it was created
 	flagJSON      = 1
 	recordFixed   = 4 + 1 + 1 + 8 + 16 // checksum, version, flags, created, id
 )
@@ -80,13 +81,27 @@ func checksum(position uint64, b []byte) uint32 {
 	return crc32.Update(crc32.Update(0, castagnoli, p[:]), castagnoli, b)
 }
 
-// decodeRecord fills r with slices of value, after the checksum has been verified.
+// appendStub encodes what keeps a scavenged record's place.
+func appendStub(dst []byte, position uint64, created int64) []byte {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0, scavenged, 0)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(created))
+	dst = append(dst, make([]byte, recordFixed-(len(dst)-start))...)
+	binary.BigEndian.PutUint32(dst[start:], checksum(position, dst[start+4:]))
+	return dst
+}
+
+// decodeRecord fills r with slices of value, after the checksum has been verified. A scavenged record has no stream.
 func decodeRecord(position uint64, value []byte, r *Record) error {
 	if len(value) < recordFixed {
 		return fmt.Errorf("record at position %d is only %d bytes long", position, len(value))
 	}
 	if got, want := checksum(position, value[4:]), binary.BigEndian.Uint32(value); got != want {
 		return fmt.Errorf("record at position %d: checksum is %08x, stored is %08x", position, got, want)
+	}
+	if value[4] == scavenged {
+		*r = Record{Position: position, Created: int64(binary.BigEndian.Uint64(value[6:]))}
+		return nil
 	}
 	if value[4] != recordVersion {
 		return fmt.Errorf("record at position %d has version %d, which this program does not know", position, value[4])

@@ -24,6 +24,8 @@ const (
 	SoftDelete
 	// Tombstone ends the stream for ever.
 	Tombstone
+	// scavenge removes events that nobody is shown any more.
+	scavenge
 )
 
 // Request asks for one change of one stream, all or nothing.
@@ -35,7 +37,9 @@ type Request struct {
 	Deadline time.Time // not sequenced after it; zero: none
 	Done     func(Result)
 
-	size int
+	removed []removal // of a scavenge
+	size    int
+	arrived time.Time
 }
 
 // Result is the outcome of a request.
@@ -52,7 +56,9 @@ func (s *Store) Submit(src *Source, r *Request) {
 	for i := range r.Events {
 		r.size += r.Events[i].Size() + recordFixed + len(r.Stream)
 	}
+	r.arrived = time.Now()
 	if err := s.refuse(); err != nil {
+		s.cfg.Metrics.refuse(1)
 		r.Done(Result{Err: err})
 		return
 	}

@@ -32,6 +32,10 @@ func (w *writer) decide(r *Request) (res Result, again bool, err error) {
 	if err != nil {
 		return Result{}, false, err
 	}
+	if r.Kind == scavenge {
+		w.remove(r, h)
+		return Result{Revision: h.last}, false, nil
+	}
 	if h.dead {
 		return Result{}, false, ErrDeleted
 	}

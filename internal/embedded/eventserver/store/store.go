@@ -76,6 +76,11 @@ type Store struct {
 	stop    chan struct{} // closed when the writer is to end
 	stopped chan struct{} // closed when it has
 
+	filesMu     sync.RWMutex // figures are asked for while the store closes
+	filesClosed bool
+
+	maintenance sync.Mutex // one scavenge or verification at a time
+
 	closeOnce sync.Once
 	closeErr  error
 
@@ -120,6 +125,7 @@ func Open(cfg Config) (*Store, error) {
 		err = errors.Join(fmt.Errorf("open event store in %s: %w", cfg.Dir, err), s.closeFiles())
 		return nil, err
 	}
+	s.disk.setGiveUp(w.giveUp)
 	go w.run()
 	return s, nil
 }
@@ -242,6 +248,9 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) closeFiles() error {
+	s.filesMu.Lock()
+	defer s.filesMu.Unlock()
+	s.filesClosed = true
 	if s.Err() != nil {
 		// Pebble's commit pipeline cannot be ended in order after a failure; the files hold all that was acknowledged.
 		return s.mark.close()

@@ -22,6 +22,8 @@ type Report struct {
 // Verify reads every event, every index entry and every stream's head, and compares them with each other. It
 // sees what is visible when it begins; appends go on meanwhile.
 func (s *Store) Verify(ctx context.Context) (Report, error) {
+	s.maintenance.Lock()
+	defer s.maintenance.Unlock()
 	snap := s.db.NewSnapshot()
 	defer snap.Close()
 	r := Report{Incarnation: s.incarnation, Position: s.Visible()}

@@ -1,6 +1,9 @@
 package store
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // broadcast wakes everybody who waited before it; it costs nothing when nobody does.
 type broadcast struct {
@@ -39,7 +42,11 @@ type Watch struct {
 	c      chan struct{}
 	stream string
 	w      *watchers
+	at     atomic.Uint64
 }
+
+// Reached tells how far the watcher has read, for the figures.
+func (w *Watch) Reached(position uint64) { w.at.Store(position) }
 
 // Watch begins watching. Whoever reads after calling it misses nothing.
 func (s *Store) Watch(stream string) *Watch {

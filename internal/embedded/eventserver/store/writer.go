@@ -16,6 +16,7 @@ import (
 type writer struct {
 	s       *Store
 	heads   *headCache
+	serving bool   // a new directory's first event is no client's: failpoints count from the first that is
 	last    uint64 // position of the newest event written
 	created int64
 
@@ -45,7 +46,7 @@ const batchRequests = 8192
 func (w *writer) run() {
 	s := w.s
 	defer close(s.stopped)
-	s.disk.giveUp = w.giveUp
+	w.serving = true
 	var requests []*Request
 	for {
 		select {
@@ -68,6 +69,7 @@ func (w *writer) run() {
 }
 
 func (w *writer) refuseAll(rs []*Request, err error) {
+	w.s.cfg.Metrics.refuse(len(rs))
 	for _, r := range rs {
 		r.Done(Result{Err: err})
 	}
@@ -124,7 +126,9 @@ func (w *writer) commit() error {
 	if w.batch.Empty() {
 		return w.batch.Close()
 	}
-	failpoint.Hit(failpoint.StoreBatchBeforeSync)
+	if w.serving {
+		failpoint.Hit(failpoint.StoreBatchBeforeSync)
+	}
 	began := time.Now()
 	w.setCommitting(began)
 	defer w.setCommitting(time.Time{})
@@ -166,7 +170,9 @@ func (w *writer) finish(err error) {
 		w.heads.put(stream, c.now)
 	}
 	w.publish()
-	failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
+	if w.serving {
+		failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
+	}
 	w.send(nil)
 }
 
@@ -190,6 +196,7 @@ func (w *writer) send(err error) {
 		if err != nil {
 			a.res = Result{Err: err}
 		}
+		w.s.cfg.Metrics.answered(a.r.arrived)
 		a.r.Done(a.res)
 	}
 	clear(w.answers)

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Scavenged is what a scavenge took away.
+type Scavenged struct {
+	Streams uint64 `json:"streams"` // that lost events
+	Events  uint64 `json:"events"`
+	Bytes   uint64 `json:"bytes"` // of data and metadata
+}
+
+// removal is one event to be removed.
+type removal struct {
+	revision, position uint64
+	created            int64
+}
+
+const scavengeStep = 512 // removals asked of the writer at once
+
+// Scavenge removes for good the events that their streams' metadata, deletion or tombstone hide, and gives their space
+// back to the disk, while everything goes on. Positions and revisions stay as they are: $all simply no longer shows the
+// events. Each step is synced like an append; a scavenge broken off has done what it has done.
+func (s *Store) Scavenge(ctx context.Context) (Scavenged, error) {
+	s.maintenance.Lock()
+	defer s.maintenance.Unlock()
+	var total Scavenged
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixHead}, UpperBound: []byte{prefixHead + 1}})
+	if err != nil {
+		return total, fmt.Errorf("scavenge: %w", err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		if err := s.scavengeStream(ctx, string(it.Key()[1:]), &total); err != nil {
+			return total, fmt.Errorf("scavenge: %w", err)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return total, fmt.Errorf("scavenge: %w", err)
+	}
+	if total.Events == 0 {
+		return total, nil
+	}
+	for _, p := range []byte{prefixAll, prefixStream} {
+		if err := s.db.Compact(ctx, []byte{p}, []byte{p + 1}, true); err != nil {
+			return total, fmt.Errorf("scavenge: give space back: %w", err)
+		}
+	}
+	return total, nil
+}
+
+func (s *Store) scavengeStream(ctx context.Context, stream string, total *Scavenged) error {
+	v, err := s.View(ctx, stream)
+	if err != nil {
+		return err
+	}
+	first := v.First
+	if v.Dead {
+		first = v.Last + 1
+	}
+	low, some := v.kept, false
+	for {
+		removed, err := s.hidden(v, low, min(first, v.Last+1), total)
+		if err != nil || len(removed) == 0 {
+			if some {
+				total.Streams++
+			}
+			return err
+		}
+		some = true
+		if res := s.Do(Request{Kind: scavenge, Stream: stream, Expected: ExpectAny, removed: removed}); res.Err != nil {
+			return fmt.Errorf("stream %q: %w", stream, res.Err)
+		}
+		low = int64(removed[len(removed)-1].revision) + 1 //nolint:gosec // below 1<<63
+	}
+}
+
+// hidden collects the next events from low up to first, and behind that those that are too old.
+func (s *Store) hidden(v View, low, first int64, total *Scavenged) (removed []removal, err error) {
+	oldest := int64(0)
+	if v.MaxAge > 0 && !v.Dead {
+		oldest = s.cfg.Now().Add(-v.MaxAge).UnixNano() / 100
+	}
+	for revision := low; revision <= v.Last && len(removed) < scavengeStep; revision++ {
+		if revision >= first && oldest == 0 {
+			break
+		}
+		position, err := s.positionOf(v.Stream, uint64(revision)) //nolint:gosec // not negative
+		if err != nil {
+			return nil, fmt.Errorf("%w: revision %d of stream %q: %w", ErrCorrupt, revision, v.Stream, err)
+		}
+		keep := false
+		err = s.get(position, func(r *Record) {
+			if keep = revision >= first && r.Created >= oldest; keep {
+				return
+			}
+			removed = append(removed, removal{r.Revision, position, r.Created})
+			total.Events++
+			total.Bytes += uint64(len(r.Data) + len(r.Meta))
+		})
+		if err != nil && !errors.Is(err, errScavenged) {
+			return nil, err
+		}
+		if keep {
+			break
+		}
+	}
+	return removed, nil
+}
+
+// remove carries a scavenge's step out. What has been hidden stays hidden for it: limits that were lifted meanwhile come
+// too late.
+func (w *writer) remove(r *Request, h *head) {
+	for _, x := range r.removed {
+		w.set(allKey(nil, x.position), appendStub(nil, x.position, x.created))
+		if err := w.batch.Delete(streamKey(nil, r.Stream, x.revision), nil); err != nil && w.spoilt == nil {
+			w.spoilt = fmt.Errorf("fill batch: %w", err)
+		}
+		h.first = max(h.first, int64(x.revision)+1) //nolint:gosec // below 1<<63
+	}
+}
