@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,7 +59,9 @@ func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *sl
 	if err != nil {
 		return ImportSummary{}, fmt.Errorf("import %s: %w", file, err)
 	}
-	system, release, err := systemFor(ctx, cfg, version, log)
+	system, release, err := systemFor(ctx, cfg, version, log, func(role string) bool {
+		return role != RoleGateway && role != RoleCommandAPI && role != RoleQueryAPI
+	})
 	if err != nil {
 		return ImportSummary{}, err
 	}
@@ -70,33 +71,6 @@ func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *sl
 		s.RejectsFile, err = writeRejects(cfg, h, rejects)
 	}
 	return s, errors.Join(err, release())
-}
-
-// systemFor gives the running system, or runs one without its APIs until it is released.
-func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger) (*System, func() error, error) {
-	system, err := Attach(ctx, cfg, log)
-	if err == nil {
-		return system, func() error { system.Close(); return nil }, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
-	}
-	cfg.Roles = slices.DeleteFunc(AllRoles(), func(r string) bool {
-		return r == RoleGateway || r == RoleCommandAPI || r == RoleQueryAPI
-	})
-	cfg.AdminListen = "127.0.0.1:0"
-	node, err := Start(ctx, cfg, version, log)
-	if err != nil {
-		return nil, nil, err
-	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- node.Run(running) }()
-	release := func() error { stop(); return <-ended }
-	if err := node.Ready(ctx); err != nil {
-		return nil, nil, errors.Join(err, release())
-	}
-	return node.system, release, nil
 }
 
 func record(ctx context.Context, system *System, h *onlineretail.History, progress func(done, of int)) (ImportSummary, error) {

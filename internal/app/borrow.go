@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"slices"
+
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/secrets"
+)
+
+// systemFor gives the running system, or runs one of some roles until it is released.
+func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger, roles func(string) bool) (*System, func() error, error) {
+	system, err := Attach(ctx, cfg, log)
+	if err == nil {
+		return system, func() error { system.Close(); return nil }, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	cfg.Roles = slices.DeleteFunc(AllRoles(), func(r string) bool { return !roles(r) })
+	cfg.AdminListen = "127.0.0.1:0"
+	node, err := Start(ctx, cfg, version, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(running) }()
+	release := func() error { stop(); return <-ended }
+	if err := node.Ready(ctx); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	if node.system != nil {
+		return node.system, release, nil
+	}
+	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
+	if err == nil {
+		system, err = connect(ctx, node.addresses, sec, log, nil)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	return system, func() error { system.Close(); return release() }, nil
+}
+
+// ResetRelay forgets how far the relay has come and deletes the topic; the next relay publishes the whole log again. It is
+// what the relay's refusals to start name.
+func ResetRelay(ctx context.Context, cfg Config, version string, log *slog.Logger) error {
+	system, release, err := systemFor(ctx, cfg, version, log, func(role string) bool {
+		return role == RoleEventStore || role == RoleKafka || role == RolePostgres
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(relay.Reset(ctx, system.Pool, splitList(system.Addresses.Kafka), relay.DefaultTopic), release())
+}
