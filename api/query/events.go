@@ -166,7 +166,11 @@ func (e *eventStream) write(w http.ResponseWriter, out *http.ResponseController)
 }
 
 func send(w http.ResponseWriter, out *http.ResponseController, s string) error {
-	if err := out.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	return sendWithin(w, out, s, writeTimeout)
+}
+
+func sendWithin(w http.ResponseWriter, out *http.ResponseController, s string, within time.Duration) error {
+	if err := out.SetWriteDeadline(time.Now().Add(within)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if _, err := w.Write([]byte(s)); err != nil {
