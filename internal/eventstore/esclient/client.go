@@ -33,7 +33,8 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c := &Client{cfg: cfg, link: newLink(cfg, conf, m), sessions: newSessions(cfg, conf, m), metrics: m, stop: stop}
+	c := &Client{cfg: cfg, link: newLink(cfg, conf, m), metrics: m, stop: stop}
+	c.sessions = newSessions(cfg, conf, m, c.link.connect)
 	c.stopped.Go(func() { c.link.run(ctx) })
 	return c, nil
 }

@@ -26,17 +26,17 @@ func failed(what string) error { return fmt.Errorf("answer to an append: malform
 
 func (a *answer) decode(b []byte) error {
 	*a = answer{}
-	return fields(b, "message", func(f protowire.Number, v []byte, _ uint64) (err error) {
+	return fields(b, "message", func(f uint64, v []byte, _ uint64) (err error) {
 		switch f {
-		case 1:
+		case 1<<3 | asBytes:
 			var u es.UUID
 			if u, err = decodeUUID(v); err == nil {
 				a.epoch, a.sequence = binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
 			}
-		case 2:
+		case 2<<3 | asBytes:
 			a.success = false
 			err = a.decodeError(v)
-		case 3:
+		case 3<<3 | asBytes:
 			a.success = true
 			err = a.decodeSuccess(v)
 		}
@@ -45,12 +45,12 @@ func (a *answer) decode(b []byte) error {
 }
 
 func (a *answer) decodeSuccess(b []byte) error {
-	return fields(b, "success", func(f protowire.Number, v []byte, _ uint64) error {
-		if f != 3 {
+	return fields(b, "success", func(f uint64, v []byte, _ uint64) error {
+		if f != 3<<3|asBytes {
 			return nil
 		}
-		return fields(v, "position", func(f protowire.Number, _ []byte, n uint64) error {
-			if f == 1 {
+		return fields(v, "position", func(f uint64, _ []byte, n uint64) error {
+			if f == 1<<3|asVarint {
 				a.position = n
 			}
 			return nil
@@ -60,15 +60,15 @@ func (a *answer) decodeSuccess(b []byte) error {
 
 // decodeError reads a google.rpc.Status.
 func (a *answer) decodeError(b []byte) error {
-	return fields(b, "error", func(f protowire.Number, v []byte, n uint64) error {
+	return fields(b, "error", func(f uint64, v []byte, n uint64) error {
 		switch f {
-		case 1:
+		case 1<<3 | asVarint:
 			a.code = codes.Code(n) //nolint:gosec // codes are small; any other is as unknown as a wrong one
-		case 2:
+		case 2<<3 | asBytes:
 			a.message = string(v)
-		case 3:
-			return fields(v, "detail", func(f protowire.Number, v []byte, _ uint64) error {
-				if f == 1 {
+		case 3<<3 | asBytes:
+			return fields(v, "detail", func(f uint64, v []byte, _ uint64) error {
+				if f == 1<<3|asBytes {
 					a.detail = string(v)
 					a.detail = a.detail[strings.LastIndexAny(a.detail, "./")+1:]
 				}
@@ -80,19 +80,19 @@ func (a *answer) decodeError(b []byte) error {
 }
 
 func decodeUUID(b []byte) (u es.UUID, err error) {
-	err = fields(b, "id", func(f protowire.Number, v []byte, _ uint64) (err error) {
+	err = fields(b, "id", func(f uint64, v []byte, _ uint64) (err error) {
 		switch f {
-		case uuidStructured:
-			return fields(v, "id", func(f protowire.Number, _ []byte, n uint64) error {
+		case uuidStructured<<3 | asBytes:
+			return fields(v, "id", func(f uint64, _ []byte, n uint64) error {
 				switch f {
-				case 1:
+				case 1<<3 | asVarint:
 					binary.BigEndian.PutUint64(u[:8], n)
-				case 2:
+				case 2<<3 | asVarint:
 					binary.BigEndian.PutUint64(u[8:], n)
 				}
 				return nil
 			})
-		case uuidString:
+		case uuidString<<3 | asBytes:
 			u, err = es.ParseUUID(string(v))
 		}
 		return err
@@ -100,9 +100,15 @@ func decodeUUID(b []byte) (u es.UUID, err error) {
 	return u, err
 }
 
+// A field is known by its number and by how it is written: the wrong kind of a known number is an unknown field.
+const (
+	asVarint = uint64(protowire.VarintType)
+	asBytes  = uint64(protowire.BytesType)
+)
+
 // fields calls each with every field of a message: the bytes of a length-delimited one, the number of a varint.
 // Fields of other kinds are nobody's here.
-func fields(b []byte, what string, each func(f protowire.Number, v []byte, n uint64) error) error {
+func fields(b []byte, what string, each func(field uint64, v []byte, n uint64) error) error {
 	for len(b) > 0 {
 		f, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -126,7 +132,7 @@ func fields(b []byte, what string, each func(f protowire.Number, v []byte, n uin
 		if typ != protowire.BytesType && typ != protowire.VarintType {
 			continue
 		}
-		if err := each(f, v, number); err != nil {
+		if err := each(protowire.EncodeTag(f, typ), v, number); err != nil {
 			return err
 		}
 	}

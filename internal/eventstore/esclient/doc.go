@@ -1,8 +1,9 @@
 // Package esclient is the es.Store and es.Log of a server that speaks EventStoreDB's protocol: the embedded one, or a cluster.
 //
-// Reads and subscriptions go through the official client. It can hang without honouring a context, and its connection's
+// Streams are read and the log is followed through the official client. It can hang without honouring a context, and its connection's
 // state machine can end for good, so each of its calls runs in a goroutine of its own, and a client that failed is
-// replaced (sessions.go). Reading resumes by itself after the last event seen, as long as its context
+// replaced (sessions.go). Only the log is read beside it, on a connection of the same session: the protocol can filter that
+// reading and the official client cannot (filtered.go). Reading resumes by itself after the last event seen, as long as its context
 // lives. Follow does not: it ends with the error, so that its reader knows that it is not caught up.
 //
 // Appends go over two long-lived BatchAppend streams of one connection of our own, the second for appends over 64 KiB

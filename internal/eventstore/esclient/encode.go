@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/daybook-dev/daybook/internal/es"
 )
@@ -119,20 +120,23 @@ func appendEntry(b []byte, key, value string) []byte {
 	return append(appendLen(b, 2, len(value)), value...)
 }
 
-// codec sends frames and receives answers. To servers it is the usual protobuf.
+// codec sends frames and receives answers and events. To servers it is the usual protobuf.
 type codec struct{}
 
 func (codec) Name() string { return "proto" }
 
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
-	f := v.(*frame)
-	return mem.BufferSlice{mem.SliceBuffer(f.head), mem.SliceBuffer(f.body)}, nil
+	if f, ok := v.(*frame); ok {
+		return mem.BufferSlice{mem.SliceBuffer(f.head), mem.SliceBuffer(f.body)}, nil
+	}
+	b, err := proto.Marshal(v.(proto.Message))
+	return mem.BufferSlice{mem.SliceBuffer(b)}, err
 }
 
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
-	a := v.(*answer)
+	m := v.(interface{ decode(message []byte) error })
 	if len(data) == 1 {
-		return a.decode(data[0].ReadOnlyData())
+		return m.decode(data[0].ReadOnlyData())
 	}
-	return a.decode(data.Materialize())
+	return m.decode(data.Materialize())
 }

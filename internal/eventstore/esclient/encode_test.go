@@ -3,6 +3,7 @@ package esclient
 import (
 	"encoding/binary"
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -171,6 +172,45 @@ func FuzzAnswer(f *testing.F) {
 		}
 		if _, one := resp.Result.(*streams.BatchAppendResp_Success_); a.success != one {
 			t.Fatalf("%x: success %v, result %v", b, a.success, resp.Result)
+		}
+	})
+}
+
+// FuzzEvent likewise.
+func FuzzEvent(f *testing.F) {
+	b, err := proto.Marshal(&streams.ReadResp{Content: &streams.ReadResp_Event{Event: &streams.ReadResp_ReadEvent{
+		Event: &streams.ReadResp_ReadEvent_RecordedEvent{
+			Id: structured(es.UUID{1, 255, 8: 200, 15: 7}), StreamIdentifier: identifier("order-O~2E"), StreamRevision: 300, PreparePosition: 1, CommitPosition: 1 << 50,
+			Metadata: map[string]string{"type": "order.placed", "content-type": "application/json", "created": "17000000001234567"}, CustomMetadata: []byte("{}"), Data: []byte(`{"a":1}`),
+		}, Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: 9}}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var resp streams.ReadResp
+		got := event{types: map[string]string{}}
+		if proto.Unmarshal(b, &resp) != nil {
+			_ = got.decode(b) // must only not panic
+			return
+		}
+		if err := got.decode(b); err != nil {
+			return // an id or a time that is none
+		}
+		e := resp.GetEvent().GetEvent()
+		if e == nil || !got.given {
+			return
+		}
+		r := got.record
+		if r.Revision != e.StreamRevision || r.Position != e.CommitPosition || r.Type != e.Metadata["type"] || string(r.Data) != string(e.Data) ||
+			string(r.Meta) != string(e.CustomMetadata) || r.Stream.String() != string(e.StreamIdentifier.GetStreamName()) {
+			t.Fatalf("%x: %+v, generated %v", b, r, e)
+		}
+		if s := e.Id.GetStructured(); s != nil && (uint64(s.MostSignificantBits) != binary.BigEndian.Uint64(r.ID[:8]) || uint64(s.LeastSignificantBits) != binary.BigEndian.Uint64(r.ID[8:])) { //nolint:gosec // bits
+			t.Fatalf("%x: id %v, generated %v", b, r.ID, s)
+		}
+		if ticks, err := strconv.ParseInt(e.Metadata["created"], 10, 64); err == nil && !r.Created.Equal(time.UnixMicro(ticks/10)) {
+			t.Fatalf("%x: created %v, generated %d", b, r.Created, ticks)
 		}
 	})
 }

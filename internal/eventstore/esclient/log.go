@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
@@ -17,8 +18,7 @@ import (
 func (c *Client) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record, error] {
 	return func(yield func(es.Record, error) bool) {
 		open := func(ctx context.Context, s *session) (source, error) {
-			st, err := s.client.ReadAll(toLeader(ctx), esdb.ReadAllOptions{From: from(after), RequiresLeader: true}, everything)
-			return reading(st, err)
+			return filtered(ctx, s, false, after, everything)
 		}
 		err := c.resume(ctx, open, func(i item) bool {
 			if i.record.Position <= after { // reading is inclusive
@@ -95,7 +95,7 @@ func catching(src source, at, goal uint64) source {
 func following(ctx context.Context, client *esdb.Client, after uint64) (source, error) {
 	sub, err := client.SubscribeToAll(toLeader(ctx), esdb.SubscribeToAllOptions{
 		From: from(after), RequiresLeader: true, MaxSearchWindow: searchWindow, CheckpointInterval: 1,
-		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: `^[^\$]`},
+		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: ownStreams},
 	})
 	if err != nil {
 		return source{}, err
@@ -119,16 +119,16 @@ func following(ctx context.Context, client *esdb.Client, after uint64) (source, 
 
 // End implements es.Log.
 func (c *Client) End(ctx context.Context) (position uint64, err error) {
-	var before esdb.AllPosition = esdb.End{}
-	for count := uint64(8); ; count *= 8 { // the store's own events may stand last
+	before := uint64(math.MaxUint64)
+	for count := uint64(1); ; count *= 8 { // events of the store's own types may stand last
 		seen := uint64(0)
 		err := c.resume(ctx, func(ctx context.Context, s *session) (source, error) {
-			return backwards(ctx, s.client, before, count)
+			return filtered(ctx, s, true, before, count)
 		}, func(i item) bool {
 			if seen++; i.record.Relayed() {
 				position = i.record.Position
 			}
-			before = esdb.Position{Commit: i.record.Position, Prepare: i.record.Position}
+			before = i.record.Position
 			return position == 0
 		})
 		if err != nil {
@@ -138,11 +138,6 @@ func (c *Client) End(ctx context.Context) (position uint64, err error) {
 			return position, nil
 		}
 	}
-}
-
-func backwards(ctx context.Context, client *esdb.Client, before esdb.AllPosition, count uint64) (source, error) {
-	st, err := client.ReadAll(toLeader(ctx), esdb.ReadAllOptions{From: before, Direction: esdb.Backwards, RequiresLeader: true}, count)
-	return reading(st, err)
 }
 
 const (

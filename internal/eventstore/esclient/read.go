@@ -11,7 +11,9 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/daybook-dev/daybook/internal/es"
 )
@@ -97,5 +99,5 @@ func (c *Client) resume(ctx context.Context, open func(context.Context, *session
 // unavailable tells an outage from an error that only might be one.
 func unavailable(err error) bool {
 	e, ok := errors.AsType[*esdb.Error](err)
-	return ok && (e.Code() == esdb.ErrorUnavailable || e.Code() == esdb.ErrorCodeConnectionClosed || e.Code() == esdb.ErrorCodeNotLeader)
+	return status.Code(err) == codes.Unavailable || ok && (e.Code() == esdb.ErrorUnavailable || e.Code() == esdb.ErrorCodeConnectionClosed || e.Code() == esdb.ErrorCodeNotLeader)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"google.golang.org/grpc"
 
 	"github.com/daybook-dev/daybook/internal/es"
 )
@@ -20,6 +21,7 @@ type sessions struct {
 	conf    *esdb.Configuration
 	log     *slog.Logger
 	metrics *metrics
+	connect func(context.Context) (*grpc.ClientConn, error)
 
 	mu      sync.Mutex
 	current *session
@@ -33,12 +35,15 @@ type session struct {
 	err    error         // of the probe
 	caught bool          // the server says when a subscription has caught up
 
+	dialling sync.Mutex
+	conn     *grpc.ClientConn
+
 	users   int  // the client is closed when none is left: closing it under a call panics
 	retired bool // no new users
 }
 
-func newSessions(cfg Config, conf *esdb.Configuration, m *metrics) *sessions {
-	return &sessions{conf: conf, log: cfg.Logger, metrics: m}
+func newSessions(cfg Config, conf *esdb.Configuration, m *metrics, connect func(context.Context) (*grpc.ClientConn, error)) *sessions {
+	return &sessions{conf: conf, log: cfg.Logger, metrics: m, connect: connect}
 }
 
 const retryConnecting = 100 * time.Millisecond
@@ -104,8 +109,14 @@ func (s *session) release() {
 	s.users--
 	last := s.retired && s.users == 0
 	s.owner.mu.Unlock()
-	if last {
-		_ = s.client.Close()
+	if !last {
+		return
+	}
+	_ = s.client.Close()
+	s.dialling.Lock()
+	defer s.dialling.Unlock()
+	if s.conn != nil {
+		_ = s.conn.Close()
 	}
 }
 

@@ -1,0 +1,87 @@
+package esclient
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"google.golang.org/grpc"
+)
+
+// The official client cannot filter a reading of the log, only a subscription; the protocol can. The server then keeps
+// its own streams to itself. What it cannot filter at the same time are types: Record.Relayed has the last word.
+
+const ownStreams = `^[^\$]` // all but the store's
+
+// filtered is a source of the log's events, forwards or backwards, from a position on: inclusive forwards, exclusive
+// backwards. Position 0 is the beginning, math.MaxUint64 the end.
+func filtered(ctx context.Context, s *session, back bool, from, count uint64) (source, error) {
+	conn, err := s.connection(ctx)
+	if err != nil {
+		return source{}, err
+	}
+	all := &streams.ReadReq_Options_AllOptions{}
+	switch from {
+	case 0:
+		all.AllOption = &streams.ReadReq_Options_AllOptions_Start{Start: &shared.Empty{}}
+	case math.MaxUint64:
+		all.AllOption = &streams.ReadReq_Options_AllOptions_End{End: &shared.Empty{}}
+	default:
+		all.AllOption = &streams.ReadReq_Options_AllOptions_Position{Position: &streams.ReadReq_Options_Position{CommitPosition: from, PreparePosition: from}}
+	}
+	direction := streams.ReadReq_Options_Forwards
+	if back {
+		direction = streams.ReadReq_Options_Backwards
+	}
+	req := &streams.ReadReq{Options: &streams.ReadReq_Options{
+		StreamOption:  &streams.ReadReq_Options_All{All: all},
+		ReadDirection: direction,
+		CountOption:   &streams.ReadReq_Options_Count{Count: count},
+		FilterOption: &streams.ReadReq_Options_Filter{Filter: &streams.ReadReq_Options_FilterOptions{
+			Filter:                       &streams.ReadReq_Options_FilterOptions_StreamIdentifier{StreamIdentifier: &streams.ReadReq_Options_FilterOptions_Expression{Regex: ownStreams}},
+			Window:                       &streams.ReadReq_Options_FilterOptions_Max{Max: searchWindow},
+			CheckpointIntervalMultiplier: 1,
+		}},
+		UuidOption: &streams.ReadReq_Options_UUIDOption{Content: &streams.ReadReq_Options_UUIDOption_Structured{Structured: &shared.Empty{}}},
+	}}
+	desc := grpc.StreamDesc{StreamName: "Read", ServerStreams: true}
+	st, err := conn.NewStream(toLeader(ctx), &desc, streams.Streams_Read_FullMethodName, grpc.ForceCodecV2(codec{}))
+	if err != nil {
+		return source{}, err
+	}
+	if err := st.SendMsg(req); err != nil && !errors.Is(err, io.EOF) { // the receiving side knows more than an EOF
+		return source{}, err
+	}
+	if err := st.CloseSend(); err != nil {
+		return source{}, err
+	}
+	e := &event{types: map[string]string{}}
+	next := func() (item, error) {
+		for {
+			if err := st.RecvMsg(e); err != nil {
+				return item{}, err // io.EOF at the end
+			}
+			if e.given {
+				return item{record: e.record}, nil
+			}
+		}
+	}
+	return source{next: next, close: func() {}}, nil // it ends with ctx
+}
+
+// connection is the session's own, beside the official client's.
+func (s *session) connection(ctx context.Context) (*grpc.ClientConn, error) {
+	s.dialling.Lock()
+	defer s.dialling.Unlock()
+	if s.conn == nil {
+		conn, err := s.owner.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.conn = conn
+	}
+	return s.conn, nil
+}
