@@ -160,7 +160,7 @@ func escaped(b []byte) rune {
 
 func (doc *document) text(s, at string) {
 	if strings.ContainsRune(s, 0) {
-		doc.faults = append(doc.faults, fault{strings.ReplaceAll(at, "\x00", `\u0000`), "nul", "contains U+0000"})
+		doc.faults = append(doc.faults, fault{at, "nul", "contains U+0000"})
 	}
 }
 

@@ -64,7 +64,7 @@ func addUnknown(p *Problem, obj map[string]any, s *openapi3.Schema, base string)
 }
 
 func escapePointer(token string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+	return strings.NewReplacer("~", "~0", "/", "~1", "\x00", `\u0000`).Replace(token)
 }
 
 func explain(e *openapi3.SchemaError) string {

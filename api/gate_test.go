@@ -98,6 +98,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		{"no lines", with(`{"sku":"MUG","quantity":1}`, ``), nil, 422, "validation", []string{"#/lines"}},
 		{"missing", with(`"currency":"GBP",`, ``), nil, 422, "validation", []string{"#/currency"}},
 		{"NUL", with(`2 High Street`, `2 \u0000 Street`), nil, 422, "validation", []string{"#/ship_to/line1"}},
+		{"NUL in a name", with(`"email"`, `"a\u0000b":1,"email"`), nil, 422, "validation", []string{`#/customer/a\u0000b`}},
 		{"doubled", with(`"currency":"GBP"`, `"currency":"GBP","currency":"EUR"`), nil, 422, "validation", []string{"#/currency"}},
 		{"card number", with(`tok_approve`, `4242 4242 4242 4242`), nil, 422, "card_number_refused", []string{"#/payment/token"}},
 		{"card number in an unknown field", with(`"token"`, `"number":4242424242424242,"token"`), nil, 422, "card_number_refused", []string{"#/payment/number"}},

@@ -68,7 +68,7 @@ type Receipt struct {
 	At       time.Time
 }
 
-// Read takes a whole file. ErrHeader: it is not of this kind.
+// Read takes a whole file. ErrHeader: it is not of this kind; ErrEncoding: it is not UTF-8.
 func Read(r io.Reader) (*History, error) {
 	sum := sha256.New()
 	lines, rejects, err := readLines(io.TeeReader(r, sum))

@@ -18,6 +18,9 @@ const Header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,C
 // ErrHeader says that a file is not of this kind: nothing of it is read.
 var ErrHeader = errors.New("the first line is not " + Header)
 
+// ErrEncoding says that a file is in another encoding, which would spoil its names: nothing of it is read.
+var ErrEncoding = errors.New("the file is not UTF-8")
+
 // Reason is why a line is rejected. The first that applies counts.
 type Reason string
 
@@ -57,7 +60,7 @@ type line struct {
 
 const maxLineBytes = 1 << 20
 
-// readLines reads a whole file, its well-formed lines and the others. ErrHeader.
+// readLines reads a whole file, its well-formed lines and the others. ErrHeader, ErrEncoding.
 func readLines(r io.Reader) ([]line, []Reject, error) {
 	london, err := time.LoadLocation("Europe/London")
 	if err != nil {
@@ -69,6 +72,9 @@ func readLines(r io.Reader) ([]line, []Reject, error) {
 	var rejects []Reject
 	for n := 1; s.Scan(); n++ {
 		text := strings.TrimSuffix(s.Text(), "\r")
+		if !utf8.ValidString(text) {
+			return nil, nil, fmt.Errorf("%w: line %d", ErrEncoding, n)
+		}
 		if n == 1 {
 			if text != Header {
 				return nil, nil, ErrHeader
@@ -94,8 +100,8 @@ func readLines(r io.Reader) ([]line, []Reject, error) {
 
 // parseLine reads one physical line; its error names the column.
 func parseLine(text string, london *time.Location) (line, error) {
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		return line{}, errors.New("not UTF-8 text")
+	if strings.ContainsRune(text, 0) {
+		return line{}, errors.New("contains U+0000")
 	}
 	c := csv.NewReader(strings.NewReader(text))
 	c.FieldsPerRecord = -1

@@ -18,6 +18,13 @@ func TestHeaderIsExact(t *testing.T) {
 	}
 }
 
+func TestOtherEncodingsAreRefused(t *testing.T) {
+	file := Header + "\n" + good + "\n" + strings.Replace(good, "WHITE", "\xa3 2", 1) + "\n"
+	if _, err := Read(strings.NewReader(file)); !errors.Is(err, ErrEncoding) || !strings.Contains(err.Error(), "line 3") {
+		t.Error(err)
+	}
+}
+
 // Each broken line is rejected by itself, with its number and its text; the lines around it are read.
 func TestBrokenLines(t *testing.T) {
 	with := func(old, new string) string { return strings.Replace(good, old, new, 1) }
@@ -29,7 +36,7 @@ func TestBrokenLines(t *testing.T) {
 		{"empty", "", Malformed},
 		{"open quote", with("WHITE", `"WHITE`), Malformed},
 		{"stray quote", with("WHITE", `WH"ITE`), Malformed},
-		{"not UTF-8", with("WHITE", "\xff"), Malformed},
+		{"U+0000", with("WHITE", "\x00"), Malformed},
 		{"invoice", with("536365", "A536365"), Malformed},
 		{"short invoice", with("536365", "53636"), Malformed},
 		{"quantity", with(",6,", ",six,"), Malformed},

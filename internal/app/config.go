@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,8 +164,13 @@ func (c Config) Validate() error {
 		{"command-api", c.CommandAPI, "http://|https://"},
 		{"query-api", c.QueryAPI, "http://|https://"},
 	} {
-		if schemes := strings.Split(u.scheme, "|"); u.value != "" && !slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(u.value, s) }) {
+		schemes := strings.Split(u.scheme, "|")
+		switch address, err := url.Parse(u.value); {
+		case u.value == "":
+		case !slices.ContainsFunc(schemes, func(s string) bool { return strings.HasPrefix(u.value, s) }):
 			wrong(u.setting, "does not begin with %s", strings.Join(schemes, " or "))
+		case !strings.Contains(u.value, ",") && (err != nil || address.Host == "" && u.setting != "postgres"): // several hosts are no URL to Go
+			wrong(u.setting, "is not a URL that can be read") // nor shown: it may hold a password
 		}
 	}
 	for _, d := range []struct {

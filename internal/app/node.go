@@ -84,11 +84,11 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 // makeDataDir makes it for everybody to pass through: Postgres may run as a user of its own.
 func makeDataDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is in it is private, see above
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	probe := filepath.Join(dir, ".writable")
 	if err := os.WriteFile(probe, nil, 0o600); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	_ = os.Remove(probe)
 	return nil
