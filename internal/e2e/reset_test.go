@@ -7,8 +7,9 @@ import (
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
-// The command that the relay's refusals name works on a stopped system, and the next start publishes the whole log again.
-func TestRelayReset(t *testing.T) {
+// The commands that the relay's and the projections' refusals name work on a stopped system, and the next start publishes
+// and posts the whole log again.
+func TestResets(t *testing.T) {
 	t.Parallel()
 	p := testenv.Start(t, testenv.Options{})
 	c := p.Client()
@@ -16,9 +17,14 @@ func TestRelayReset(t *testing.T) {
 	if _, errs, err := testenv.Run(t, "relay", "reset", "--data-dir", p.DataDir); err == nil || !strings.Contains(errs, "relay") {
 		t.Errorf("reset while a relay is active: %v %s", err, errs)
 	}
+	if _, errs, err := testenv.Run(t, "projections", "reset", "--data-dir", p.DataDir); err == nil || !strings.Contains(errs, "stop it first") {
+		t.Errorf("reset while projections run: %v %s", err, errs)
+	}
 	p.Stop()
-	if out, errs, err := testenv.Run(t, "relay", "reset", "--data-dir", p.DataDir); err != nil {
-		t.Fatalf("%v %s %s", err, out, errs)
+	for _, what := range []string{"relay", "projections"} {
+		if out, errs, err := testenv.Run(t, what, "reset", "--data-dir", p.DataDir); err != nil {
+			t.Fatalf("%v %s %s", err, out, errs)
+		}
 	}
 	p = testenv.Start(t, testenv.Options{DataDir: p.DataDir})
 	c = p.Client()
