@@ -57,7 +57,7 @@ func doctorCommand() *cobra.Command {
 }
 
 // examine looks at the system that runs, or else at what one has left behind, with its servers alone.
-func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.Duration) (_ *doctor.Report, err error) {
+func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.Duration, acknowledged ...doctor.Acknowledged) (_ *doctor.Report, err error) {
 	system, err := app.Attach(ctx, cfg, log)
 	stopped := errors.Is(err, fs.ErrNotExist)
 	if stopped {
@@ -78,7 +78,7 @@ func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.
 	}
 	ask := doctor.Config{
 		Log: system.Store, Catalog: system.Catalog, Sagas: machines, Pool: system.Pool, Projections: app.Projections(),
-		Brokers: strings.Split(system.Addresses.Kafka, ","), Settle: settle, Stopped: stopped,
+		Brokers: strings.Split(system.Addresses.Kafka, ","), Settle: settle, Stopped: stopped, Acknowledged: acknowledged,
 	}
 	if cfg.PaymentProvider == "" || stopped { // the simulator: another provider has no such ledger
 		ask.Provider = system.Addresses.PaymentProvider
@@ -90,7 +90,8 @@ func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.
 func servers(ctx context.Context, cfg app.Config, log *slog.Logger) (app.Config, func() error, error) {
 	alone := cfg
 	alone.Roles = []string{app.RoleEventStore, app.RoleKafka, app.RolePostgres, app.RoleSimulator}
-	alone.AdminListen = "127.0.0.1:0"
+	const free = "127.0.0.1:0"
+	alone.AdminListen, alone.EventStoreListen, alone.KafkaListen, alone.PostgresListen, alone.SimulatorListen = free, free, free, free, free
 	node, err := app.Start(ctx, alone, version, log)
 	if err != nil {
 		return cfg, nil, err
