@@ -146,6 +146,9 @@ func startServer(ctx context.Context, cfg Config, e embedded) (*running, error) 
 	}
 	if err != nil {
 		lock.release()
+		if listen != "" {
+			return nil, fmt.Errorf("start the embedded %s (--%s-listen): %w", e.label, e.role, err)
+		}
 		return nil, fmt.Errorf("start the embedded %s: %w", e.label, err)
 	}
 	return &running{e, s, lock, time.Since(began)}, nil

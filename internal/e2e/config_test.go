@@ -106,7 +106,7 @@ func TestTakenAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
+	t.Cleanup(func() { _ = l.Close() })
 	taken := l.Addr().String()
 	for _, flag := range []string{"--listen", "--admin-listen", "--simulator-listen", "--eventstore-listen", "--kafka-listen", "--postgres-listen"} {
 		t.Run(flag, func(t *testing.T) {

@@ -385,7 +385,7 @@ func (s *shop) everyOperation(t *testing.T) {
 	s.c.Post(t, 201, "/v1/stock/MUG/adjustments", "adjusted", `{"change":-1,"reason":"broken"}`)
 	s.bought(t, "every")
 	s.c.Post(t, 202, "/v1/orders/every/cancel", "every", `{"reason":"enough"}`)
-	s.ended(t, "every")
+	s.until(t, "every", "cancelled", func(o placed) bool { return o.Status == "cancelled" })
 	s.c.Post(t, 200, "/v1/orders/every/cancel", "every again", `{"reason":"enough"}`)
 	stream := s.open(t, "every", "")
 	stream.until(t, "order.placed")
