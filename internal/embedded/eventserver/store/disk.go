@@ -177,7 +177,8 @@ type guardedFile struct {
 	g *diskGuard
 }
 
-// Write implements io.Writer: it goes on where a short write left off.
+// Write implements io.Writer: it goes on where a short write left off. That a failed write leaves p as it is holds for files of
+// the operating system, which alone can be full.
 func (f *guardedFile) Write(p []byte) (n int, err error) {
 	err = f.g.retry(func() error {
 		m, err := f.File.Write(p[n:])

@@ -77,6 +77,7 @@ func (w *shown) tomb(stream string) {
 type life struct {
 	t     *testing.T
 	rng   *rand.Rand
+	dice  *rand.Rand // for the cut, which happens in any goroutine
 	disk  *vfs.MemFS
 	shown *shown
 	after int64 // file operations until the cut
@@ -104,8 +105,8 @@ func (l *life) cutNow() {
 	if l.left != nil {
 		return
 	}
-	cfg := vfs.CrashCloneCfg{RNG: l.rng}
-	cfg.UnsyncedDataPercent = []int{0, 10, 50, 90, 100}[l.rng.IntN(5)]
+	cfg := vfs.CrashCloneCfg{RNG: l.dice}
+	cfg.UnsyncedDataPercent = []int{0, 10, 50, 90, 100}[l.dice.IntN(5)]
 	l.left = l.disk.CrashClone(cfg)
 	l.shown.cut = true
 	close(l.off)
@@ -117,8 +118,10 @@ func (l *life) config(fs vfs.FS) Config {
 
 var cutStreams = []string{"a", "b", "c", "order-1", "$$a"}
 
-func (l *life) run(mutate func(*Store)) {
-	s, err := Open(l.config(errorfs.Wrap(l.disk, l)))
+func (l *life) run(m mutant) {
+	cfg := l.config(errorfs.Wrap(l.disk, l))
+	cfg.mutant = m
+	s, err := Open(cfg)
 	if err != nil {
 		if l.left == nil {
 			l.t.Fatalf("open: %v", err)
@@ -130,9 +133,6 @@ func (l *life) run(mutate func(*Store)) {
 			l.t.Errorf("close: %v", err)
 		}
 	}()
-	if mutate != nil {
-		mutate(s)
-	}
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Add(2)
@@ -313,12 +313,12 @@ func (w *shown) check(fs *vfs.MemFS) error {
 }
 
 // cuts runs lives of one directory after another, each ended by a power cut, and returns the first thing that is wrong.
-func cuts(t *testing.T, seed uint64, lives int, mutate func(*Store)) (survived int, events int, err error) {
+func cuts(t *testing.T, seed uint64, lives int, m mutant) (survived int, events int, err error) {
 	rng := rand.New(rand.NewPCG(seed, 42))
 	disk, w := vfs.NewCrashableMem(), newShown()
 	for i := range lives {
-		l := &life{t: t, rng: rng, disk: disk, shown: w, after: 1 + rng.Int64N(150), off: make(chan struct{})}
-		l.run(mutate)
+		l := &life{t: t, rng: rng, dice: rand.New(rand.NewPCG(rng.Uint64(), 7)), disk: disk, shown: w, after: 1 + rng.Int64N(150), off: make(chan struct{})}
+		l.run(m)
 		disk = l.left
 		if err := w.check(disk); err != nil {
 			return i, len(w.events), fmt.Errorf("seed %d, life %d, cut at file operation %d: %w", seed, i, l.after, err)
@@ -338,7 +338,7 @@ func TestPowerCuts(t *testing.T) {
 	}
 	total, events := 0, 0
 	for total < *cutRounds {
-		n, e, err := cuts(t, seed, min(lives, *cutRounds-total), nil)
+		n, e, err := cuts(t, seed, min(lives, *cutRounds-total), mutant{})
 		total, events = total+n, events+e
 		if err != nil {
 			t.Fatal(err)
@@ -351,16 +351,16 @@ func TestPowerCuts(t *testing.T) {
 // TestPowerCutsFindMutants breaks the store in the ways that the test above is there to find.
 func TestPowerCutsFindMutants(t *testing.T) {
 	t.Parallel()
-	for name, mutate := range map[string]func(*Store){
-		"commit without sync":     func(s *Store) { s.commitOptions = pebble.NoSync },
-		"visible before the sync": func(s *Store) { s.hastyVisible = true },
-		"answers before the sync": func(s *Store) { s.hastyAnswers = true },
-		"heads not bounded":       func(s *Store) { s.hastyViews = true },
+	for name, m := range map[string]mutant{
+		"commit without sync":     {commitOptions: pebble.NoSync},
+		"visible before the sync": {hastyVisible: true},
+		"answers before the sync": {hastyAnswers: true},
+		"heads not bounded":       {hastyViews: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(100) {
-				if _, _, err := cuts(t, seed, 10, mutate); err != nil {
+				if _, _, err := cuts(t, seed, 10, m); err != nil {
 					t.Logf("found: %v", err)
 					return
 				}

@@ -151,7 +151,7 @@ func (s *Store) View(ctx context.Context, stream string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if n := h.newest(); n > s.visible.Load() && !s.hastyViews {
+	if n := h.newest(); n > s.visible.Load() && !s.cfg.mutant.hastyViews {
 		if err := s.waitVisible(ctx, n); err != nil {
 			return View{}, fmt.Errorf("read stream %q: %w", stream, err)
 		}

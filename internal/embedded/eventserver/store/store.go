@@ -26,6 +26,7 @@ type Config struct {
 	Now           func() time.Time // default time.Now
 	Metrics       *Metrics         // may be nil
 
+	mutant      mutant
 	reincarnate bool          // begin a new history behind what is there
 	batchBytes  int           // most bytes of one group commit
 	patience    time.Duration // how long clients wait for a commit that waits for space
@@ -83,8 +84,6 @@ type Store struct {
 
 	closeOnce sync.Once
 	closeErr  error
-
-	mutant
 }
 
 // mutant breaks the store on purpose, in tests that show that the tests would notice. Its zero value is the truth.

@@ -37,13 +37,17 @@ type manifestFile struct {
 	number uint64
 	length uint64
 	sum    uint32
+	broken bool // a write failed: what the file holds is not known here
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. The file beneath may change p, so the checksum comes first.
 func (m *manifestFile) Write(p []byte) (int, error) {
+	sum := crc32.Update(m.sum, castagnoli, p)
 	n, err := m.File.Write(p)
-	m.length += uint64(n) //nolint:gosec // never negative
-	m.sum = crc32.Update(m.sum, castagnoli, p[:n])
+	if err != nil || n < len(p) {
+		m.broken = true
+	}
+	m.length, m.sum = m.length+uint64(len(p)), sum
 	return n, err
 }
 
@@ -54,7 +58,7 @@ func (m *manifestFile) Sync() error { return m.synced(m.File.Sync()) }
 func (m *manifestFile) SyncData() error { return m.synced(m.File.SyncData()) }
 
 func (m *manifestFile) synced(err error) error {
-	if err != nil {
+	if err != nil || m.broken {
 		return err
 	}
 	// A witness that cannot be written lags behind; that is no reason to stop.

@@ -132,15 +132,15 @@ func (w *writer) commit() error {
 	began := time.Now()
 	w.setCommitting(began)
 	defer w.setCommitting(time.Time{})
-	if w.s.hastyVisible {
+	if w.s.cfg.mutant.hastyVisible {
 		w.publish()
 	}
-	if w.s.hastyAnswers {
+	if w.s.cfg.mutant.hastyAnswers {
 		w.send(nil)
 	}
 	options := pebble.Sync
-	if w.s.commitOptions != nil {
-		options = w.s.commitOptions
+	if w.s.cfg.mutant.commitOptions != nil {
+		options = w.s.cfg.mutant.commitOptions
 	}
 	done := make(chan error, 1)
 	go func() {
