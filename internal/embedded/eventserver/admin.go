@@ -3,6 +3,7 @@ package eventserver
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
@@ -50,4 +51,15 @@ func offline(dir string, f func(*store.Store) error) error {
 		return err
 	}
 	return errors.Join(f(s), s.Close())
+}
+
+// Dump writes every event of a data directory that no server has open, one JSON object a line.
+func Dump(ctx context.Context, dir string, w io.Writer) (n uint64, err error) {
+	err = offline(dir, func(s *store.Store) error { n, err = s.Dump(ctx, w); return err })
+	return n, err
+}
+
+// Import makes a data directory, which must not exist yet, of a dump; ids and created times stay.
+func Import(ctx context.Context, r io.Reader, dir string) (uint64, error) {
+	return store.Import(ctx, r, store.Config{Dir: dir})
 }

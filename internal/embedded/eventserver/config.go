@@ -1,6 +1,7 @@
 package eventserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math"
@@ -22,6 +23,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer takes the server's metrics; default none.
 	Registerer prometheus.Registerer
+	// TLS makes the server speak TLS only, within the process too; default none.
+	TLS *tls.Config
+	// Users are those who may call, by name, with their passwords; default none: everybody may. Give them with TLS.
+	Users map[string]string
 	// MaxAppendBytes bounds one append: types, data and metadata of its events; default 1 MiB.
 	MaxAppendBytes int
 	// Store tunes the storage engine; its Dir, Logger and Metrics are set from the fields above.

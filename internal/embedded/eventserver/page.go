@@ -13,6 +13,7 @@ import (
 // A reader takes events from the store a page at a time and sends them with no iterator open: however slowly a client
 // reads, it holds one page of memory and nothing of the store's.
 const (
+	pageFirst  = 32 // many ask for everything and take one event
 	pageEvents = 512
 	pageBytes  = 256 << 10
 	pageScan   = 8192 // events looked at for a filter
@@ -27,6 +28,7 @@ type page struct {
 	filter   *filter.Filter
 	left     uint64 // events that may still be sent
 	messages []any
+	limit    int // events on the page under way: pages grow
 	bytes    int
 	seen     int
 	err      error
@@ -60,7 +62,7 @@ func (p *page) take(r *store.Record) bool {
 }
 
 func (p *page) room() bool {
-	return p.left > 0 && len(p.messages) < pageEvents && p.bytes < pageBytes && p.seen < pageScan
+	return p.left > 0 && len(p.messages) < max(p.limit, pageFirst) && p.bytes < pageBytes && p.seen < pageScan
 }
 
 // add puts a message that is no event behind those on the page.
@@ -70,6 +72,7 @@ func (p *page) add(m any) { p.messages = append(p.messages, m) }
 func (p *page) flush() error {
 	messages := p.messages
 	p.messages, p.bytes, p.seen = p.messages[:0], 0, 0
+	p.limit = min(2*max(p.limit, pageFirst), pageEvents)
 	for i, m := range messages {
 		if err := p.st.SendMsg(m); err != nil {
 			for _, m := range messages[i+1:] {

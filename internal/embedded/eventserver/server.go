@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -114,7 +115,9 @@ func (s *Server) unregister() {
 const window = 1 << 20 // static HTTP/2 windows: growing ones cost allocations
 
 func (s *Server) options() []grpc.ServerOption {
-	return []grpc.ServerOption{
+	g := newGuard(s.cfg.Users)
+	o := []grpc.ServerOption{
+		grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.WaitForHandlers(true),                          // calls read the store, which is closed after them
 		grpc.MaxRecvMsgSize(4*s.cfg.MaxAppendBytes + 1<<20), // what is too large for an append is still read, to answer it
@@ -125,6 +128,10 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 	}
+	if s.cfg.TLS != nil {
+		o = append(o, grpc.Creds(credentials.NewTLS(s.cfg.TLS)))
+	}
+	return o
 }
 
 func (s *Server) register() {
@@ -147,8 +154,10 @@ func (s *Server) serve(lis net.Listener) {
 // Addr is the TCP address served, host:port.
 func (s *Server) Addr() string { return s.lis.Addr().String() }
 
-// ConnectionString is what the official clients connect with.
-func (s *Server) ConnectionString() string { return "esdb://" + s.Addr() + "?tls=false" }
+// ConnectionString is what the official clients connect with; a user's name and password are theirs to add.
+func (s *Server) ConnectionString() string {
+	return fmt.Sprintf("esdb://%s?tls=%t", s.Addr(), s.cfg.TLS != nil)
+}
 
 // Dial connects within the process, without a socket: for grpc.WithContextDialer.
 func (s *Server) Dial(ctx context.Context) (net.Conn, error) { return s.memory.DialContext(ctx) }

@@ -52,6 +52,7 @@ func (s *Store) newIncarnation(w *writer) error {
 		return err
 	}
 	w.start()
+	w.stated = s.cfg.begun
 	h, err := w.head(IncarnationStream)
 	if err != nil {
 		return err

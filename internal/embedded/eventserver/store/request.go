@@ -37,9 +37,11 @@ type Request struct {
 	Deadline time.Time // not sequenced after it; zero: none
 	Done     func(Result)
 
-	removed []removal // of a scavenge
-	size    int
-	arrived time.Time
+	removed  []removal // of a scavenge
+	imported bool      // of a dump, which has the metadata events too that a request would cause
+	created  int64     // of an imported event, 0: now
+	size     int
+	arrived  time.Time
 }
 
 // Result is the outcome of a request.

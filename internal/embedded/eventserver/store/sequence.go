@@ -12,6 +12,7 @@ import (
 
 // sequence decides one request against the heads as the batch under way leaves them, and writes it into the batch.
 func (w *writer) sequence(r *Request) {
+	w.stated = r.created
 	res, again, err := w.decide(r)
 	switch {
 	case again:
@@ -173,7 +174,7 @@ func (w *writer) write(r *Request, h *head) (Result, bool, error) {
 		return Result{Revision: h.last}, false, nil
 	}
 	var meta []byte
-	undelete := h.softDeleted()
+	undelete := h.softDeleted() && !r.imported
 	if undelete {
 		var err error
 		if meta, err = w.metadata(r.Stream); err != nil {
@@ -197,9 +198,11 @@ func (w *writer) write(r *Request, h *head) (Result, bool, error) {
 // put writes one event behind the log's end and moves the stream's head.
 func (w *writer) put(stream string, h *head, revision uint64, e *Event, indexID bool) {
 	position := w.last + 1
-	if created := w.s.cfg.Now().UnixNano() / 100; created > w.created {
-		w.created = created
+	created := w.stated
+	if created == 0 {
+		created = w.s.cfg.Now().UnixNano() / 100
 	}
+	w.created = max(w.created, created)
 	w.buf = appendRecord(w.buf[:0], position, revision, w.created, stream, e)
 	var key, p [8]byte
 	binary.BigEndian.PutUint64(p[:], position)

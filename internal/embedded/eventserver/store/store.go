@@ -27,6 +27,7 @@ type Config struct {
 	Metrics       *Metrics         // may be nil
 
 	mutant      mutant
+	begun       int64         // when a new history's first event says it was created, 0: now
 	reincarnate bool          // begin a new history behind what is there
 	batchBytes  int           // most bytes of one group commit
 	patience    time.Duration // how long clients wait for a commit that waits for space

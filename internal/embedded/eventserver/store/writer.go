@@ -18,7 +18,8 @@ type writer struct {
 	heads   *headCache
 	serving bool   // a new directory's first event is no client's: failpoints count from the first that is
 	last    uint64 // position of the newest event written
-	created int64
+	created int64  // when, in ticks
+	stated  int64  // the time that the request under way states, 0: now
 
 	// The batch under way.
 	batch       *pebble.Batch
