@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,24 +79,34 @@ func (s *shop) fifty(t *testing.T, key, path, body, prefer string) {
 	}
 	close(start)
 	wg.Wait()
-	first := 0
+	first, others := 0, 0
 	for _, a := range answers {
 		if a.Header.Get("Idempotent-Replayed") != "true" {
 			first++
 		}
-		want := answers[0]
-		same := a.Status == want.Status && a.Header.Get("ETag") == want.Header.Get("ETag") && a.Position() == want.Position() && a.Header.Get("Location") == want.Header.Get("Location")
-		if prefer == "" {
-			same = same && string(a.Body) == string(want.Body)
+		if a.Status != 201 || said(t, a, prefer) != said(t, answers[0], prefer) {
+			others++
+			t.Logf("%d %v %s", a.Status, a.Header, a.Body)
 		}
-		if a.Status != 201 || !same {
-			t.Errorf("%d %v %s\nand %d %v %s", a.Status, a.Header, a.Body, want.Status, want.Header, want.Body)
-			break
-		}
+	}
+	if others > 0 {
+		t.Errorf("%d of %d were answered otherwise than the first: %v %s", others, n, answers[0].Header, answers[0].Body)
 	}
 	if first != 1 {
 		t.Errorf("%d of %d are not marked as replayed, want 1", first, n)
 	}
+}
+
+// said is what must be the same each time: everything, but that a waiting answer shows a row, and says how far that reaches.
+func said(t *testing.T, a testenv.Answer, prefer string) string {
+	t.Helper()
+	if prefer == "" {
+		return fmt.Sprint(a.Status, a.Header.Get("ETag"), a.Position(), a.Header.Get("Location"), string(a.Body))
+	}
+	body := a.Object(t)
+	delete(body, "position")
+	revision, _, _ := strings.Cut(a.Header.Get("ETag"), "-")
+	return fmt.Sprint(a.Status, revision, a.Header.Get("Location"), body)
 }
 
 func (s *shop) otherBody(t *testing.T) {
