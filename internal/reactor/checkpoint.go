@@ -3,6 +3,7 @@ package reactor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 
@@ -39,6 +40,9 @@ func (e *Engine) prepare(ctx context.Context, name string, first uint64) error {
 
 // Checkpoints gives, per partition, the lowest of the reactors' own.
 func (e *Engine) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
+	e.mu.Lock()
+	before := maps.Clone(e.moves)
+	e.mu.Unlock()
 	rows, err := e.cfg.Pool.Query(ctx, `
 		select partition, reactor, position from daybook.reactor_checkpoint
 		where partition = any($1) and reactor = any($2) and incarnation = $3`, partitions, e.names, e.cfg.Incarnation)
@@ -67,7 +71,9 @@ func (e *Engine) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 			return nil, fmt.Errorf("reactors have %d of %d checkpoints in partition %d: Prepare did not run on this event store", len(found[p]), len(e.names), p)
 		}
 		lowest[p] = lowestOf(found[p])
-		e.positions[p] = found[p]
+		if e.moves[p] == before[p] { // else Apply has moved them since they were read
+			e.positions[p] = found[p]
+		}
 	}
 	return lowest, nil
 }
@@ -120,6 +126,7 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 	failpoint.Hit(failpoint.ReactorWaitingAfter)
 	e.mu.Lock()
 	e.positions[partition] = moved
+	e.moves[partition]++
 	owner := e.owners[partition]
 	e.mu.Unlock()
 	if opened {

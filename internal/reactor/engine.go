@@ -51,6 +51,7 @@ type Engine struct {
 
 	mu        sync.Mutex
 	positions map[int]map[string]uint64 // partition → reactor → checkpoint
+	moves     map[int]int               // partition → how often Apply has moved them
 	owners    map[int]chan struct{}     // partition → wake
 	failing   map[string]failure        // open intents whose last tries ended in an error
 }
@@ -84,7 +85,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
 		slots:     make(chan struct{}, cfg.Concurrency),
-		positions: map[int]map[string]uint64{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},
+		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},
 	}
 	for _, r := range cfg.Reactors {
 		name := r.Name()

@@ -108,6 +108,7 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]
 	for name, p := range o.positions[partition] {
 		o.positions[partition][name] = max(p, last)
 	}
+	o.moves[partition]++
 	o.mu.Unlock()
 	for _, r := range rows {
 		o.saved(r)

@@ -31,6 +31,9 @@ func (o *Orchestrator) Checkpoints(ctx context.Context, partitions []int) (map[i
 	if err != nil {
 		return nil, fmt.Errorf("make checkpoints of sagas: %w", err)
 	}
+	o.mu.Lock()
+	before := maps.Clone(o.moves)
+	o.mu.Unlock()
 	rows, err := o.cfg.Pool.Query(ctx, `
 		select saga, partition, position, partitions, incarnation from daybook.saga_checkpoint
 		where saga = any($1) and partition = any($2)`, o.names(), places)
@@ -61,7 +64,9 @@ func (o *Orchestrator) Checkpoints(ctx context.Context, partitions []int) (map[i
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, p := range partitions {
-		o.positions[p] = at[p]
+		if o.moves[p] == before[p] { // else Apply has moved them since they were read
+			o.positions[p] = at[p]
+		}
 		out[p] = lowest(at[p])
 	}
 	return out, nil

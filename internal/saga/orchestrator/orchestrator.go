@@ -73,6 +73,7 @@ type Orchestrator struct {
 
 	mu         sync.Mutex
 	positions  map[int]map[string]uint64 // checkpoints, per partition and saga
+	moves      map[int]int               // per partition: how often Apply has moved them
 	owned      map[int]*owner
 	failing    error // of the last look for due rows
 	complained time.Time
@@ -120,7 +121,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o := &Orchestrator{
 		cfg: cfg, newest: map[string]*saga.Machine{}, versions: map[version]*saga.Machine{},
-		positions: map[int]map[string]uint64{}, owned: map[int]*owner{}, slots: make(chan struct{}, cfg.Workers),
+		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owned: map[int]*owner{}, slots: make(chan struct{}, cfg.Workers),
 	}
 	for i := range cfg.Sagas {
 		m := &cfg.Sagas[i]
