@@ -85,13 +85,14 @@ func logFilter(s *subject) {
 		s.Skip("the store's own events stay inside: it takes no such appends")
 	}
 	start := s.end()
-	system := s.propose(1)
-	system[0].Type = "$conformance"
+	system := s.propose(2)
+	system[0].Type, system[1].Type = "$conformance", "$conformance"
 	seen := s.propose(3)
 	s.append(es.StreamID{Key: "$conformance" + s.run}, es.NoStream, s.propose(2)...)
 	s.append(s.stream("a"), es.NoStream, seen[0], system[0], seen[1])
 	s.append(es.StreamID{Category: "$conformance", Key: s.run}, es.NoStream, s.propose(1)...)
 	p := s.append(s.stream("b"), es.NoStream, seen[2])
+	s.append(s.stream("b"), 0, system[1])
 	s.append(es.StreamID{Key: "$conformance" + s.run}, 1, s.propose(40)...)
 	if d := cmp.Diff(idsOf(seen), ids(s.readAll(start))); d != "" {
 		s.Errorf("the log (-want +got):\n%s", d)
@@ -109,7 +110,7 @@ func logFilter(s *subject) {
 	}
 	s.append(es.StreamID{Key: "$conformance" + s.run}, 41, s.propose(1)...)
 	live := s.propose(1)
-	s.append(s.stream("b"), 0, live...)
+	s.append(s.stream("b"), 1, live...)
 	if d := cmp.Diff(idsOf(live), ids(f.until(1))); d != "" {
 		s.Errorf("following live (-want +got):\n%s", d)
 	}

@@ -15,6 +15,7 @@ type proxy struct {
 	mode    mode
 	changed chan struct{} // closed at each change of mode
 	conns   map[net.Conn]bool
+	dead    map[net.Conn]bool // nothing passes them any more
 }
 
 type mode struct {
@@ -35,7 +36,7 @@ func newProxy(t testing.TB, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: target, mode: passes, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
+	p := &proxy{listener: l, target: target, mode: passes, changed: make(chan struct{}), conns: map[net.Conn]bool{}, dead: map[net.Conn]bool{}}
 	go p.accept()
 	t.Cleanup(func() { _ = l.Close(); p.cut() })
 	return p
@@ -50,6 +51,15 @@ func (p *proxy) set(m mode) {
 	p.mode = m
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// forget makes the connections there are dead without telling anybody; new ones pass.
+func (p *proxy) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		p.dead[c] = true
+	}
 }
 
 // cut resets all connections.
@@ -116,7 +126,7 @@ func (p *proxy) copy(to, from net.Conn, open func(mode) bool) {
 func (p *proxy) pass(c net.Conn, open func(mode) bool) bool {
 	for {
 		p.mu.Lock()
-		ok, alive, changed := open(p.mode), p.conns[c], p.changed
+		ok, alive, changed := open(p.mode) && !p.dead[c], p.conns[c], p.changed
 		p.mu.Unlock()
 		switch {
 		case !alive:

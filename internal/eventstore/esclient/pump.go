@@ -45,7 +45,7 @@ func (c *Client) pump(ctx context.Context, stall time.Duration, open func(contex
 		run(ctx, s, open, out)
 	}()
 	err = drain(ctx, stall, out, each)
-	if err != nil && ctx.Err() == nil && broken(err) {
+	if err != nil && !errors.Is(err, errStopped) && ctx.Err() == nil && broken(err) {
 		s.retire()
 		if unavailable(err) {
 			err = fmt.Errorf("%w: %w", es.ErrUnavailable, err)

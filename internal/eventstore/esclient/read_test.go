@@ -3,11 +3,13 @@ package esclient_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
@@ -77,6 +79,74 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 				cancel()
 			}
 		})
+	}
+}
+
+// Readers that stop early leave the connection as it is.
+func TestConnectionsAreKept(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	to := "esdb://" + serve(t, t.TempDir(), "127.0.0.1:0").Addr() + "?tls=false"
+	c, err := esclient.Open(t.Context(), esclient.Config{ConnectionString: to, Registerer: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	for n := range 20 {
+		if _, err := c.Append(t.Context(), stream(0), es.Expected(n)-1, event(0, n)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, seq := range []iter.Seq2[es.Record, error]{c.Read(t.Context(), stream(0), 0), c.ReadAll(t.Context(), 0), c.Follow(t.Context(), 0)} {
+			for _, err := range seq {
+				if err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		if err := failing(c.Read(t.Context(), stream(7), 0)); err != nil { // no such stream
+			t.Fatal(err)
+		}
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "daybook_eventstore_connections_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if n := m.GetCounter().GetValue(); n != 1 {
+				t.Errorf("%v connections: %v", n, m.GetLabel())
+			}
+		}
+	}
+}
+
+// Connections that are dead, and do not say so, are replaced long before TCP or a keepalive would tell.
+func TestDeadConnections(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, serve(t, t.TempDir(), "127.0.0.1:0").Addr())
+	c := open(t, p.addr())
+	at := es.NoStream
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // an official client's keepalive takes 20
+		if _, err := c.Append(ctx, stream(0), at, event(0, int(at)+1)); err != nil {
+			t.Error(err)
+		}
+		if err := failing(c.Read(ctx, stream(0), 0)); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.End(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		at++
+		p.forget()
 	}
 }
 
