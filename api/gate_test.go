@@ -60,12 +60,12 @@ func post(e http.Handler, body string, headers ...string) *httptest.ResponseReco
 
 func TestBadInputIsNamed(t *testing.T) {
 	e, r := serve(t)
-	with := func(old, new string) string {
+	with := func(old, by string) string {
 		t.Helper()
 		if !strings.Contains(order, old) {
 			t.Fatalf("no %s in the order", old)
 		}
-		return strings.Replace(order, old, new, 1)
+		return strings.Replace(order, old, by, 1)
 	}
 	for _, tt := range []struct {
 		name, body string

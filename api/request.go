@@ -79,8 +79,11 @@ func IfMatch(header *string) (*uint64, error) {
 	if header == nil || strings.TrimSpace(*header) == "*" {
 		return nil, nil //nolint:nilnil // no condition, and no mistake
 	}
-	revision, _, ok := strings.Cut(strings.Trim(strings.TrimSpace(*header), `"`), "-")
+	revision, position, ok := strings.Cut(strings.Trim(strings.TrimSpace(*header), `"`), "-")
 	n, err := strconv.ParseUint(revision, 10, 63)
+	if err == nil {
+		_, err = strconv.ParseUint(position, 10, 63) // so several of them are not taken for the first
+	}
 	if !ok || err != nil {
 		return nil, NewProblem("malformed_parameter", "If-Match is not an ETag of this API").At("If-Match", "format", `must be "<revision>-<position>"`)
 	}

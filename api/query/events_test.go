@@ -24,13 +24,13 @@ func TestSlowClientIsCutOff(t *testing.T) {
 		for {
 			if err := sendWithin(c.Response(), out, strings.Repeat(": much\n", 100_000), 300*time.Millisecond); err != nil {
 				ended <- err
-				return nil
+				return err
 			}
 		}
 	})
 	s := httptest.NewServer(otelhttp.NewHandler(e, "http"))
 	defer s.Close()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://")) //nolint:noctx // at once
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

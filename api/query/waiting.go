@@ -20,6 +20,7 @@ type waiting struct {
 	details orderdetails.Queries
 	log     *slog.Logger
 	kick    chan struct{} // somebody has begun to wait
+	closed  chan struct{} // nobody looks any more
 
 	mu     sync.Mutex
 	orders map[string][]*waiter
@@ -34,10 +35,11 @@ type waiter struct {
 const poll = 250 * time.Millisecond
 
 func newWaiting(details orderdetails.Queries, log *slog.Logger) *waiting {
-	return &waiting{details: details, log: log, kick: make(chan struct{}, 1), orders: map[string][]*waiter{}}
+	return &waiting{details: details, log: log, kick: make(chan struct{}, 1), closed: make(chan struct{}), orders: map[string][]*waiter{}}
 }
 
 func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
+	defer close(w.closed)
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
@@ -90,7 +92,7 @@ func (w *waiting) look(ctx context.Context) error {
 	return nil
 }
 
-// await returns when the order has ended, ctx ended or the time is up.
+// await returns when the order has ended, ctx ended, the server stops or the time is up.
 func (w *waiting) await(ctx context.Context, id string, revision int64, atMost time.Duration) {
 	one := &waiter{revision, make(chan struct{})}
 	w.mu.Lock()
@@ -107,6 +109,7 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 		return
 	case <-t.C:
 	case <-ctx.Done():
+	case <-w.closed:
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

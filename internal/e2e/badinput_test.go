@@ -44,12 +44,12 @@ func TestBadInput(t *testing.T) {
 }
 
 func (s *shop) badOrders(t *testing.T) {
-	with := func(old, new string) string {
+	with := func(old, by string) string {
 		t.Helper()
 		if !strings.Contains(goodOrder, old) {
 			t.Fatalf("no %s in the order", old)
 		}
-		return strings.Replace(goodOrder, old, new, 1)
+		return strings.Replace(goodOrder, old, by, 1)
 	}
 	for _, c := range []struct {
 		name, body string

@@ -102,7 +102,7 @@ func TestBadConfiguration(t *testing.T) {
 
 func TestTakenAddress(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestDataDirectory(t *testing.T) {
 	}
 	if os.Geteuid() != 0 {
 		dir := t.TempDir()
-		if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // that is the point
+		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
 		if said, failed := serve(t, nil, "--data-dir", dir); !failed || !strings.Contains(said, "data directory") {

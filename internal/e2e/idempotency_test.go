@@ -27,6 +27,7 @@ func TestIdempotency(t *testing.T) {
 
 // oneKey: fifty requests with one key at once are one effect and one answer.
 func (s *shop) oneKey(t *testing.T) {
+	t.Helper()
 	s.stock(t, "CUP", 1000)
 	for _, c := range []struct{ name, path, body, prefer string }{
 		{"order", "/v1/orders", testenv.Order("fifty", "tok_approve", testenv.Line("CUP", 1)), ""},
@@ -60,10 +61,11 @@ func unnamed(token string, line string) string {
 }
 
 func (s *shop) fifty(t *testing.T, key, path, body, prefer string) {
+	t.Helper()
 	const n = 50
 	answers := make([]testenv.Answer, n)
 	// Every request comes over a connection of its own, as from as many processes.
-	apart := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // as documented
+	apart := http.DefaultTransport.(*http.Transport).Clone()
 	apart.DisableKeepAlives = true
 	c := &testenv.Client{Base: s.API, HTTP: &http.Client{Transport: &specified{t: t, doc: s.spec.doc, next: apart, seen: map[string]bool{}}, Timeout: time.Minute}}
 	start := make(chan struct{})
@@ -204,7 +206,9 @@ func (s *shop) ifMatch(t *testing.T) {
 	if a := s.do(t, "PATCH", "/v1/products/MATCHED", `{"name":"D"}`, "If-Match", "*"); a.Status != 200 {
 		t.Errorf("with *: %d %s", a.Status, a.Body)
 	}
-	s.refused(t, 400, "malformed_parameter", "PATCH", "/v1/products/MATCHED", `{"name":"E"}`, "If-Match", `"abc"`)
+	for _, bad := range []string{`"abc"`, `"1"`, `"1-"`, `"1-x"`, `W/"1-1"`, `"0-1", "1-2"`} {
+		s.refused(t, 400, "malformed_parameter", "PATCH", "/v1/products/MATCHED", `{"name":"E"}`, "If-Match", bad)
+	}
 }
 
 // ownWrites: after each acknowledged POST a query that is given its position shows it, whoever asks, and never says that it

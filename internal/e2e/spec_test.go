@@ -37,7 +37,7 @@ func openShop(t *testing.T, o testenv.Options) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // as documented
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	t.Cleanup(transport.CloseIdleConnections)
 	s.spec = &specified{t: t, doc: doc, next: transport, seen: map[string]bool{}}

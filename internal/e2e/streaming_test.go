@@ -41,7 +41,7 @@ func (s *shop) open(t *testing.T, order, after string) *stream {
 	if after != "" {
 		req.Header.Set("Last-Event-ID", after)
 	}
-	res, err := (&http.Client{Transport: s.spec}).Do(req)
+	res, err := (&http.Client{Transport: s.spec}).Do(req) //nolint:bodyclose // read does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func (s *shop) slowClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.(*net.TCPConn).SetReadBuffer(1) //nolint:forcetypeassert // dialled tcp
+		_ = conn.(*net.TCPConn).SetReadBuffer(1)
 		if _, err := fmt.Fprintf(conn, "GET /v1/orders/live/events HTTP/1.1\r\nHost: daybook\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,8 @@ func (s *shop) slowClient(t *testing.T) {
 	}
 }
 
-// shutdown: a quiet stream has a comment every 15 s; when the server is asked to stop it ends the stream at once.
+// shutdown: a quiet stream has a comment every 15 s; when the server is asked to stop it ends the stream at once, and who
+// waits for an order is told how it stands.
 func (s *shop) shutdown(t *testing.T) {
 	st := s.open(t, "live", "")
 	st.until(t, "order.cancelled")
@@ -237,8 +238,19 @@ func (s *shop) shutdown(t *testing.T) {
 	if e := st.next(t); e.comment == "" || time.Since(began) > 25*time.Second {
 		t.Errorf("after %s: %+v", time.Since(began), e)
 	}
+	waiting := make(chan string, 1)
+	go func() {
+		a, err := s.c.Do(t.Context(), http.MethodPost, "/v1/orders", testenv.Order("waiting", "tok_late_60", testenv.Line("MUG", 1)), "Idempotency-Key", "waiting", "Prefer", "wait=30")
+		var o placed
+		_ = json.Unmarshal(a.Body, &o)
+		waiting <- fmt.Sprint(a.Status, " ", o.Status, " ", err)
+	}()
+	s.until(t, "waiting", "visible", func(o placed) bool { return o.ID != "" })
 	began = time.Now()
 	s.Stop()
+	if said := <-waiting; said != "201 placed <nil>" {
+		t.Errorf("who waited was told %s", said)
+	}
 	select {
 	case <-st.ended:
 	case <-time.After(time.Second):
