@@ -117,7 +117,7 @@ const window = 1 << 20 // static HTTP/2 windows: growing ones cost allocations
 func (s *Server) options() []grpc.ServerOption {
 	g := newGuard(s.cfg.Users)
 	o := []grpc.ServerOption{
-		grpc.UnaryInterceptor(g.unary), grpc.StreamInterceptor(g.stream),
+		grpc.ChainUnaryInterceptor(s.recoverUnary, g.unary), grpc.ChainStreamInterceptor(s.recoverStream, g.stream),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.WaitForHandlers(true),                          // calls read the store, which is closed after them
 		grpc.MaxRecvMsgSize(4*s.cfg.MaxAppendBytes + 1<<20), // what is too large for an append is still read, to answer it

@@ -187,18 +187,37 @@ func TestFailedSync(t *testing.T) {
 	if res := s.Do(simple("a")); res.Err != nil {
 		t.Fatal(res.Err)
 	}
+	for range 3 {
+		if res := s.Do(simple("hidden")); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+	}
 	broken.Store(true)
-	if res := s.Do(simple("a")); !errors.Is(res.Err, ErrUnknown) {
-		t.Errorf("append whose sync failed: %+v", res)
+	answers := make(chan Result, 4) // all in one batch
+	for _, r := range []Request{simple("a"), simple("new"), metadata("hidden", `{"$tb":2}`), {Kind: Tombstone, Stream: "hidden", Expected: ExpectAny}} {
+		r.Done = func(res Result) { answers <- res }
+		s.queue.put(&Source{}, &r)
+	}
+	for range 4 {
+		if res := <-answers; !errors.Is(res.Err, ErrUnknown) && !errors.Is(res.Err, ErrReadOnly) {
+			t.Errorf("append whose sync failed: %+v", res)
+		}
 	}
 	broken.Store(false)
 	if res := s.Do(simple("b")); !errors.Is(res.Err, ErrReadOnly) {
 		t.Errorf("append after a failed sync: %+v", res)
 	}
-	if got := contents(t, s); len(got) != 2 {
-		t.Errorf("%d events are shown, want 2", len(got))
+	if got := contents(t, s); len(got) != 5 {
+		t.Errorf("%d events are shown, want 5", len(got))
 	}
-	if v, err := s.View(context.Background(), "a"); err == nil && v.Last != 0 {
-		t.Errorf("stream is shown at revision %d", v.Last)
+	for stream, want := range map[string]int64{"a": 0, "new": -1, "hidden": 2} {
+		v, err := s.View(context.Background(), stream)
+		if err != nil || v.Last != want || v.First > 0 || v.Dead {
+			t.Errorf("stream %s is shown as %+v, %v", stream, v, err)
+		}
+		n := int64(0)
+		if err := s.ReadStream(v, 0, func(*Record) bool { n++; return true }); err != nil || n != want+1 {
+			t.Errorf("stream %s shows %d events, %v", stream, n, err)
+		}
 	}
 }

@@ -152,7 +152,10 @@ func (s *Store) View(ctx context.Context, stream string) (View, error) {
 		return View{}, err
 	}
 	if n := h.newest(); n > s.visible.Load() && !s.cfg.mutant.hastyViews {
-		if err := s.waitVisible(ctx, n); err != nil {
+		if err = s.waitVisible(ctx, n); err != nil && s.Err() != nil {
+			h, err = s.syncedHead(stream, h) // what is ahead will never be visible
+		}
+		if err != nil {
 			return View{}, fmt.Errorf("read stream %q: %w", stream, err)
 		}
 	}
@@ -166,6 +169,44 @@ func (s *Store) View(ctx context.Context, stream string) (View, error) {
 		v.First = math.MaxInt64
 	}
 	return v, nil
+}
+
+// syncedHead is a stream's head without what a failed commit left in memory.
+func (s *Store) syncedHead(stream string, h head) (head, error) {
+	end := s.visible.Load()
+	if h.pos > end {
+		h.dead, h.last, h.pos = false, noRevision, 0
+		it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: streamKey(nil, stream, 0), UpperBound: streamKey(nil, stream, math.MaxUint64)})
+		if err != nil {
+			return h, err
+		}
+		defer it.Close()
+		for ok := it.Last(); ok; ok = it.Prev() {
+			if v := it.Value(); len(v) == 8 && binary.BigEndian.Uint64(v) <= end {
+				key := it.Key()
+				h.last, h.pos = int64(binary.BigEndian.Uint64(key[len(key)-8:])), binary.BigEndian.Uint64(v) //nolint:gosec // below 1<<63
+				break
+			}
+		}
+		if err := it.Error(); err != nil {
+			return h, err
+		}
+	}
+	if h.metaPos <= end {
+		return h, nil
+	}
+	h.metaPos, h.meta = 0, Limits{}
+	meta := "$$" + stream
+	mh, err := s.loadHead(meta)
+	if err == nil {
+		mh, err = s.syncedHead(meta, mh)
+	}
+	if err != nil || mh.last == noRevision {
+		return h, err
+	}
+	h.metaPos = mh.pos
+	err = s.get(mh.pos, func(r *Record) { h.meta = parseLimits(r.Data) })
+	return h, err
 }
 
 // ReadStream visits the stream's events from a revision on, in order and without holes, until visit returns false or the

@@ -1,0 +1,167 @@
+package eventserver_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+)
+
+// rawCodec sends bytes as they are and takes whatever comes.
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	b, ok := v.([]byte)
+	if !ok {
+		return nil, errors.New("only bytes")
+	}
+	return mem.BufferSlice{mem.SliceBuffer(b)}, nil
+}
+func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
+
+// lockedBuffer is where the server under attack logs to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// templates are good messages of each method, to be damaged.
+func templates() map[string][]proto.Message {
+	stream := &shared.StreamIdentifier{StreamName: []byte("s")}
+	empty := &shared.Empty{}
+	return map[string][]proto.Message{
+		"event_store.client.streams.Streams/Append": {&streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
+			StreamIdentifier: stream, ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: empty}}}}, proposal(uuid.New())},
+		"event_store.client.streams.Streams/BatchAppend": {&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: noStream("b"), IsFinal: true,
+			ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 1)}}},
+		"event_store.client.streams.Streams/Read": {&streams.ReadReq{Options: &streams.ReadReq_Options{
+			StreamOption: &streams.ReadReq_Options_All{All: &streams.ReadReq_Options_AllOptions{AllOption: &streams.ReadReq_Options_AllOptions_Start{Start: empty}}},
+			CountOption:  &streams.ReadReq_Options_Count{Count: 10}, FilterOption: &streams.ReadReq_Options_Filter{Filter: &streams.ReadReq_Options_FilterOptions{
+				Filter: &streams.ReadReq_Options_FilterOptions_EventType{EventType: &streams.ReadReq_Options_FilterOptions_Expression{Regex: `^(?!\$)`}}}}}}},
+		"event_store.client.streams.Streams/Delete": {&streams.DeleteReq{Options: &streams.DeleteReq_Options{StreamIdentifier: stream,
+			ExpectedStreamRevision: &streams.DeleteReq_Options_Any{Any: empty}}}},
+		"event_store.client.streams.Streams/Tombstone": {&streams.TombstoneReq{Options: &streams.TombstoneReq_Options{
+			StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte("t")}, ExpectedStreamRevision: &streams.TombstoneReq_Options_Any{Any: empty}}}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Create": {&persistent.CreateReq{Options: &persistent.CreateReq_Options{GroupName: "g",
+			StreamOption: &persistent.CreateReq_Options_Stream{Stream: &persistent.CreateReq_StreamOptions{StreamIdentifier: stream}},
+			Settings:     &persistent.CreateReq_Settings{LiveBufferSize: 10, ReadBatchSize: 5, HistoryBufferSize: 10, MaxCheckpointCount: 5, ConsumerStrategy: "Pinned"}}}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Read": {
+			&persistent.ReadReq{Content: &persistent.ReadReq_Options_{Options: &persistent.ReadReq_Options{GroupName: "g", BufferSize: 3,
+				StreamOption: &persistent.ReadReq_Options_StreamIdentifier{StreamIdentifier: stream}}}},
+			&persistent.ReadReq{Content: &persistent.ReadReq_Nack_{Nack: &persistent.ReadReq_Nack{Ids: []*shared.UUID{text(uuid.New())}}}}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Update": {&persistent.UpdateReq{Options: &persistent.UpdateReq_Options{GroupName: "g",
+			StreamOption: &persistent.UpdateReq_Options_All{All: &persistent.UpdateReq_AllOptions{}}}}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/GetInfo":      {&persistent.GetInfoReq{Options: &persistent.GetInfoReq_Options{GroupName: "g"}}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/ReplayParked": {&persistent.ReplayParkedReq{Options: &persistent.ReplayParkedReq_Options{GroupName: "g"}}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/List":         {&persistent.ListReq{}},
+		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Delete":       {&persistent.DeleteReq{Options: &persistent.DeleteReq_Options{GroupName: "g"}}},
+		"event_store.client.monitoring.Monitoring/Stats":                                   {},
+		"event_store.client.gossip.Gossip/Read":                                            {},
+	}
+}
+
+func damage(rng *rand.Rand, b []byte) []byte {
+	b = bytes.Clone(b)
+	for range rng.IntN(4) {
+		switch {
+		case len(b) == 0 || rng.IntN(6) == 0:
+			b = append(b, byte(rng.Uint32()), byte(rng.Uint32()))
+		case rng.IntN(6) == 0:
+			b = b[:rng.IntN(len(b))]
+		case rng.IntN(6) == 0:
+			i := rng.IntN(len(b))
+			b = append(b[:i:i], append(b[rng.IntN(len(b)):len(b):len(b)], b[i:]...)...)
+		default:
+			b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+		}
+	}
+	return b
+}
+
+// TestHostileMessages sends damaged messages to every method: no panic, no hang, and the server serves on.
+func TestHostileMessages(t *testing.T) {
+	t.Parallel()
+	log := &lockedBuffer{}
+	s := start(t, func(cfg *eventserver.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	c := connect(t, s)
+	appendTo(t, c, "s", esdb.NoStream{}, events(20)...)
+	conn, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	must(t, err)
+	defer conn.Close()
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	calls := 0
+	for method, messages := range templates() {
+		var good [][]byte
+		for _, m := range messages {
+			b, err := proto.Marshal(m)
+			must(t, err)
+			good = append(good, b)
+		}
+		for range 120 {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			st, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/"+method)
+			must(t, err)
+			for _, b := range good {
+				_ = st.SendMsg(damage(rng, b))
+			}
+			if len(good) == 0 {
+				_ = st.SendMsg(damage(rng, nil))
+			}
+			_ = st.CloseSend()
+			for range 3 { // an answer or two, or the end; subscriptions have none
+				wait := make(chan error, 1)
+				go func() { wait <- st.RecvMsg(nil) }()
+				select {
+				case err = <-wait:
+				case <-time.After(20 * time.Millisecond):
+					err = errors.New("still open")
+				}
+				if err != nil {
+					break
+				}
+			}
+			cancel()
+			calls++
+		}
+	}
+	appendTo(t, c, "afterwards", esdb.NoStream{}, event(1))
+	if text := log.String(); strings.Contains(text, "panicked") {
+		t.Error(text[:min(len(text), 4000)])
+	}
+	if _, err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d calls", calls)
+}
