@@ -5,6 +5,10 @@
 //	s, err := eventserver.Start(ctx, eventserver.Config{Dir: dir})
 //	client, err := esdb.NewClient(configuration of s.ConnectionString())
 //
+// Services: Streams (with BatchAppend, filters, soft delete, tombstone, $maxCount, $maxAge, $tb, links), PersistentSubscriptions,
+// ServerFeatures, Gossip (one member, this one) and Monitoring. Backup, Verify, Scavenge, Dump, Restore and Import look after a data
+// directory; the first three work on a serving one, too.
+//
 // # What it promises
 //
 //   - Acknowledged is synced: an append is answered after the disk has it. All appends that wait share one sync.
@@ -33,7 +37,15 @@
 //
 // # Followed, and not
 //
-// Behaviour follows EventStoreDB oss-v24.6.0. $all shows truncated and expired events until they are scavenged, as there.
+// Behaviour follows EventStoreDB oss-v24.6.0; $all shows truncated and expired events until they are scavenged, as there. Different:
+//
+//   - Config.Users may do everything; there are no users in the store, no $acl, no groups.
+//   - Replayed parked messages leave the parked stream when all of them are done, not when they are sent: a crash in between
+//     leaves them parked.
+//   - A persistent subscription's start at the end is the end at its creation, also after a restart.
+//   - Projections, Operations and the HTTP interface are not offered.
+//
+// A call that panics ends with Internal and is logged. A panic of the store's writer ends the process.
 package eventserver
 
 import "github.com/daybook-dev/daybook/internal/embedded/eventserver/store"

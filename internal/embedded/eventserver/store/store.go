@@ -138,7 +138,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		MemTableSize:                s.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       1000,
+		L0StopWritesThreshold:       100,
 		Logger:                      pebbleLogger{s},
 		MaxOpenFiles:                1000,
 	}

@@ -42,7 +42,10 @@ type answer struct {
 	res Result
 }
 
-const batchRequests = 8192
+const (
+	batchRequests = 8192
+	reuseMaps     = 1024
+)
 
 func (w *writer) run() {
 	s := w.s
@@ -98,10 +101,14 @@ func (w *writer) do(requests []*Request) {
 func (w *writer) start() {
 	w.batch = w.s.db.NewBatch()
 	w.spoilt = nil
-	w.changed = make(map[string]*change)
-	w.touched = make(map[string]struct{})
-	w.ids = make(map[ID]struct{})
-	w.pendingMeta = make(map[string][]byte)
+	if len(w.changed) > reuseMaps || w.changed == nil { // a map never shrinks
+		w.changed, w.touched = make(map[string]*change), make(map[string]struct{})
+		w.ids, w.pendingMeta = make(map[ID]struct{}), make(map[string][]byte)
+	}
+	clear(w.changed)
+	clear(w.touched)
+	clear(w.ids)
+	clear(w.pendingMeta)
 	w.mu.Lock()
 	w.answers, w.sent = w.answers[:0], false
 	w.mu.Unlock()
