@@ -10,8 +10,10 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -23,6 +25,9 @@ import (
 
 // maxBody is 1 MB, as api.md says; the store takes no larger event anyway.
 const maxBody = 1_000_000
+
+// bodyWithin bounds how long a body takes to come.
+const bodyWithin = 10 * time.Second
 
 // Gate checks every request against openapi.yaml before an operation sees it, and tells the operation who asks.
 type Gate struct {
@@ -209,8 +214,15 @@ func visitParam(s *openapi3.Schema, value string) error {
 // checkBody reads, checks and restores the body, and gives its canonical form.
 func (op *operation) checkBody(c echo.Context) ([]byte, error) {
 	req := c.Request()
+	in := http.NewResponseController(c.Response())
+	if err := in.SetReadDeadline(time.Now().Add(bodyWithin)); err == nil {
+		defer func() { _ = in.SetReadDeadline(time.Time{}) }()
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), req.Body, maxBody))
 	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, NewProblem("body_too_slow", "the body did not come within %s", bodyWithin)
+		}
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, NewProblem("body_too_large", "a body may have %d bytes", tooLarge.Limit)
 		}

@@ -63,6 +63,7 @@ var kinds = map[es.Code]kind{
 	"order_not_found":          {404, "There is no such order"},
 	"customer_not_found":       {404, "There is no such customer"},
 	"method_not_allowed":       {405, "The address does not take this method"},
+	"body_too_slow":            {408, "The body is too slow"},
 	"precondition_failed":      {412, "It has changed since"},
 	"body_too_large":           {413, "The body is too large"},
 	"unsupported_media_type":   {415, "The body must be application/json"},

@@ -32,16 +32,22 @@ func (w *web) Name() string { return w.name }
 
 func (w *web) url() string { return "http://" + w.listener.Addr().String() }
 
-// Run serves until ctx ends, then lets requests under way finish for up to ten seconds.
+// Run serves until ctx ends, then lets requests under way finish for up to ten seconds, and ends when they have.
 func (w *web) Run(ctx context.Context) error {
+	finished := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(finished)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if w.server.Shutdown(grace) != nil {
 			_ = w.server.Close()
 		}
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-finished // Serve returns as soon as the server is asked to stop
+		}
+	}()
 	w.server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
 	if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve on %s: %w", w.listener.Addr(), err)

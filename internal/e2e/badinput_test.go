@@ -1,15 +1,18 @@
 package e2e_test
 
 import (
+	"bufio"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
@@ -33,6 +36,7 @@ func TestBadInput(t *testing.T) {
 	t.Run("other bodies", s.badBodies)
 	t.Run("card numbers", s.cardNumbers)
 	t.Run("imports", s.badImports)
+	t.Run("slow body", s.slowBody)
 	if after := s.quiet(t); after != before {
 		t.Errorf("the log went from %s to %s", before, after)
 	}
@@ -162,6 +166,10 @@ func (s *shop) badBodies(t *testing.T) {
 	for _, path := range []string{"/v1/products/%00", "/v1/products/%ff", "/v1/stock/%00", "/v1/orders/%00", "/v1/customers/a%20b"} {
 		s.refused(t, 400, "malformed_parameter", "GET", path, "")
 	}
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	if p := s.refused(t, 404, "order_not_found", "GET", "/v1/orders/none", "", "traceparent", "00-"+trace+"-00f067aa0ba902b7-01"); p.TraceID != trace {
+		t.Errorf("trace %s, want the caller's", p.TraceID)
+	}
 	for _, name := range []string{"as_of", "known_at"} {
 		s.refused(t, 400, "bad_time", "GET", "/v1/orders/used?"+name+"=yesterday", "")
 	}
@@ -190,6 +198,30 @@ func (s *shop) cardNumbers(t *testing.T) {
 	}
 	if strings.Contains(s.Output(), "tok_approve") || strings.Contains(s.Output(), "bo@example.com") {
 		t.Error("the logs have a token or an address")
+	}
+}
+
+// slowBody: one that does not come to its end is not waited for.
+func (s *shop) slowBody(t *testing.T) {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.API, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := fmt.Fprintf(conn, "POST /v1/orders HTTP/1.1\r\nHost: daybook\r\nContent-Type: application/json\r\nIdempotency-Key: slow\r\nContent-Length: %d\r\n\r\n%s", len(goodOrder), goodOrder[:50]); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var p problem
+	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != http.StatusRequestTimeout || p.Code != "body_too_slow" {
+		t.Errorf("%d %+v %v", res.StatusCode, p, err)
 	}
 }
 

@@ -69,6 +69,7 @@ func (s *shop) do(t *testing.T, method, path, body string, headers ...string) te
 // problem is what an error's body says.
 type problem struct {
 	Code, Detail string
+	TraceID      string `json:"trace_id"`
 	Errors       []struct{ Pointer, Code string }
 }
 
