@@ -166,7 +166,7 @@ func (t *reading) same(k projection.Key, want, have projection.Stamp) bool {
 // differs compares a column's bytes with a sum. What is encoded otherwise and means the same is no difference.
 func (t *reading) differs(i int, want uint64, raw []byte) (found string, differs bool) {
 	c := t.build.columns[i]
-	if sumBytes(canonical(c.oid, raw)) == want {
+	if t.build.sumRaw(c.oid, raw) == want {
 		return "", false
 	}
 	switch {
@@ -204,7 +204,26 @@ func (b *build) sumOf(types *pgtype.Map, c column, value any) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s, column %s: %w", b.plan.Name, c.name, err)
 	}
-	return sumBytes(canonical(c.oid, raw)), nil
+	return b.sumRaw(c.oid, raw), nil
+}
+
+const mostJSON = 1 << 17 // sums remembered
+
+// sumRaw is the same for all that means the same. The versions of a row mostly repeat each other's JSON.
+func (b *build) sumRaw(oid uint32, raw []byte) uint64 {
+	if oid != pgtype.JSONBOID || raw == nil {
+		return sumBytes(raw)
+	}
+	as := sumBytes(raw)
+	if sum, known := b.json[as]; known {
+		return sum
+	}
+	if b.json == nil || len(b.json) >= mostJSON {
+		b.json = map[uint64]uint64{}
+	}
+	sum := sumBytes(canonical(oid, raw))
+	b.json[as] = sum
+	return sum
 }
 
 func show(types *pgtype.Map, c column, value any) string {

@@ -58,6 +58,7 @@ type build struct {
 	batches  []projection.Batch
 	rows     map[projection.Key]projection.Stamp
 	versions map[projection.Key][]version
+	json     map[uint64]uint64 // sums of what was canonical, by the sum of how it was written
 }
 
 type column struct {
