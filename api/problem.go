@@ -124,6 +124,10 @@ func AsProblem(err error) *Problem {
 		return NewProblem("body_too_large", "what would be recorded is larger than 256 KiB")
 	case errors.Is(err, es.ErrFuture):
 		return NewProblem("bad_time", "the time stated is more than 5 seconds in the future")
+	case errors.Is(err, es.ErrUnavailable):
+		p := NewProblem("unavailable", "the event store cannot be reached just now; nothing was recorded")
+		p.RetryAfter = 1
+		return p
 	case errors.Is(err, es.ErrUnknownOutcome), errors.Is(err, context.DeadlineExceeded):
 		return NewProblem("outcome_unknown", "it could not be learnt whether the request took effect; repeat it with the same key")
 	}

@@ -1,0 +1,40 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// One map turns errors into statuses; what is not meant for callers does not reach them.
+func TestErrorsBecomeProblems(t *testing.T) {
+	for _, tt := range []struct {
+		err    error
+		status int
+		code   es.Code
+	}{
+		{&es.Rejection{Code: "order_not_found", Message: "no order x"}, 404, "order_not_found"},
+		{&es.Rejection{Code: "order_exists", Message: "order x exists"}, 409, "order_exists"},
+		{&es.Rejection{Code: "stock_invalid", Message: "x"}, 422, "stock_invalid"},
+		{es.ErrKeyReused, 422, "idempotency_key_reused"},
+		{es.ErrPrecondition, 412, "precondition_failed"},
+		{es.ErrConflict, 409, "conflict"},
+		{es.ErrUnavailable, 503, "unavailable"},
+		{es.ErrUnknownOutcome, 504, "outcome_unknown"},
+		{context.DeadlineExceeded, 504, "outcome_unknown"},
+		{es.ErrEventTooLarge, 413, "body_too_large"},
+		{errors.New("connection to 10.0.0.1 as daybook:secret refused"), 500, "internal"},
+	} {
+		p := api.AsProblem(fmt.Errorf("while doing something to order-x: %w", tt.err))
+		if p.Status != tt.status || p.Code != tt.code {
+			t.Errorf("%v: %d %s", tt.err, p.Status, p.Code)
+		}
+		if tt.code == "internal" && p.Detail != "the request could not be carried out" {
+			t.Errorf("a caller is told %q", p.Detail)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+// Package es is the kernel: events, the catalog that names them, commands that decide them, and the lanes that make a
+// decision durable exactly once. It imports the standard library only.
+//
+//	command ──▶ lane of its stream ──▶ decided on the cached state ──▶ appended at the exact revision ──▶ answered
+//	              (one after another)       (a pure function)           (with what queued up meanwhile)
+//
+// # What holds
+//
+//   - A command id takes effect once per stream. It is looked for in the folded state before the command is decided, and the
+//     expected revision keeps two processes from both deciding it.
+//   - An answer that appends nothing (a refusal, nothing to do, a replay, a stale If-Match) is given only on a state that was
+//     read after the command came, or that an append of the same batch has proved to be current.
+//   - An append whose outcome is unknown is resolved by reading the stream: what is found there is the answer, what is not
+//     goes out again with the very same bytes. Success is never a guess; unresolved, it is ErrUnknownOutcome.
+//   - Deciders have no clock and do no IO. The business time of an event is the stated or present one, and never before that
+//     of the event before it.
+//
+// # Trust
+//
+// Cached state is a hint that the expected revision checks. Nothing is decided on what another process may have appended
+// without that being noticed. A state that cannot be folded is an error of that one stream.
+package es
