@@ -107,7 +107,7 @@ func (r *Report) find(f Finding) {
 	}
 }
 
-func (r *Report) note(format string, args ...any) { r.Notes = listed(r.Notes, format, args...) }
+func (r *Report) notef(format string, args ...any) { r.Notes = listed(r.Notes, format, args...) }
 
 func listed(list []string, format string, args ...any) []string {
 	if len(list) < mostListed {
@@ -116,7 +116,7 @@ func listed(list []string, format string, args ...any) []string {
 	return list
 }
 
-func (r *Report) skip(format string, args ...any) {
+func (r *Report) skipf(format string, args ...any) {
 	r.Skipped = append(r.Skipped, fmt.Sprintf(format, args...))
 }
 

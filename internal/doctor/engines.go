@@ -15,7 +15,7 @@ import (
 // look at, else it is lost; and the relay's row must not claim more than the log has.
 func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error {
 	if cfg.Pool == nil {
-		r.skip("Postgres: no address")
+		r.skipf("Postgres: no address")
 		return nil
 	}
 	behind, err := h.behind(ctx)
@@ -25,7 +25,7 @@ func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error 
 	for _, b := range behind {
 		switch {
 		case cfg.Stopped:
-			r.note("%s", b)
+			r.notef("%s", b)
 		case r.AtRest: // it was there before
 			r.find(Finding{Invariant: "I3", Problem: "a checkpoint has gone back: " + b})
 		default:

@@ -72,7 +72,7 @@ var seed = maphash.MakeSeed()
 func sumOf(r es.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
-	fmt.Fprintf(&h, "%s %s %d %d %s %d %d ", r.ID, r.Stream, r.Revision, r.Position, r.Type, len(r.Data), r.Created.UnixNano())
+	_, _ = fmt.Fprintf(&h, "%s %s %d %d %s %d %d ", r.ID, r.Stream, r.Revision, r.Position, r.Type, len(r.Data), r.Created.UnixNano())
 	_, _ = h.Write(r.Data)
 	_, _ = h.Write(r.Meta)
 	return h.Sum64()
@@ -265,7 +265,7 @@ func (h *history) checkAcknowledged() {
 // checkEffects: what says that it answers a saga was asked for by it.
 func (h *history) checkEffects() {
 	if len(h.machines) == 0 {
-		h.out.skip("sagas: none are known")
+		h.out.skipf("sagas: none are known")
 		return
 	}
 	for _, e := range h.effects {

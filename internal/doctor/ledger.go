@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/es"
@@ -36,7 +37,7 @@ const pageOfCharges = 1000
 // checkLedger is the provider's side of I4, both ways.
 func checkLedger(ctx context.Context, cfg Config, h *history, r *Report) error {
 	if cfg.Provider == "" {
-		r.skip("the provider's ledger: no address of a simulator")
+		r.skipf("the provider's ledger: no address of a simulator")
 		return nil
 	}
 	var all []charge
@@ -58,7 +59,7 @@ func checkLedger(ctx context.Context, cfg Config, h *history, r *Report) error {
 func charges(ctx context.Context, base, after string) ([]charge, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	q := url.Values{"limit": {fmt.Sprint(pageOfCharges)}}
+	q := url.Values{"limit": {strconv.Itoa(pageOfCharges)}}
 	if after != "" {
 		q.Set("after", after)
 	}

@@ -91,7 +91,7 @@ func (t *reading) row(raw [][]byte) error {
 	t.seen[k]++
 	want, ok := t.build.rows[k]
 	if !ok {
-		t.find(k, stamp.Version, "the row should not be there", "none", "a row last changed at position "+fmt.Sprint(stamp.Position))
+		t.find(k, stamp.Version, "the row should not be there", "none", fmt.Sprintf("a row last changed at position %d", stamp.Position))
 		return nil
 	}
 	if !t.same(k, want, stamp) {

@@ -95,7 +95,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 		serving[name] = true
 		i := slices.IndexFunc(plans, func(p projection.Plan) bool { return p.Name == name && p.Version == number })
 		if i < 0 {
-			r.skip("read model %s: version %d serves, which this program does not have", name, number)
+			r.skipf("read model %s: version %d serves, which this program does not have", name, number)
 			return nil
 		}
 		b := &build{plan: plans[i], schema: schema, types: map[string]bool{}, rows: map[projection.Key]projection.Stamp{}, versions: map[projection.Key][]version{}}
@@ -118,7 +118,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 	}
 	for _, p := range plans {
 		if !serving[p.Name] {
-			r.skip("read model %s: no build serves", p.Name)
+			r.skipf("read model %s: no build serves", p.Name)
 		}
 	}
 	for _, b := range builds {

@@ -51,7 +51,6 @@ func posted(t *testing.T, w *world) (*pgxpool.Pool, Config) {
 }
 
 func TestBrokenRows(t *testing.T) {
-	t.Parallel()
 	w := shop(t)
 	pool, cfg := posted(t, w)
 	r := examineLog(t, cfg, w.charges)
@@ -130,8 +129,8 @@ func change(t *testing.T, pool *pgxpool.Pool, sql string) (undo func()) {
 	run(t.Context(), sql)
 	return func() {
 		for i, table := range tables {
-			run(t.Context(), fmt.Sprintf(`delete from %s`, table))
-			run(t.Context(), fmt.Sprintf(`insert into %s select * from public.kept%d`, table, i))
+			run(t.Context(), `delete from `+table)
+			run(t.Context(), fmt.Sprintf(`insert into %s table public.kept%d`, table, i))
 			run(t.Context(), fmt.Sprintf(`drop table public.kept%d`, i))
 		}
 	}
@@ -193,11 +192,11 @@ func TestNobodyLooks(t *testing.T) {
 		}
 	}
 	exec(`insert into daybook.saga_instance (instance, saga, key, partition, revision, version, phase, step, failure, stuck, waiting, due_at, started_at, updated_at)
-		values ('placement-confirmed', 'placement', 'confirmed', 0, 5, 1, 'doing', '', '', '', '[]', now(), now(), now())`)
+		values ('placement-confirmed', 'placement', 'confirmed', 0, 5, 1, 'doing', '', '', '', '[]', 'now', 'now', 'now')`)
 	log := w.store.All(0)
 	intent := log[find(log, "payment-confirmed", "payment.authorisation_requested")]
 	exec(`insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at)
-		values ('paymentprovider', $1, 0, 'payment-confirmed', 1, now(), now(), now())`, intent.ID.String())
+		values ('paymentprovider', $1, 0, 'payment-confirmed', 1, 'now', 'now', 'now')`, intent.ID.String())
 	if r := look(); len(r.Findings) > 0 {
 		t.Error(r.Findings)
 	}

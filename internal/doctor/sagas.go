@@ -108,9 +108,9 @@ func (h *history) checkSagas() {
 		f := Finding{Invariant: "I6", Stream: id.String(), Revision: &revision}
 		switch {
 		case s.kind == stuck:
-			h.out.note("%s is stuck: %s", id, s.why)
+			h.out.notef("%s is stuck: %s", id, s.why)
 		case s.kind == waiting:
-			h.out.note("%s waits for %s", id, s.why)
+			h.out.notef("%s waits for %s", id, s.why)
 		case s.kind == lost:
 			f.Problem = fmt.Sprintf("it has not ended (%s) and waits for nothing", s.why)
 			h.out.find(f)

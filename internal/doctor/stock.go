@@ -80,7 +80,7 @@ func (s *shelf) move(e es.Recorded, out *Report, rec es.Record) {
 		s.overdrawn(out, rec, e.ReservationID, p)
 	}
 	if s.onHand < 0 || s.reserved > s.onHand && !s.short {
-		out.find(at("I5", rec, "more is promised than there is").values("at most "+fmt.Sprint(s.onHand), s.reserved))
+		out.find(at("I5", rec, "more is promised than there is").values(fmt.Sprintf("at most %d", s.onHand), s.reserved))
 		s.short = true // said once
 	}
 	if s.reserved <= s.onHand {

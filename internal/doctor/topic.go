@@ -20,7 +20,7 @@ const (
 // checkTopic is I8: it reads every record that the topic still holds.
 func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 	if len(cfg.Brokers) == 0 {
-		r.skip("Kafka: no address")
+		r.skipf("Kafka: no address")
 		return nil
 	}
 	transport := &kafka.Transport{ClientID: "daybook-doctor", DialTimeout: 5 * time.Second}
@@ -28,7 +28,7 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 	client := &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: fetchTime}
 	ends, err := offsets(ctx, client, cfg)
 	if errors.Is(err, kafka.UnknownTopicOrPartition) {
-		r.skip("Kafka: there is no topic %s", cfg.Topic)
+		r.skipf("Kafka: there is no topic %s", cfg.Topic)
 		return nil
 	}
 	if err != nil {

@@ -264,6 +264,7 @@ func (r *Report) finds(t testing.TB, invariant string, words ...string) {
 // altered is a log of which some records were changed.
 type altered struct {
 	es.Log
+
 	records []es.Record
 }
 
@@ -304,7 +305,7 @@ func (w *world) forget(s es.StreamID, e es.Event, command es.UUID) {
 	at := es.NoStream
 	for have, err := range w.store.Read(w.t.Context(), s, 0) {
 		w.must(nil, err)
-		at = es.Expected(have.Revision) //nolint:gosec // small
+		at = es.Expected(have.Revision)
 	}
 	rec := r.Records[0]
 	w.must(w.store.Append(w.t.Context(), s, at, []es.Proposed{{ID: rec.ID, Type: rec.Type, Data: rec.Data, Meta: rec.Meta}}))

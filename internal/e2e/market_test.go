@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,8 +18,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
-// A shop places orders at one address, whatever becomes of the processes behind it, and remembers every answer it was given.
-type shop struct {
+// A market places orders at one address, whatever becomes of the processes behind it, and remembers every answer it was given.
+type market struct {
 	client *testenv.Client
 
 	mu     sync.Mutex
@@ -36,7 +37,7 @@ type ack struct {
 func address(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000))) //nolint:gosec // any
+		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
 		if l, err := net.Listen("tcp", at); err == nil {
 			_ = l.Close()
 			return at
@@ -46,12 +47,12 @@ func address(t testing.TB) string {
 	return ""
 }
 
-func newShop(at string) *shop {
-	return &shop{client: &testenv.Client{Base: "http://" + at, HTTP: &http.Client{Timeout: 20 * time.Second}}, orders: map[string]string{}}
+func newMarket(at string) *market {
+	return &market{client: &testenv.Client{Base: "http://" + at, HTTP: &http.Client{Timeout: 20 * time.Second}}, orders: map[string]string{}}
 }
 
 // command insists until it is accepted or ctx ends.
-func (s *shop) command(ctx context.Context, path, key, body string) error {
+func (s *market) command(ctx context.Context, path, key, body string) error {
 	a, err := s.client.Insist(ctx, path, key, body)
 	switch {
 	case err != nil:
@@ -65,7 +66,7 @@ func (s *shop) command(ctx context.Context, path, key, body string) error {
 	return nil
 }
 
-func (s *shop) place(ctx context.Context, id, token, must string, lines ...string) error {
+func (s *market) place(ctx context.Context, id, token, must string, lines ...string) error {
 	s.mu.Lock()
 	s.orders[id] = must
 	s.mu.Unlock()
@@ -73,7 +74,7 @@ func (s *shop) place(ctx context.Context, id, token, must string, lines ...strin
 }
 
 // stocked adds a product with some units.
-func (s *shop) stocked(ctx context.Context, sku string, units int) error {
+func (s *market) stocked(ctx context.Context, sku string, units int) error {
 	if err := s.command(ctx, "/v1/products", "add-"+sku, fmt.Sprintf(`{"sku":%q,"name":"A thing","prices":{"GBP":1250}}`, sku)); err != nil {
 		return err
 	}
@@ -81,15 +82,12 @@ func (s *shop) stocked(ctx context.Context, sku string, units int) error {
 }
 
 // ended waits until every order has come to the end that it must.
-func (s *shop) ended(t testing.TB, within time.Duration) {
+func (s *market) ended(t testing.TB, within time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	s.mu.Lock()
-	open := make(map[string]string, len(s.orders))
-	for id, must := range s.orders {
-		open[id] = must
-	}
+	open := maps.Clone(s.orders)
 	s.mu.Unlock()
 	for {
 		for id, must := range open {
@@ -116,12 +114,14 @@ func (s *shop) ended(t testing.TB, within time.Duration) {
 	}
 }
 
-func (s *shop) status(ctx context.Context, id string) string {
+func (s *market) status(ctx context.Context, id string) string {
 	a, err := s.client.Do(ctx, http.MethodGet, "/v1/orders/"+id, "")
 	if err != nil || a.Status != http.StatusOK {
 		return ""
 	}
-	var o struct{ Status string }
+	var o struct {
+		Status string `json:"status"`
+	}
 	if json.Unmarshal(a.Body, &o) != nil {
 		return ""
 	}
@@ -129,7 +129,7 @@ func (s *shop) status(ctx context.Context, id string) string {
 }
 
 // stillTrue repeats every accepted command: it must get the answer that it got then, and take effect no second time.
-func (s *shop) stillTrue(t testing.TB) {
+func (s *market) stillTrue(t testing.TB) {
 	t.Helper()
 	for _, k := range s.acks {
 		a, err := s.client.Do(t.Context(), http.MethodPost, k.path, k.body, "Idempotency-Key", k.key)
