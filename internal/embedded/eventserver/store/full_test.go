@@ -221,3 +221,51 @@ func TestFailedSync(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseOnAFullDisk: closing does not wait for space; what was acknowledged stands afterwards.
+func TestCloseOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	mem := vfs.NewMem()
+	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && (op.Kind == errorfs.OpFileWrite || op.Kind == errorfs.OpCreate) {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	s, err := Open(Config{Dir: "data", FS: fs, patience: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if res := s.Do(simple("a")); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+	}
+	full.Store(true)
+	if res := s.Do(simple("a")); !errors.Is(res.Err, ErrUnknown) {
+		t.Fatalf("append on a full disk: %+v", res)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Errorf("close: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("closing hangs")
+	}
+	full.Store(false)
+	left := vfs.NewMem() // the abandoned files are still locked, as they would not be in a new process
+	if _, err := vfs.Clone(mem, left, "data", "data", vfs.CloneSync); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(Config{Dir: "data", FS: left}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if v, err := s.View(t.Context(), "a"); err != nil || v.Last != 9 && v.Last != 10 {
+		t.Errorf("stream is shown as %+v, %v", v, err)
+	}
+}
