@@ -211,22 +211,30 @@ func visitParam(s *openapi3.Schema, value string) error {
 	return s.VisitJSON(value, openapi3.MultiErrors())
 }
 
+// readBody reads a body that is neither too large nor too slow.
+func readBody(c echo.Context) ([]byte, error) {
+	in := http.NewResponseController(c.Response())
+	_ = in.SetReadDeadline(time.Now().Add(bodyWithin)) // not every writer has one
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
+	if err == nil {
+		_ = in.SetReadDeadline(time.Time{}) // else it stands, or the server would wait for the rest
+		return body, nil
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, NewProblem("body_too_large", "a body may have %d bytes", tooLarge.Limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, NewProblem("body_too_slow", "the body did not come within %s", bodyWithin)
+	}
+	return nil, NewProblem("malformed_json", "the body could not be read to its end")
+}
+
 // checkBody reads, checks and restores the body, and gives its canonical form.
 func (op *operation) checkBody(c echo.Context) ([]byte, error) {
 	req := c.Request()
-	in := http.NewResponseController(c.Response())
-	if err := in.SetReadDeadline(time.Now().Add(bodyWithin)); err == nil {
-		defer func() { _ = in.SetReadDeadline(time.Time{}) }()
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), req.Body, maxBody))
+	body, err := readBody(c)
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, NewProblem("body_too_slow", "the body did not come within %s", bodyWithin)
-		}
-		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, NewProblem("body_too_large", "a body may have %d bytes", tooLarge.Limit)
-		}
-		return nil, NewProblem("malformed_json", "the body could not be read to its end")
+		return nil, err
 	}
 	if len(body) == 0 && !op.needed {
 		body = []byte("{}")

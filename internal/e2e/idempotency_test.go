@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -277,6 +278,13 @@ func contains(body []byte, id string) bool {
 }
 
 func (s *shop) preferences(t *testing.T) {
+	long := make(chan string, 1)
+	go func() { // longer than a body may take to come
+		a, err := s.c.Do(t.Context(), "POST", "/v1/orders", testenv.Order("prefer-long", "tok_late_11", testenv.Line("MUG", 1)), "Idempotency-Key", "prefer-long", "Prefer", "wait=30")
+		var o placed
+		_ = json.Unmarshal(a.Body, &o)
+		long <- fmt.Sprint(a.Status, " ", o.Status, " ", err)
+	}()
 	for i, c := range []struct {
 		prefer, applied string
 		waits           bool
@@ -318,6 +326,9 @@ func (s *shop) preferences(t *testing.T) {
 	s.c.Post(t, 201, "/v1/orders", "prefer-action", testenv.Order("prefer-action", "tok_action", testenv.Line("MUG", 1)), "Prefer", "wait=30").Into(t, &o)
 	if o.Payment.Status != "action_required" {
 		t.Errorf("%s", o)
+	}
+	if said := <-long; said != "201 confirmed <nil>" {
+		t.Errorf("after a long wait: %s", said)
 	}
 }
 
