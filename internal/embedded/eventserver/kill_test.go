@@ -27,7 +27,7 @@ var killRounds = flag.Int("kills", 3, "times that a server under load is killed"
 // TestMain is also the program of the server that the kill test kills.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("EVENTSERVER_TEST_DIR"); dir != "" {
-		s, err := eventserver.Start(context.Background(), eventserver.Config{Dir: dir})
+		s, err := eventserver.Start(context.Background(), eventserver.Config{Dir: dir, Listen: os.Getenv("EVENTSERVER_TEST_LISTEN")})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -41,10 +41,10 @@ func TestMain(m *testing.M) {
 }
 
 // child starts a server process and gives its address.
-func child(t *testing.T, dir string) (*exec.Cmd, string) {
+func child(t *testing.T, dir, listen string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "EVENTSERVER_TEST_DIR="+dir)
+	cmd.Env = append(os.Environ(), "EVENTSERVER_TEST_DIR="+dir, "EVENTSERVER_TEST_LISTEN="+listen)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -53,10 +53,12 @@ func child(t *testing.T, dir string) (*exec.Cmd, string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
+	t.Cleanup(func() { // if the test has not
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
 		t.Fatalf("the server did not start: %v", err)
 	}
 	return cmd, strings.TrimSpace(line)
@@ -96,7 +98,7 @@ func TestKill(t *testing.T) {
 	var open [writers][]uuid.UUID // sent, no answer
 	total := 0
 	for round := range *killRounds {
-		cmd, addr := child(t, dir)
+		cmd, addr := child(t, dir, "")
 		conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
