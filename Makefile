@@ -3,7 +3,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: run build test test-long lint bench generate
+.PHONY: run build test test-long lint bench bench-parts generate
 
 run: build ## start everything on embedded defaults
 	./bin/daybook serve
@@ -21,7 +21,10 @@ test-long: ## the heavy versions: the whole file killed in the middle, long outa
 lint:
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
-bench: ## prints ratios; nothing is asserted
+bench: build ## the system beside pgx and the disk: a table, and JSON in bin/bench.json; nothing is asserted
+	./bin/daybook bench --out bin/bench.json
+
+bench-parts: ## the packages' own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 generate:

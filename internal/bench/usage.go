@@ -1,0 +1,30 @@
+package bench
+
+import (
+	"os"
+	"time"
+)
+
+// usage is what a process and its children have used.
+type usage struct {
+	cpu      time.Duration
+	resident int64 // bytes that it shares with no other process
+	written  int64 // bytes that went to the disk
+}
+
+func (u usage) since(before usage) usage {
+	return usage{max(0, u.cpu-before.cpu), u.resident, max(0, u.written-before.written)}
+}
+
+func (u usage) plus(o usage) usage {
+	return usage{u.cpu + o.cpu, max(u.resident, o.resident), u.written + o.written}
+}
+
+// process is one whose usage is measured, with its children or alone.
+type process struct {
+	pid   int
+	alone bool
+}
+
+// here is this process, without the servers that it has started.
+func here() process { return process{os.Getpid(), true} }
