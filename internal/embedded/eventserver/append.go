@@ -155,7 +155,7 @@ func (p *pending) add(e *wire.Event) {
 	case !e.HasContentType:
 		p.fail(missingProperty("content-type"))
 	}
-	if p.size += e.Size(); p.size > p.limit {
+	if p.size += e.Size(); p.size > p.limit || len(p.events) > p.limit/leastEvent {
 		p.fail(tooLarge(p.limit))
 	}
 	if p.err == nil {
@@ -164,6 +164,9 @@ func (p *pending) add(e *wire.Event) {
 		p.events = nil
 	}
 }
+
+// leastEvent bounds the number of events by what each costs at least, however small it is.
+const leastEvent = 8
 
 func (p *pending) fail(err error) {
 	if p.err == nil {

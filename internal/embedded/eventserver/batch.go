@@ -17,7 +17,8 @@ import (
 const (
 	batchAppends  = 4096
 	batchBytes    = 32 << 20
-	batchUnfinal  = 256  // appends begun and not yet complete
+	batchUnfinal  = 256 // appends begun and not yet complete, and of those
+	batchOpen     = 64 << 20
 	batchReleases = 1024 // answers sent between two looks at the bound
 )
 
@@ -28,6 +29,7 @@ type batch struct {
 	st     grpc.ServerStream
 	source store.Source
 	open   map[store.ID]*batchEntry
+	held   int // bytes of open
 
 	mu       sync.Mutex
 	answers  []*batchEntry
@@ -107,10 +109,14 @@ func (b *batch) receive() error {
 				e.deadline = m.Deadline
 			}
 		}
+		b.held -= e.pending.size
 		for i := range m.Events {
 			e.add(&m.Events[i])
 		}
 		if !m.Final {
+			if b.held += e.pending.size; b.held > batchOpen {
+				return invalid("more than %d bytes of appends begun and not completed", batchOpen)
+			}
 			continue
 		}
 		delete(b.open, m.Correlation)

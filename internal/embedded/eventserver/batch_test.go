@@ -12,7 +12,9 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -168,3 +170,29 @@ func TestBatchAppendErrors(t *testing.T) {
 		t.Errorf("%d events, want 3", len(got))
 	}
 }
+
+// TestUnboundedAppends: neither endless events of no size nor appends that are never completed fill the memory.
+func TestUnboundedAppends(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(cfg *eventserver.Config) { cfg.MaxAppendBytes = 4096 })
+	c := connect(t, s)
+	small := events(600)
+	for i := range small {
+		small[i].EventType, small[i].Data, small[i].Metadata = "", nil, nil
+	}
+	if _, err := c.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{}, small...); err == nil {
+		t.Error("600 events in an append of 4 KiB were accepted")
+	}
+	appendTo(t, c, "s", esdb.NoStream{}, small[:500]...)
+	call := batchCall(t, s)
+	for i := range batchUnfinal + 1 {
+		if err := call.Send(&streams.BatchAppendReq{CorrelationId: structured(uuid.New()), Options: noStream(fmt.Sprint(i))}); err != nil {
+			break
+		}
+	}
+	if _, err := call.Recv(); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("appends that are never completed: %v", err)
+	}
+}
+
+const batchUnfinal = 256

@@ -359,13 +359,13 @@ func TestPowerCutsFindMutants(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(100) {
+			for seed := range uint64(400) {
 				if _, _, err := cuts(t, seed, 10, m); err != nil {
 					t.Logf("found: %v", err)
 					return
 				}
 			}
-			t.Error("survived 1,000 power cuts unnoticed")
+			t.Error("survived 4,000 power cuts unnoticed")
 		})
 	}
 }
