@@ -18,7 +18,7 @@
 // folded exactly as far as its checkpoint.
 //
 // I4 and I6 are about sagas that have come to rest. What is still within its time is counted as moving, not as wrong; a
-// saga that owes something for longer than Config.Settle is a finding.
+// saga that owes something for longer than Config.Patience is a finding.
 //
 // # What it does not do
 //

@@ -33,8 +33,10 @@ type Config struct {
 	Provider string
 	// Acknowledged are answers that clients were given; all of them must still be true.
 	Acknowledged []Acknowledged
-	// Settle bounds the waiting for rest, and is how long a saga may owe something; default 60 s.
+	// Settle bounds the waiting for rest; default 60 s.
 	Settle time.Duration
+	// Patience is how long a saga may owe something, or a read model be behind, before that is a finding; default 60 s.
+	Patience time.Duration
 	// Stopped: no role runs, so nothing is waited for and nobody is late.
 	Stopped bool
 	Now     func() time.Time // default time.Now
@@ -96,9 +98,8 @@ type Report struct {
 }
 
 const (
-	usualSettle = time.Minute
-	mostKept    = 50 // findings of one invariant
-	mostListed  = 20 // notes, moving things
+	mostKept   = 50 // findings of one invariant
+	mostListed = 20 // notes, moving things
 )
 
 func (r *Report) find(f Finding) {
@@ -132,7 +133,10 @@ func Examine(ctx context.Context, cfg Config) (*Report, error) {
 		cfg.Partitions = relay.DefaultPartitions
 	}
 	if cfg.Settle == 0 {
-		cfg.Settle = usualSettle
+		cfg.Settle = time.Minute
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = time.Minute
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -143,12 +147,19 @@ func Examine(ctx context.Context, cfg Config) (*Report, error) {
 	if err := h.settle(ctx); err != nil {
 		return nil, err
 	}
+	ledger, err := readLedger(ctx, cfg, h)
+	if err != nil {
+		return nil, fmt.Errorf("reading the provider's ledger: %w", err)
+	}
 	h.checkEffects()
 	h.checkAcknowledged()
 	h.checkSagas()
 	h.checkMoney()
 	h.checkStock()
-	for _, part := range []func(context.Context, Config, *history, *Report) error{checkEngines, checkRows, checkTopic, checkLedger} {
+	if cfg.Provider != "" {
+		h.compareLedger(ledger)
+	}
+	for _, part := range []func(context.Context, Config, *history, *Report) error{checkEngines, checkRows, checkTopic} {
 		if err := part(ctx, cfg, h, r); err != nil {
 			return nil, err
 		}

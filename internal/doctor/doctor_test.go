@@ -206,14 +206,14 @@ func TestMoving(t *testing.T) {
 	w := shop(t)
 	tell[anyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
 	cfg := w.config()
-	cfg.Settle, cfg.Stopped = time.Minute, true
+	cfg.Settle, cfg.Patience, cfg.Stopped = time.Minute, time.Minute, true
 	r := examineLog(t, cfg, w.charges)
 	if !r.Healthy || r.AtRest || len(r.Moving) == 0 || r.Checked["orders at rest"] != 4 {
 		t.Errorf("healthy %t, at rest %t, moving %v, %v", r.Healthy, r.AtRest, r.Moving, r.Findings)
 	}
 	cfg.Stopped = false
 	cfg.Now = func() time.Time { return time.Now().Add(time.Hour) }
-	cfg.Settle = time.Nanosecond
+	cfg.Settle, cfg.Patience = time.Nanosecond, time.Minute
 	examineLog(t, cfg, w.charges).finds(t, "I6", "order-late@0")
 }
 
@@ -224,4 +224,22 @@ func TestStuckIsSaid(t *testing.T) {
 	if r := w.look(); !r.Healthy || len(r.Notes) != 1 {
 		t.Errorf("%v, %v", r.Notes, r.Findings)
 	}
+}
+
+// While a system runs, its ledger and its log are not read at the same moment.
+func TestLedgerThatMoves(t *testing.T) {
+	w := shop(t)
+	h := newHistory(Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Partitions: 12, Now: time.Now}, &Report{Breaches: map[string]int{}})
+	if err := h.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	later := charge{ID: "ch_9", OrderID: "not yet", Attempt: 1, Status: "authorised", Currency: "GBP", Authorised: 1, Open: 1}
+	voided := slices.Clone(w.charges)
+	voided[0].Status, voided[0].Open = "voided", 0
+	h.compareLedger(ledger{before: w.charges, after: append(voided, later)})
+	if len(h.out.Findings) > 0 {
+		t.Error(h.out.Findings)
+	}
+	h.compareLedger(ledger{before: voided, after: append(voided, later)})
+	h.out.finds(t, "I4", "charge ch_1", "voided")
 }

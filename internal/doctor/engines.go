@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -29,8 +30,8 @@ func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error 
 		case r.AtRest: // it was there before
 			r.find(Finding{Invariant: "I3", Problem: "a checkpoint has gone back: " + b})
 		default:
-			if now := cfg.Now(); now.Sub(h.newest) >= cfg.Settle {
-				r.find(Finding{Invariant: "I3", Problem: fmt.Sprintf("nothing was recorded for %s, and %s", now.Sub(h.newest).Round(cfg.Settle), b)})
+			if now := cfg.Now(); now.Sub(h.newest) >= cfg.Patience {
+				r.find(Finding{Invariant: "I3", Problem: fmt.Sprintf("nothing was recorded for %s, and %s", now.Sub(h.newest).Round(time.Second), b)})
 			}
 		}
 	}
@@ -91,6 +92,14 @@ func (h *history) checkWaiting(ctx context.Context) error {
 	known := map[string]row{}
 	if _, err := pgx.ForEachRow(rows, []any{&name, &one.revision, &one.due}, func() error { known[name] = one; return nil }); err != nil {
 		return fmt.Errorf("reading what sagas wait for: %w", err)
+	}
+	end, err := h.cfg.Log.End(ctx)
+	if err != nil {
+		return fmt.Errorf("asking where the log ends: %w", err)
+	}
+	if end > h.end { // then rows may be newer than what was read
+		h.moved()
+		return nil
 	}
 	for id, i := range h.instances {
 		have, ok := known[id.String()]

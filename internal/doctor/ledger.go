@@ -34,26 +34,48 @@ func (c charge) String() string {
 
 const pageOfCharges = 1000
 
-// checkLedger is the provider's side of I4, both ways.
-func checkLedger(ctx context.Context, cfg Config, h *history, r *Report) error {
+// ledger is what the provider says, once before the log was read for the last time and once after.
+type ledger struct{ before, after []charge }
+
+// readLedger reads the provider's ledger with the log in between: whatever was charged before the log was read is known to
+// it, if not to be found wrong, and whatever the log knows has been charged since.
+func readLedger(ctx context.Context, cfg Config, h *history) (l ledger, err error) {
 	if cfg.Provider == "" {
-		r.skipf("the provider's ledger: no address of a simulator")
-		return nil
+		h.out.skipf("the provider's ledger: no address of a simulator")
+		return l, nil
 	}
-	var all []charge
+	if l.before, err = allCharges(ctx, cfg.Provider); err != nil {
+		return l, err
+	}
+	end := h.end
+	if err := h.read(ctx); err != nil {
+		return l, err
+	}
+	if h.end > end {
+		h.moved()
+	}
+	l.after, err = allCharges(ctx, cfg.Provider)
+	h.out.Checked["charges"] = len(l.after)
+	return l, err
+}
+
+// moved says that the log has grown since everything seemed to be at rest.
+func (h *history) moved() {
+	h.out.AtRest = false
+	h.out.Moving = listed(h.out.Moving, "the log has grown while it was looked at")
+}
+
+func allCharges(ctx context.Context, base string) (all []charge, err error) {
 	for after := ""; ; after = all[len(all)-1].ID {
-		page, err := charges(ctx, cfg.Provider, after)
+		page, err := charges(ctx, base, after)
 		if err != nil {
-			return fmt.Errorf("reading the provider's ledger: %w", err)
+			return nil, err
 		}
 		all = append(all, page...)
 		if len(page) < pageOfCharges {
-			break
+			return all, nil
 		}
 	}
-	h.compareLedger(all)
-	r.Checked["charges"] = len(all)
-	return nil
 }
 
 func charges(ctx context.Context, base, after string) ([]charge, error) {
@@ -81,16 +103,20 @@ func charges(ctx context.Context, base, after string) ([]charge, error) {
 	return page.Charges, json.NewDecoder(res.Body).Decode(&page)
 }
 
-func (h *history) compareLedger(all []charge) {
+// compareLedger is the provider's side of I4, both ways. A charge that changed while the log was read is left to the next
+// time.
+func (h *history) compareLedger(l ledger) {
 	byID := map[string]charge{}
+	for _, c := range l.after {
+		byID[c.ID] = c
+	}
 	type once struct {
 		order   string
 		attempt int
 	}
 	charged := map[once]string{}
-	for _, c := range all {
-		byID[c.ID] = c
-		if c.Authorised == 0 {
+	for _, c := range l.before {
+		if c.Authorised == 0 || byID[c.ID] != c {
 			continue
 		}
 		k := once{c.OrderID, c.Attempt}

@@ -91,7 +91,7 @@ func (h *history) missing() (out []es.StreamID) {
 func (h *history) checkSagas() {
 	now := h.cfg.Now()
 	count := map[string]int{}
-	late := func(since time.Time) bool { return !h.cfg.Stopped && now.Sub(since) >= h.cfg.Settle }
+	late := func(since time.Time) bool { return !h.cfg.Stopped && now.Sub(since) >= h.cfg.Patience }
 	for _, id := range h.missing() {
 		r := h.due[id].record
 		if !late(r.Created) {

@@ -221,7 +221,7 @@ func shop(t testing.TB) *world {
 }
 
 func (w *world) config() Config {
-	return Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Settle: time.Nanosecond}
+	return Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Settle: time.Nanosecond, Patience: time.Nanosecond}
 }
 
 // look examines the world's log, and its ledger.
@@ -242,7 +242,7 @@ func examineLog(t testing.TB, cfg Config, charges []charge) *Report {
 		t.Fatal(err)
 	}
 	h.out = r
-	h.compareLedger(charges)
+	h.compareLedger(ledger{charges, charges})
 	return r
 }
 
@@ -276,6 +276,13 @@ func (a altered) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, e
 			}
 		}
 	}
+}
+
+func (a altered) End(context.Context) (end uint64, _ error) {
+	for _, r := range a.records {
+		end = max(end, r.Position)
+	}
+	return end, nil
 }
 
 // alter gives the world's log as change makes it.
