@@ -37,11 +37,20 @@ type request struct {
 	bytes       int
 }
 
+func (r *request) left() bool {
+	select {
+	case <-r.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // errLeft says that the reader released the pass before its end: what is missing is read by another one.
 var errLeft = errors.New("left before the end")
 
 // Read gives a partition's events in (after, upto] to take, chunk by chunk, until there are none or take returns false.
-// release tells the pass not to wait for this reader any longer. A nil error does not mean that the event at upto was there.
+// release, which take may call, tells the pass not to wait for this reader any longer: this is then its last chunk. A nil error does not mean that the event at upto was there.
 func (s *Scan) Read(ctx context.Context, part int, after, upto uint64, take func(events []es.Record, release func()) bool) error {
 	r := &request{part: part, after: after, upto: upto, chunks: make(chan []es.Record, 1), gone: make(chan struct{})}
 	release := sync.OnceFunc(func() { close(r.gone) })
@@ -56,14 +65,12 @@ func (s *Scan) Read(ctx context.Context, part int, after, upto uint64, take func
 		select {
 		case <-ctx.Done():
 			return errLeft
-		case <-r.gone:
-			return errLeft
 		case events, ok := <-r.chunks:
 			if !ok {
 				return r.err
 			}
-			if !take(events, release) {
-				return errLeft
+			if !take(events, release) || r.left() {
+				return errLeft // what the pass has offered since may have holes
 			}
 		}
 	}
