@@ -60,9 +60,10 @@ func (r Request) CommandID(resource string) es.UUID {
 	return es.CommandID(r.Actor.Kind+":"+r.Actor.ID, r.Operation, resource, key)
 }
 
-// Call is how a command is asked for on behalf of this request.
+// Call is how a command is asked for on behalf of this request. Nothing led to it but the request: it is its own cause.
 func (r Request) Call(resource string) es.Call {
-	return es.Call{ID: r.CommandID(resource), Digest: r.Digest, Actor: r.Actor, Traceparent: r.Traceparent}
+	id := r.CommandID(resource)
+	return es.Call{ID: id, Digest: r.Digest, Causation: id.String(), Actor: r.Actor, Traceparent: r.Traceparent}
 }
 
 // digest is of what was sent, before anything is looked up or filled in. The key is the installation's, so that the log
