@@ -12,6 +12,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 	"github.com/daybook-dev/daybook/internal/es"
@@ -130,8 +131,13 @@ func (b *bench) startPostgres(ctx context.Context) (err error) {
 		type text not null, data bytea not null, meta bytea not null, primary key (stream, revision))`); err != nil {
 		return fmt.Errorf("table of events: %w", err)
 	}
+	return b.askPostgres(ctx, b.pool)
+}
+
+// askPostgres sees to it that what is compared with is durable too.
+func (b *bench) askPostgres(ctx context.Context, pool *pgxpool.Pool) error {
 	var fsync, commit string
-	err = b.pool.QueryRow(ctx, `select current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')`).
+	err := pool.QueryRow(ctx, `select current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')`).
 		Scan(&b.out.Machine.Postgres, &fsync, &commit)
 	if err == nil && (fsync != "on" || commit != "on") {
 		err = fmt.Errorf("it would be no match: fsync is %s, synchronous_commit %s", fsync, commit)

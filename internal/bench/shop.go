@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/postgres"
 )
 
 // caller speaks HTTP to the system under test. Everything that is not 2xx is an error: nothing here may fail.
@@ -68,6 +70,15 @@ func (b *bench) startSystem(ctx context.Context) (err error) {
 	}
 	b.say("starting a whole system")
 	if b.system, err = b.start(ctx, "system", "all"); err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, b.system.Postgres, postgres.Options{Name: "bench", MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	err = b.askPostgres(ctx, pool)
+	pool.Close()
+	if err != nil {
 		return err
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's
