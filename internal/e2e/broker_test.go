@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -165,6 +166,33 @@ func TestBrokerLosesEverything(t *testing.T) {
 	r := examine(t, "--data-dir", rest.DataDir, "--kafka", at)
 	if !r.AtRest || r.Checked["kafka records"] == 0 || r.Checked["charges"] == 0 {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
+	}
+	seesABrokenRow(t, rest, "--kafka", at)
+}
+
+// seesABrokenRow changes one row behind everybody's back: the doctor must name it, and end in failure.
+func seesABrokenRow(t *testing.T, p *testenv.Process, args ...string) {
+	t.Helper()
+	var at struct {
+		Postgres string `json:"postgres"`
+	}
+	p.Addresses(&at)
+	conn, err := pgx.Connect(t.Context(), at.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	var schema string
+	if err := conn.QueryRow(t.Context(), `select schema_name from daybook.projection_build where projection = 'order_list'`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	tag, err := conn.Exec(t.Context(), `update `+pgx.Identifier{schema, "order_list"}.Sanitize()+` set total = total + 1 where key = 'after-0'`)
+	if err != nil || tag.RowsAffected() != 1 {
+		t.Fatal(tag, err)
+	}
+	out, _, err := testenv.Run(t, append([]string{"doctor", "--data-dir", p.DataDir}, args...)...)
+	if err == nil || !strings.Contains(out, `I3  "`+schema+`"."order_list" after-0`) || !strings.Contains(out, "column total: expected") {
+		t.Errorf("a broken row: %v\n%s", err, out)
 	}
 }
 
