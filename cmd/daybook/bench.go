@@ -30,7 +30,7 @@ func benchCommand() *cobra.Command {
 				return err
 			}
 			c.Version = version
-			c.Say = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+			c.Say = func(format string, args ...any) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 			report, err := bench.Run(cmd.Context(), c)
 			if report != nil {
 				err = errors.Join(err, printBench(cmd.OutOrStdout(), report, asJSON, out))

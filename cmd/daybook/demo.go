@@ -195,7 +195,7 @@ func demoProgress(w io.Writer) (show func(demo.Progress), end func()) {
 			}
 		}, func() {
 			if live {
-				fmt.Fprintln(w)
+				_, _ = fmt.Fprintln(w)
 			}
 		}
 }

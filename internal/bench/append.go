@@ -102,7 +102,7 @@ func (b *bench) startEvents(ctx context.Context) (err error) {
 	if b.events != nil {
 		return nil
 	}
-	b.say("starting an event store")
+	b.sayf("starting an event store")
 	if b.events, err = b.start(ctx, "events", "eventstore"); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (b *bench) startPostgres(ctx context.Context) (err error) {
 	if b.postgres != nil {
 		return nil
 	}
-	b.say("starting a Postgres")
+	b.sayf("starting a Postgres")
 	if b.postgres, err = b.start(ctx, "postgres", "postgres"); err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (b *bench) all(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) say(format string, args ...any) {
+func (b *bench) sayf(format string, args ...any) {
 	if b.cfg.Say != nil {
 		b.cfg.Say(format, args...)
 	}
@@ -176,7 +176,7 @@ func (b *bench) turns(ctx context.Context, name string, subjects ...subject) err
 	samples := make([][]sample, len(subjects))
 	for round := range b.rounds {
 		for i, s := range subjects {
-			b.say("%s: round %d of %d: %s", name, round+1, b.rounds, s.name)
+			b.sayf("%s: round %d of %d: %s", name, round+1, b.rounds, s.name)
 			got, err := b.closed(ctx, s.workers, s.under, s.op)
 			for longer := *b; errors.Is(err, errNothing) && longer.round < time.Minute; {
 				longer.round *= 4
@@ -225,7 +225,7 @@ func (b *bench) takeProfile(ctx context.Context, name string) error {
 		return fmt.Errorf("profile: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	f, err := os.Create(filepath.Join(b.cfg.Profiles, name+".pprof"))
+	f, err := os.Create(filepath.Join(b.cfg.Profiles, name+".pprof")) //nolint:gosec // where the caller wants it
 	if err != nil {
 		return fmt.Errorf("profile: %w", err)
 	}

@@ -24,7 +24,7 @@ func TestMedian(t *testing.T) {
 
 func TestRowsAndRatios(t *testing.T) {
 	round := func(ops int, took time.Duration) sample {
-		return sample{ops: ops, seconds: 2, took: []time.Duration{took}, used: usage{time.Second, 3 << 20, 4000}}
+		return sample{ops: ops, seconds: 2, took: []time.Duration{took}, used: usage{time.Second, 0, 3 << 20, 4000}}
 	}
 	r := Report{Rows: []Row{
 		row("append", "slow", []sample{round(100, time.Millisecond)}, 1),

@@ -32,7 +32,7 @@ func (b *bench) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("replay: recording %d events", n)
+	b.sayf("replay: recording %d events", n)
 	if err := b.record(ctx, n); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (b *bench) fold(ctx context.Context, after uint64) (got int, err error) {
 func (b *bench) timed(name string, n int, under process, read func() (int, error)) error {
 	var rounds []sample
 	for range b.rounds {
-		b.say("replay: %s", name)
+		b.sayf("replay: %s", name)
 		before, err := under.usage()
 		if err != nil {
 			return err

@@ -15,8 +15,9 @@ type Row struct {
 	PerSecond float64        `json:"per_second"` // median of the rounds
 	Rounds    []float64      `json:"rounds"`
 	Latency   demo.Latencies `json:"latency"`
-	CPU       float64        `json:"cpu_us_per_op"` // of the process under test, user and system
-	Memory    float64        `json:"memory_mb"`     // private and resident, at most at a round's end
+	CPU       float64        `json:"cpu_us_per_op"`             // of the process under test, user and system
+	Children  float64        `json:"cpu_us_per_op_of_children"` // what of it was its children's: a system's Postgres
+	Memory    float64        `json:"memory_mb"`                 // private and resident, at most at a round's end
 	Bytes     float64        `json:"written_bytes_per_op"`
 	Ratio     float64        `json:"ratio,omitempty"`
 	To        string         `json:"ratio_to,omitempty"`
@@ -60,6 +61,7 @@ func row(bench, name string, rounds []sample, per int) Row {
 	r.PerSecond, r.Latency = median(r.Rounds), demo.Measured(all.took)
 	if n := float64(all.ops * per); n > 0 {
 		r.CPU, r.Bytes = float64(all.used.cpu.Microseconds())/n, float64(all.used.written)/n
+		r.Children = float64(all.used.children.Microseconds()) / n
 	}
 	return r
 }
@@ -101,6 +103,9 @@ func (r *Report) String() string {
 				}
 				ratio += fmt.Sprintf(" (≥ %.2g: %s)", row.Must, verdict)
 			}
+		}
+		if row.Children > 0 && row.Children < row.CPU*0.98 {
+			ratio = strings.TrimSpace(fmt.Sprintf("%s  %.0f %% of the CPU is Postgres'", ratio, 100*row.Children/row.CPU))
 		}
 		if row.Note != "" {
 			ratio = strings.TrimSpace(ratio + "  " + row.Note)

@@ -71,7 +71,7 @@ func (b *bench) saga(ctx context.Context) error {
 func (b *bench) halfLoad(ctx context.Context, rate float64) error {
 	var posted, visible, ended gathered
 	run := time.Now().UnixMilli()
-	b.say("saga: half load, %.0f orders a second", rate)
+	b.sayf("saga: half load, %.0f orders a second", rate)
 	profiled := b.profile(ctx, "halfload")
 	long := *b
 	long.round = b.round * time.Duration(b.rounds)

@@ -68,7 +68,7 @@ func (b *bench) startSystem(ctx context.Context) (err error) {
 	if b.system != nil {
 		return nil
 	}
-	b.say("starting a whole system")
+	b.sayf("starting a whole system")
 	if b.system, err = b.start(ctx, "system", "all"); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (b *bench) startSystem(ctx context.Context) (err error) {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 1024
 	b.shop = &caller{base: b.system.API, http: &http.Client{Transport: t}}
-	b.say("adding %d products", b.skus)
+	b.sayf("adding %d products", b.skus)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup

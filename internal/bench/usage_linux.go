@@ -37,7 +37,11 @@ func (p process) usage() (u usage, err error) {
 		}
 		for at := pid; at > 1; at = parent[at] {
 			if at == p.pid {
-				u = u.with(pid, stats[pid])
+				one := usage{}.with(pid, stats[pid])
+				if pid != p.pid {
+					one.children = one.cpu
+				}
+				u = usage{u.cpu + one.cpu, u.children + one.children, u.resident + one.resident, u.written + one.written}
 				break
 			}
 		}

@@ -17,7 +17,7 @@ type findings struct {
 	list []string
 }
 
-func (f *findings) add(format string, args ...any) {
+func (f *findings) addf(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = append(f.list, fmt.Sprintf(format, args...))
@@ -39,7 +39,7 @@ func (r *run) check(ctx context.Context, found *findings) error {
 	for i, f := range r.fates {
 		o := r.cfg.Plan.Orders[i]
 		if f.err != nil {
-			found.add("%v", f.err)
+			found.addf("%v", f.err)
 			continue
 		}
 		if f.order.Status == "confirmed" {
@@ -57,7 +57,7 @@ func (r *run) check(ctx context.Context, found *findings) error {
 				return err
 			}
 			if now.Status != f.order.Status {
-				found.add("I6: order %s had ended %s, and is %s now", o.ID, f.order.Status, now.Status)
+				found.addf("I6: order %s had ended %s, and is %s now", o.ID, f.order.Status, now.Status)
 			}
 			r.checkOrder(o, now, found)
 			return nil
@@ -69,7 +69,7 @@ func (r *run) check(ctx context.Context, found *findings) error {
 				now, err := r.level(ctx, a.SKU, position)
 				start := r.shelves[a.SKU].start
 				if err == nil && (now.OnHand != start.OnHand || now.Reserved != start.Reserved+sold[i]) {
-					found.add("I5: %s began with %d on hand and %d reserved; %d were sold, and there are %d and %d",
+					found.addf("I5: %s began with %d on hand and %d reserved; %d were sold, and there are %d and %d",
 						a.SKU, start.OnHand, start.Reserved, sold[i], now.OnHand, now.Reserved)
 				}
 				return err
@@ -102,17 +102,17 @@ func (r *run) checkOrder(o Order, now shown, found *findings) {
 		payments = []string{"none"}
 		r.checkShort(o, now, found)
 	default:
-		found.add("order %s with %s ended %s %s", o.ID, o.Token, now.Status, code)
+		found.addf("order %s with %s ended %s %s", o.ID, o.Token, now.Status, code)
 		return
 	}
 	if got := now.Payment.Authorised + now.Payment.Captured - now.Payment.Refunded; got != held {
-		found.add("I4: order %s is %s, and %d are held of its %d", o.ID, now.Status, got, now.Total)
+		found.addf("I4: order %s is %s, and %d are held of its %d", o.ID, now.Status, got, now.Total)
 	}
 	if now.Payment.Status != payments[0] {
-		found.add("I4: order %s is %s, its payment %s", o.ID, now.Status, now.Payment.Status)
+		found.addf("I4: order %s is %s, its payment %s", o.ID, now.Status, now.Payment.Status)
 	}
 	if now.Goods+now.Shipping != now.Total {
-		found.add("order %s: %d and %d are not %d", o.ID, now.Goods, now.Shipping, now.Total)
+		found.addf("order %s: %d and %d are not %d", o.ID, now.Goods, now.Shipping, now.Total)
 	}
 }
 
@@ -126,17 +126,17 @@ func (s shown) code() string {
 // checkShort: nobody is told that a SKU is short of which there is enough for all.
 func (r *run) checkShort(o Order, now shown, found *findings) {
 	if len(now.Rejection.Lines) == 0 {
-		found.add("I5: order %s was refused for want of nothing", o.ID)
+		found.addf("I5: order %s was refused for want of nothing", o.ID)
 	}
 	for _, l := range now.Rejection.Lines {
 		s := r.shelves[l.SKU]
 		switch {
 		case l.Requested <= l.Available:
-			found.add("I5: order %s was refused %d of %s, of which there were %d", o.ID, l.Requested, l.SKU, l.Available)
+			found.addf("I5: order %s was refused %d of %s, of which there were %d", o.ID, l.Requested, l.SKU, l.Available)
 		case s == nil:
-			found.add("I5: order %s was refused %s, which it had not asked for", o.ID, l.SKU)
+			found.addf("I5: order %s was refused %s, which it had not asked for", o.ID, l.SKU)
 		case !r.cfg.Shared && !r.resumed.Load() && int64(s.article.Needed) <= s.start.Available:
-			found.add("I5: order %s was refused %d of %s: there were %d at first, and all orders want %d", o.ID, l.Requested, l.SKU, s.start.Available, s.article.Needed)
+			found.addf("I5: order %s was refused %d of %s: there were %d at first, and all orders want %d", o.ID, l.Requested, l.SKU, s.start.Available, s.article.Needed)
 		}
 	}
 }
