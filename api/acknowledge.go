@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/http"
+
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
@@ -30,5 +32,5 @@ func acknowledged(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func changes(c echo.Context) bool {
-	return c.Request().Method == "POST" || c.Request().Method == "PATCH"
+	return c.Request().Method == http.MethodPost || c.Request().Method == http.MethodPatch
 }

@@ -76,7 +76,7 @@ func (doc *document) object(d *json.Decoder, at string, depth int) (any, error) 
 		if err != nil {
 			return nil, fmt.Errorf("at byte %d: %w", d.InputOffset(), err)
 		}
-		name := t.(string)
+		name := t.(string) //nolint:forcetypeassert // a key is
 		below := at + "/" + escapePointer(name)
 		doc.text(name, below)
 		if _, twice := out[name]; twice {

@@ -35,13 +35,10 @@ func addFaults(p *Problem, err error, base string) *Problem {
 	switch {
 	case errors.As(err, &many):
 		for _, e := range many {
-			addFaults(p, e, base)
+			_ = addFaults(p, e, base)
 		}
 	case errors.As(err, &one):
-		pointer, field := base, one.SchemaField
-		for _, token := range one.JSONPointer() {
-			pointer += "/" + escapePointer(token)
-		}
+		pointer, field := pointerTo(base, one.JSONPointer()), one.SchemaField
 		if obj, ok := one.Value.(map[string]any); ok && (field == "properties" || field == "additionalProperties") {
 			addUnknown(p, obj, one.Schema, pointer)
 			break
@@ -61,6 +58,15 @@ func addUnknown(p *Problem, obj map[string]any, s *openapi3.Schema, base string)
 			p.At(pointer, "unknown", "is not a field here")
 		}
 	}
+}
+
+func pointerTo(base string, tokens []string) string {
+	var b strings.Builder
+	b.WriteString(base)
+	for _, t := range tokens {
+		b.WriteString("/" + escapePointer(t))
+	}
+	return b.String()
 }
 
 func escapePointer(token string) string {

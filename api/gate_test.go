@@ -19,6 +19,7 @@ import (
 // reached stands behind the gate and remembers what came through.
 type reached struct {
 	openapi.StrictServerInterface
+
 	requests []api.Request
 	bodies   []openapi.NewOrder
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -156,9 +157,7 @@ func (p *Problem) Write(w http.ResponseWriter, traceID string) error {
 		"type": "urn:daybook:problem:" + string(p.Code), "title": p.Title, "status": p.Status,
 		"detail": p.Detail, "code": p.Code, "trace_id": traceID,
 	}
-	for k, v := range p.Extra {
-		body[k] = v
-	}
+	maps.Copy(body, p.Extra)
 	if len(p.Errors) > 0 {
 		body["errors"] = p.Errors
 	}

@@ -35,6 +35,7 @@ type headKey struct{}
 // sides registers only the routes of one side.
 type sides struct {
 	*echo.Echo
+
 	gate              []echo.MiddlewareFunc // of each route: a group's would answer for routes that are not there
 	commands, queries bool
 }

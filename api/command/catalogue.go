@@ -45,7 +45,7 @@ func (c *catalogue) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	return nil
+	return nil //nolint:nilerr // it was told to end
 }
 
 func (c *catalogue) follow(ctx context.Context) error {

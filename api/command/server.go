@@ -42,6 +42,7 @@ type Orders interface {
 // Server is the command side of the API.
 type Server struct {
 	Config
+
 	catalogue *catalogue
 	numbers   *lease.Numbers
 }

@@ -45,6 +45,7 @@ type Opener interface {
 // Server is the query side of the API.
 type Server struct {
 	Config
+
 	details   orderdetails.Queries
 	list      orderlist.Queries
 	events    orderevents.Queries

@@ -2,6 +2,7 @@ package stock_test
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestNothingIsPromisedTwice(t *testing.T) {
 		for range 2 { // and every wish is sent twice
 			wg.Go(func() {
 				c := reserve(fmt.Sprintf("o%d/1/1", i), 1)
-				r, err := es.Handle(t.Context(), processes[i%2], c, es.Call{ID: es.EffectID("placement-o", "reserve", fmt.Sprint(i), 1, es.Do)})
+				r, err := es.Handle(t.Context(), processes[i%2], c, es.Call{ID: es.EffectID("placement-o", "reserve", strconv.Itoa(i), 1, es.Do)})
 				if err != nil || len(r.Events) != 1 {
 					t.Errorf("buyer %d: %+v, %v", i, r, err)
 				}

@@ -61,7 +61,7 @@ func (h *History) credit(credits []line) {
 	for _, c := range credits {
 		s, ok := findSale(sales[soldAs{c.customer, c.sku, c.price}], c)
 		if !ok {
-			h.reject(c, CreditWithoutSale, "no earlier order of customer %s has %d uncredited units of %s at %d", c.customer, -c.quantity, c.sku, c.price)
+			h.rejectf(c, CreditWithoutSale, "no earlier order of customer %s has %d uncredited units of %s at %d", c.customer, -c.quantity, c.sku, c.price)
 			continue
 		}
 		s.line.credited += -c.quantity

@@ -84,7 +84,7 @@ func Read(r io.Reader) (*History, error) {
 	return h, nil
 }
 
-func (h *History) reject(l line, why Reason, format string, args ...any) {
+func (h *History) rejectf(l line, why Reason, format string, args ...any) {
 	h.Rejects = append(h.Rejects, Reject{l.n, why, fmt.Sprintf(format, args...), l.text})
 }
 
@@ -93,13 +93,13 @@ func (h *History) sort(lines []line) (sold, credits []line) {
 	for _, l := range lines {
 		switch {
 		case !goods(l.sku) && (!shipping(l.sku) || l.credit):
-			h.reject(l, NotGoods, "%s is not goods", l.sku)
+			h.rejectf(l, NotGoods, "%s is not goods", l.sku)
 		case l.quantity <= 0 && !l.credit || l.quantity >= 0 && l.credit:
-			h.reject(l, BadQuantity, "quantity %d", l.quantity)
+			h.rejectf(l, BadQuantity, "quantity %d", l.quantity)
 		case l.price <= 0:
-			h.reject(l, NoPrice, "price %d", l.price)
+			h.rejectf(l, NoPrice, "price %d", l.price)
 		case l.credit && l.customer == "":
-			h.reject(l, CreditWithoutCustomer, "a credit names its customer")
+			h.rejectf(l, CreditWithoutCustomer, "a credit names its customer")
 		case l.credit:
 			credits = append(credits, l)
 		default:
@@ -151,7 +151,7 @@ func (h *History) order(sold []line, times map[string]time.Time) {
 			o.Shipping += l.price * int64(l.quantity)
 			h.Shipping++
 		} else {
-			h.reject(l, ShippingWithoutGoods, "invoice %s has no goods in this file", l.invoice)
+			h.rejectf(l, ShippingWithoutGoods, "invoice %s has no goods in this file", l.invoice)
 		}
 	}
 	for _, o := range byInvoice {

@@ -18,7 +18,7 @@ type web struct {
 }
 
 func listen(name, addr, setting string, handler http.Handler, log *slog.Logger) (*web, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := net.Listen("tcp", addr) //nolint:noctx // at once
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot listen on %s (--%s): %w", name, addr, setting, err)
 	}

@@ -70,7 +70,7 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 			start: func(ctx context.Context, listen string) (server, error) {
 				return pgserver.Start(ctx, pgserver.Config{Dir: dir("postgres"), Listen: listen, PasswordFile: sec.PostgresPassword, Logger: log.With("server", RolePostgres)})
 			},
-			address: func(s server) string { return s.(*pgserver.Server).URL() },
+			address: func(s server) string { return s.(*pgserver.Server).URL() }, //nolint:forcetypeassert // its own
 			kind:    func(s server) string { return "embedded " + shortVersion(s.(*pgserver.Server).Version()) },
 			into:    func(a *Addresses) *string { return &a.Postgres }, given: func(c Config) string { return c.Postgres },
 			listen: func(c Config) string { return c.PostgresListen },
@@ -80,7 +80,7 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 			start: func(ctx context.Context, listen string) (server, error) {
 				return simulator.Start(ctx, simulator.Config{Dir: dir("simulator"), Listen: listen, Logger: log.With("server", RoleSimulator), Registerer: reg})
 			},
-			address: func(s server) string { return s.(*simulator.Server).URL() },
+			address: func(s server) string { return s.(*simulator.Server).URL() }, //nolint:forcetypeassert // its own
 			kind:    func(server) string { return "simulator" },
 			into:    func(a *Addresses) *string { return &a.PaymentProvider }, given: func(c Config) string { return c.PaymentProvider },
 			listen: func(c Config) string { return c.SimulatorListen },
@@ -100,6 +100,7 @@ func shortVersion(v string) string {
 // running is an embedded server of this process.
 type running struct {
 	embedded
+
 	server server
 	lock   *flock
 	took   time.Duration

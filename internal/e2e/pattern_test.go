@@ -141,7 +141,7 @@ func (p pattern) match(at string, v any) string {
 	case p.arr != nil:
 		return p.matchArray(at, v)
 	default:
-		if fmt.Sprint(v) != p.plain && !(v == nil && p.plain == "null") {
+		if fmt.Sprint(v) != p.plain && (v != nil || p.plain != "null") {
 			return differs(p.plain)
 		}
 	}

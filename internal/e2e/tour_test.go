@@ -66,7 +66,7 @@ func paste(t *testing.T, steps []step, api string) []string {
 	text = strings.ReplaceAll(text, "/tmp/tour", filepath.Join(t.TempDir(), "tour"))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", text) //nolint:gosec // README's own
+	cmd := exec.CommandContext(ctx, "bash", "-c", text)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

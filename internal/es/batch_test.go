@@ -3,7 +3,7 @@ package es_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -270,7 +270,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 	es.SetBudget(f.h, 4<<10) // a few lanes
 	var replies []<-chan reply
 	for i := range 400 {
-		replies = append(replies, f.send(t.Context(), Add{K: fmt.Sprint(i % 40), Tag: tag(i), N: 1, Text: strings.Repeat("x", 100)}, es.Call{ID: id(i)}))
+		replies = append(replies, f.send(t.Context(), Add{K: strconv.Itoa(i % 40), Tag: tag(i), N: 1, Text: strings.Repeat("x", 100)}, es.Call{ID: id(i)}))
 	}
 	for i, c := range replies {
 		if r := <-c; r.err != nil {
@@ -279,7 +279,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 	}
 	total := 0
 	for k := range 40 {
-		for tag, n := range f.tags(fmt.Sprint(k)) {
+		for tag, n := range f.tags(strconv.Itoa(k)) {
 			if total += n; n != 1 {
 				t.Errorf("%s stands %d times", tag, n)
 			}

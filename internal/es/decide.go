@@ -104,7 +104,7 @@ func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, e
 		if err != nil {
 			return nil, nil, err
 		}
-		f.record.Revision = l.folded.next + uint64(i) //nolint:gosec // an index
+		f.record.Revision = l.folded.next + uint64(i)
 		f.recorded.Revision = f.record.Revision
 		last = f.recorded.Meta.OccurredAt
 		proposed, records = append(proposed, prop), append(records, f)

@@ -1,6 +1,9 @@
 package es
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Event is a fact: a plain struct with value semantics and a stable wire name, "order.placed".
 // The part before the dot is the category of the streams it may stand in.
@@ -20,8 +23,11 @@ type Record struct {
 
 // Relayed tells whether the event leaves the store: it is not one of the store's own.
 func (r Record) Relayed() bool {
-	return !(r.Stream.Category == "" && len(r.Stream.Key) > 0 && r.Stream.Key[0] == '$') &&
-		(r.Stream.Category == "" || r.Stream.Category[0] != '$') && (r.Type == "" || r.Type[0] != '$')
+	stream := r.Stream.Category
+	if stream == "" {
+		stream = r.Stream.Key
+	}
+	return !strings.HasPrefix(stream, "$") && !strings.HasPrefix(r.Type, "$")
 }
 
 // Recorded is an event as readers see it: decoded, lifted to its newest version, with its envelope.

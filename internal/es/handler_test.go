@@ -140,7 +140,7 @@ func TestAnswersThatAppendNothingAreFresh(t *testing.T) {
 		{"rejection", func(f *fixture) error {
 			_, err := f.do(Add{K: "a", Tag: "mine", N: 3, Limit: 10}, es.Call{ID: id("mine")})
 			if es.Rejected(err) != limit {
-				return fmt.Errorf("%v, want a rejection", err)
+				return fmt.Errorf("%w, want a rejection", err)
 			}
 			return nil
 		}},
@@ -175,7 +175,7 @@ func TestAnswersThatAppendNothingAreFresh(t *testing.T) {
 		{"key reuse", func(f *fixture) error {
 			_, err := f.do(Add{K: "a", Tag: "theirs", N: 0}, es.Call{ID: id("theirs"), Digest: []byte("e")})
 			if !errors.Is(err, es.ErrKeyReused) {
-				return fmt.Errorf("%v, want ErrKeyReused", err)
+				return fmt.Errorf("%w, want ErrKeyReused", err)
 			}
 			return nil
 		}},
@@ -188,7 +188,7 @@ func TestAnswersThatAppendNothingAreFresh(t *testing.T) {
 			zero := uint64(0)
 			_, err := f.do(Add{K: "a", Tag: "mine", N: 1}, es.Call{ID: id("mine"), IfRevision: &zero})
 			if !errors.Is(err, es.ErrPrecondition) {
-				return fmt.Errorf("%v, want ErrPrecondition", err)
+				return fmt.Errorf("%w, want ErrPrecondition", err)
 			}
 			return nil
 		}},

@@ -41,7 +41,7 @@ func laneOf[S any, P State[S]](h *Handler, s StreamID) (*lane[S, P], error) {
 		at = ls.recent.PushFront(&laneEntry{stream: s, lane: &lane[S, P]{h: h, stream: s}})
 		ls.byStream[s] = at
 	}
-	entry := at.Value.(*laneEntry)
+	entry := at.Value.(*laneEntry) //nolint:forcetypeassert // nothing else is put there
 	l, ok := entry.lane.(*lane[S, P])
 	if !ok {
 		return nil, fmt.Errorf("category %q belongs to two state types", s.Category)
@@ -55,7 +55,7 @@ func laneOf[S any, P State[S]](h *Handler, s StreamID) (*lane[S, P], error) {
 func (ls *lanes) weigh(s StreamID, bytes int) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	entry := ls.byStream[s].Value.(*laneEntry)
+	entry := ls.byStream[s].Value.(*laneEntry) //nolint:forcetypeassert // likewise
 	bytes += laneOverhead
 	ls.weight += bytes - entry.weight
 	entry.weight = bytes
@@ -63,17 +63,17 @@ func (ls *lanes) weigh(s StreamID, bytes int) {
 
 func (ls *lanes) stay(s StreamID) {
 	ls.mu.Lock()
-	ls.byStream[s].Value.(*laneEntry).users++
+	ls.byStream[s].Value.(*laneEntry).users++ //nolint:forcetypeassert // likewise
 	ls.mu.Unlock()
 }
 
 func (ls *lanes) leave(s StreamID) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ls.byStream[s].Value.(*laneEntry).users--
+	ls.byStream[s].Value.(*laneEntry).users-- //nolint:forcetypeassert // likewise
 	for at := ls.recent.Back(); at != nil && ls.weight > ls.budget; {
 		before := at.Prev()
-		if old := at.Value.(*laneEntry); old.users == 0 {
+		if old := at.Value.(*laneEntry); old.users == 0 { //nolint:forcetypeassert // likewise
 			ls.recent.Remove(at)
 			delete(ls.byStream, old.stream)
 			ls.weight -= old.weight

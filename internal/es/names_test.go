@@ -55,7 +55,7 @@ func TestStreamNameRoundTrip(t *testing.T) {
 			t.Fatalf("%+v is named %q, which is read as %+v, %v", s, name, got, err)
 		}
 		if _, key, _ := strings.Cut(name, "-"); strings.ContainsFunc(key, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-~.", r))
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_-~.", r)
 		}) {
 			t.Fatalf("%+v is named %q", s, name)
 		}

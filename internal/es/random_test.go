@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestRandomFaults(t *testing.T) {
 		rounds = 10
 	}
 	for seed := range rounds {
-		randomFaults(t, uint64(seed)) //nolint:gosec // small
+		randomFaults(t, uint64(seed))
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
@@ -34,6 +35,7 @@ func TestRandomFaults(t *testing.T) {
 // faulty decides by chance what becomes of a call. Late appends reach the store when their caller has given up.
 type faulty struct {
 	*memory.Store
+
 	mu   sync.Mutex
 	rand *rand.Rand
 	late sync.WaitGroup
@@ -74,7 +76,7 @@ var errUnreadable = errors.New("unreadable")
 
 func randomFaults(t *testing.T, seed uint64) {
 	const processes, clients, commands, streams = 2, 6, 8, 3
-	r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test
+	r := rand.New(rand.NewPCG(seed, 7))
 	store := &faulty{Store: memory.New(), rand: r}
 	store.Fail(memory.Faults{BeforeRead: func(context.Context, es.StreamID, uint64) error {
 		if store.chance(40) == 0 {
@@ -97,7 +99,7 @@ func randomFaults(t *testing.T, seed uint64) {
 			for n := range commands {
 				// Two clients share each id, and ask different processes.
 				name := fmt.Sprint(c/2, "-", n)
-				key := fmt.Sprint(n % streams)
+				key := strconv.Itoa(n % streams)
 				add := Add{K: key, Tag: name, N: 1, Times: 1 + n%2, Limit: 12}
 				call := es.Call{ID: id(name), Digest: []byte(name)}
 				receipt, err := insist(t, store, handlers, add, call)

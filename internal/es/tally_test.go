@@ -107,6 +107,7 @@ func catalog(t testing.TB) *es.Catalog {
 // fixture is a store and a handler on it.
 type fixture struct {
 	testing.TB
+
 	store *memory.Store
 	h     *es.Handler
 	now   time.Time

@@ -60,7 +60,7 @@ func (f *fixture) other(key, tag string) {
 type pass struct{ *memory.Store }
 
 func (p pass) Append(ctx context.Context, s es.StreamID, at es.Expected, events []es.Proposed) (uint64, error) {
-	return p.Store.Direct(s, at, events)
+	return p.Direct(s, at, events)
 }
 
 func TestUnknownOutcome(t *testing.T) {

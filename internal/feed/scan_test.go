@@ -2,7 +2,7 @@ package feed
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,7 +17,7 @@ func TestReleasedReaderGetsNoLaterChunk(t *testing.T) {
 	store := memory.New()
 	const events = 8 * chunkEvents
 	for i := range events {
-		id := es.CommandID("test", "record", "k", fmt.Sprint(i))
+		id := es.CommandID("test", "record", "k", strconv.Itoa(i))
 		_, err := store.Append(t.Context(), es.StreamID{Category: "parcel", Key: "k"}, es.Expected(i)-1,
 			[]es.Proposed{{ID: id, Type: "parcel.counted", Data: []byte(`{}`), Meta: []byte(`{"schema":1}`)}})
 		if err != nil {

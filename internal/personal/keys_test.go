@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -240,7 +241,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	now := time.Now()
 	keys := &Keys{now: func() time.Time { return now }, known: map[string]known{}}
 	for i := range mostKeys {
-		keys.known[fmt.Sprint(i)] = known{until: now.Add(time.Duration(i%2) * time.Second)}
+		keys.known[strconv.Itoa(i)] = known{until: now.Add(time.Duration(i%2) * time.Second)}
 	}
 	keys.makeRoom(now, 1)
 	if len(keys.known) != mostKeys/2 {

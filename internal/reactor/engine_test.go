@@ -3,8 +3,8 @@ package reactor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -231,7 +231,7 @@ func TestAttendingUntilDone(t *testing.T) {
 	stop := own(t, e)
 	var batch []es.Record
 	for i := range 30 {
-		batch = append(batch, event(uint64(11+i), "thing.asked", fmt.Sprint(i)))
+		batch = append(batch, event(uint64(11+i), "thing.asked", strconv.Itoa(i)))
 	}
 	if err := e.Apply(t.Context(), partition, 10, batch); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestAttendingUntilDone(t *testing.T) {
 	eventually(t, "every row is gone", func() bool { return waiting(t, pool) == 0 })
 	stop()
 	for i := range 30 {
-		tries := seen[fmt.Sprint(i)]
+		tries := seen[strconv.Itoa(i)]
 		if len(tries) != 5 {
 			t.Errorf("%d was attended %d times, want 5", i, len(tries))
 		}
@@ -340,7 +340,7 @@ func TestCallsAreBounded(t *testing.T) {
 	own(t, e)
 	var batch []es.Record
 	for i := range 600 { // more than a round reads
-		batch = append(batch, event(uint64(11+i), "thing.asked", fmt.Sprint(i)))
+		batch = append(batch, event(uint64(11+i), "thing.asked", strconv.Itoa(i)))
 	}
 	if err := e.Apply(t.Context(), partition, 10, batch); err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestApacheKafka(t *testing.T) {
 			if c.IntN(2) == 0 {
 				c.deleteTopic()
 			} else {
-				c.deleteRecords(int32(c.IntN(testPartitions))) //nolint:gosec // small
+				c.deleteRecords(int32(c.IntN(testPartitions)))
 			}
 		})
 		if got.healed == 0 {

@@ -40,7 +40,7 @@ func TestConsumersHealWhateverKafkaLoses(t *testing.T) {
 		case 1:
 			c.deleteTopic()
 		default:
-			c.deleteRecords(int32(c.IntN(testPartitions))) //nolint:gosec // small
+			c.deleteRecords(int32(c.IntN(testPartitions)))
 		}
 	})
 	if got.healed == 0 {
@@ -86,6 +86,7 @@ func TestLeadersMayChange(t *testing.T) {
 type chaotic struct {
 	*world
 	*rand.Rand
+
 	conns *connections
 }
 
@@ -99,7 +100,7 @@ func chaos(t *testing.T, seeds int, make func(*testing.T) *world, lose func(*cha
 	for range seeds {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			c := &chaotic{make(t), rand.New(rand.NewPCG(seed, 1)), &connections{}} //nolint:gosec // a test's
+			c := &chaotic{make(t), rand.New(rand.NewPCG(seed, 1)), &connections{}}
 			got := c.checkTopic(c.run(events, lose))
 			t.Logf("%d events, %d takeovers; a consumer saw %+v", c.next, c.epoch(), got)
 			sum.duplicates += got.duplicates
@@ -124,12 +125,12 @@ func (c *chaotic) run(events int, lose func(*chaotic)) State {
 	disturbing, calm := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	for range 2 {
-		lives := rand.New(rand.NewPCG(c.Uint64(), 2)) //nolint:gosec // a test's
+		lives := rand.New(rand.NewPCG(c.Uint64(), 2))
 		running.Go(func() { c.relive(ctx, disturbing, cfg, lives) })
 	}
 	for c.next < events {
 		c.append(1 + c.IntN(100))
-		c.await("the relays keep up", func(s State) bool { return s.Position+1500 >= uint64(c.next)*c.store.Step }) //nolint:gosec // positive
+		c.await("the relays keep up", func(s State) bool { return s.Position+1500 >= uint64(c.next)*c.store.Step })
 		_ = sleep(ctx, time.Duration(c.IntN(5))*time.Millisecond)
 		switch c.IntN(12) {
 		case 0:

@@ -2,7 +2,7 @@
 //
 //	standby ──lock──▶ leading: follow the log ─▶ queue per partition ─▶ produce, acks=all ─▶ ledger ─▶ checkpoint row
 //	   ▲                 │                       one batch in flight     again and again       what is           Postgres
-//	   └──lost the lock──┘                       per partition           until acknowledged    acknowledged
+//	   └──lost the lock──┘                       per partition           until acknowledged
 //	      or was fenced                                                                        without a hole
 //
 // What holds:

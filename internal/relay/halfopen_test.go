@@ -38,6 +38,7 @@ func TestAHalfOpenConnectionIsGivenUp(t *testing.T) {
 // deafConn says nothing and hears nothing once it was used while deaf.
 type deafConn struct {
 	net.Conn
+
 	deaf *atomic.Bool
 	lost atomic.Bool
 }

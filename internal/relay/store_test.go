@@ -3,6 +3,7 @@ package relay
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -92,7 +93,7 @@ func BenchmarkRelay(b *testing.B) {
 		data[i] = 'x'
 	}
 	for i := range b.N {
-		_, err := store.Append(b.Context(), es.StreamID{Category: "order", Key: fmt.Sprint(i)}, es.NoStream, []es.Proposed{{
+		_, err := store.Append(b.Context(), es.StreamID{Category: "order", Key: strconv.Itoa(i)}, es.NoStream, []es.Proposed{{
 			ID: es.DerivedID(es.UUID{}, i), Type: "order.tested", Data: data, Meta: data[:300]}})
 		if err != nil {
 			b.Fatal(err)
@@ -109,7 +110,7 @@ func BenchmarkRelay(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if s.Position == uint64(b.N) { //nolint:gosec // positive
+		if s.Position == uint64(b.N) {
 			break
 		}
 		_ = sleep(b.Context(), time.Millisecond)

@@ -28,6 +28,7 @@ const testPartitions = 4
 // world is a store, a database and a broker with relays between them.
 type world struct {
 	*testing.T
+
 	store  *memory.Store
 	log    *flakyLog
 	pool   *pgxpool.Pool
@@ -183,7 +184,7 @@ func (w *world) deleteRecords(partition int32) {
 	req.SetVersion(1)
 	frame := []byte{0, 0, 0, 0, 0, byte(req.Key()), 0, 1, 0, 0, 0, 7, 0xff, 0xff}
 	frame = req.AppendTo(frame)
-	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4)) //nolint:gosec // short
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 	c, err := net.Dial("tcp", w.kafka)
 	if err != nil {
 		w.Fatal(err)
@@ -320,6 +321,7 @@ func (w *world) checkTopic(state State) consumed {
 // flakyLog can be made to fail.
 type flakyLog struct {
 	es.Log
+
 	mu     sync.Mutex
 	cut    []context.CancelFunc
 	down   error

@@ -96,7 +96,7 @@ func TestActions(t *testing.T) {
 			_, all := w.history("o1")
 			action := all[len(all)-1].Event.(events.PaymentActionRequired)
 			res, err := http.Post(action.Action.URL, "application/json", bytes.NewReader([]byte(`{"result":"`+result+`"}`)))
-			if err != nil || res.StatusCode != 200 {
+			if err != nil || res.StatusCode != http.StatusOK {
 				t.Fatalf("%v %v", res, err)
 			}
 			_ = res.Body.Close()

@@ -59,6 +59,7 @@ const (
 // hooked is a Provider with a hook around each call that may move money, and a count of them.
 type hooked struct {
 	Provider
+
 	mu    sync.Mutex
 	hook  func(ctx context.Context, m moment, kind string)
 	sends map[string]int // by kind

@@ -44,6 +44,7 @@ type batch struct {
 // batchEntry is one append of the call.
 type batchEntry struct {
 	pending
+
 	id       store.ID
 	text     bool
 	deadline time.Time

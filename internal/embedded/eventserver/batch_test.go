@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"testing"
 	"time"
 
@@ -133,7 +134,7 @@ func TestBatchAppendErrors(t *testing.T) {
 	big := proposed(text(uuid.New()), 1)
 	big.Data = make([]byte, 1<<20)
 	untyped := proposed(text(uuid.New()), 1)
-	delete(untyped.Metadata, "type")
+	delete(untyped.GetMetadata(), "type")
 	late, expired, revision := noStream("late"), noStream("late"), noStream("s")
 	late.DeadlineOption = &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(-time.Second)}
 	expired.DeadlineOption = &streams.BatchAppendReq_Options_Deadline_21_10_0{Deadline_21_10_0: timestamppb.New(time.Now().Add(-time.Minute))}
@@ -186,7 +187,7 @@ func TestUnboundedAppends(t *testing.T) {
 	appendTo(t, c, "s", esdb.NoStream{}, small[:500]...)
 	call := batchCall(t, s)
 	for i := range batchUnfinal + 1 {
-		if err := call.Send(&streams.BatchAppendReq{CorrelationId: structured(uuid.New()), Options: noStream(fmt.Sprint(i))}); err != nil {
+		if err := call.Send(&streams.BatchAppendReq{CorrelationId: structured(uuid.New()), Options: noStream(strconv.Itoa(i))}); err != nil {
 			break
 		}
 	}

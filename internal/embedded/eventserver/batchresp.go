@@ -44,8 +44,7 @@ func (e *batchEntry) response() any {
 
 // batchError names the error by its details' type, as clients expect it.
 func batchError(stream string, limit int, err error) *statusproto.Status {
-	var wrong *store.WrongVersionError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*store.WrongVersionError](err); ok {
 		return statusOf(codes.FailedPrecondition, wrongVersionText(wrong), wrongVersionDetail(wrong))
 	}
 	f := failureOf(stream, err)

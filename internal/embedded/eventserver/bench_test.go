@@ -65,9 +65,7 @@ func benchBatch(b *testing.B, memory bool, writers int) {
 	var wg sync.WaitGroup
 	b.ResetTimer()
 	for w := range writers {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for n := uint64(0); left.Add(-1) >= 0; n++ {
 				o := &streams.BatchAppendReq_Options{StreamIdentifier: &shared.StreamIdentifier{StreamName: fmt.Appendf(nil, "s-%d", w)},
 					ExpectedStreamPosition: &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}}
@@ -90,7 +88,7 @@ func benchBatch(b *testing.B, memory bool, writers int) {
 					return
 				}
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	b.StopTimer()

@@ -18,7 +18,7 @@ func (t unaryTrailers) SetTrailer(md metadata.MD) { _ = grpc.SetTrailer(t.ctx, m
 
 func (s *Server) deleteStream(ctx context.Context, r *streams.DeleteReq) (*streams.DeleteResp, error) {
 	o := r.GetOptions()
-	expected := store.Expected(0)
+	var expected store.Expected
 	switch e := o.GetExpectedStreamRevision().(type) {
 	case *streams.DeleteReq_Options_Revision:
 		expected = revision(e.Revision)
@@ -41,7 +41,7 @@ func (s *Server) deleteStream(ctx context.Context, r *streams.DeleteReq) (*strea
 
 func (s *Server) tombstone(ctx context.Context, r *streams.TombstoneReq) (*streams.TombstoneResp, error) {
 	o := r.GetOptions()
-	expected := store.Expected(0)
+	var expected store.Expected
 	switch e := o.GetExpectedStreamRevision().(type) {
 	case *streams.TombstoneReq_Options_Revision:
 		expected = revision(e.Revision)
@@ -73,5 +73,5 @@ func (s *Server) remove(ctx context.Context, kind store.Kind, stream string, exp
 // revision keeps a number that no stream can have from becoming one of the named expectations.
 func revision(n uint64) store.Expected {
 	const most = 1<<63 - 1
-	return store.Expected(min(n, most)) //nolint:gosec // bounded above
+	return store.Expected(min(n, most))
 }

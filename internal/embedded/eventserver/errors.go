@@ -92,8 +92,7 @@ type trailerSetter interface{ SetTrailer(metadata.MD) }
 
 // end makes an error the end of a call.
 func end(t trailerSetter, err error) error {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		if len(f.trailers) > 0 {
 			t.SetTrailer(metadata.Pairs(f.trailers...))
 		}

@@ -31,7 +31,7 @@ func TestBatchAppendClientThatDoesNotRead(t *testing.T) {
 		appendTo(t, c, fmt.Sprintf("other-%d", i), esdb.NoStream{}, event(i))
 	}
 	// It begins to read: what it sent is answered, also what was not received until now.
-	for answered := int64(0); answered < 6_000; answered++ {
+	for range int64(6_000) {
 		r, err := call.Recv()
 		if err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 // gossiper tells clients that look for a cluster's leader that there is one member, this one.
 type gossiper struct {
 	gossip.UnimplementedGossipServer
+
 	instance store.ID
 	host     string
 	port     uint32

@@ -79,8 +79,7 @@ func appendTo(t testing.TB, c *esdb.Client, stream string, at esdb.ExpectedRevis
 }
 
 func code(err error) esdb.ErrorCode {
-	var e *esdb.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*esdb.Error](err); ok {
 		return e.Code()
 	}
 	return -1

@@ -108,9 +108,7 @@ func TestKill(t *testing.T) {
 		killAt := int64(500 + rand.IntN(3000))
 		var wg sync.WaitGroup
 		for w := range writers {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
+			wg.Go(func() {
 				for {
 					ids := open[w]
 					for ids == nil || len(ids) < 1+w%3 && open[w] == nil {
@@ -130,7 +128,7 @@ func TestKill(t *testing.T) {
 						_ = cmd.Process.Kill()
 					}
 				}
-			}()
+			})
 		}
 		wg.Wait()
 		_ = cmd.Process.Kill()

@@ -69,9 +69,7 @@ func TestLinearizable(t *testing.T) {
 		for id := range clients {
 			c := connect(t, s)
 			rng := rand.New(rand.NewPCG(uint64(round), uint64(id)))
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
+			wg.Go(func() {
 				guess := make([]int64, streamCount)
 				for i := range guess {
 					guess[i] = -1
@@ -95,7 +93,7 @@ func TestLinearizable(t *testing.T) {
 						guess[st] = res.last
 					}
 				}
-			}()
+			})
 		}
 		wg.Wait()
 		unknown := 0

@@ -51,9 +51,7 @@ func TestLinearizableUnderKills(t *testing.T) {
 	var wg sync.WaitGroup
 	for id := range clients {
 		rng := rand.New(rand.NewPCG(uint64(id), uint64(began.UnixNano())))
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			guess := make([]int64, streamCount)
 			for i := range guess {
 				guess[i] = -1
@@ -76,7 +74,7 @@ func TestLinearizableUnderKills(t *testing.T) {
 				history = append(history, a)
 				mu.Unlock()
 			}
-		}()
+		})
 	}
 	limit := time.After(time.Minute)
 	for k := 0; ; k++ {

@@ -42,7 +42,7 @@ func (m *statsReq) Decode(b []byte) error {
 			if n < 0 {
 				return protowire.ParseError(n)
 			}
-			m.every = time.Duration(min(ms, 1<<32)) * time.Millisecond //nolint:gosec // bounded
+			m.every = time.Duration(min(ms, 1<<32)) * time.Millisecond
 		}
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
 			return protowire.ParseError(n)

@@ -19,6 +19,7 @@ const persistentService = "event_store.client.persistent_subscriptions.Persisten
 // groups is the PersistentSubscriptions service.
 type groups struct {
 	proto.UnimplementedPersistentSubscriptionsServer
+
 	s *Server
 	m *persistent.Manager
 }

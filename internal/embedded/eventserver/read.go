@@ -89,7 +89,7 @@ func (p *page) filterBy(o *streams.ReadReq_Options_FilterOptions) (window int, e
 		window = int(min(w.Max, most))
 	}
 	if m := o.GetCheckpointIntervalMultiplier(); m > 1 {
-		window = int(min(uint64(window)*uint64(m), most)) //nolint:gosec // bounded
+		window = int(min(uint64(window)*uint64(m), most))
 	}
 	return window, nil
 }
@@ -111,7 +111,7 @@ func (s *Server) readStream(p *page, name string, o *streams.ReadReq_Options_Str
 	next := int64(0)
 	switch r := o.GetRevisionOption().(type) {
 	case *streams.ReadReq_Options_StreamOptions_Revision:
-		next = int64(min(r.Revision, math.MaxInt64)) //nolint:gosec // bounded
+		next = int64(min(r.Revision, math.MaxInt64))
 	case *streams.ReadReq_Options_StreamOptions_End:
 		next = math.MaxInt64
 	}

@@ -19,7 +19,7 @@ func (s *Server) subscribeStream(p *page, name string, o *streams.ReadReq_Option
 	last := int64(-1)
 	switch r := o.GetRevisionOption().(type) {
 	case *streams.ReadReq_Options_StreamOptions_Revision:
-		last = int64(min(r.Revision, math.MaxInt64-1)) //nolint:gosec // bounded
+		last = int64(min(r.Revision, math.MaxInt64-1))
 	case *streams.ReadReq_Options_StreamOptions_End:
 		v, err := s.store.View(ctx, name)
 		if err != nil {

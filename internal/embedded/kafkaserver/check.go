@@ -43,7 +43,7 @@ func check(frame []byte) (api string, err error) {
 	}
 	api = kmsg.NameForKey(key)
 	asksVersions := kmsg.Key(key) == kmsg.ApiVersions // asked with a version of the client's own day, and answered
-	if version < 0 || version > newestVersion && !(asksVersions && version < 64) {
+	if version < 0 || version > newestVersion && (!asksVersions || version >= 64) {
 		return "", fmt.Errorf("%s has no version %d", api, version)
 	}
 	req := kmsg.RequestForKey(key)
@@ -70,7 +70,7 @@ const (
 )
 
 // plausible refuses values that parse, but that no client sends and kfake does not expect.
-func plausible(req kmsg.Request) error {
+func plausible(req kmsg.Request) error { //nolint:gocognit // a list of what is refused, request by request
 	switch r := req.(type) {
 	case *kmsg.ProduceRequest:
 		if r.TransactionID != nil {

@@ -27,12 +27,12 @@ func frame(req kmsg.Request, version int16) []byte {
 	b := kbin.AppendInt16(make([]byte, 4), req.Key())
 	b = kbin.AppendInt16(b, version)
 	b = kbin.AppendInt32(b, 7)
-	b = kbin.AppendNullableString(b, kmsg.StringPtr("hostile"))
+	b = kbin.AppendNullableString(b, new("hostile"))
 	if req.IsFlexible() {
 		b = append(b, 0)
 	}
 	b = req.AppendTo(b)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4)) //nolint:gosec // short
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	return b
 }
 
@@ -87,7 +87,7 @@ func knownKillers() map[string][]byte {
 	batch := func(change func(*kmsg.RecordBatch)) []byte {
 		b := kmsg.RecordBatch{Magic: 2, NumRecords: 1, Records: make([]byte, 7), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1}
 		change(&b)
-		b.Length = int32(49 + len(b.Records)) //nolint:gosec // short
+		b.Length = int32(49 + len(b.Records))
 		r, topic, p := kmsg.NewPtrProduceRequest(), kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
 		topic.Topic, r.Acks, r.TimeoutMillis = "events", -1, 1000
 		p.Records = withCRC(b.AppendTo(nil))
@@ -119,7 +119,7 @@ func knownKillers() map[string][]byte {
 		"transactional batch":     batch(func(b *kmsg.RecordBatch) { b.Attributes = 0x10; b.ProducerID = 1; b.ProducerEpoch = 0 }),
 		"share group heartbeat":   frame(kmsg.NewPtrShareGroupHeartbeatRequest(), 1),
 		"end of a transaction":    frame(kmsg.NewPtrEndTxnRequest(), 3),
-		"transactional producer":  frame(&kmsg.InitProducerIDRequest{TransactionalID: kmsg.StringPtr("x"), TransactionTimeoutMillis: -1}, 3),
+		"transactional producer":  frame(&kmsg.InitProducerIDRequest{TransactionalID: new("x"), TransactionTimeoutMillis: -1}, 3),
 		"change of configuration": frame(kmsg.NewPtrAlterConfigsRequest(), 1),
 	}
 }
@@ -200,8 +200,8 @@ func TestDamagedFramesKillNobody(t *testing.T) {
 	stop := bystander(t, s)
 	seed := rand.Uint64()
 	t.Logf("seed %d, %d frames", seed, rounds)
-	rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's
-	var corpus [][]byte                   // what is answered when whole, and some of what is not
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	var corpus [][]byte // what is answered when whole, and some of what is not
 	for _, f := range validFrames() {
 		answered, err := send(s.Addr(), 50*time.Millisecond, f)
 		if err != nil {
@@ -269,7 +269,7 @@ func fill(req kmsg.Request) {
 		r.Topics = append(r.Topics, topic)
 	case *kmsg.MetadataRequest:
 		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr("events")
+		topic.Topic = new("events")
 		r.Topics = append(r.Topics, topic)
 	case *kmsg.JoinGroupRequest:
 		r.Group, r.ProtocolType, r.SessionTimeoutMillis, r.RebalanceTimeoutMillis = "hostile", "consumer", 500, 500
@@ -297,11 +297,11 @@ func fill(req kmsg.Request) {
 	case *kmsg.CreateTopicsRequest:
 		topic := kmsg.NewCreateTopicsRequestTopic()
 		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "hostile", 2, 1
-		topic.Configs = []kmsg.CreateTopicsRequestTopicConfig{{Name: "retention.ms", Value: kmsg.StringPtr("1000")}}
+		topic.Configs = []kmsg.CreateTopicsRequestTopicConfig{{Name: "retention.ms", Value: new("1000")}}
 		r.Topics = append(r.Topics, topic)
 	case *kmsg.DeleteTopicsRequest:
 		topic := kmsg.NewDeleteTopicsRequestTopic()
-		topic.Topic = kmsg.StringPtr("hostile")
+		topic.Topic = new("hostile")
 		r.TopicNames, r.Topics = []string{"hostile"}, append(r.Topics, topic)
 	case *kmsg.DeleteRecordsRequest:
 		topic, p := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
@@ -348,7 +348,7 @@ func damage(rnd *rand.Rand, f []byte) []byte {
 		}
 	}
 	if len(f) >= 4 && rnd.IntN(20) > 0 {
-		binary.BigEndian.PutUint32(f, uint32(len(f)-4)) //nolint:gosec // short
+		binary.BigEndian.PutUint32(f, uint32(len(f)-4))
 	}
 	return f
 }

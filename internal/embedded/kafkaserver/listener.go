@@ -17,6 +17,7 @@ const frameTime = 30 * time.Second
 // listener accepts clients and hands kfake connections that only ever yield checked frames.
 type listener struct {
 	net.Listener
+
 	addr     net.Addr
 	maxFrame int
 	maxConns int
@@ -92,7 +93,7 @@ func (l *listener) admit(tcp net.Conn) *conn {
 
 // closeAll ends every connection: kfake leaves those alone whose client is silent.
 func (l *listener) closeAll() {
-	_ = l.Listener.Close()
+	_ = l.Close()
 	l.mu.Lock()
 	l.closed = true
 	open := make([]*conn, 0, len(l.conns))
@@ -108,6 +109,7 @@ func (l *listener) closeAll() {
 // conn is a client. kfake reads from one goroutine and writes from another.
 type conn struct {
 	net.Conn
+
 	l       *listener
 	frame   []byte // of the frame being handed out
 	unread  []byte // what is left of it

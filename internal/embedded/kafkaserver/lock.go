@@ -21,7 +21,7 @@ func own(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded Kafka broker: opening its lock: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor is small
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {
 		holder, _ := os.ReadFile(path) //nolint:gosec // as above
 		_ = f.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -37,7 +38,7 @@ type Config struct {
 
 func (c *Config) defaults() error {
 	if c.Dir == "" {
-		return fmt.Errorf("embedded Kafka broker: no directory given")
+		return errors.New("embedded Kafka broker: no directory given")
 	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"

@@ -3,10 +3,10 @@ package kafkaserver_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,7 +109,7 @@ func TestClientsAreToldTheAddressListenedOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(meta.Brokers) != 1 || net.JoinHostPort(meta.Brokers[0].Host, fmt.Sprint(meta.Brokers[0].Port)) != s.Addr() {
+	if len(meta.Brokers) != 1 || net.JoinHostPort(meta.Brokers[0].Host, strconv.Itoa(meta.Brokers[0].Port)) != s.Addr() {
 		t.Errorf("brokers %v, listening on %s", meta.Brokers, s.Addr())
 	}
 	if meta.ClusterID != s.ClusterID() || len(meta.ClusterID) != 22 {
@@ -129,7 +129,7 @@ func TestTopicsAreNotMadeByAsking(t *testing.T) {
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	ask := kmsg.NewPtrMetadataRequest()
 	ask.AllowAutoTopicCreation = true
-	ask.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("unasked")}}
+	ask.Topics = []kmsg.MetadataRequestTopic{{Topic: new("unasked")}}
 	if _, err := conn.Write(frame(ask, 7)); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestASecondBrokerOnTheSameDirectoryIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, kafkaserver.Config{Dir: dir})
 	_, err := kafkaserver.Start(t.Context(), kafkaserver.Config{Dir: dir})
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) || !strings.Contains(err.Error(), dir) {
+	if err == nil || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("error %v does not say who has %s", err, dir)
 	}
 	_ = first.Close()

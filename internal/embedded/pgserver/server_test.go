@@ -2,10 +2,10 @@ package pgserver
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,7 +110,7 @@ func TestSecondStartIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := filledDir(t)
 	s := start(t, Config{Dir: dir})
-	if _, err := Start(t.Context(), Config{Dir: dir}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+	if _, err := Start(t.Context(), Config{Dir: dir}); !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("in this process: %v", err)
 	}
 	if c := supervise(t, dir, nil); !strings.Contains(c.says, ErrInUse.Error()) {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +54,7 @@ type conformanceCase struct {
 type subject struct {
 	*testing.T
 	Subject
+
 	ctx    context.Context
 	run    string
 	events atomic.Uint64
@@ -60,7 +63,7 @@ type subject struct {
 func newRun() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
-	return fmt.Sprintf("%x", b)
+	return hex.EncodeToString(b[:])
 }
 
 // stream names a stream of this run.
@@ -69,7 +72,7 @@ func (s *subject) stream(name string) es.StreamID {
 }
 
 // mine tells whether a record is of this run.
-func (s *subject) mine(r es.Record) bool { return bytes.Contains([]byte(r.Stream.Key), []byte(s.run)) }
+func (s *subject) mine(r es.Record) bool { return strings.Contains(r.Stream.Key, s.run) }
 
 // propose makes events that no other call makes.
 func (s *subject) propose(n int) []es.Proposed {

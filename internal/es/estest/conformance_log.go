@@ -139,7 +139,7 @@ func followLive(s *subject) {
 	}
 	for i := 10; i < len(events); i++ {
 		s.append(id, es.Expected(i)-1, events[i])
-		s.same(id, uint64(i), f.until(1), events[i:i+1]) //nolint:gosec // small
+		s.same(id, uint64(i), f.until(1), events[i:i+1])
 	}
 }
 

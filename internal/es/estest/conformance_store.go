@@ -184,7 +184,7 @@ func contendedStream(s *subject) {
 				case err == nil:
 					at++
 					done++
-					if other, twice := won.LoadOrStore(uint64(at), e[0].ID); twice { //nolint:gosec // not negative after an append
+					if other, twice := won.LoadOrStore(uint64(at), e[0].ID); twice {
 						s.Errorf("revision %d was given to %v and %v", at, other, e[0].ID)
 					}
 				case errors.Is(err, es.ErrWrongRevision):
@@ -202,7 +202,7 @@ func contendedStream(s *subject) {
 		s.Errorf("%d events stand, %d were acknowledged", len(got), writers*each)
 	}
 	for i, r := range got {
-		if id, ok := won.Load(uint64(i)); !ok || id != r.ID || r.Revision != uint64(i) { //nolint:gosec // an index
+		if id, ok := won.Load(uint64(i)); !ok || id != r.ID || r.Revision != uint64(i) {
 			s.Errorf("at %d stands %v (revision %d), acknowledged was %v", i, r.ID, r.Revision, id)
 		}
 	}

@@ -51,6 +51,7 @@ func (c command) Decide(p Plant) ([]es.Event, error) { return c(p) }
 // observer is a test that may fail.
 type observer struct {
 	testing.TB
+
 	said []string
 }
 

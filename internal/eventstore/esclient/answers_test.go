@@ -110,20 +110,20 @@ func TestCopies(t *testing.T) {
 	ids := map[string]bool{}
 	for i, frames := range f.appends() {
 		m := frames[0]
-		if ids[m.CorrelationId.String()] {
+		if ids[m.GetCorrelationId().String()] {
 			t.Error("two copies have one correlation id: an answer to the first would do for the second")
 		}
-		ids[m.CorrelationId.String()] = true
-		if m.Options.GetStreamPosition() != 41 || string(m.Options.StreamIdentifier.StreamName) != stream(0).String() || len(m.ProposedMessages) != 2 {
+		ids[m.GetCorrelationId().String()] = true
+		if m.GetOptions().GetStreamPosition() != 41 || string(m.GetOptions().GetStreamIdentifier().GetStreamName()) != stream(0).String() || len(m.GetProposedMessages()) != 2 {
 			t.Errorf("copy %d: %v", i, m)
 		}
-		if d := m.Options.GetDeadline().AsDuration(); d <= 0 || d > left {
+		if d := m.GetOptions().GetDeadline().AsDuration(); d <= 0 || d > left {
 			t.Errorf("copy %d has %v left, the one before %v", i, d, left)
 		} else {
 			left = d
 		}
-		for j, e := range m.ProposedMessages {
-			if string(e.Data) != string(events[j].Data) || !proto.Equal(e.Id, f.appends()[0][0].ProposedMessages[j].Id) {
+		for j, e := range m.GetProposedMessages() {
+			if string(e.GetData()) != string(events[j].Data) || !proto.Equal(e.GetId(), f.appends()[0][0].GetProposedMessages()[j].GetId()) {
 				t.Errorf("copy %d, event %d: %v", i, j, e)
 			}
 		}
@@ -158,7 +158,7 @@ func TestAnswersOfOldEpochs(t *testing.T) {
 func TestPoisonedAppend(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, func(_ int, frames []*streams.BatchAppendReq, st streams.Streams_BatchAppendServer) error {
-		if strings.Contains(string(frames[0].ProposedMessages[0].Data), "poison") {
+		if strings.Contains(string(frames[0].GetProposedMessages()[0].GetData()), "poison") {
 			return status.Error(codes.InvalidArgument, "cannot read this")
 		}
 		return st.Send(accepted(frames[0], 9))
@@ -224,7 +224,7 @@ func TestLeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	member := func(state gossip.MemberInfo_VNodeState, alive bool, port int) *gossip.MemberInfo {
-		return &gossip.MemberInfo{State: state, IsAlive: alive, HttpEndPoint: &gossip.EndPoint{Address: host, Port: uint32(port)}} //nolint:gosec // a port
+		return &gossip.MemberInfo{State: state, IsAlive: alive, HttpEndPoint: &gossip.EndPoint{Address: host, Port: uint32(port)}}
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -260,8 +260,8 @@ func TestLargeAppends(t *testing.T) {
 	}
 	frames, total := f.appends()[0], 0
 	for i, m := range frames {
-		if total += len(m.ProposedMessages); (m.Options != nil) != (i == 0) || m.IsFinal != (i == len(frames)-1) || proto.Size(m) > 640<<10 {
-			t.Errorf("frame %d of %d: %d bytes, final %v", i, len(frames), proto.Size(m), m.IsFinal)
+		if total += len(m.GetProposedMessages()); (m.GetOptions() != nil) != (i == 0) || m.GetIsFinal() != (i == len(frames)-1) || proto.Size(m) > 640<<10 {
+			t.Errorf("frame %d of %d: %d bytes, final %v", i, len(frames), proto.Size(m), m.GetIsFinal())
 		}
 	}
 	if len(frames) < 3 || total != len(events) {
@@ -371,9 +371,11 @@ func TestMetrics(t *testing.T) {
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			name := f.GetName()
+			var nameSb374 strings.Builder
 			for _, l := range m.GetLabel() {
-				name += " " + l.GetValue()
+				nameSb374.WriteString(" " + l.GetValue())
 			}
+			name += nameSb374.String()
 			got[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}

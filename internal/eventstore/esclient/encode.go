@@ -129,7 +129,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	if f, ok := v.(*frame); ok {
 		return mem.BufferSlice{mem.SliceBuffer(f.head), mem.SliceBuffer(f.body)}, nil
 	}
-	b, err := proto.Marshal(v.(proto.Message))
+	b, err := proto.Marshal(v.(proto.Message)) //nolint:forcetypeassert // generated messages
 	return mem.BufferSlice{mem.SliceBuffer(b)}, err
 }
 

@@ -25,8 +25,8 @@ import (
 
 func structured(u es.UUID) *shared.UUID {
 	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{
-		MostSignificantBits:  int64(binary.BigEndian.Uint64(u[:8])), //nolint:gosec // bits
-		LeastSignificantBits: int64(binary.BigEndian.Uint64(u[8:])), //nolint:gosec // bits
+		MostSignificantBits:  int64(binary.BigEndian.Uint64(u[:8])),
+		LeastSignificantBits: int64(binary.BigEndian.Uint64(u[8:])),
 	}}}
 }
 
@@ -63,19 +63,19 @@ func TestRequestsAreTheProtocols(t *testing.T) {
 			if err := proto.Unmarshal(wire.Materialize(), &one); err != nil {
 				t.Fatalf("frame %d: %v", i, err)
 			}
-			if d := cmp.Diff(structured(correlation(epoch, sequence)), one.CorrelationId, protocmp.Transform()); d != "" {
+			if d := cmp.Diff(structured(correlation(epoch, sequence)), one.GetCorrelationId(), protocmp.Transform()); d != "" {
 				t.Fatalf("correlation of frame %d:\n%s", i, d)
 			}
-			if (one.Options != nil) != (i == 0) || one.IsFinal != (i == len(frames)-1) {
-				t.Fatalf("frame %d of %d: options %v, final %v", i, len(frames), one.Options, one.IsFinal)
+			if (one.GetOptions() != nil) != (i == 0) || one.GetIsFinal() != (i == len(frames)-1) {
+				t.Fatalf("frame %d of %d: options %v, final %v", i, len(frames), one.GetOptions(), one.GetIsFinal())
 			}
 			if size := len(b); size > maxFrame+(1<<10) {
 				t.Fatalf("frame of %d bytes", size)
 			}
 			if i == 0 {
-				got.Options = one.Options
+				got.Options = one.GetOptions()
 			}
-			got.ProposedMessages = append(got.ProposedMessages, one.ProposedMessages...)
+			got.ProposedMessages = append(got.ProposedMessages, one.GetProposedMessages()...)
 		}
 		want := &streams.BatchAppendReq{Options: &streams.BatchAppendReq_Options{
 			StreamIdentifier: identifier(stream),
@@ -84,7 +84,7 @@ func TestRequestsAreTheProtocols(t *testing.T) {
 		if at == es.NoStream {
 			want.Options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}
 		} else {
-			want.Options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: uint64(at)} //nolint:gosec // not negative
+			want.Options.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: uint64(at)}
 		}
 		for _, e := range events {
 			want.ProposedMessages = append(want.ProposedMessages, &streams.BatchAppendReq_ProposedMessage{
@@ -104,7 +104,7 @@ func detailed(t testing.TB, code codes.Code, message string, detail proto.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &streams.BatchAppendResp_Error{Error: &status.Status{Code: int32(code), Message: message, Details: []*anypb.Any{a}}} //nolint:gosec // small
+	return &streams.BatchAppendResp_Error{Error: &status.Status{Code: int32(code), Message: message, Details: []*anypb.Any{a}}}
 }
 
 func TestAnswersAreTheProtocols(t *testing.T) {
@@ -170,8 +170,8 @@ func FuzzAnswer(f *testing.F) {
 			}
 			t.Fatalf("%x: %v", b, err)
 		}
-		if _, one := resp.Result.(*streams.BatchAppendResp_Success_); a.success != one {
-			t.Fatalf("%x: success %v, result %v", b, a.success, resp.Result)
+		if _, one := resp.GetResult().(*streams.BatchAppendResp_Success_); a.success != one {
+			t.Fatalf("%x: success %v, result %v", b, a.success, resp.GetResult())
 		}
 	})
 }
@@ -202,14 +202,14 @@ func FuzzEvent(f *testing.F) {
 			return
 		}
 		r := got.record
-		if r.Revision != e.StreamRevision || r.Position != e.CommitPosition || r.Type != e.Metadata["type"] || string(r.Data) != string(e.Data) ||
-			string(r.Meta) != string(e.CustomMetadata) || r.Stream.String() != string(e.StreamIdentifier.GetStreamName()) {
+		if r.Revision != e.GetStreamRevision() || r.Position != e.GetCommitPosition() || r.Type != e.GetMetadata()["type"] || string(r.Data) != string(e.GetData()) ||
+			string(r.Meta) != string(e.GetCustomMetadata()) || r.Stream.String() != string(e.GetStreamIdentifier().GetStreamName()) {
 			t.Fatalf("%x: %+v, generated %v", b, r, e)
 		}
-		if s := e.Id.GetStructured(); s != nil && (uint64(s.MostSignificantBits) != binary.BigEndian.Uint64(r.ID[:8]) || uint64(s.LeastSignificantBits) != binary.BigEndian.Uint64(r.ID[8:])) { //nolint:gosec // bits
+		if s := e.GetId().GetStructured(); s != nil && (uint64(s.GetMostSignificantBits()) != binary.BigEndian.Uint64(r.ID[:8]) || uint64(s.GetLeastSignificantBits()) != binary.BigEndian.Uint64(r.ID[8:])) {
 			t.Fatalf("%x: id %v, generated %v", b, r.ID, s)
 		}
-		if ticks, err := strconv.ParseInt(e.Metadata["created"], 10, 64); err == nil && !r.Created.Equal(time.UnixMicro(ticks/10)) {
+		if ticks, err := strconv.ParseInt(e.GetMetadata()["created"], 10, 64); err == nil && !r.Created.Equal(time.UnixMicro(ticks/10)) {
 			t.Fatalf("%x: created %v, generated %d", b, r.Created, ticks)
 		}
 	})

@@ -26,6 +26,7 @@ import (
 // fake answers appends as a test's script says: what servers may answer, but ours hardly ever does.
 type fake struct {
 	streams.UnimplementedStreamsServer
+
 	addr string
 
 	mu     sync.Mutex
@@ -64,9 +65,9 @@ func (f *fake) BatchAppend(st streams.Streams_BatchAppendServer) error {
 			}
 			return err
 		}
-		id := m.CorrelationId.String()
+		id := m.GetCorrelationId().String()
 		open[id] = append(open[id], m)
-		if !m.IsFinal {
+		if !m.GetIsFinal() {
 			continue
 		}
 		f.mu.Lock()
@@ -89,6 +90,7 @@ func (f *fake) appends() [][]*streams.BatchAppendReq {
 // members answers gossip.
 type members struct {
 	gossip.UnimplementedGossipServer
+
 	list []*gossip.MemberInfo
 }
 
@@ -97,7 +99,7 @@ func (m members) Read(context.Context, *shared.Empty) (*gossip.ClusterInfo, erro
 }
 
 func accepted(m *streams.BatchAppendReq, position uint64) *streams.BatchAppendResp {
-	return &streams.BatchAppendResp{CorrelationId: m.CorrelationId, Result: &streams.BatchAppendResp_Success_{Success: &streams.BatchAppendResp_Success{
+	return &streams.BatchAppendResp{CorrelationId: m.GetCorrelationId(), Result: &streams.BatchAppendResp_Success_{Success: &streams.BatchAppendResp_Success{
 		PositionOption: &streams.BatchAppendResp_Success_Position{Position: &shared.AllStreamPosition{CommitPosition: position, PreparePosition: position}}}}}
 }
 
@@ -106,8 +108,8 @@ func refusal(m *streams.BatchAppendReq, code codes.Code, detail proto.Message) *
 	if err != nil {
 		panic(err)
 	}
-	return &streams.BatchAppendResp{CorrelationId: m.CorrelationId, Result: &streams.BatchAppendResp_Error{Error: &rpcstatus.Status{
-		Code: int32(code), Message: "because", Details: []*anypb.Any{a}}}} //nolint:gosec // small
+	return &streams.BatchAppendResp{CorrelationId: m.GetCorrelationId(), Result: &streams.BatchAppendResp_Error{Error: &rpcstatus.Status{
+		Code: int32(code), Message: "because", Details: []*anypb.Any{a}}}}
 }
 
 func (f *fake) open(t testing.TB, cfg esclient.Config) *esclient.Client {

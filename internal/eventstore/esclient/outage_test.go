@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ import (
 // reads, and follows the log. What it was told must be what stands.
 type load struct {
 	testing.TB
+
 	client *esclient.Client
 	done   sync.WaitGroup
 	stop   chan struct{}
@@ -350,7 +352,7 @@ func TestCommandsThroughCuts(t *testing.T) {
 				id := es.DerivedID(es.UUID{}, "command", i, n)
 				for try := 0; ; try++ {
 					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-					_, err := es.Handle(ctx, handlers[(i+try)%2], Count{K: fmt.Sprint(n % 3), Tag: id.String()}, es.Call{ID: id})
+					_, err := es.Handle(ctx, handlers[(i+try)%2], Count{K: strconv.Itoa(n % 3), Tag: id.String()}, es.Call{ID: id})
 					cancel()
 					if err == nil {
 						break

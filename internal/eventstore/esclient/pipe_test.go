@@ -16,6 +16,7 @@ import (
 // breaking is a stream that fails after some messages.
 type breaking struct {
 	grpc.ClientStream
+
 	left int
 }
 

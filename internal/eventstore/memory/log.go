@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/daybook-dev/daybook/internal/es"
 )
@@ -55,9 +56,9 @@ func (m *Store) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, e
 func (m *Store) End(context.Context) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := len(m.all) - 1; i >= 0; i-- {
-		if m.all[i].Relayed() {
-			return m.all[i].Position, nil
+	for _, v := range slices.Backward(m.all) {
+		if v.Relayed() {
+			return v.Position, nil
 		}
 	}
 	return 0, nil

@@ -27,8 +27,8 @@
 // What each of four questions gives, for an authorisation:
 //
 //	token               first call             repeat, same key        lookup                     callback, later
-//	tok_approve         approved               approved                approved                   charge.authorised
-//	tok_decline         declined, of code      declined                declined                   charge.declined
+//	tok_approve         approved               charge.authorised
+//	tok_decline         declined, of code      declined                charge.declined
 //	                    insufficient_funds
 //	tok_decline_once    as tok_decline until charge attempts are built                            charge.declined
 //	tok_action          action_required + URL  action_required, for    action_required; after     as the action ends

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -110,6 +111,7 @@ func fixed(addr string) net.Listener { return fixedListener{addr: addr} }
 
 type fixedListener struct {
 	net.Listener
+
 	addr string
 }
 
@@ -176,7 +178,7 @@ func TestDamage(t *testing.T) {
 		path = filepath.Join(dir, ledgerName)
 		s := start(t, Config{Dir: dir})
 		for i := range 3 {
-			post(t, s, "charges", fmt.Sprint(i), asked("tok_approve", 100, "o", fmt.Sprint(i)), ample)
+			post(t, s, "charges", strconv.Itoa(i), asked("tok_approve", 100, "o", strconv.Itoa(i)), ample)
 			info, err := os.Stat(path)
 			if err != nil {
 				t.Fatal(err)

@@ -70,7 +70,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("start the payment simulator: %w", err)
 	}
-	go s.serve()
+	go s.serve() //nolint:gosec // it serves beyond its start
 	return s, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,7 +63,7 @@ func post(t testing.TB, s *Server, path, key string, body any, wait time.Duratio
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, "POST", s.URL()+"/simulator/v1/"+path, bytes.NewReader(b))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+"/simulator/v1/"+path, bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +345,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("action at %q, want %q", first.ActionURL, want)
 	}
 	res, err := http.Post(first.ActionURL, "", nil) // as curl -X POST does
-	if err != nil || res.StatusCode != 200 {
+	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("completing: %v %v", res, err)
 	}
 	_ = res.Body.Close()
@@ -427,7 +428,7 @@ func TestBadRequests(t *testing.T) {
 		t.Errorf("huge: %+v", got)
 	}
 	res, err := http.Post(s.URL()+"/simulator/v1/actions/e", "text/plain", bytes.NewReader([]byte(`{"result":"fail"}`)))
-	if err != nil || res.StatusCode != 415 {
+	if err != nil || res.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("a form's content type: %v %v", res, err)
 	}
 	if res != nil {
@@ -446,7 +447,7 @@ func TestLedgerIsFilteredAndPaged(t *testing.T) {
 		if i%2 == 1 {
 			token = "tok_decline"
 		}
-		post(t, s, "charges", fmt.Sprint(i), asked(token, 100, fmt.Sprint("o", i%3), fmt.Sprint(i)), ample)
+		post(t, s, "charges", strconv.Itoa(i), asked(token, 100, fmt.Sprint("o", i%3), strconv.Itoa(i)), ample)
 	}
 	for query, want := range map[string]int{"": 7, "?order=o0": 3, "?status=declined": 3, "?effect=4": 1, "?order=o0&status=authorised": 2, "?order=none": 0} {
 		if got := len(entries(t, s, query)); got != want {
@@ -457,7 +458,7 @@ func TestLedgerIsFilteredAndPaged(t *testing.T) {
 	for {
 		page := entries(t, s, "?limit=3&after="+after)
 		for _, e := range page {
-			if e.EffectID != fmt.Sprint(seen) {
+			if e.EffectID != strconv.Itoa(seen) {
 				t.Errorf("charge %d is of effect %s", seen, e.EffectID)
 			}
 			seen, after = seen+1, e.ID

@@ -1,6 +1,7 @@
 package persistent
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -63,7 +64,7 @@ func (s *Settings) Check() error {
 	case s.HistoryBuffer <= s.ReadBatch:
 		return fmt.Errorf("the history buffer size, %d, must be above the read batch size, %d", s.HistoryBuffer, s.ReadBatch)
 	case s.MaxRetry < 0 || s.MaxSubscribers < 0 || s.MinCheckpoint < 0 || s.MaxCheckpoint < 0 || s.MessageTimeout < 0 || s.CheckpointAfter < 0:
-		return fmt.Errorf("a setting is negative")
+		return errors.New("a setting is negative")
 	case s.MaxCheckpoint < s.MinCheckpoint:
 		return fmt.Errorf("the maximum checkpoint count, %d, is below the minimum, %d", s.MaxCheckpoint, s.MinCheckpoint)
 	}

@@ -240,6 +240,7 @@ func (m *Manager) Close() {
 // Info describes a group.
 type Info struct {
 	Config
+
 	Start       string
 	Checkpoint  string // "" before the first
 	Known       string

@@ -19,6 +19,7 @@ import (
 // runner is a group's goroutine: it reads ahead, saves the checkpoint and parks.
 type runner struct {
 	*Group
+
 	st     *store.Store
 	log    *slog.Logger
 	filter *filter.Filter

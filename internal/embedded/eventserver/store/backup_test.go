@@ -19,9 +19,7 @@ func TestBackupAndRestore(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for w := range 4 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for i := 0; ; i++ {
 				select {
 				case <-stop:
@@ -33,7 +31,7 @@ func TestBackupAndRestore(t *testing.T) {
 					return
 				}
 			}
-		}()
+		})
 	}
 	watch := s.Watch("")
 	defer watch.Close()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,7 +13,7 @@ import (
 // BenchmarkAppend is the store alone: writers that each wait for their append, 600 B, own streams, revision checked, synced.
 func BenchmarkAppend(b *testing.B) {
 	for _, writers := range []int{1, 16, 64, 256} {
-		b.Run(fmt.Sprint(writers), func(b *testing.B) {
+		b.Run(strconv.Itoa(writers), func(b *testing.B) {
 			s, err := Open(Config{Dir: b.TempDir()})
 			if err != nil {
 				b.Fatal(err)
@@ -24,9 +25,7 @@ func BenchmarkAppend(b *testing.B) {
 			var wg sync.WaitGroup
 			b.ResetTimer()
 			for w := range writers {
-				wg.Add(1)
-				go func() {
-					defer wg.Done()
+				wg.Go(func() {
 					src, done := &Source{}, make(chan Result, 1)
 					for n := ExpectNoStream; left.Add(-1) >= 0; n++ {
 						s.Submit(src, &Request{Stream: fmt.Sprintf("s-%d", w), Expected: n, Done: func(r Result) { done <- r },
@@ -36,7 +35,7 @@ func BenchmarkAppend(b *testing.B) {
 							return
 						}
 					}
-				}()
+				})
 			}
 			wg.Wait()
 			b.StopTimer()

@@ -19,6 +19,7 @@ import (
 // repeated: what the kernel then holds is unknown.
 type diskGuard struct {
 	vfs.FS
+
 	dir     string
 	reserve uint64
 	log     *slog.Logger
@@ -49,7 +50,7 @@ func (g *diskGuard) full() bool {
 	now := time.Now().UnixNano()
 	if now-g.checked.Load() > int64(diskCheckEvery) {
 		g.checked.Store(now)
-		if u, err := g.FS.GetDiskUsage(g.dir); err == nil {
+		if u, err := g.GetDiskUsage(g.dir); err == nil {
 			if low := u.AvailBytes < g.reserve; low != g.low.Swap(low) {
 				if low {
 					g.log.Error("disk is nearly full: event store refuses appends", "dir", g.dir, "free", u.AvailBytes, "reserve", g.reserve)
@@ -105,10 +106,10 @@ func (g *diskGuard) wrap(f vfs.File, err error) (vfs.File, error) {
 // file system's habits then keeps the marker from outliving the manifest in a power cut.
 func (g *diskGuard) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = g.retry(func() error { f, err = g.FS.Create(name, c); return err })
-	number, manifest := manifestNumber(g.FS.PathBase(name))
+	number, manifest := manifestNumber(g.PathBase(name))
 	manifest = manifest && g.ours(name)
 	if err == nil && manifest {
-		if err = syncDir(g.FS, g.FS.PathDir(name)); err != nil {
+		if err = syncDir(g.FS, g.PathDir(name)); err != nil {
 			err = errors.Join(err, f.Close())
 		}
 	}
@@ -146,7 +147,7 @@ func (g *diskGuard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (f 
 
 // ours tells whether a path lies in the data directory; backups are written through the guard too.
 func (g *diskGuard) ours(path string) bool {
-	return g.FS.PathDir(path) == g.FS.PathDir(g.FS.PathJoin(g.dir, "x"))
+	return g.PathDir(path) == g.PathDir(g.PathJoin(g.dir, "x"))
 }
 
 var errBackupCopies = errors.New("a backup has files of its own")
@@ -174,6 +175,7 @@ func (g *diskGuard) Unwrap() vfs.FS { return g.FS }
 
 type guardedFile struct {
 	vfs.File
+
 	g *diskGuard
 }
 

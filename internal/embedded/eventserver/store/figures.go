@@ -21,8 +21,8 @@ func (s *Store) Figures() Figures {
 	}
 	m := s.db.Metrics()
 	total := m.Total()
-	f := Figures{Position: s.Visible(), DiskBytes: m.DiskSpaceUsage(), Tables: uint64(max(0, total.TablesCount)), //nolint:gosec // not negative
-		MemTableBytes: m.MemTable.Size, Compactions: uint64(max(0, m.Compact.Count)), //nolint:gosec // not negative
+	f := Figures{Position: s.Visible(), DiskBytes: m.DiskSpaceUsage(), Tables: uint64(max(0, total.TablesCount)),
+		MemTableBytes: m.MemTable.Size, Compactions: uint64(max(0, m.Compact.Count)),
 		ReadOnly: s.refuse() != nil}
 	s.watch.mu.Lock()
 	defer s.watch.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 // smallDisk is a disk that can be full: either the system says so in time, or a write finds out.
 type smallDisk struct {
 	vfs.FS
+
 	avail atomic.Uint64
 }
 
@@ -86,9 +87,7 @@ func TestFullDisk(t *testing.T) {
 		var wg sync.WaitGroup
 		var refused atomic.Int64
 		for w := range 4 {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
+			wg.Go(func() {
 				for i := 0; i < 1000 && refused.Load() == 0; i++ {
 					r := simple(fmt.Sprintf("s-%d", w))
 					res := s.Do(r)
@@ -107,7 +106,7 @@ func TestFullDisk(t *testing.T) {
 					}
 					mu.Unlock()
 				}
-			}()
+			})
 		}
 		wg.Wait()
 		if refused.Load() > 0 {

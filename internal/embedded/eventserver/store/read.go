@@ -237,7 +237,7 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 	}
 	defer it.Close()
 	step, want, end := it.Next, low, high+1
-	ok := false
+	var ok bool
 	if back {
 		step, want, end = it.Prev, high, low-1
 		ok = it.Last()

@@ -48,10 +48,6 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func recordSize(stream string, e *Event) int {
-	return recordFixed + 4*binary.MaxVarintLen64 + len(stream) + e.Size()
-}
-
 // appendRecord encodes a record behind dst. The checksum covers the position too, so that a record under another
 // record's key is found out.
 func appendRecord(dst []byte, position, revision uint64, created int64, stream string, e *Event) []byte {

@@ -125,9 +125,7 @@ func TestScavengeWhileReading(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	loop := func(f func() error) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for {
 				select {
 				case <-stop:
@@ -139,7 +137,7 @@ func TestScavengeWhileReading(t *testing.T) {
 					return
 				}
 			}
-		}()
+		})
 	}
 	loop(func() error { return s.Do(simple("s")).Err })
 	for _, back := range []bool{false, true} {

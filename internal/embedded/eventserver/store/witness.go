@@ -33,6 +33,7 @@ const (
 // manifestFile is a manifest being written.
 type manifestFile struct {
 	vfs.File
+
 	w      *witness
 	number uint64
 	length uint64

@@ -20,6 +20,7 @@ const ExpectUnset store.Expected = math.MinInt64
 // Event is a proposed event and what was missing in it.
 type Event struct {
 	store.Event
+
 	HasID, HasType, HasContentType bool
 
 	id uuid
@@ -231,7 +232,7 @@ func decodeSeconds(b []byte, s, ns *int64) error {
 
 // duration saturates.
 func duration(s, ns int64) time.Duration {
-	const most = int64(math.MaxInt64/int64(time.Second)) - 3 // room for the nanoseconds, which nobody bounds
+	const most = math.MaxInt64/int64(time.Second) - 3 // room for the nanoseconds, which nobody bounds
 	if s >= most {
 		return math.MaxInt64
 	}

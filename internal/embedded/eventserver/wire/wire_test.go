@@ -3,8 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -207,7 +207,7 @@ func FuzzEncodeEvent(f *testing.F) {
 		want := &streams.ReadResp_ReadEvent_RecordedEvent{Id: uuidMessage(r.ID, text),
 			StreamIdentifier: &shared.StreamIdentifier{StreamName: r.Stream}, StreamRevision: revision,
 			PreparePosition: position, CommitPosition: position, Data: data, CustomMetadata: meta,
-			Metadata: map[string]string{"type": string(r.Type), "content-type": content, "created": fmt.Sprint(created)}}
+			Metadata: map[string]string{"type": string(r.Type), "content-type": content, "created": strconv.FormatInt(created, 10)}}
 		m := &EventResp{Event: r, TextUUID: text, Retries: -1}
 		event := &streams.ReadResp_ReadEvent{Event: want, Position: &streams.ReadResp_ReadEvent_CommitPosition{CommitPosition: position}}
 		if linked {
