@@ -134,7 +134,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
-	m := v.(interface{ decode(message []byte) error })
+	m := v.(interface{ decode(message []byte) error }) //nolint:forcetypeassert // the pool has no others
 	if len(data) == 1 {
 		return m.decode(data[0].ReadOnlyData())
 	}
