@@ -1,5 +1,6 @@
 # With Go installed, nothing else is to be done by hand.
 GO ?= go
+PACKAGES ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -11,9 +12,12 @@ run: build ## start everything on embedded defaults
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/daybook ./cmd/daybook
 
+# Skips and what tests log (figures, seeds) are shown too; all of the output is in bin/test.log.
+test: SHELL := /bin/bash
 test: ## everything that decides whether a change may land
-	$(GO) vet ./...
-	$(GO) test -timeout 20m ./...
+	$(GO) vet $(PACKAGES)
+	@mkdir -p bin
+	@set -o pipefail; $(GO) test -v -timeout 20m $(PACKAGES) 2>&1 | tee bin/test.log | grep -aE '^(ok|FAIL|panic|exit)|--- (FAIL|SKIP)|_test\.go:|SKIP'
 
 test-long: ## the heavy versions: the whole file killed in the middle, long outages, more seeds
 	DAYBOOK_LONG=1 $(GO) test -timeout 3h -tags long ./...
