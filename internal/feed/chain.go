@@ -2,6 +2,7 @@ package feed
 
 import (
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/mutant"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
@@ -17,11 +18,11 @@ const (
 func follow(at uint64, messages []relay.Message) (events []es.Record, duplicates int, gap uint64, rest []relay.Message) {
 	for bytes := 0; len(messages) > 0 && len(events) < chunkEvents && bytes < chunkBytes; messages = messages[1:] {
 		m := messages[0]
-		if m.Record.Position <= at {
+		if m.Record.Position <= at && !mutant.On(mutant.DuplicateCheckDropped) {
 			duplicates++
 			continue
 		}
-		if m.Prev > at {
+		if m.Prev > at && !mutant.On(mutant.GapIgnored) {
 			if len(events) == 0 {
 				gap = m.Prev
 			}
