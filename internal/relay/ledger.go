@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // ledger knows what was read, what Kafka has acknowledged, and up to where nothing is missing.
@@ -49,6 +50,9 @@ func (l *ledger) add(rec es.Record, partition, size int) (prev uint64, ok bool) 
 		return 0, false
 	}
 	prev = l.read[partition]
+	if mutant.On(mutant.PrevWrong) {
+		prev = l.acked[partition]
+	}
 	l.read[partition], l.end = rec.Position, rec.Position
 	l.flight = append(l.flight, entry{rec.Position, rec.Created, partition, size})
 	l.bytes += size
