@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 const (
@@ -88,7 +89,7 @@ func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) es.Event {
 func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 	for n := len(i.steps) - 1; n >= 0; n-- {
 		s, p := &i.def.Steps[n], i.steps[n]
-		if !p.begun || s.Undo == nil || p.nothing {
+		if !p.begun || s.Undo == nil || p.nothing || !p.done && mutant.On(mutant.CompensationForgotten) {
 			continue
 		}
 		late := p.undone && s.Undone != nil && !s.Undone(i.state)

@@ -10,6 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // stepsAtOnce bounds the appends of one batch under way.
@@ -89,7 +90,9 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]
 	} else {
 		err = pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
 			err := o.move(ctx, tx, partition, at, last, func(b *pgx.Batch) {
-				queue(b, upsert, rows)
+				if !mutant.On(mutant.EffectLostAtCrash) {
+					queue(b, upsert, rows)
+				}
 				if others {
 					b.Queue("select pg_notify($1, '')", Channel)
 				}
