@@ -10,6 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // settings of each batch's transaction. A crash may lose it, for its checkpoint stands in it. Every statement looks rows
@@ -158,6 +159,10 @@ func (t *transaction) write(ctx context.Context, folds []*fold, last es.Record, 
 			b.Queue(sql.insert, h.appendArray(nil, f.newVersions()))
 		}
 		b.Queue(sql.upsert, f.build.live.appendArray(nil, f.changed()))
+	}
+	if mutant.On(mutant.CheckpointApart) {
+		b.Queue("commit")
+		b.Queue("begin")
 	}
 	var ids, from []int64
 	for id, at := range t.at {
