@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -118,9 +117,8 @@ func (l *life) config(fs vfs.FS) Config {
 
 var cutStreams = []string{"a", "b", "c", "order-1", "$$a"}
 
-func (l *life) run(m mutant) {
+func (l *life) run() {
 	cfg := l.config(errorfs.Wrap(l.disk, l))
-	cfg.mutant = m
 	s, err := Open(cfg)
 	if err != nil {
 		if l.left == nil {
@@ -313,12 +311,12 @@ func (w *shown) check(fs *vfs.MemFS) error {
 }
 
 // cuts runs lives of one directory after another, each ended by a power cut, and returns the first thing that is wrong.
-func cuts(t *testing.T, seed uint64, lives int, m mutant) (survived int, events int, err error) {
+func cuts(t *testing.T, seed uint64, lives int) (survived int, events int, err error) {
 	rng := rand.New(rand.NewPCG(seed, 42))
 	disk, w := vfs.NewCrashableMem(), newShown()
 	for i := range lives {
 		l := &life{t: t, rng: rng, dice: rand.New(rand.NewPCG(rng.Uint64(), 7)), disk: disk, shown: w, after: 1 + rng.Int64N(150), off: make(chan struct{})}
-		l.run(m)
+		l.run()
 		disk = l.left
 		if err := w.check(disk); err != nil {
 			return i, len(w.events), fmt.Errorf("seed %d, life %d, cut at file operation %d: %w", seed, i, l.after, err)
@@ -338,7 +336,7 @@ func TestPowerCuts(t *testing.T) {
 	}
 	total, events := 0, 0
 	for total < *cutRounds {
-		n, e, err := cuts(t, seed, min(lives, *cutRounds-total), mutant{})
+		n, e, err := cuts(t, seed, min(lives, *cutRounds-total))
 		total, events = total+n, events+e
 		if err != nil {
 			t.Fatal(err)
@@ -346,26 +344,4 @@ func TestPowerCuts(t *testing.T) {
 		seed++
 	}
 	t.Logf("%d power cuts survived, %d events shown before one", total, events)
-}
-
-// TestPowerCutsFindMutants breaks the store in the ways that the test above is there to find.
-func TestPowerCutsFindMutants(t *testing.T) {
-	t.Parallel()
-	for name, m := range map[string]mutant{
-		"commit without sync":     {commitOptions: pebble.NoSync},
-		"visible before the sync": {hastyVisible: true},
-		"answers before the sync": {hastyAnswers: true},
-		"heads not bounded":       {hastyViews: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for seed := range uint64(400) {
-				if _, _, err := cuts(t, seed, 10, m); err != nil {
-					t.Logf("found: %v", err)
-					return
-				}
-			}
-			t.Error("survived 4,000 power cuts unnoticed")
-		})
-	}
 }

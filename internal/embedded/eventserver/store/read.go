@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 var (
@@ -151,7 +153,7 @@ func (s *Store) View(ctx context.Context, stream string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if n := h.newest(); n > s.visible.Load() && !s.cfg.mutant.hastyViews {
+	if n := h.newest(); n > s.visible.Load() && !mutant.On(mutant.UnsyncedHeadsShown) {
 		if err = s.waitVisible(ctx, n); err != nil && s.Err() != nil {
 			h, err = s.syncedHead(stream, h) // what is ahead will never be visible
 		}

@@ -26,7 +26,6 @@ type Config struct {
 	Now           func() time.Time // default time.Now
 	Metrics       *Metrics         // may be nil
 
-	mutant      mutant
 	begun       int64         // when a new history's first event says it was created, 0: now
 	reincarnate bool          // begin a new history behind what is there
 	batchBytes  int           // most bytes of one group commit
@@ -85,14 +84,6 @@ type Store struct {
 
 	closeOnce sync.Once
 	closeErr  error
-}
-
-// mutant breaks the store on purpose, in tests that show that the tests would notice. Its zero value is the truth.
-type mutant struct {
-	commitOptions *pebble.WriteOptions // nil: pebble.Sync
-	hastyVisible  bool                 // visible moves before the sync
-	hastyAnswers  bool                 // answers go out before the sync
-	hastyViews    bool                 // heads are shown as they are
 }
 
 type brokenState struct{ err error }

@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // writer is the one goroutine that changes the store. It takes what waits, checks it against the heads, writes it, syncs
@@ -140,15 +141,15 @@ func (w *writer) commit() error {
 	began := time.Now()
 	w.setCommitting(began)
 	defer w.setCommitting(time.Time{})
-	if w.s.cfg.mutant.hastyVisible {
+	if mutant.On(mutant.VisibleBeforeSynced) {
 		w.publish()
 	}
-	if w.s.cfg.mutant.hastyAnswers {
+	if mutant.On(mutant.AnsweredBeforeSynced) {
 		w.send(nil)
 	}
 	options := pebble.Sync
-	if w.s.cfg.mutant.commitOptions != nil {
-		options = w.s.cfg.mutant.commitOptions
+	if mutant.On(mutant.FsyncSkipped) {
+		options = pebble.NoSync
 	}
 	done := make(chan error, 1)
 	go func() {
