@@ -3,6 +3,7 @@ package eventserver
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 
@@ -23,8 +24,17 @@ type Config struct {
 	Logger *slog.Logger
 	// Registerer takes the server's metrics; default none.
 	Registerer prometheus.Registerer
-	// TLS makes the server speak TLS only, within the process too; default none.
+	// TLS makes the server a secured one: it speaks TLS only, within the process too, and asks who calls. Default none: an
+	// insecure server, on which everybody may do everything.
 	TLS *tls.Config
+	// CertFile and KeyFile, PEM, may be given in place of TLS.
+	CertFile, KeyFile string
+	// AdminPassword and OpsPassword are those that the users admin and ops get when a secured server first starts on a data
+	// directory; default "changeit". Later they change nothing.
+	AdminPassword, OpsPassword string
+	// Shutdown is called, in a goroutine of its own, when an operator asks over the network that the server end; it should
+	// end the program, or Close the server. Default none: such a request is refused.
+	Shutdown func()
 	// Users are those who may call, by name, with their passwords; default none: everybody may. Give them with TLS.
 	Users map[string]string
 	// MaxAppendBytes bounds one append: types, data and metadata of its events; default 1 MiB.
@@ -33,7 +43,10 @@ type Config struct {
 	Store store.Config
 }
 
-const defaultMaxAppend = 1 << 20
+const (
+	defaultMaxAppend = 1 << 20
+	defaultPassword  = "changeit"
+)
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" {
@@ -50,6 +63,22 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxAppendBytes < 0 || c.MaxAppendBytes > math.MaxInt32/4 {
 		return c, errors.New("event store server: MaxAppendBytes must be between 1 and 512 MiB")
+	}
+	if c.CertFile != "" || c.KeyFile != "" {
+		if c.TLS != nil {
+			return c, errors.New("event store server: CertFile and KeyFile are given beside TLS")
+		}
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return c, fmt.Errorf("event store server: load its certificate: %w", err)
+		}
+		c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	if c.AdminPassword == "" {
+		c.AdminPassword = defaultPassword
+	}
+	if c.OpsPassword == "" {
+		c.OpsPassword = defaultPassword
 	}
 	c.Store.Dir, c.Store.Logger = c.Dir, c.Logger
 	return c, nil
