@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"maps"
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
@@ -21,14 +22,11 @@ func (s *Server) AddProduct(ctx context.Context, in openapi.AddProductRequestObj
 		return nil, err
 	}
 	stream := es.StreamID{Category: "product", Key: add.SKU}
-	receipt, err := es.Handle(ctx, s.Handler, add, api.RequestOf(ctx).Call(stream.String()))
+	receipt, body, err := es.HandleView(ctx, s.Handler, add, api.RequestOf(ctx).Call(stream.String()), onSale)
 	if err != nil {
 		return nil, err
 	}
-	body, err := s.product(ctx, add.SKU, receipt)
-	if err != nil {
-		return nil, err
-	}
+	body.Sku, body.Revision = add.SKU, int64Of(receipt.Revision)
 	return openapi.AddProduct201JSONResponse{Body: body, Headers: openapi.AddProduct201ResponseHeaders{
 		Location: "/v1/products/" + escape(add.SKU), ETag: api.ETag(receipt.Revision, receipt.Position),
 		DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),
@@ -57,24 +55,19 @@ func (s *Server) ChangeProduct(ctx context.Context, in openapi.ChangeProductRequ
 	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
 		return nil, err
 	}
-	receipt, err := es.Handle(ctx, s.Handler, change, call)
+	receipt, body, err := es.HandleView(ctx, s.Handler, change, call, onSale)
 	if err != nil {
 		return nil, err
 	}
-	body, err := s.product(ctx, in.Sku, receipt)
-	if err != nil {
-		return nil, err
-	}
+	body.Sku, body.Revision = in.Sku, int64Of(receipt.Revision)
 	return openapi.ChangeProduct200JSONResponse{Body: body, Headers: openapi.ChangeProduct200ResponseHeaders{
 		ETag: api.ETag(receipt.Revision, receipt.Position), DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),
 	}}, nil
 }
 
-func (s *Server) product(ctx context.Context, sku string, r es.Receipt) (openapi.Product, error) {
-	p, err := loadAt[product.Product](ctx, s.Handler, sku, r)
-	return openapi.Product{
-		Sku: sku, Name: p.Name, Prices: p.Prices, TaxClass: p.TaxClass, Status: string(p.Status), Revision: int64Of(r.Revision),
-	}, err
+// onSale shows a product. The state goes on, so its prices are copied.
+func onSale(p product.Product) openapi.Product {
+	return openapi.Product{Name: p.Name, Prices: maps.Clone(p.Prices), TaxClass: p.TaxClass, Status: string(p.Status)}
 }
 
 // checkPrices holds the names of prices to ISO 4217's form, which the schema cannot say.

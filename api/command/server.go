@@ -88,10 +88,4 @@ func waitOf(prefer *string) (wait time.Duration, applied *string) {
 	return 0, nil
 }
 
-// loadAt folds a stream as it was after a receipt.
-func loadAt[S any, P es.State[S]](ctx context.Context, h *es.Handler, key string, r es.Receipt) (S, error) {
-	l, err := es.Load[S, P](ctx, h, key, func(e es.Recorded) bool { return e.Revision > r.Revision })
-	return l.State, err
-}
-
 func int64Of(n uint64) int64 { return int64(n) } //nolint:gosec // revisions and positions stay below 2^63

@@ -22,16 +22,13 @@ func (s *Server) ReceiveStock(ctx context.Context, in openapi.ReceiveStockReques
 	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
 		return nil, err
 	}
-	receipt, err := es.HandlePrepared(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
+	receipt, body, err := es.HandlePreparedView(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
 		return stock.Receive{SKU: in.Sku, ReceiptID: in.Body.Id, Quantity: int(in.Body.Quantity)}, s.known(ctx, in.Sku)
-	})
+	}, shelf)
 	if err != nil {
 		return nil, err
 	}
-	body, err := s.stock(ctx, in.Sku, receipt)
-	if err != nil {
-		return nil, err
-	}
+	body.Sku, body.Revision = in.Sku, int64Of(receipt.Revision)
 	return openapi.ReceiveStock201JSONResponse{Body: body, Headers: openapi.ReceiveStock201ResponseHeaders{
 		Location: "/v1/stock/" + escape(in.Sku), ETag: api.ETag(receipt.Revision, receipt.Position),
 		DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),
@@ -51,16 +48,13 @@ func (s *Server) AdjustStock(ctx context.Context, in openapi.AdjustStockRequestO
 	if call.Reason, err = s.Keys.Seal(ctx, "staff", stream, "stock.adjusted", "reason", in.Body.Reason); err != nil {
 		return nil, err
 	}
-	receipt, err := es.HandlePrepared(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
+	receipt, body, err := es.HandlePreparedView(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
 		return stock.Adjust{SKU: in.Sku, Change: int(in.Body.Change)}, s.known(ctx, in.Sku)
-	})
+	}, shelf)
 	if err != nil {
 		return nil, err
 	}
-	body, err := s.stock(ctx, in.Sku, receipt)
-	if err != nil {
-		return nil, err
-	}
+	body.Sku, body.Revision = in.Sku, int64Of(receipt.Revision)
 	return openapi.AdjustStock201JSONResponse{Body: body, Headers: openapi.AdjustStock201ResponseHeaders{
 		Location: "/v1/stock/" + escape(in.Sku), ETag: api.ETag(receipt.Revision, receipt.Position),
 		DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),
@@ -76,10 +70,10 @@ func (s *Server) known(ctx context.Context, sku string) error {
 	return err
 }
 
-func (s *Server) stock(ctx context.Context, sku string, r es.Receipt) (openapi.Stock, error) {
-	st, err := loadAt[stock.Stock](ctx, s.Handler, sku, r)
+// shelf shows what is there of a SKU.
+func shelf(st stock.Stock) openapi.Stock {
 	return openapi.Stock{
-		Sku: sku, Location: events.MainLocation, OnHand: int64(st.OnHand), Reserved: int64(st.Reserved), Safety: int64(st.Safety),
-		Available: int64(st.Available()), Revision: int64Of(r.Revision),
-	}, err
+		Location: events.MainLocation, OnHand: int64(st.OnHand), Reserved: int64(st.Reserved), Safety: int64(st.Safety),
+		Available: int64(st.Available()),
+	}
 }

@@ -40,14 +40,14 @@ func (l *lane[S, P]) decide(batch []*pending[S]) decidedBatch[S] {
 	for i := 0; i < len(batch) && (size < maxBatchBytes || i == 0); i++ {
 		p := batch[i]
 		for ; d.applied < len(d.records); d.applied++ {
-			f := d.records[d.applied]
-			if err := l.apply(f); err != nil {
-				batch[f.owner].broken = err
+			if err := l.applyOf(d, d.applied); err != nil {
+				batch[d.records[d.applied].owner].broken = err
 				return decidedBatch[S]{broken: true}
 			}
 		}
 		d.batch = batch[:i+1]
 		p.receipt, p.err = Receipt{}, nil
+		p.show(nil)
 		proposed, records, err := l.one(p, now)
 		if err != nil {
 			p.err = err
@@ -95,6 +95,8 @@ func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, e
 	p.receipt = Receipt{Stream: l.stream, Revision: l.folded.revision(), Position: l.folded.position}
 	if len(facts) > 0 {
 		p.receipt.Position = 0 // known once they are appended
+	} else {
+		p.show(&l.folded.state)
 	}
 	var proposed []Proposed
 	var records []folding

@@ -12,6 +12,10 @@
 //     read after the command came, or that an append of the same batch has proved to be current.
 //   - An append whose outcome is unknown is resolved by reading the stream: what is found there is the answer, what is not
 //     goes out again with the very same bytes. Success is never a guess; unresolved, it is ErrUnknownOutcome.
+//   - What a view shows is the state at the receipt's revision, taken in the lane between two commands; it is handed out with
+//     the receipt only, once the events are durable. A repeat folds the stream up to that revision again.
+//   - A state at hand that does not know a command's id is enough to look up what the command needs. If that fails, or before
+//     anything is answered without an append, the stream is asked: another process may have decided the command.
 //   - Deciders have no clock and do no IO. The business time of an event is the stated or present one, and never before that
 //     of the event before it.
 //

@@ -46,11 +46,11 @@ func (h *Handler) Send(ctx context.Context, c Command, call Call) (Receipt, erro
 // ErrPrecondition, ErrKeyReused, ErrConflict, ErrFuture, ErrEventTooLarge, ErrNUL, or ErrUnknownOutcome when it
 // cannot be known whether the events stand; repeat it then with the same ID. ErrUnavailable: nothing was done.
 func Handle[S any, P State[S]](ctx context.Context, h *Handler, d Decision[S], call Call) (Receipt, error) {
-	return handle[S, P](ctx, h, streamOf[S, P](d), d, call)
+	return handle[S, P](ctx, h, streamOf[S, P](d), d, call, nil)
 }
 
 // handle decides d in the lane of a stream; without d it only asks whether the command has been decided.
-func handle[S any, P State[S]](ctx context.Context, h *Handler, stream StreamID, d Decision[S], call Call) (Receipt, error) {
+func handle[S any, P State[S]](ctx context.Context, h *Handler, stream StreamID, d Decision[S], call Call, view func(*S)) (Receipt, error) {
 	l, err := laneOf[S, P](h, stream)
 	if err != nil {
 		return Receipt{}, err
@@ -59,13 +59,18 @@ func handle[S any, P State[S]](ctx context.Context, h *Handler, stream StreamID,
 	if call.ID.IsZero() {
 		call.ID = randomUUID()
 	}
-	return l.do(ctx, d, call)
+	return l.do(ctx, d, call, view)
 }
 
 // HandlePrepared is Handle for a command that must be filled in (prices, numbers) before it can be decided.
-// A repeat of a command that has been decided is answered before anything is looked up, and one
-// that arrives while the first runs waits for it. prepare's decision must be on the stream named.
+// A repeat of a command that this process knows to be decided is answered before anything is looked up, and one that
+// arrives while the first runs waits for it. Where another process decided it, what was looked up is dropped, or did not
+// matter if it could not be had: the answer is the first one all the same. prepare's decision must be on the stream named.
 func HandlePrepared[S any, P State[S]](ctx context.Context, h *Handler, key string, call Call, prepare func(context.Context) (Decision[S], error)) (Receipt, error) {
+	return prepared[S, P](ctx, h, key, call, prepare, nil)
+}
+
+func prepared[S any, P State[S]](ctx context.Context, h *Handler, key string, call Call, prepare func(context.Context) (Decision[S], error), view func(*S)) (Receipt, error) {
 	if call.ID.IsZero() {
 		call.ID = randomUUID()
 	}
@@ -75,17 +80,39 @@ func HandlePrepared[S any, P State[S]](ctx context.Context, h *Handler, key stri
 		return Receipt{}, fmt.Errorf("command on %s, its first sending is still under way: %w: %w", stream, ErrUnknownOutcome, err)
 	}
 	defer release()
-	if r, err := handle[S, P](ctx, h, stream, nil, call); err != nil || r.Replayed {
-		return r, err
+	asked, err := undecided[S, P](h, stream, call.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if !asked {
+		if r, err := handle[S, P](ctx, h, stream, nil, call, nil); err != nil || r.Replayed {
+			return r, err
+		}
 	}
 	d, err := prepare(ctx)
 	if err != nil {
+		if asked { // of a cached state only: another process may have decided it
+			if r, unread := handle[S, P](ctx, h, stream, nil, call, nil); unread != nil || r.Replayed {
+				return r, unread
+			}
+		}
 		return Receipt{}, err
 	}
 	if s := streamOf[S, P](d); s != stream {
 		return Receipt{}, fmt.Errorf("command prepared for %s is on %s", stream, s)
 	}
-	return handle[S, P](ctx, h, stream, d, call)
+	return handle[S, P](ctx, h, stream, d, call, view)
+}
+
+// undecided tells whether a cached state is at hand that does not know the command.
+func undecided[S any, P State[S]](h *Handler, stream StreamID, id UUID) (bool, error) {
+	l, err := laneOf[S, P](h, stream)
+	if err != nil {
+		return false, err
+	}
+	defer h.lanes.leave(stream)
+	decided, warm := l.knows(id)
+	return warm && !decided, nil
 }
 
 // enter lets one call at a time through per stream and command id.

@@ -31,8 +31,9 @@ type pending[S any] struct {
 	ctx      context.Context // the caller's: once it has ended nobody waits for the answer
 	decision Decision[S]
 	call     Call
-	broken   error // it decides what cannot be folded
-	sent     *sent // its events went out in an append whose outcome is not known
+	view     func(*S) // may be nil: called with the state that the command left, and with nil when that is not to be any more
+	broken   error    // it decides what cannot be folded
+	sent     *sent    // its events went out in an append whose outcome is not known
 	receipt  Receipt
 	err      error
 	done     chan struct{}
@@ -47,6 +48,14 @@ type sent struct {
 
 func (p *pending[S]) unsure() bool { return p.sent != nil && !p.sent.settled }
 
+// show gives the caller's view the state. One that panics has seen nothing: what is durable stays so.
+func (p *pending[S]) show(s *S) {
+	if p.view != nil {
+		defer func() { _ = recover() }()
+		p.view(s)
+	}
+}
+
 const (
 	maxBatchBytes    = 512 << 10
 	maxBatchCommands = 1000
@@ -54,11 +63,11 @@ const (
 	appendTimeout    = 10 * time.Second
 )
 
-func (l *lane[S, P]) do(ctx context.Context, d Decision[S], call Call) (Receipt, error) {
+func (l *lane[S, P]) do(ctx context.Context, d Decision[S], call Call, view func(*S)) (Receipt, error) {
 	if at := call.OccurredAt; at.After(l.h.now().Add(5 * time.Second)) {
 		return Receipt{}, fmt.Errorf("%w: %s", ErrFuture, at.UTC().Format(time.RFC3339Nano))
 	}
-	p := &pending[S]{ctx: ctx, decision: d, call: call, done: make(chan struct{})}
+	p := &pending[S]{ctx: ctx, decision: d, call: call, view: view, done: make(chan struct{})}
 	if err := notBegun(p); err != nil {
 		return Receipt{}, err
 	}
@@ -81,6 +90,18 @@ func commandType[S any](d Decision[S]) string {
 		return "command"
 	}
 	return d.CommandType()
+}
+
+// knows answers from the cached state, while nobody changes it, whether a command may have been decided: false means that it
+// was not, as far as this process has heard. warm is false if there is no state to ask.
+func (l *lane[S, P]) knows(id UUID) (decided, warm bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy || !l.warm {
+		return false, false
+	}
+	_, decided = l.folded.commands[id]
+	return decided, true
 }
 
 // submit queues calls, one behind the other. Who finds nobody leading starts a leader, which lives as long as there are calls and not
@@ -254,8 +275,8 @@ func (l *lane[S, P]) commit(d decidedBatch[S], position uint64) {
 	for _, f := range d.records[:d.applied] {
 		l.folded.place(f.recorded)
 	}
-	for _, f := range d.records[d.applied:] {
-		if l.apply(f) != nil { // durable, and not to be folded: the next reading says so
+	for i := d.applied; i < len(d.records); i++ {
+		if l.applyOf(d, i) != nil { // durable, and not to be folded: the next reading says so
 			l.drop()
 			break
 		}
@@ -294,6 +315,18 @@ func (l *lane[S, P]) catchUp(ctx context.Context) (changed bool, err error) {
 func (l *lane[S, P]) apply(f folding) error {
 	l.folded.weight += len(f.record.Data) + len(f.record.Meta)
 	return l.folded.apply(f.recorded)
+}
+
+// applyOf folds a record of a decided batch. After the last one of a command its view is shown the state.
+func (l *lane[S, P]) applyOf(d decidedBatch[S], i int) error {
+	f := d.records[i]
+	if err := l.apply(f); err != nil {
+		return err
+	}
+	if i+1 == len(d.records) || d.records[i+1].owner != f.owner {
+		d.batch[f.owner].show(&l.folded.state)
+	}
+	return nil
 }
 
 func (l *lane[S, P]) drop() { l.folded, l.warm = folded[S, P]{}, false }

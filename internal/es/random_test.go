@@ -158,13 +158,17 @@ func insist(t *testing.T, store *faulty, handlers []*es.Handler, add Add, call e
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(store.chance(3000))*time.Microsecond)
 		}
 		var receipt es.Receipt
+		var sum uint64
 		var err error
 		if store.chance(2) == 0 {
-			receipt, err = es.Handle(ctx, h, add, call)
+			receipt, sum, err = es.HandleView(ctx, h, add, call, sumOf)
 		} else {
-			receipt, err = es.HandlePrepared(ctx, h, add.K, call, func(context.Context) (es.Decision[Tally], error) { return add, nil })
+			receipt, sum, err = es.HandlePreparedView(ctx, h, add.K, call, func(context.Context) (es.Decision[Tally], error) { return add, nil }, sumOf)
 		}
 		cancel()
+		if err == nil && sum != receipt.Revision+1 { // every event adds one
+			t.Errorf("%s: the answer at revision %d shows a sum of %d", add.Tag, receipt.Revision, sum)
+		}
 		switch {
 		case err == nil || es.Rejected(err) != "":
 			return receipt, err
