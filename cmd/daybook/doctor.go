@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,7 +87,8 @@ func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.
 	return doctor.Examine(ctx, ask)
 }
 
-// servers starts the embedded servers of a data directory, and nothing that would change anything.
+// servers starts the embedded servers of a data directory, those that have no address elsewhere, and nothing that would change
+// anything. The Config that it gives has all addresses.
 func servers(ctx context.Context, cfg app.Config, log *slog.Logger) (app.Config, func() error, error) {
 	alone := cfg
 	alone.Roles = []string{app.RoleEventStore, app.RoleKafka, app.RolePostgres, app.RoleSimulator}
@@ -100,7 +102,8 @@ func servers(ctx context.Context, cfg app.Config, log *slog.Logger) (app.Config,
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(running) }()
 	at := node.Addresses()
-	cfg.EventStore, cfg.Kafka, cfg.Postgres, cfg.PaymentProvider = at.EventStore, at.Kafka, at.Postgres, at.PaymentProvider
+	cfg.EventStore, cfg.Kafka = cmp.Or(at.EventStore, cfg.EventStore), cmp.Or(at.Kafka, cfg.Kafka)
+	cfg.Postgres, cfg.PaymentProvider = cmp.Or(at.Postgres, cfg.Postgres), cmp.Or(at.PaymentProvider, cfg.PaymentProvider)
 	return cfg, func() error { stop(); return <-ended }, nil
 }
 

@@ -115,14 +115,14 @@ func (s *System) Close() {
 }
 
 // Attach connects to the system that runs on the configured data directory, or at the addresses that are configured.
-// None running is fs.ErrNotExist.
+// None running, while some server has no address, is fs.ErrNotExist.
 func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) {
 	at, err := ReadAddresses(cfg.DataDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	at = merge(at, configured(cfg))
-	if at.EventStore == "" && at.Postgres == "" && at.Kafka == "" {
+	if err != nil && (at.EventStore == "" || at.Postgres == "" || at.Kafka == "") {
 		return nil, fmt.Errorf("on %s: %w", cfg.DataDir, err)
 	}
 	if _, err := os.Stat(cfg.SecretsDir()); err != nil {
