@@ -94,9 +94,24 @@ func TestKilledAnywhere(t *testing.T) {
 			for lane := range lanes {
 				t.Run(fmt.Sprintf("lane%d", lane+1), func(t *testing.T) {
 					t.Parallel()
-					dieAt(t, deaths[lane])
+					dieAt(t, testenv.On(t, testenv.Embedded), deaths[lane])
 				})
 			}
+		})
+	}
+}
+
+// TestKilledOnOtherServers kills the process at five points, with servers that outlive it.
+func TestKilledOnOtherServers(t *testing.T) {
+	for _, kind := range []testenv.Kind{testenv.External, testenv.Containers} {
+		t.Run(string(kind), func(t *testing.T) {
+			dieAt(t, testenv.On(t, kind), []death{
+				{failpoint.AppendAfter, approve, 1},
+				{failpoint.PublishAfter, approve, 1},
+				{failpoint.ProjectorBefore, cancelled, 1},
+				{failpoint.EffectAfter, recalled, 1},
+				{failpoint.ProviderCallAfter, decline, 1},
+			})
 		})
 	}
 }
@@ -113,6 +128,7 @@ func once(p failpoint.Name) bool {
 type victim struct {
 	t       *testing.T
 	dir     string
+	servers *testenv.Servers
 	file    string // says where to die
 	listen  string
 	process *testenv.Process
@@ -122,7 +138,7 @@ func (v *victim) start() {
 	v.t.Helper()
 	v.arm("")
 	v.process = testenv.Start(v.t, testenv.Options{
-		DataDir: v.dir, Args: append([]string{"--listen", v.listen}, anyPorts()...), Env: []string{"DAYBOOK_FAILPOINT_FILE=" + v.file},
+		DataDir: v.dir, Servers: v.servers, Args: []string{"--listen", v.listen}, Env: []string{"DAYBOOK_FAILPOINT_FILE=" + v.file},
 	})
 }
 
@@ -142,9 +158,9 @@ func (v *victim) arm(at string) {
 	}
 }
 
-func dieAt(t *testing.T, deaths []death) {
+func dieAt(t *testing.T, servers *testenv.Servers, deaths []death) {
 	t.Helper()
-	v := &victim{t: t, dir: testenv.DataDir(t), file: filepath.Join(t.TempDir(), "failpoint"), listen: address(t)}
+	v := &victim{t: t, dir: testenv.DataDir(t), servers: servers, file: filepath.Join(t.TempDir(), "failpoint"), listen: address(t)}
 	s := newMarket(v.listen)
 	v.start()
 	if err := errors.Join(s.stocked(t.Context(), "PLENTY", 1_000_000), s.stocked(t.Context(), "FEW", 1)); err != nil {
@@ -181,12 +197,13 @@ func dieAt(t *testing.T, deaths []death) {
 	s.ended(t, 3*time.Minute)
 	t.Logf("%d of %d deaths", hit, len(deaths))
 	s.stillTrue(t)
-	r := examine(t, "--data-dir", v.dir)
+	look := append([]string{"--data-dir", v.dir}, servers.Args()...)
+	r := examine(t, look...)
 	if !r.AtRest || r.Checked["charges"] == 0 || r.Checked["rows"] == 0 || r.Checked["kafka records"] == 0 {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
 	}
 	v.process.Stop()
-	if r := examine(t, "--data-dir", v.dir); !slices.Contains([]int{len(s.orders)}, r.Checked["orders"]) {
+	if r := examine(t, look...); !slices.Contains([]int{len(s.orders)}, r.Checked["orders"]) {
 		t.Errorf("the doctor saw %d orders of a system at rest, there are %d", r.Checked["orders"], len(s.orders))
 	}
 }

@@ -18,8 +18,16 @@ func TestDemo(t *testing.T) {
 	if _, err := os.Stat(demoFile); err != nil {
 		t.Skipf("SKIP demo: the Online Retail sample is not here: %v", err)
 	}
-	p := testenv.Start(t, testenv.Options{Args: append([]string{"--provider-timeout", "2s"}, anyPorts()...)})
-	r := demonstrate(t, p, "--orders", "500", "--rate", "25", "--run", "a")
+	testenv.OnEach(t, func(t *testing.T, s *testenv.Servers) {
+		p := testenv.Start(t, testenv.Options{Servers: s, Args: []string{"--provider-timeout", "2s"}})
+		demonstrateTwice(t, p, s.Args()...)
+	})
+}
+
+func demonstrateTwice(t *testing.T, p *testenv.Process, args ...string) {
+	t.Helper()
+	args = append([]string{"--orders", "500", "--run", "a"}, args...)
+	r := demonstrate(t, p, append(args, "--rate", "25")...)
 	if r.Ended != 500 || r.Statuses["confirmed"] < 300 || r.Statuses["rejected: payment_declined"] < 10 || r.Statuses["rejected: out_of_stock"] < 10 {
 		t.Errorf("%d ended: %v", r.Ended, r.Statuses)
 	}
@@ -29,7 +37,7 @@ func TestDemo(t *testing.T) {
 	if r.Doctor == nil || r.Doctor.Checked["orders at rest"] != 500 || r.Doctor.Checked["acknowledged answers"] != 500 {
 		t.Errorf("doctor: %+v", r.Doctor)
 	}
-	again := demonstrate(t, p, "--orders", "500", "--rate", "200", "--run", "a")
+	again := demonstrate(t, p, append(args, "--rate", "200")...)
 	if again.Ended != 500 || again.ProductsAdded != 0 || again.Doctor.Position != r.Doctor.Position {
 		t.Errorf("again: %d ended, %d products added, position from %d to %d", again.Ended, again.ProductsAdded, r.Doctor.Position, again.Doctor.Position)
 	}

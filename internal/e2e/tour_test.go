@@ -85,28 +85,40 @@ func TestTourIsTrue(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("SKIP tour: this machine has no curl")
 	}
-	p := testenv.Start(t, testenv.Options{})
+	testenv.OnEach(t, func(t *testing.T, s *testenv.Servers) {
+		tourIsTrue(t, testenv.Start(t, testenv.Options{Servers: s}).Client())
+	})
+}
+
+// tourIsTrue takes the tour twice on an empty system.
+func tourIsTrue(t *testing.T, c *testenv.Client) {
+	t.Helper()
 	steps := tour(t)
 	if len(steps) < 13 {
 		t.Fatalf("only %d steps were found", len(steps))
 	}
-	for i, printed := range paste(t, steps, p.API) {
+	for i, printed := range paste(t, steps, c.Base) {
 		compare(t, steps[i], printed)
 	}
-	before := end(t, p)
-	for i, printed := range paste(t, steps, p.API) {
+	before := endOf(t, c)
+	for i, printed := range paste(t, steps, c.Base) {
 		again(t, steps[i], printed)
 	}
-	if after := end(t, p); after != before {
+	if after := endOf(t, c); after != before {
 		t.Errorf("pasted again, the log went from %s to %s", before, after)
 	}
-	theSpine(t, p)
+	theSpine(t, c)
 }
 
 // end is the position of the newest event, which every command's refusal leaves where it is.
 func end(t *testing.T, p *testenv.Process) string {
 	t.Helper()
-	return p.Client().Get(t, "/v1/orders?limit=1").Position()
+	return endOf(t, p.Client())
+}
+
+func endOf(t *testing.T, c *testenv.Client) string {
+	t.Helper()
+	return c.Get(t, "/v1/orders?limit=1").Position()
 }
 
 var statusLine = regexp.MustCompile(`^(\d{3})\s*`)
@@ -230,9 +242,8 @@ func again(t *testing.T, s step, printed string) {
 }
 
 // theSpine is what the tour says below its commands.
-func theSpine(t *testing.T, p *testenv.Process) {
+func theSpine(t *testing.T, c *testenv.Client) {
 	t.Helper()
-	c := p.Client()
 	other := testenv.Order("tour-1", "tok_approve", testenv.Line("MUG-BLUE", 1))
 	if code := c.Post(t, 422, "/v1/orders", "t3", other).Object(t)["code"]; code != "idempotency_key_reused" {
 		t.Errorf("t3 with another body: %v", code)

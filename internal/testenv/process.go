@@ -22,6 +22,7 @@ import (
 type Options struct {
 	DataDir   string
 	Roles     string   // comma-separated; empty: all
+	Servers   *Servers // its event store, Kafka and Postgres; nil: embedded ones at their usual ports
 	Args      []string // further flags of serve
 	Env       []string // further environment
 	Failpoint string   // "name" or "name:n"
@@ -54,6 +55,9 @@ func Start(t testing.TB, o Options) *Process {
 	args := []string{"serve", "--data-dir", o.DataDir, "--log-format", "json", "--log-level", "info"}
 	if o.Roles != "" {
 		args = append(args, "--roles", o.Roles)
+	}
+	if o.Servers != nil {
+		args = append(args, o.Servers.Args()...)
 	}
 	listen, admin := freePort(t), freePort(t)
 	if !slices.Contains(o.Args, "--listen") {
