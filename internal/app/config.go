@@ -42,6 +42,8 @@ type Config struct {
 	KafkaListen      string
 	PostgresListen   string
 	SimulatorListen  string
+	// KafkaAdvertise is the address at which the embedded broker tells its clients to reach it; empty: where it listens.
+	KafkaAdvertise string
 	// Secrets is the directory of the installation's keys; machines of one system share it.
 	Secrets string
 	// AllowAnonymous lets the API listen beyond loopback although nobody has to prove who they are.
@@ -138,7 +140,7 @@ func (c Config) Validate() error {
 	}
 	for _, a := range []struct{ setting, value string }{
 		{"listen", c.Listen}, {"admin-listen", c.AdminListen}, {"eventstore-listen", c.EventStoreListen}, {"kafka-listen", c.KafkaListen},
-		{"postgres-listen", c.PostgresListen}, {"simulator-listen", c.SimulatorListen},
+		{"postgres-listen", c.PostgresListen}, {"simulator-listen", c.SimulatorListen}, {"kafka-advertise", c.KafkaAdvertise},
 	} {
 		if a.value == "" && a.setting != "listen" && a.setting != "admin-listen" {
 			continue // the usual one

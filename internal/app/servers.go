@@ -59,7 +59,9 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 		{
 			role: RoleKafka, label: "kafka", port: "9092",
 			start: func(ctx context.Context, listen string) (server, error) {
-				return kafkaserver.Start(ctx, kafkaserver.Config{Dir: dir("kafka"), Listen: listen, Logger: log.With("server", RoleKafka), Registerer: reg})
+				return kafkaserver.Start(ctx, kafkaserver.Config{
+					Dir: dir("kafka"), Listen: listen, Advertise: cfg.KafkaAdvertise, Logger: log.With("server", RoleKafka), Registerer: reg,
+				})
 			},
 			address: func(s server) string { return s.Addr() },
 			kind:    plain, into: func(a *Addresses) *string { return &a.Kafka }, given: func(c Config) string { return c.Kafka },

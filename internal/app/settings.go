@@ -37,6 +37,7 @@ func settings() []setting {
 		{"query-api", "URL of the query API, for a gateway that runs alone", func(c *Config) any { return &c.QueryAPI }},
 		{"eventstore-listen", "address of the embedded event store server (127.0.0.1:2113)", func(c *Config) any { return &c.EventStoreListen }},
 		{"kafka-listen", "address of the embedded Kafka broker (127.0.0.1:9092)", func(c *Config) any { return &c.KafkaListen }},
+		{"kafka-advertise", "address that the embedded Kafka broker gives its clients; default: where it listens", func(c *Config) any { return &c.KafkaAdvertise }},
 		{"postgres-listen", "address of the embedded Postgres (127.0.0.1:5433)", func(c *Config) any { return &c.PostgresListen }},
 		{"simulator-listen", "address of the payment provider's simulator (127.0.0.1:8082)", func(c *Config) any { return &c.SimulatorListen }},
 		{"secrets", "directory of the installation's keys; default: <data-dir>/secrets", func(c *Config) any { return &c.Secrets }},
