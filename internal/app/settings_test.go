@@ -157,3 +157,22 @@ func TestOneServerPerDirectory(t *testing.T) {
 	}
 	again.release()
 }
+
+// Two processes of every role, each by itself, fit into the hundred connections that Postgres takes, three of them kept for
+// its superuser; each process listens on one besides its pool, and a relay writes on one.
+func TestTwoOfEveryRoleFitIntoPostgres(t *testing.T) {
+	var all int32
+	for _, role := range []string{RoleRelay, RoleProjections, RoleSagas, RoleReactors, RoleCommandAPI, RoleQueryAPI, RoleGateway} {
+		n := connections([]string{role})
+		if n == maxConns {
+			t.Errorf("%s alone has as many as all together", role)
+		}
+		all += 2 * (n + 1)
+	}
+	if all += 2; all > 97 {
+		t.Errorf("they want %d connections", all)
+	}
+	if connections(AllRoles()) != maxConns || connections(nil) != maxConns {
+		t.Error("a process with all roles, or none, has fewer than it may")
+	}
+}

@@ -45,7 +45,7 @@ func NewCatalog() (*es.Catalog, error) {
 }
 
 // connect opens the clients of the servers at their addresses. What is missing there is named.
-func connect(ctx context.Context, at Addresses, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
+func connect(ctx context.Context, at Addresses, roles []string, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
 	s := &System{Addresses: at, Secrets: sec}
 	defer func() {
 		if err != nil {
@@ -67,7 +67,7 @@ func connect(ctx context.Context, at Addresses, sec secrets.Secrets, log *slog.L
 	if err = postgres.Migrate(ctx, at.Postgres); err != nil {
 		return nil, err
 	}
-	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: maxConns}); err != nil {
+	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: connections(roles)}); err != nil {
 		return nil, err
 	}
 	if err = secrets.Verify(ctx, s.Pool, secrets.Installation, sec.InstallationKey); err != nil {
@@ -84,8 +84,29 @@ func connect(ctx context.Context, at Addresses, sec secrets.Secrets, log *slog.L
 	return s, err
 }
 
-// maxConns of a process' pool. Postgres takes 100 by default, and several processes may share it.
+// maxConns of a process that has all roles, or none but commands of its own.
 const maxConns = 30
+
+// connections is how many a process of some roles may have open to Postgres, besides the one that listens and the relay's own.
+// Postgres takes 100 by default: two processes of every role, each by itself, share them.
+func connections(roles []string) (n int32) {
+	for _, r := range roles {
+		switch r {
+		case RoleProjections:
+			n += 10
+		case RoleSagas, RoleQueryAPI:
+			n += 8
+		case RoleReactors, RoleCommandAPI:
+			n += 4
+		case RoleRelay, RoleGateway:
+			n += 2
+		}
+	}
+	if n == 0 || n > maxConns {
+		return maxConns
+	}
+	return n
+}
 
 func missing(at Addresses) string {
 	switch {
@@ -132,7 +153,7 @@ func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) 
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, at, sec, log, nil)
+	return connect(ctx, at, nil, sec, log, nil)
 }
 
 // configured is the addresses that Config gives.
