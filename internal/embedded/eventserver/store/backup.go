@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -68,8 +69,8 @@ func ReadBackup(fs vfs.FS, dir string) (Manifest, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return m, fmt.Errorf("read %s of backup %s: %w", backupName, dir, err)
 	}
-	if m.Format != dirFormat {
-		return m, fmt.Errorf("backup %s has format %d, this program knows %d", dir, m.Format, dirFormat)
+	if err := m.check(dir); err != nil {
+		return m, err
 	}
 	for _, f := range m.Files {
 		size, sum, err := hashFile(fs, fs.PathJoin(dir, f.Name))
@@ -83,40 +84,122 @@ func ReadBackup(fs vfs.FS, dir string) (Manifest, error) {
 	return m, nil
 }
 
-// Restore makes a data directory, which must not exist yet, of a backup. It becomes a history of its own: its events are the
-// backup's, followed by one that gives it a new incarnation id.
+func (m *Manifest) check(backup string) error {
+	if m.Format != dirFormat {
+		return fmt.Errorf("backup %s has format %d, this program knows %d", backup, m.Format, dirFormat)
+	}
+	for _, f := range m.Files {
+		if !plainName(f.Name) {
+			return fmt.Errorf("%w: backup %s names a file %q", ErrCorrupt, backup, f.Name)
+		}
+	}
+	return nil
+}
+
+// plainName tells whether a name stays in the directory it is put into.
+func plainName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, `/\:`)
+}
+
+// Exists tells whether a directory holds an event store, however damaged.
+func Exists(fs vfs.FS, dir string) bool {
+	names, err := fs.List(dir)
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		if _, ok := manifestNumber(name); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// vacant refuses a directory in which something stands. What a store leaves that ended while it was being made is nothing.
+func vacant(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil //nolint:nilerr // it can be made, or that will be told
+	}
+	for _, name := range names {
+		if name != "LOCK" && !strings.HasPrefix(name, "marker.") {
+			return fmt.Errorf("directory %s holds no event store and is not empty (%s)", dir, name)
+		}
+	}
+	return nil
+}
+
+// Restore makes a data directory, which must be absent or empty, of a backup, a directory or an archive. It becomes a history of
+// its own: its events are the backup's, followed by one that gives it a new incarnation id.
 func Restore(ctx context.Context, backup string, cfg Config) (Report, error) {
 	cfg = cfg.withDefaults()
 	fs := cfg.FS
-	m, err := ReadBackup(fs, backup)
-	if err != nil {
-		return Report{}, err
-	}
-	if _, err := fs.Stat(cfg.Dir); err == nil {
-		return Report{}, fmt.Errorf("restore to %s: it exists already", cfg.Dir)
-	}
 	// Made beside it and then renamed: what bears the name is whole.
 	target, side := cfg.Dir, cfg.Dir+".restoring"
+	if err := removable(fs, target); err != nil {
+		return Report{}, fmt.Errorf("restore to %s: %w", target, err)
+	}
 	if err := errors.Join(fs.RemoveAll(side), makeDir(fs, side)); err != nil {
 		return Report{}, fmt.Errorf("restore to %s: %w", side, err)
 	}
-	for _, f := range m.Files {
-		if err := ctx.Err(); err != nil {
-			return Report{}, err
-		}
-		if err := vfs.Copy(fs, fs.PathJoin(backup, f.Name), fs.PathJoin(side, f.Name)); err != nil {
-			return Report{}, fmt.Errorf("restore %s: %w", f.Name, err)
-		}
+	m, err := copyBackup(ctx, fs, backup, side)
+	if err != nil {
+		return Report{}, errors.Join(err, fs.RemoveAll(side))
 	}
 	cfg.Dir = side
 	report, err := reincarnate(ctx, cfg, m.Position)
 	if err != nil {
-		return report, fmt.Errorf("restore to %s: %w", target, err)
+		return report, errors.Join(fmt.Errorf("restore to %s: %w", target, err), fs.RemoveAll(side))
+	}
+	if _, err := fs.Stat(target); err == nil {
+		if err := fs.Remove(target); err != nil {
+			return report, fmt.Errorf("restore to %s: %w", target, err)
+		}
 	}
 	if err := errors.Join(syncDir(fs, side), fs.Rename(side, target), syncDir(fs, fs.PathDir(target))); err != nil {
 		return report, fmt.Errorf("restore to %s: %w", target, err)
 	}
 	return report, nil
+}
+
+// removable refuses a directory that holds anything.
+func removable(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err != nil {
+		return nil //nolint:nilerr // absent
+	}
+	names, err := fs.List(dir)
+	if err == nil && len(names) > 0 {
+		return errors.New("the directory is not empty")
+	}
+	return err
+}
+
+// copyBackup copies a backup's files into a directory, and compares them with its description.
+func copyBackup(ctx context.Context, fs vfs.FS, backup, dir string) (m Manifest, err error) {
+	info, err := fs.Stat(backup)
+	if err != nil {
+		return m, fmt.Errorf("backup: %w", err)
+	}
+	if !info.IsDir() {
+		f, err := fs.Open(backup)
+		if err != nil {
+			return m, fmt.Errorf("backup: %w", err)
+		}
+		m, err = unpack(ctx, fs, f, backup, dir)
+		return m, errors.Join(err, f.Close())
+	}
+	if m, err = ReadBackup(fs, backup); err != nil {
+		return m, err
+	}
+	for _, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return m, err
+		}
+		if err := vfs.Copy(fs, fs.PathJoin(backup, f.Name), fs.PathJoin(dir, f.Name)); err != nil {
+			return m, fmt.Errorf("restore %s: %w", f.Name, err)
+		}
+	}
+	return m, nil
 }
 
 func reincarnate(ctx context.Context, cfg Config, position uint64) (report Report, err error) {

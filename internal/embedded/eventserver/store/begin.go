@@ -25,6 +25,9 @@ const (
 
 // begin gives a new directory its identity and checks an old one's.
 func (w *writer) begin() error {
+	if err := sweepArchives(w.s.cfg.FS, w.s.cfg.Dir); err != nil {
+		return err
+	}
 	format, err := w.s.getMeta(metaFormat)
 	switch {
 	case err != nil:

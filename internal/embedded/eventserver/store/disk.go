@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -152,9 +153,10 @@ func (g *diskGuard) ours(path string) bool {
 
 var errBackupCopies = errors.New("a backup has files of its own")
 
-// Link implements vfs.FS. A file linked into a backup would be the very same one: refused, pebble copies it.
+// Link implements vfs.FS. A file linked into a backup would be the very same one: refused, pebble copies it. What an archive is
+// written from is gone after that, and may be.
 func (g *diskGuard) Link(old, name string) error {
-	if !g.ours(name) {
+	if !g.ours(name) && !strings.HasPrefix(g.PathBase(g.PathDir(name)), sendingPrefix) {
 		return errBackupCopies
 	}
 	return g.retry(func() error { return g.FS.Link(old, name) })

@@ -40,6 +40,7 @@ type Request struct {
 	removed  []removal // of a scavenge
 	imported bool      // of a dump, which has the metadata events too that a request would cause
 	created  int64     // of an imported event, 0: now
+	begins   bool      // the stream, if it has no events: those below were scavenged where they come from
 	size     int
 	arrived  time.Time
 }

@@ -40,6 +40,9 @@ func (w *writer) decide(r *Request) (res Result, again bool, err error) {
 	if h.dead {
 		return Result{}, false, ErrDeleted
 	}
+	if r.begins && h.last == noRevision {
+		h.first, h.last = int64(r.Expected)+1, int64(r.Expected)
+	}
 	if w.accepts(r, h) {
 		if r.Kind == Append && r.Expected < ExpectNoStream && len(r.Events) > 0 {
 			res, known, again, err := w.repeatAny(r, h)
@@ -166,7 +169,11 @@ func (w *writer) write(r *Request, h *head) (Result, bool, error) {
 		}
 		return Result{Revision: h.last, Position: w.last}, false, err
 	case Tombstone:
-		w.put(r.Stream, h, TombstoneRevision, &Event{ID: newID(), Type: "$streamDeleted"}, false)
+		e := &Event{ID: newID(), Type: "$streamDeleted"}
+		if r.imported {
+			e = &r.Events[0]
+		}
+		w.put(r.Stream, h, TombstoneRevision, e, false)
 		h.dead = true
 		return Result{Revision: TombstoneRevision, Position: w.last}, false, nil
 	}
