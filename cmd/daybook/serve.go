@@ -16,6 +16,7 @@ func serveCommand() *cobra.Command {
 		Use: "serve", Short: "Run the roles of this process, by default all of them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
+			app.TradeMemory()
 			cfg, _, err := load(cmd)
 			if err != nil {
 				return err
