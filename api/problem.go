@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/postgres"
 )
 
 // Problem is an error that a caller may see (RFC 9457).
@@ -130,9 +131,20 @@ func AsProblem(err error) *Problem {
 		p.RetryAfter = 1
 		return p
 	case errors.Is(err, es.ErrUnknownOutcome), errors.Is(err, context.DeadlineExceeded):
-		return NewProblem("outcome_unknown", "it could not be learnt whether the request took effect; repeat it with the same key")
+		p := NewProblem("outcome_unknown", "it could not be learnt whether the request took effect; repeat it with the same key")
+		p.RetryAfter = 1
+		return p
+	case postgres.Unreachable(err):
+		return unreachable()
 	}
 	return NewProblem("internal", "the request could not be carried out")
+}
+
+// unreachable: some server is away. A command may have taken effect before it was missed.
+func unreachable() *Problem {
+	p := NewProblem("unavailable", "a part of the system cannot be reached just now; repeat the request, a command with the same key")
+	p.RetryAfter = 1
+	return p
 }
 
 func ofHTTP(h *echo.HTTPError) *Problem {

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/internal/es"
@@ -27,11 +32,19 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		{es.ErrUnknownOutcome, 504, "outcome_unknown"},
 		{context.DeadlineExceeded, 504, "outcome_unknown"},
 		{es.ErrEventTooLarge, 413, "body_too_large"},
+		{&pgconn.PgError{Code: "57P01", Message: "terminating connection"}, 503, "unavailable"},
+		{&pgconn.PgError{Code: "53300", Message: "sorry, too many clients already"}, 503, "unavailable"},
+		{&pgconn.PgError{Code: "42P01", Message: "no such table"}, 500, "internal"},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, 503, "unavailable"},
+		{io.ErrUnexpectedEOF, 503, "unavailable"},
 		{errors.New("connection to 10.0.0.1 as daybook:secret refused"), 500, "internal"},
 	} {
 		p := api.AsProblem(fmt.Errorf("while doing something to order-x: %w", tt.err))
 		if p.Status != tt.status || p.Code != tt.code {
 			t.Errorf("%v: %d %s", tt.err, p.Status, p.Code)
+		}
+		if p.Status >= 503 && p.RetryAfter == 0 {
+			t.Errorf("%v: says nothing of when to come again", tt.err)
 		}
 		if tt.code == "internal" && p.Detail != "the request could not be carried out" {
 			t.Errorf("a caller is told %q", p.Detail)

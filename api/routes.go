@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -44,7 +45,7 @@ func (s sides) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *e
 	if !s.queries {
 		return nil
 	}
-	return s.Echo.GET(path, h, append(m, s.gate...)...)
+	return s.Echo.GET(path, h, append(append(m, s.gate...), inTime)...)
 }
 
 func (s sides) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
@@ -68,14 +69,20 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		p := AsProblem(err)
+		if m := c.Request().Method; p.Code == "outcome_unknown" && (m == http.MethodGet || m == http.MethodHead) { // which has none
+			p = unreachable()
+		}
 		id := RequestOf(c.Request().Context()).TraceID
 		if id == "" {
 			id, _ = traceOf(c.Request())
 		}
 		if p.Status >= http.StatusInternalServerError {
 			level := slog.LevelError
-			if p.RetryAfter > 0 { // nothing is broken: it is early
-				level = slog.LevelDebug
+			switch {
+			case p.Code == "not_yet" || p.Code == "rebuilding" || errors.Is(context.Cause(c.Request().Context()), context.Canceled):
+				level = slog.LevelDebug // nothing is broken: it is early, or the caller has gone
+			case p.RetryAfter > 0: // what is broken says so itself
+				level = slog.LevelWarn
 			}
 			log.Log(c.Request().Context(), level, "request failed", "method", c.Request().Method, "route", c.Path(), "code", p.Code, "trace_id", id, "error", err)
 		}

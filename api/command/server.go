@@ -6,9 +6,9 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/commands/lease"
 	"github.com/daybook-dev/daybook/commands/order"
@@ -58,8 +58,7 @@ func New(cfg Config) *Server {
 // Run follows the products until ctx ends. Without it every price is read from the store.
 func (s *Server) Run(ctx context.Context) error { return s.catalogue.run(ctx) }
 
-// deadline bounds a command: beyond it the outcome is unknown to the caller, who may repeat it.
-const deadline = 15 * time.Second
+const deadline = api.CommandWithin
 
 func replayed(r es.Receipt) *string {
 	if !r.Replayed {
@@ -69,23 +68,17 @@ func replayed(r es.Receipt) *string {
 	return &yes
 }
 
-// maxWait bounds Prefer: wait.
-const maxWait = 30 * time.Second
-
-// waitOf reads `wait=N` out of a Prefer header (RFC 7240); what it does not know it passes over.
+// waitOf is what a Prefer header asks to wait for, and how that is acknowledged.
 func waitOf(prefer *string) (wait time.Duration, applied *string) {
 	if prefer == nil {
 		return 0, nil
 	}
-	for p := range strings.FieldsFuncSeq(*prefer, func(r rune) bool { return r == ',' || r == ';' }) {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if n, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 31); strings.EqualFold(strings.TrimSpace(name), "wait") && err == nil {
-			wait = min(time.Duration(n)*time.Second, maxWait)
-			said := "wait=" + strconv.Itoa(int(wait/time.Second))
-			return wait, &said
-		}
+	wait, ok := api.Wait(*prefer)
+	if !ok {
+		return 0, nil
 	}
-	return 0, nil
+	said := "wait=" + strconv.Itoa(int(wait/time.Second))
+	return wait, &said
 }
 
 func int64Of(n uint64) int64 { return int64(n) } //nolint:gosec // revisions and positions stay below 2^63

@@ -26,7 +26,14 @@ func New(commands, queries http.Handler) http.Handler {
 	})
 }
 
-// Proxy hands requests to an API elsewhere, streams included. Requests are not repeated: who has the key may do so.
+// more is how much longer than the API behind it the gateway waits: an answer that says what is wrong comes from there.
+const more = 2 * time.Second
+
+// errLate is why a request ended that the API behind did not answer in its time.
+var errLate = errors.New("the API did not answer in its time")
+
+// Proxy hands requests to an API elsewhere, streams included. Requests are not repeated: who has the key may do so. One that the
+// API does not answer within what it promises is answered here.
 func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 	target, err := url.Parse(to)
 	if err != nil || target.Host == "" {
@@ -35,24 +42,46 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // as documented
 	transport.Proxy = nil
 	transport.MaxIdleConnsPerHost = 256
-	transport.ResponseHeaderTimeout = time.Minute
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Transport: transport, FlushInterval: -1,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
 			p.SetXForwarded()
 		},
+		ModifyResponse: func(res *http.Response) error {
+			if begun, ok := res.Request.Context().Value(begunKey{}).(func()); ok {
+				begun()
+			}
+			return nil
+		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) {
+			if errors.Is(err, context.Canceled) && !errors.Is(context.Cause(r.Context()), errLate) {
 				return
 			}
 			log.Warn("gateway could not reach an API", "target", target.Host, "error", err)
-			problem := api.NewProblem("outcome_unknown", "the API did not answer; repeat the request with the same key")
-			if r.Method == http.MethodGet || r.Method == http.MethodHead {
-				problem = api.NewProblem("unavailable", "the API cannot be reached just now")
-				problem.RetryAfter = 1
-			}
-			_ = problem.Write(w, api.TraceID(r))
+			_ = problem(r).Write(w, api.TraceID(r))
 		},
-	}, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		late := time.AfterFunc(api.Within(r)+more, func() { cancel(errLate) })
+		defer late.Stop()
+		defer cancel(nil)
+		if api.Streams(r) {
+			ctx = context.WithValue(ctx, begunKey{}, func() { late.Stop() })
+		}
+		proxy.ServeHTTP(w, r.WithContext(ctx))
+	}), nil
+}
+
+// begunKey is where a stream's context has what is to be done once its answer begins.
+type begunKey struct{}
+
+func problem(r *http.Request) *api.Problem {
+	p := api.NewProblem("outcome_unknown", "the API did not answer; repeat the request with the same key")
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		p = api.NewProblem("unavailable", "the API cannot be reached just now")
+	}
+	p.RetryAfter = 1
+	return p
 }

@@ -71,10 +71,12 @@ func (s *Server) StreamOrderEvents(ctx context.Context, in openapi.StreamOrderEv
 	}
 	q := s.events
 	wake, cancel := s.Changes(changed) // before the first look, so that nothing falls between
-	rows, _, _, err := q.After(ctx, projection.Ask{}, in.Id, from, streamPage)
+	looking, done := context.WithTimeout(ctx, api.QueryWithin)
+	defer done()
+	rows, _, _, err := q.After(looking, projection.Ask{}, in.Id, from, streamPage)
 	if err == nil && len(rows) == 0 {
 		var first []orderevents.Item
-		if first, _, _, err = q.After(ctx, projection.Ask{}, in.Id, 0, 1); err == nil && len(first) == 0 {
+		if first, _, _, err = q.After(looking, projection.Ask{}, in.Id, 0, 1); err == nil && len(first) == 0 {
 			err = api.NewProblem("order_not_found", "there is no order %s", in.Id)
 		}
 	}
@@ -139,7 +141,9 @@ func (e *eventStream) VisitStreamOrderEventsResponse(w http.ResponseWriter) erro
 // write sends all events after the last one sent. A read model that is behind for a moment is asked again.
 func (e *eventStream) write(w http.ResponseWriter, out *http.ResponseController) error {
 	for {
-		rows, more, _, err := e.queries.After(e.ctx, projection.Ask{}, e.order, e.from, streamPage)
+		ctx, cancel := context.WithTimeout(e.ctx, api.QueryWithin)
+		rows, more, _, err := e.queries.After(ctx, projection.Ask{}, e.order, e.from, streamPage)
+		cancel()
 		if errors.Is(err, projection.ErrRebuilding) {
 			return nil
 		}

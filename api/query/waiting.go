@@ -34,6 +34,9 @@ type waiter struct {
 // poll finds what no NOTIFY told of.
 const poll = 250 * time.Millisecond
 
+// lookWithin bounds a look: one that a dead connection swallows must not keep everybody from the next.
+const lookWithin = 5 * time.Second
+
 func newWaiting(details orderdetails.Queries, log *slog.Logger) *waiting {
 	return &waiting{details: details, log: log, kick: make(chan struct{}, 1), closed: make(chan struct{}), orders: map[string][]*waiter{}}
 }
@@ -68,6 +71,8 @@ func (w *waiting) look(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
 	standing, _, err := w.details.Standing(ctx, ids)
 	if err != nil {
 		return err
