@@ -54,7 +54,7 @@ func (s *Store) newIncarnation(w *writer) error {
 	if err != nil {
 		return err
 	}
-	w.start()
+	w.start(0)
 	w.stated = s.cfg.begun
 	h, err := w.head(IncarnationStream)
 	if err != nil {
@@ -63,10 +63,11 @@ func (s *Store) newIncarnation(w *writer) error {
 	w.put(IncarnationStream, h, uint64(h.last+1), &Event{ID: newID(), Type: IncarnationType, JSON: true, Data: data}, false)
 	w.set(metaKey(metaFormat), []byte(strconv.Itoa(dirFormat)))
 	w.set(metaKey(metaIncarnation), []byte(id))
-	if err := w.commit(); err != nil {
-		return fmt.Errorf("begin a new history: %w", err)
+	g := w.group
+	g.err = w.apply()
+	if w.settle(g); w.failed != nil {
+		return fmt.Errorf("begin a new history: %w", w.failed)
 	}
-	w.finish(nil)
 	s.incarnation = id
 	return nil
 }

@@ -146,7 +146,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 
 // recover finds where the log ends, and begins it if there is none.
 func (s *Store) recover() (*writer, error) {
-	w := &writer{s: s, heads: newHeadCache()}
+	w := newWriter(s)
 	last, created, err := s.lastRecord()
 	if err != nil {
 		return nil, err

@@ -11,36 +11,34 @@ import (
 	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
-// writer is the one goroutine that changes the store. It takes what waits, checks it against the heads, writes it, syncs
-// it, moves the visible position and only then answers anybody: also a wrong version and a repeat show
-// what the batch under way contains.
+// writer changes the store: it takes what waits, checks it against the heads and hands it to pebble, one group after another.
+// A second goroutine, settle, waits for each group's sync, moves the visible position and only then answers anybody: also a wrong
+// version and a repeat show what earlier groups contain. So the next group is made up while the disk is busy with this one.
 type writer struct {
 	s       *Store
-	heads   *headCache
-	serving bool   // a new directory's first event is no client's: failpoints count from the first that is
-	last    uint64 // position of the newest event written
-	created int64  // when, in ticks
-	stated  int64  // the time that the request under way states, 0: now
+	heads   *headCache // as the groups handed on leave them
+	serving bool       // a new directory's first event is no client's: failpoints count from the first that is
+	last    uint64     // position of the newest event written
+	created int64      // when, in ticks
+	stated  int64      // the time that the request under way states, 0: now
 
-	// The batch under way.
-	batch       *pebble.Batch
+	// The group being made up.
+	group       *group
+	batch       *pebble.Batch       // the group's
+	touched     map[string]struct{} // the group's
 	spoilt      error
 	changed     map[string]*change
-	touched     map[string]struct{} // streams with news
-	ids         map[ID]struct{}     // ids that the id index will hold
-	pendingMeta map[string][]byte   // newest data of each metadata stream written
-	deferred    []*Request          // must wait for it
+	ids         map[ID]struct{}   // ids that the id index will hold
+	pendingMeta map[string][]byte // newest data of each metadata stream written
+	deferred    []*Request        // must wait for it
 	buf         []byte
 
-	mu         sync.Mutex // guards what follows against giveUp
-	answers    []answer
-	sent       bool
-	committing time.Time // when the commit under way began, zero while there is none
-}
+	groups chan *group // handed to settle, in order
+	failed error       // of settle: the group that failed, and with it all behind it
+	idle   sync.Pool   // groups to be used again
 
-type answer struct {
-	r   *Request
-	res Result
+	mu     sync.Mutex // guards what follows against giveUp
+	flight []*group   // handed to pebble and not settled
 }
 
 const (
@@ -48,10 +46,42 @@ const (
 	reuseMaps     = 1024
 )
 
+func newWriter(s *Store) *writer {
+	return &writer{s: s, heads: newHeadCache(), groups: make(chan *group)}
+}
+
+// run serves until the store stops. Pebble ends the goroutine by Goexit where it would end the process: the store is
+// read-only then, and another one goes on refusing.
 func (w *writer) run() {
-	s := w.s
-	defer close(s.stopped)
+	defer close(w.s.stopped)
 	w.serving = true
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		for g := range w.groups {
+			w.settle(g)
+		}
+	}()
+	for ended := false; !ended; {
+		over := make(chan bool)
+		go func() {
+			var ended bool
+			defer func() { over <- ended }()
+			w.serve()
+			ended = true
+		}()
+		if ended = <-over; !ended && w.group != nil {
+			w.handOver(fmt.Errorf("%w: the log could not be written", ErrUnknown))
+			w.s.queue.putBack(w.deferred)
+			w.deferred = nil
+		}
+	}
+	close(w.groups)
+	<-settled
+}
+
+func (w *writer) serve() {
+	s := w.s
 	var requests []*Request
 	for {
 		select {
@@ -80,10 +110,9 @@ func (w *writer) refuseAll(rs []*Request, err error) {
 	}
 }
 
-// do carries out one group commit.
+// do makes one group of requests up and hands it over.
 func (w *writer) do(requests []*Request) {
-	began := time.Now()
-	w.start()
+	w.start(len(requests))
 	now := w.s.cfg.Now()
 	for _, r := range requests {
 		if !r.Deadline.IsZero() && now.After(r.Deadline) {
@@ -92,141 +121,133 @@ func (w *writer) do(requests []*Request) {
 		}
 		w.sequence(r)
 	}
-	err := w.commit()
-	w.finish(err)
-	w.s.cfg.Metrics.batch(len(requests), time.Since(began))
+	w.handOver(w.apply())
 	w.s.queue.putBack(w.deferred)
 	w.deferred = w.deferred[:0]
 }
 
-func (w *writer) start() {
-	w.batch = w.s.db.NewBatch()
-	w.spoilt = nil
-	if len(w.changed) > reuseMaps || w.changed == nil { // a map never shrinks
-		w.changed, w.touched = make(map[string]*change), make(map[string]struct{})
-		w.ids, w.pendingMeta = make(map[ID]struct{}), make(map[string][]byte)
+func (w *writer) start(requests int) {
+	g, _ := w.idle.Get().(*group)
+	if g == nil || len(g.touched) > reuseMaps { // a map never shrinks
+		g = &group{touched: map[string]struct{}{}}
+	}
+	g.begin(w.s.db.NewBatch(), requests)
+	w.group, w.batch, w.touched, w.spoilt = g, g.batch, g.touched, nil
+	if len(w.changed) > reuseMaps || w.changed == nil {
+		w.changed, w.ids, w.pendingMeta = make(map[string]*change), make(map[ID]struct{}), make(map[string][]byte)
 	}
 	clear(w.changed)
-	clear(w.touched)
 	clear(w.ids)
 	clear(w.pendingMeta)
-	w.mu.Lock()
-	w.answers, w.sent = w.answers[:0], false
-	w.mu.Unlock()
 }
 
-func (w *writer) answer(r *Request, res Result) {
-	w.mu.Lock()
-	w.answers = append(w.answers, answer{r, res})
-	w.mu.Unlock()
-}
+func (w *writer) answer(r *Request, res Result) { w.group.answers = append(w.group.answers, answer{r, res}) }
 
-// commit makes the batch durable. Pebble ends this goroutine's work by Goexit where it would end the process; the
-// inner goroutine lets the writer outlive that.
-func (w *writer) commit() error {
+// apply gives the group to pebble, whose log writes and syncs it in the background.
+func (w *writer) apply() error {
 	for stream, c := range w.changed {
 		if c.now != c.before {
 			w.set(headKey(nil, stream), c.now.encode(nil, stream))
+			w.heads.put(stream, c.now)
 		}
 	}
-	if w.spoilt != nil {
+	g := w.group
+	g.last = w.last
+	if w.spoilt != nil || g.batch.Empty() {
 		return w.spoilt
-	}
-	if w.batch.Empty() {
-		return w.batch.Close()
 	}
 	if w.serving {
 		failpoint.Hit(failpoint.StoreBatchBeforeSync)
 	}
-	began := time.Now()
-	w.setCommitting(began)
-	defer w.setCommitting(time.Time{})
+	g.committing = time.Now()
+	w.mu.Lock()
+	w.flight = append(w.flight, g)
+	w.mu.Unlock()
 	if mutant.On(mutant.VisibleBeforeSynced) {
-		w.publish()
+		w.publish(g)
 	}
 	if mutant.On(mutant.AnsweredBeforeSynced) {
-		w.send(nil)
+		w.send(g, nil)
 	}
-	options := pebble.Sync
 	if mutant.On(mutant.FsyncSkipped) {
-		options = pebble.NoSync
+		return w.s.db.Apply(g.batch, pebble.NoSync)
 	}
-	done := make(chan error, 1)
-	go func() {
-		err := fmt.Errorf("%w: the log could not be written", ErrUnknown)
-		defer func() { done <- err }()
-		err = w.batch.Commit(options)
-	}()
-	if err := <-done; err != nil {
-		return err
-	}
-	w.s.cfg.Metrics.sync(time.Since(began))
-	if err := w.s.mark.raise(w.last); err != nil {
-		return err
-	}
-	return w.batch.Close()
+	return w.s.db.ApplyNoSyncWait(g.batch, pebble.Sync)
 }
 
-// finish publishes what is synced and answers. After a failed commit nobody can tell what the disk holds, so nothing
-// of the batch is shown and nothing more is written.
-func (w *writer) finish(err error) {
+func (w *writer) handOver(err error) {
+	g := w.group
+	g.err, w.group, w.batch, w.touched = err, nil, nil, nil
+	w.groups <- g
+}
+
+// settle waits for a group's sync, publishes it and answers. After a failed one nobody can tell what the disk holds, so nothing
+// of it and of those behind it is shown, and nothing more is written.
+func (w *writer) settle(g *group) {
+	err := w.synced(g)
+	w.mu.Lock()
+	if len(w.flight) > 0 && w.flight[0] == g {
+		w.flight = w.flight[:copy(w.flight, w.flight[1:])]
+	}
+	w.mu.Unlock()
 	if err != nil {
+		w.failed = err
 		w.s.fail(fmt.Errorf("%w: commit: %w", ErrReadOnly, err))
-		w.send(fmt.Errorf("%w: %w", ErrUnknown, err))
+		w.send(g, fmt.Errorf("%w: %w", ErrUnknown, err))
 		return
 	}
-	for stream, c := range w.changed {
-		w.heads.put(stream, c.now)
-	}
-	w.publish()
+	w.publish(g)
 	if w.serving {
 		failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
 	}
-	w.send(nil)
-}
-
-func (w *writer) publish() {
-	if w.s.visible.Load() != w.last {
-		w.s.visible.Store(w.last)
-		w.s.watch.tell(w.touched)
-	}
-}
-
-// send gives the answers out, once; with an error everybody gets that instead.
-func (w *writer) send(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.sent {
+	w.send(g, nil)
+	w.s.cfg.Metrics.batch(g.requests, time.Since(g.began))
+	if err := g.batch.Close(); err != nil {
+		w.s.log.Error("event store: a batch was not closed", "error", err)
 		return
 	}
-	w.sent = true
-	for i := range w.answers {
-		a := w.answers[i]
-		if err != nil {
-			a.res = Result{Err: err}
-		}
-		w.s.cfg.Metrics.answered(a.r.arrived)
-		a.r.Done(a.res)
+	w.idle.Put(g)
+}
+
+func (w *writer) synced(g *group) error {
+	switch {
+	case g.err != nil:
+		return g.err
+	case w.failed != nil:
+		return w.failed
+	case g.batch.Empty():
+		return nil
 	}
-	clear(w.answers)
-	w.answers = w.answers[:0]
+	if err := g.batch.SyncWait(); err != nil {
+		return err
+	}
+	w.s.cfg.Metrics.sync(time.Since(g.committing))
+	return w.s.mark.raise(g.last)
 }
 
-func (w *writer) setCommitting(t time.Time) {
-	w.mu.Lock()
-	w.committing = t
-	w.mu.Unlock()
+func (w *writer) publish(g *group) {
+	if w.s.visible.Load() != g.last {
+		w.s.visible.Store(g.last)
+		w.s.watch.tell(g.touched)
+	}
 }
 
-// giveUp is called while the disk is full. Clients of a commit that waits for space learn that the outcome is open, those
+// send gives a group's answers out, once; with an error everybody gets that instead.
+func (w *writer) send(g *group, err error) { g.send(w.s.cfg.Metrics, err) }
+
+// giveUp is called while the disk is full. Clients of groups that wait for space learn that the outcome is open, those
 // behind them that nothing was written.
 func (w *writer) giveUp() {
 	w.mu.Lock()
-	stuck := !w.committing.IsZero() && time.Since(w.committing) > w.s.cfg.patience
-	w.mu.Unlock()
-	if !stuck {
-		return
+	var stuck []*group
+	if len(w.flight) > 0 && time.Since(w.flight[0].committing) > w.s.cfg.patience {
+		stuck = append(stuck, w.flight...)
+		for _, g := range stuck {
+			g.send(w.s.cfg.Metrics, fmt.Errorf("%w: %w", ErrUnknown, ErrFull))
+		}
 	}
-	w.send(fmt.Errorf("%w: %w", ErrUnknown, ErrFull))
-	w.refuseAll(w.s.queue.take(nil, 1<<30, 1<<30), ErrFull)
+	w.mu.Unlock()
+	if stuck != nil {
+		w.refuseAll(w.s.queue.take(nil, 1<<30, 1<<30), ErrFull)
+	}
 }
