@@ -4,7 +4,7 @@ PACKAGES ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: run build test test-long lint bench bench-parts generate
+.PHONY: run build test test-long mutants lint bench bench-parts generate
 
 run: build ## start everything on embedded defaults
 	./bin/daybook serve
@@ -21,6 +21,9 @@ test: ## everything that decides whether a change may land
 
 test-long: ## the heavy versions: the whole file killed in the middle, long outages, more seeds
 	DAYBOOK_LONG=1 $(GO) test -timeout 3h -tags long ./...
+
+mutants: ## each deliberate bug, and the test that notices it
+	$(GO) test -count=1 -v ./internal/mutant
 
 lint:
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
