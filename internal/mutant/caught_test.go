@@ -39,7 +39,7 @@ var catches = []catch{
 	{mutant.EffectLostAtCrash, "internal/saga/orchestrator", []string{"TestWhatIsOwedStandsWithTheCheckpoint"}},
 	{mutant.StaleRejection, "internal/es", []string{"TestAnswersThatAppendNothingAreFresh"}},
 	{mutant.AttemptMissing, "internal/es", []string{"TestUUID"}},
-	{mutant.CompensationForgotten, "sagas", []string{"TestTraces"}},
+	{mutant.CompensationForgotten, "sagas", []string{"TestTraces", "TestAnyOrder"}},
 	{mutant.AnsweredBeforeSynced, store, []string{"TestPowerCuts"}},
 	{mutant.UnsyncedHeadsShown, store, []string{"TestPowerCuts"}},
 }
