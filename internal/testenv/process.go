@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -168,15 +170,19 @@ func (p *Process) Addresses(v any) {
 	}
 }
 
-// freePort is a loopback address nobody listens on just now.
+// freePort is a loopback address that nobody listens on just now, outside of the range from which connections and listeners
+// that do not care take theirs: a system of many processes takes some time to start.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(10000))) //nolint:gosec // a port
+		if l, err := net.Listen("tcp", at); err == nil {                          //nolint:noctx // at once
+			_ = l.Close()
+			return at
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // output keeps what a process says.
