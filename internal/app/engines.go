@@ -43,6 +43,13 @@ func relayState(pool *pgxpool.Pool) func(context.Context) (relay.State, error) {
 	return func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, pool) }
 }
 
+// How long checkpoints may stay behind for events that concern nobody: queries of lists wait for those of the projections,
+// nobody for the others.
+const (
+	holdRows   = 20 * time.Millisecond
+	holdOthers = 200 * time.Millisecond
+)
+
 // engines makes the roles that carry events on: relay, projections, sagas, reactors.
 func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	s := n.system
@@ -58,19 +65,20 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 		n.health.add(RoleRelay, func(context.Context) error { return r.Health() })
 	}
 	scan := feed.NewScan(s.Store, relay.DefaultPartitions)
-	feedOf := func(c feed.Consumer) (*feed.Feed, error) {
+	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
-			Consumer: c, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
+			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
 			Logger: n.log, Registerer: n.metrics,
 		})
 	}
 	for _, e := range []struct {
 		role string
+		hold time.Duration
 		make func() (feed.Consumer, func() error, func(), error)
 	}{
-		{RoleProjections, func() (feed.Consumer, func() error, func(), error) { return n.projector(ctx) }},
-		{RoleSagas, func() (feed.Consumer, func() error, func(), error) { return n.orchestrator(first) }},
-		{RoleReactors, func() (feed.Consumer, func() error, func(), error) { return n.reactors(ctx) }},
+		{RoleProjections, holdRows, func() (feed.Consumer, func() error, func(), error) { return n.projector(ctx) }},
+		{RoleSagas, holdOthers, func() (feed.Consumer, func() error, func(), error) { return n.orchestrator(first) }},
+		{RoleReactors, holdOthers, func() (feed.Consumer, func() error, func(), error) { return n.reactors(ctx) }},
 	} {
 		if !n.cfg.Has(e.role) {
 			continue
@@ -79,7 +87,7 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 		if err != nil {
 			return err
 		}
-		f, err := feedOf(consumer)
+		f, err := feedOf(consumer, e.hold)
 		if err != nil {
 			return err
 		}

@@ -24,5 +24,13 @@ type Consumer interface {
 	Own(ctx context.Context, partition int)
 }
 
+// Selective is a Consumer that knows which events change nothing of it but its checkpoint. Those may wait for others to come, so
+// that one transaction moves the checkpoint past many; they are applied all the same, and before anything behind them.
+type Selective interface {
+	Consumer
+	// Concerns must be quick, and may err towards true. It is asked by the goroutine that applies the partition.
+	Concerns(partition int, event es.Record) bool
+}
+
 // ErrFenced says that another worker moved the checkpoint: whatever was cached about the partition is stale.
 var ErrFenced = errors.New("checkpoint was moved by another worker")

@@ -27,6 +27,13 @@
 // ends earlier it waits. A partition that has heard nothing for a second compares itself with the relay's row, and
 // rereads its checkpoint, which goes back when Postgres crashes and loses its last asynchronous commits.
 //
+// # Holding
+//
+// Most events change nothing of a consumer but its checkpoint. A Selective consumer says which, and those are held for a
+// moment: they are applied with the next that concerns somebody, or together when Config.Hold is over. It is only when they are
+// applied that changes, never whether, in which order or after what; the checkpoint stays behind meanwhile, and a process
+// that ends leaves them to whoever takes over. A partition settles what it holds before it heals or looks whether it is idle.
+//
 // # Failure
 //
 // An error of Apply is retried for ever, with backoff, after reading the checkpoint again: the transaction may have

@@ -33,6 +33,8 @@ type Config struct {
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // may be nil
 
+	// Hold is how long events that do not concern a Selective consumer may wait for others; default: not at all.
+	Hold time.Duration
 	// Idle is how long a partition hears nothing before it looks whether it missed something; default 1 s.
 	Idle time.Duration
 }

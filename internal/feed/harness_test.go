@@ -30,6 +30,8 @@ type shop struct {
 	broker *kafkaserver.Server
 	addr   string
 
+	hold time.Duration // of its feeds
+
 	mu    sync.Mutex
 	next  map[string]es.Expected
 	state relay.State
@@ -137,7 +139,7 @@ func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
 	s.t.Helper()
 	f, err := feed.New(feed.Config{
 		Consumer: c, Log: s.store, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
-		RelayState: s.relayState, Idle: 100 * time.Millisecond,
+		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -165,6 +167,15 @@ type book struct {
 	owned   map[int]int
 	fail    func(part int, events []es.Record) (before, after error) // may be nil
 }
+
+// choosy is a book that a few events concern.
+type choosy struct {
+	*book
+
+	concerns func(es.Record) bool
+}
+
+func (c choosy) Concerns(_ int, event es.Record) bool { return c.concerns(event) }
 
 func newBook() *book {
 	return &book{at: map[int]uint64{}, got: map[int][]uint64{}, owned: map[int]int{}, changed: make(chan struct{})}

@@ -21,6 +21,7 @@ type partition struct {
 	id     int
 	log    *slog.Logger
 	source source
+	held   held
 
 	at     uint64    // the checkpoint, as last read or moved
 	moved  time.Time // when that was
@@ -33,13 +34,13 @@ type partition struct {
 func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partition {
 	return &partition{
 		gen: g, feed: g.feed, id: a.ID, log: g.feed.log.With("partition", a.ID),
-		source: source{feed: g.feed, part: a.ID, offset: a.Offset}, at: at, moved: time.Now(),
+		source: source{feed: g.feed, part: a.ID, offset: a.Offset}, held: newHeld(g.feed.cfg), at: at, moved: time.Now(),
 	}
 }
 
 func (p *partition) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
-		messages, err := p.source.fetch(ctx)
+		messages, err := p.source.fetch(ctx, p.held.patience())
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -58,15 +59,23 @@ func (p *partition) run(ctx context.Context) {
 				<-ctx.Done()
 				return
 			}
-			p.gen.resumeAt(p.id, p.source.offset)
+		}
+		if p.held.due() {
+			p.settle(ctx)
+		}
+		if len(messages) > 0 {
+			if len(p.held.events) == 0 {
+				p.gen.resumeAt(p.id, p.source.offset)
+			}
 		} else if time.Since(p.heard) >= p.feed.cfg.Idle && time.Since(p.looked) >= p.feed.cfg.Idle {
+			p.settle(ctx)
 			if err := p.idle(ctx); err != nil {
 				p.report(err)
 				<-ctx.Done()
 				return
 			}
 		}
-		for p.at < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
+		for p.seen() < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
 			p.heal(ctx, p.known)
 		}
 	}
@@ -88,12 +97,11 @@ func (p *partition) deliver(ctx context.Context, messages []relay.Message) error
 			duplicates int
 			gap        uint64
 		)
-		events, duplicates, gap, rest = follow(p.at, rest)
+		events, duplicates, gap, rest = follow(p.seen(), rest)
 		p.feed.metrics.duplicates.Add(float64(duplicates))
-		if len(events) > 0 && p.apply(ctx, events, func() {}) {
-			p.feed.metrics.live.Add(float64(len(events)))
-		}
+		p.take(ctx, events)
 		if gap > 0 {
+			p.settle(ctx)
 			p.log.Info("messages are missing: reading the event store", "after", p.at, "upto", gap)
 			p.heal(ctx, gap)
 		}
@@ -105,6 +113,38 @@ func (p *partition) deliver(ctx context.Context, messages []relay.Message) error
 			foreign.Record.Position, foreign.Incarnation, p.feed.cfg.Incarnation)
 	}
 	return nil
+}
+
+// seen is the last event that has been applied or is held.
+func (p *partition) seen() uint64 {
+	if n := len(p.held.events); n > 0 {
+		return p.held.events[n-1].Position
+	}
+	return p.at
+}
+
+// take applies events that came live, or holds them if they can wait.
+func (p *partition) take(ctx context.Context, events []es.Record) {
+	if len(events) == 0 {
+		return
+	}
+	if len(p.held.events)+len(events) > chunkEvents {
+		before := p.seen()
+		if p.settle(ctx); p.seen() != before { // they do not follow on any more
+			return
+		}
+	}
+	if !p.held.keep(p.id, events) {
+		p.held.events = append(p.held.events, events...)
+		p.settle(ctx)
+	}
+}
+
+// settle applies what is held. What is given up on the way is healed later: it is known.
+func (p *partition) settle(ctx context.Context) {
+	if events := p.held.release(); len(events) > 0 && p.apply(ctx, events, func() {}) {
+		p.feed.metrics.live.Add(float64(len(events)))
+	}
 }
 
 // idle looks whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.

@@ -26,9 +26,9 @@ type source struct {
 	failed  bool   // since the cluster was last asked
 }
 
-// fetch gives the messages that have come, none after fetchWait. Whatever is not the relay's is left out.
-func (s *source) fetch(ctx context.Context) ([]relay.Message, error) {
-	messages, err := s.tryFetch(ctx)
+// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out.
+func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
+	messages, err := s.tryFetch(ctx, wait)
 	if err != nil {
 		s.failed = true
 		if errors.Is(err, kafka.OffsetOutOfRange) {
@@ -42,7 +42,7 @@ func (s *source) fetch(ctx context.Context) ([]relay.Message, error) {
 	return messages, nil
 }
 
-func (s *source) tryFetch(ctx context.Context) ([]relay.Message, error) {
+func (s *source) tryFetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchWait+5*time.Second)
 	defer cancel()
 	if s.failed || s.cluster == "" {
@@ -51,7 +51,7 @@ func (s *source) tryFetch(ctx context.Context) ([]relay.Message, error) {
 		}
 	}
 	res, err := s.feed.client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: s.feed.cfg.Topic, Partition: s.part, Offset: s.offset, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: fetchWait,
+		Topic: s.feed.cfg.Topic, Partition: s.part, Offset: s.offset, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: wait,
 	})
 	if err != nil {
 		return nil, err

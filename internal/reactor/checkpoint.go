@@ -14,7 +14,12 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 )
 
-var _ feed.Consumer = (*Engine)(nil)
+var _ feed.Selective = (*Engine)(nil)
+
+// Concerns implements feed.Selective: whether the event is an intent, or wakes some.
+func (e *Engine) Concerns(_ int, event es.Record) bool {
+	return len(e.opens[event.Type]) > 0 || len(e.wakes[event.Type]) > 0
+}
 
 func (e *Engine) prepare(ctx context.Context, name string, first uint64) error {
 	_, err := e.cfg.Pool.Exec(ctx, `

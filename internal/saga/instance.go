@@ -111,10 +111,12 @@ func (i *instance[S]) Step(in Input, now time.Time) (out []es.Event) {
 	return out
 }
 
+func (i *instance[S]) Holds(in Heard) bool { return i.heard[source{in.Stream.String(), in.Revision}] }
+
 // takes tells whether an event is an input of this instance that it does not hold yet.
 func (i *instance[S]) takes(in Heard) bool {
 	typ := in.Event.EventType()
-	if i.heard[source{in.Stream.String(), in.Revision}] {
+	if i.Holds(in) {
 		return false
 	}
 	if i.phase == "" {

@@ -33,6 +33,8 @@ type Running interface {
 	// Step says what an input makes of the instance, folds it, and returns it to be stored. It is pure: now comes in.
 	// Nothing to store means that nothing happened: an input that is held already, or is none of the instance's.
 	Step(in Input, now time.Time) []es.Event
+	// Holds tells whether an event is an input that the instance holds already: a repeat of it is nothing.
+	Holds(in Heard) bool
 	// Fold replays a stored event; noted events come decoded. Refold is the safe way to call it.
 	Fold(e es.Event, noted es.Event)
 	// Effects are the commands without an answer; after a restart all of them, whether sent before or not.

@@ -48,7 +48,7 @@ type Worker struct {
 	broken map[int]error // by partition: why its builds cannot catch up
 }
 
-var _ feed.Consumer = (*Worker)(nil)
+var _ feed.Selective = (*Worker)(nil)
 
 // New checks the projections, makes what builds are missing, and is then ready to be fed. Errors that waiting does not
 // mend are *ConfigError. Close it after its feed has ended.
@@ -141,6 +141,9 @@ func (w *Worker) Close() { w.writers.Close() }
 
 // Name implements feed.Consumer.
 func (w *Worker) Name() string { return "projections" }
+
+// Concerns implements feed.Selective: whether some projection reads the event.
+func (w *Worker) Concerns(_ int, event es.Record) bool { return w.reads[event.Type] }
 
 // Checkpoints implements feed.Consumer: how far the first of the builds is. Those behind catch up on their own.
 func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {

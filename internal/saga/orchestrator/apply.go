@@ -10,6 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
@@ -133,4 +134,38 @@ func (o *Orchestrator) saved(r row) {
 	}
 }
 
-var _ feed.Consumer = (*Orchestrator)(nil)
+var _ feed.Selective = (*Orchestrator)(nil)
+
+// Concerns implements feed.Selective. An answer that was fed at once from its receipt, and whose instance's row is as new,
+// changes nothing when it comes through Kafka.
+func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
+	if o.routes[event.Type] == nil {
+		return false
+	}
+	ds, err := o.deliveries(event, nil)
+	if err != nil {
+		return true
+	}
+	for _, d := range ds {
+		if !o.settled(d) {
+			return true
+		}
+	}
+	return false
+}
+
+// settled tells whether an instance in memory holds an input and a row as new as that stands. One that is just being stepped
+// has not settled.
+func (o *Orchestrator) settled(d delivery) bool {
+	in, heard := d.in.(saga.Heard)
+	e := o.instances.peek(d.to)
+	if !heard || e == nil {
+		return false
+	}
+	defer o.instances.leave(e)
+	if !e.mu.TryLock() {
+		return false
+	}
+	defer e.mu.Unlock()
+	return e.run != nil && e.saved >= e.next && e.run.Holds(in)
+}

@@ -60,6 +60,19 @@ func (is *instances) take(id es.StreamID) *entry {
 	return e
 }
 
+// peek is take for an instance that is in memory, else nil.
+func (is *instances) peek(id es.StreamID) *entry {
+	is.mu.Lock()
+	defer is.mu.Unlock()
+	at, ok := is.byID[id]
+	if !ok {
+		return nil
+	}
+	e := at.Value.(*entry) //nolint:forcetypeassert // nothing else is put in
+	e.users++
+	return e
+}
+
 func (is *instances) leave(e *entry) {
 	is.mu.Lock()
 	defer is.mu.Unlock()
