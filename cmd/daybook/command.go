@@ -29,7 +29,7 @@ func command(out, errs io.Writer) *cobra.Command {
 		}
 		flags.String(f.Name, "", f.Value)
 	}
-	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), relayCommand(), projectionsCommand(), configCommand(), healthCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), relayCommand(), projectionsCommand(), configCommand(), healthCommand(), doctorCommand(), eventstoreCommand(), versionCommand())
 	return root
 }
 

@@ -21,6 +21,17 @@ func (s *Server) Scavenge(ctx context.Context) (store.Scavenged, error) { return
 // Verify reads and compares everything that is stored, while serving.
 func (s *Server) Verify(ctx context.Context) (store.Report, error) { return s.store.Verify(ctx) }
 
+// Health is nil while the server does all it is for; else it says why appends are refused, for now or until the next start.
+func (s *Server) Health() error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if s.store.Figures().ReadOnly {
+		return store.ErrFull
+	}
+	return nil
+}
+
 // Backup copies a data directory that no server has open.
 func Backup(dir, to string) (m store.Manifest, err error) {
 	err = offline(dir, func(s *store.Store) error { m, err = s.Backup(to); return err })

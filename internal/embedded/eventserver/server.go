@@ -140,6 +140,7 @@ func (s *Server) register() {
 	proto.RegisterPersistentSubscriptionsServer(s.grpc, s.groups)
 	gossip.RegisterGossipServer(s.grpc, s.gossip)
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, &features{})
+	s.grpc.RegisterService(administrationDesc(s), nil)
 }
 
 func (s *Server) serve(lis net.Listener) {
