@@ -36,6 +36,7 @@ type Server struct {
 	lis     net.Listener
 	memory  *bufconn.Listener
 
+	locals sync.WaitGroup  // calls from within the process
 	ctx    context.Context // ends when the server closes
 	cancel context.CancelFunc
 
@@ -182,8 +183,11 @@ func (s *Server) Err() error {
 // Close ends all calls and closes the data directory. What was acknowledged stands; appends under way may or may not.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
+		s.mu.Lock() // against a call from within the process that is just beginning
 		s.cancel()
+		s.mu.Unlock()
 		s.grpc.Stop()
+		s.locals.Wait()
 		s.groups.m.Close()
 		s.unregister()
 		err := s.store.Close()

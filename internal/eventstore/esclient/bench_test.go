@@ -4,40 +4,70 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
 )
 
 // BenchmarkAppend is single-event appends to streams of their own, 300 B of data and of metadata, durable when answered.
 func BenchmarkAppend(b *testing.B) {
-	for _, writers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			c := open(b, serve(b, b.TempDir(), "127.0.0.1:0").Addr())
-			payload := fmt.Appendf(nil, "%q", make([]byte, 74))
-			var next atomic.Int64
-			var all sync.WaitGroup
-			b.ReportAllocs()
-			b.ResetTimer()
-			for w := range writers {
-				all.Go(func() {
-					for at := es.NoStream; ; at++ {
-						n := next.Add(1)
-						if n > int64(b.N) {
-							return
-						}
-						e := []es.Proposed{{ID: es.UUID{byte(w), 1, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, Type: "load.came", Data: payload, Meta: payload}}
-						if _, err := c.Append(b.Context(), stream(w), at, e); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
+	for _, local := range []bool{false, true} {
+		name := "TCP"
+		if local {
+			name = "local"
+		}
+		for _, writers := range []int{1, 16, 64, 256} {
+			b.Run(fmt.Sprintf("%s/%d", name, writers), func(b *testing.B) { benchAppend(b, local, writers, 1) })
+		}
+		b.Run(name+"/64-of-10", func(b *testing.B) { benchAppend(b, local, 64, 10) })
+	}
+}
+
+func benchAppend(b *testing.B, local bool, writers, per int) {
+	server := serve(b, b.TempDir(), "127.0.0.1:0")
+	cfg := esclient.Config{ConnectionString: server.ConnectionString()}
+	if local {
+		cfg.Local = server.Local()
+	}
+	c := openWith(b, cfg)
+	payload := fmt.Appendf(nil, "%q", make([]byte, 74))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	b.ReportAllocs()
+	before := cpu(b)
+	b.ResetTimer()
+	for w := range writers {
+		all.Go(func() {
+			e := make([]es.Proposed, per)
+			for at := es.NoStream; next.Add(1) <= int64(b.N); at += es.Expected(per) {
+				for i := range e {
+					e[i] = es.Proposed{ID: es.UUID(uuid.New()), Type: "load.came", Data: payload, Meta: payload}
+				}
+				if _, err := c.Append(b.Context(), stream(w), at, e); err != nil {
+					b.Error(err)
+					return
+				}
 			}
-			all.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
+	all.Wait()
+	n := float64(b.N * per)
+	b.ReportMetric(n/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64((cpu(b)-before).Microseconds())/n, "cpu-µs/op")
+}
+
+// cpu is what this process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkReadAll is the log read into nothing.

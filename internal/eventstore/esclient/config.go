@@ -1,6 +1,7 @@
 package esclient
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -15,12 +17,18 @@ import (
 // Config says which server to talk to, and how patiently.
 type Config struct {
 	ConnectionString string                // esdb://… or esdb+discover://…, as the official client takes it
+	Local            Caller                // a server in this process, to append to and to read the log of without a network; default none
 	Logger           *slog.Logger          // default: none
 	Registerer       prometheus.Registerer // default: none
 
 	AppendTimeout time.Duration // of an append whose context has no deadline; default 10 s
 	StallAfter    time.Duration // a server that answers nothing for that long is given up and connected to anew; default 5 s
 	InFlight      int           // bytes of appends queued and in flight; more wait. Default 16 MiB
+}
+
+// Caller opens calls of a server, as grpc.ClientConnInterface has it: the embedded server's Local.
+type Caller interface {
+	NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error)
 }
 
 const (

@@ -22,6 +22,16 @@ func TestEmbeddedServer(t *testing.T) {
 	})
 }
 
+// TestWithinTheProcess is the same without a network in between.
+func TestWithinTheProcess(t *testing.T) {
+	t.Parallel()
+	server := serve(t, t.TempDir(), "127.0.0.1:0")
+	estest.TestStore(t, func(t *testing.T) estest.Subject {
+		c := openWith(t, esclient.Config{ConnectionString: server.ConnectionString(), Local: server.Local(), StallAfter: 2 * time.Second})
+		return estest.Subject{Store: c, Log: c, MaxAppend: 1 << 20, System: true}
+	})
+}
+
 func TestExternalServer(t *testing.T) {
 	t.Parallel()
 	to := os.Getenv(external)
@@ -51,7 +61,12 @@ func open(t testing.TB, addr string) *esclient.Client {
 
 func openAt(t testing.TB, to string) *esclient.Client {
 	t.Helper()
-	c, err := esclient.Open(t.Context(), esclient.Config{ConnectionString: to, StallAfter: 2 * time.Second})
+	return openWith(t, esclient.Config{ConnectionString: to, StallAfter: 2 * time.Second})
+}
+
+func openWith(t testing.TB, cfg esclient.Config) *esclient.Client {
+	t.Helper()
+	c, err := esclient.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("open the event store's client: %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 )
 
 const (
@@ -23,8 +24,46 @@ const (
 	maxMessage     = 17 << 20 // bytes, as the official client has it
 )
 
+// conn is a connection of our own, beside the official client's.
+type conn interface {
+	Caller
+	Close() error
+}
+
+// local is a connection to a server in this process.
+type local struct {
+	Caller
+
+	authorization string // header, if any
+}
+
+// NewStream implements Caller.
+func (l local) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if l.authorization != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", l.authorization)
+	}
+	return l.Caller.NewStream(ctx, desc, method, opts...)
+}
+
+func (local) Close() error { return nil }
+
 // connect gives a new connection to the node that takes appends.
-func (l *link) connect(ctx context.Context) (*grpc.ClientConn, error) {
+func (l *link) connect(ctx context.Context) (conn, error) {
+	if l.local != nil {
+		c := local{Caller: l.local}
+		if l.conf.Username != "" && l.conf.Password != "" {
+			c.authorization = basicAuth(l.conf.Username + ":" + l.conf.Password).header()
+		}
+		return c, nil
+	}
+	c, err := l.remote(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (l *link) remote(ctx context.Context) (*grpc.ClientConn, error) {
 	if leader := l.leader.Swap(nil); leader != nil { // good for one attempt
 		return l.dial(*leader)
 	}
@@ -81,8 +120,10 @@ func (l *link) dial(address string) (*grpc.ClientConn, error) {
 type basicAuth string
 
 func (b basicAuth) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(b))}, nil
+	return map[string]string{"authorization": b.header()}, nil
 }
+
+func (b basicAuth) header() string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(b)) }
 
 func (basicAuth) RequireTransportSecurity() bool { return true }
 

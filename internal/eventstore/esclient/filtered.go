@@ -73,7 +73,7 @@ func filtered(ctx context.Context, s *session, back bool, from, count uint64) (s
 }
 
 // connection is the session's own, beside the official client's.
-func (s *session) connection(ctx context.Context) (*grpc.ClientConn, error) {
+func (s *session) connection(ctx context.Context) (conn, error) {
 	s.dialling.Lock()
 	defer s.dialling.Unlock()
 	if s.conn == nil {

@@ -24,6 +24,7 @@ import (
 // link keeps the append streams up. Each epoch is one connection, replaced as a whole.
 type link struct {
 	conf         *esdb.Configuration
+	local        Caller // instead of any address; may be nil
 	log          *slog.Logger
 	metrics      *metrics
 	stallAfter   time.Duration
@@ -34,7 +35,7 @@ type link struct {
 func newLink(cfg Config, conf *esdb.Configuration, m *metrics) *link {
 	room := semaphore.NewWeighted(int64(cfg.InFlight))
 	return &link{
-		conf: conf, log: cfg.Logger, metrics: m, stallAfter: cfg.StallAfter,
+		conf: conf, local: cfg.Local, log: cfg.Logger, metrics: m, stallAfter: cfg.StallAfter,
 		small: newPipe(room), large: newPipe(room),
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	"google.golang.org/grpc"
 
 	"github.com/daybook-dev/daybook/internal/es"
 )
@@ -21,7 +20,7 @@ type sessions struct {
 	conf    *esdb.Configuration
 	log     *slog.Logger
 	metrics *metrics
-	connect func(context.Context) (*grpc.ClientConn, error)
+	connect func(context.Context) (conn, error)
 
 	mu      sync.Mutex
 	current *session
@@ -36,13 +35,13 @@ type session struct {
 	caught bool          // the server says when a subscription has caught up
 
 	dialling sync.Mutex
-	conn     *grpc.ClientConn
+	conn     conn
 
 	users   int  // the client is closed when none is left: closing it under a call panics
 	retired bool // no new users
 }
 
-func newSessions(cfg Config, conf *esdb.Configuration, m *metrics, connect func(context.Context) (*grpc.ClientConn, error)) *sessions {
+func newSessions(cfg Config, conf *esdb.Configuration, m *metrics, connect func(context.Context) (conn, error)) *sessions {
 	return &sessions{conf: conf, log: cfg.Logger, metrics: m, connect: connect}
 }
 

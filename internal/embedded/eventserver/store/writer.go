@@ -141,7 +141,9 @@ func (w *writer) start(requests int) {
 	clear(w.pendingMeta)
 }
 
-func (w *writer) answer(r *Request, res Result) { w.group.answers = append(w.group.answers, answer{r, res}) }
+func (w *writer) answer(r *Request, res Result) {
+	w.group.answers = append(w.group.answers, answer{r, res})
+}
 
 // apply gives the group to pebble, whose log writes and syncs it in the background.
 func (w *writer) apply() error {
