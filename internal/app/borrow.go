@@ -40,7 +40,7 @@ func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
 	if err == nil {
-		system, err = connect(ctx, merge(configured(cfg), node.addresses), nil, sec, log, nil)
+		system, err = connect(ctx, merge(configured(cfg), node.addresses), local(node.servers), nil, sec, log, nil)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, release())

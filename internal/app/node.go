@@ -68,7 +68,7 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		if err != nil {
 			return nil, err
 		}
-		if n.system, err = connect(ctx, at, cfg.Roles, sec, log, n.metrics); err != nil {
+		if n.system, err = connect(ctx, at, local(n.servers), cfg.Roles, sec, log, n.metrics); err != nil {
 			return nil, err
 		}
 		if err = n.assemble(ctx); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
+	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider/simulator"
 )
@@ -88,6 +89,16 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 			listen: func(c Config) string { return c.SimulatorListen },
 		},
 	}
+}
+
+// local is the way to the event store that needs no network, if it is one of these servers.
+func local(servers []*running) esclient.Caller {
+	for _, r := range servers {
+		if s, ok := r.server.(*eventserver.Server); ok {
+			return s.Local()
+		}
+	}
+	return nil
 }
 
 func shortVersion(v string) string {

@@ -44,8 +44,9 @@ func NewCatalog() (*es.Catalog, error) {
 	return es.NewCatalog(events.Catalog(), saga.Catalog(), deployment.Catalog())
 }
 
-// connect opens the clients of the servers at their addresses. What is missing there is named.
-func connect(ctx context.Context, at Addresses, roles []string, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
+// connect opens the clients of the servers at their addresses. What is missing there is named. within is the event store, if it
+// is in this process.
+func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []string, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
 	s := &System{Addresses: at, Secrets: sec}
 	defer func() {
 		if err != nil {
@@ -58,7 +59,7 @@ func connect(ctx context.Context, at Addresses, roles []string, sec secrets.Secr
 	if s.Catalog, err = NewCatalog(); err != nil {
 		return nil, err
 	}
-	if s.Store, err = esclient.Open(ctx, esclient.Config{ConnectionString: at.EventStore, Logger: log, Registerer: reg}); err != nil {
+	if s.Store, err = esclient.Open(ctx, esclient.Config{ConnectionString: at.EventStore, Local: within, Logger: log, Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("connect to the event store: %w", err)
 	}
 	if s.Incarnation, err = s.Store.Incarnation(ctx); err != nil {
@@ -153,7 +154,7 @@ func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) 
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, at, nil, sec, log, nil)
+	return connect(ctx, at, nil, nil, sec, log, nil)
 }
 
 // configured is the addresses that Config gives.
