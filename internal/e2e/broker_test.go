@@ -205,9 +205,6 @@ func healed(t *testing.T, s *market, id string) {
 	s.endedOne(t, id, time.Minute)
 }
 
-// takeoverWithin is for a machine that does other things too; the figure logged is what counts.
-const takeoverWithin = time.Minute
-
 // Two processes of every engine role at once against one set of servers; one is killed while both sell. The other takes over.
 func TestOneOfTwoIsKilled(t *testing.T) {
 	t.Parallel()
@@ -308,16 +305,25 @@ func hasAll(p *testenv.Process, until time.Time) time.Time {
 // partitionsOf is how many partitions a process said last that it was given.
 func partitionsOf(output, consumer string) (n int) {
 	for line := range strings.Lines(output) {
-		var said struct {
-			Msg        string `json:"msg"`
-			Consumer   string `json:"consumer"`
-			Partitions []int  `json:"partitions"`
-		}
-		if json.Unmarshal([]byte(line), &said) == nil && said.Msg == "partitions assigned" && said.Consumer == consumer {
-			n = len(said.Partitions)
+		if given := assigned(line, consumer); given >= 0 {
+			n = given
 		}
 	}
 	return n
+}
+
+// assigned is how many partitions a line says that a consumer was given; -1 if it says nothing of the kind.
+func assigned(line, consumer string) int {
+	var said struct {
+		Msg        string `json:"msg"`
+		Consumer   string `json:"consumer"`
+		Partitions []int  `json:"partitions"`
+	}
+	const what = "partitions assigned"
+	if !strings.Contains(line, what) || json.Unmarshal([]byte(line), &said) != nil || said.Msg != what || said.Consumer != consumer {
+		return -1
+	}
+	return len(said.Partitions)
 }
 
 // detour sends requests to another address once it is open, as a balancer does.
