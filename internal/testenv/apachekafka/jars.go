@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -15,11 +16,11 @@ import (
 // Version of Apache Kafka that is run.
 const Version = "4.1.1"
 
-const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
-<modelVersion>4.0.0</modelVersion><groupId>dev.daybook</groupId><artifactId>kafka</artifactId><version>1</version>
-<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency></dependencies>
-</project>
-`
+// pom asks Maven for it; the image is built from the same.
+func pom() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "..", "..", "..", "deploy", "local", "kafka", "pom.xml")
+}
 
 // errAbsent: something that it takes is not on this machine, and was not asked for.
 var errAbsent = errors.New("no Apache Kafka")
@@ -88,13 +89,9 @@ func fetch(dir string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(pom), 0o600); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime") //nolint:gosec // from PATH
-	cmd.Dir = work
+	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", pom(), "dependency:copy-dependencies", "-DoutputDirectory="+filepath.Join(work, "jars"), "-DincludeScope=runtime") //nolint:gosec // from PATH
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("fetching the jars of Apache Kafka %s: %w\n%s", Version, err, out)
 	}

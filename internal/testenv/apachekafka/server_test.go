@@ -1,6 +1,8 @@
 package apachekafka
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,5 +19,13 @@ func TestItAnswers(t *testing.T) {
 	meta, err := c.Metadata(t.Context(), &kafka.MetadataRequest{})
 	if err != nil || len(meta.Brokers) != 1 {
 		t.Errorf("brokers %v, %v", meta, err)
+	}
+}
+
+func TestVersionIsThatOfThePOM(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(pom())
+	if err != nil || !strings.Contains(string(b), "<artifactId>kafka_2.13</artifactId><version>"+Version+"</version>") {
+		t.Errorf("%s is not in %s: %v", Version, b, err)
 	}
 }
