@@ -25,19 +25,95 @@ func TestMetrics(t *testing.T) {
 	for range 4 {
 		next(t, sub)
 	}
+	if err := c.CreatePersistentSubscription(within(t), "s", "g", esdb.PersistentStreamSubscriptionOptions{StartFrom: esdb.Start{}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CreatePersistentSubscriptionToAll(within(t), "all", esdb.PersistentAllSubscriptionOptions{StartFrom: esdb.Position{Commit: 3, Prepare: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	got := gathered(t, reg)
+	end := got["eventserver_position"]
+	for name, want := range map[string]float64{"eventserver_position": 6, "eventserver_subscribers": 3, "eventserver_read_only": 0,
+		"eventserver_append_seconds": 3, "eventserver_sync_seconds": 4, "eventserver_appends_refused_total": 0,
+		"eventserver_persistent_lag{g}": 3, "eventserver_persistent_lag{all}": end - 2, "eventserver_persistent_in_flight{g}": 0,
+		"eventserver_persistent_parked{g}": 0, "eventserver_persistent_consumers{g}": 0} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v, want %v", name, v, want)
+		}
+	}
+	for _, name := range []string{"eventserver_batch_seconds", "eventserver_batch_requests", "eventserver_batch_bytes", "eventserver_disk_bytes", "eventserver_disk_free_bytes", "eventserver_memtable_bytes"} {
+		if got[name] <= 0 {
+			t.Errorf("%s is %v", name, got[name])
+		}
+	}
+}
+
+// gathered gives the metrics' values, or how often they were observed, by name and group.
+func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]float64{}
 	for _, f := range families {
-		m := f.GetMetric()[0]
-		got[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
-	}
-	for name, want := range map[string]float64{"eventserver_position": 4, "eventserver_subscribers": 1, "eventserver_read_only": 0,
-		"eventserver_append_seconds": 1, "eventserver_batch_seconds": 1, "eventserver_sync_seconds": 2, "eventserver_appends_refused_total": 0} {
-		if v, ok := got[name]; !ok || v != want {
-			t.Errorf("%s is %v, want %v", name, v, want)
+		if len(f.GetHelp()) < 10 {
+			t.Errorf("%s is not explained", f.GetName())
 		}
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "group" {
+					name += "{" + l.GetValue() + "}"
+				}
+			}
+			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return got
+}
+
+// TestSubscriberLag: whoever does not read is seen to be behind, in a stream and in all.
+func TestSubscriberLag(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewPedanticRegistry()
+	s := start(t, func(cfg *eventserver.Config) { cfg.Registerer = reg })
+	c := connect(t, s)
+	big := func() []esdb.EventData {
+		es := events(30)
+		for i := range es {
+			es[i].ContentType, es[i].Data = esdb.ContentTypeBinary, make([]byte, 30_000)
+		}
+		return es
+	}
+	appendTo(t, c, "s", esdb.NoStream{}, big()...)
+	subscribe := map[string]func() (*esdb.Subscription, error){
+		"stream": func() (*esdb.Subscription, error) {
+			return c.SubscribeToStream(within(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+		},
+		"all": func() (*esdb.Subscription, error) {
+			return c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+		},
+	}
+	for name, f := range subscribe {
+		sub, err := f()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for seen := 0; seen < 30; { // it keeps up
+			if e := next(t, sub); e.Event.StreamID == "s" {
+				seen++
+			}
+		}
+		for n := 1; ; n++ { // and now nobody reads
+			appendTo(t, c, "s", esdb.StreamExists{}, big()...)
+			if lag := gathered(t, reg)["eventserver_subscriber_lag_max"]; lag > 100 {
+				break
+			}
+			if n == 200 {
+				t.Fatalf("%s: a subscriber that does not read is not seen to be behind", name)
+			}
+		}
+		sub.Close()
 	}
 }

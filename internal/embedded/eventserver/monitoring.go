@@ -96,7 +96,9 @@ func (s *Server) figures() statsResp {
 	return statsResp{
 		"es-lastPosition":             number(f.Position),
 		"es-subscriptions":            strconv.Itoa(f.Watchers),
+		"es-subscriptionLagMax":       number(f.Lag),
 		"es-diskBytes":                number(f.DiskBytes),
+		"es-diskFreeBytes":            number(f.FreeBytes),
 		"es-tables":                   number(f.Tables),
 		"es-memTableBytes":            number(f.MemTableBytes),
 		"es-compactions":              number(f.Compactions),

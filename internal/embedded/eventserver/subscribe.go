@@ -46,6 +46,7 @@ func (s *Server) subscribeStream(p *page, name string, o *streams.ReadReq_Option
 		if err != nil {
 			return failureOf(name, err)
 		}
+		w.Reached(uint64(last + 1)) //nolint:gosec // at least 0
 		live = p.turn(live, more, func() { p.add(caughtUp(last, 0)) })
 		if err := p.flush(); err != nil {
 			return err

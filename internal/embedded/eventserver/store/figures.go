@@ -4,8 +4,9 @@ package store
 type Figures struct {
 	Position      uint64 // newest that may be shown
 	Watchers      int    // subscriptions waiting or reading
-	Lag           uint64 // events that the slowest of those on all events is behind
+	Lag           uint64 // events that the slowest of them is behind, those of persistent groups aside
 	DiskBytes     uint64
+	FreeBytes     uint64 // of the disk, to this process; 0: not known
 	Tables        uint64
 	MemTableBytes uint64
 	Compactions   uint64
@@ -24,14 +25,22 @@ func (s *Store) Figures() Figures {
 	f := Figures{Position: s.Visible(), DiskBytes: m.DiskSpaceUsage(), Tables: uint64(max(0, total.TablesCount)),
 		MemTableBytes: m.MemTable.Size, Compactions: uint64(max(0, m.Compact.Count)),
 		ReadOnly: s.refuse() != nil}
-	s.watch.mu.Lock()
-	defer s.watch.mu.Unlock()
-	for _, set := range s.watch.streams {
-		f.Watchers += len(set)
+	if u, err := s.disk.GetDiskUsage(s.cfg.Dir); err == nil {
+		f.FreeBytes = u.AvailBytes
 	}
-	for w := range s.watch.streams[""] {
-		if at := w.at.Load(); at > 0 && at < f.Position {
-			f.Lag = max(f.Lag, f.Position-at)
+	watchers, slowest := s.watch.reached()
+	f.Watchers = watchers
+	for stream, at := range slowest {
+		end := f.Position
+		if stream != "" {
+			h, err := s.loadHead(stream)
+			if err != nil || h.last < 0 {
+				continue
+			}
+			end = uint64(h.last) + 1
+		}
+		if at < end {
+			f.Lag = max(f.Lag, end-at)
 		}
 	}
 	return f

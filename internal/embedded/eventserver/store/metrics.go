@@ -8,8 +8,8 @@ import (
 
 // Metrics are the writer's figures. A nil *Metrics counts nothing.
 type Metrics struct {
-	batchSize, batchTime, syncTime, appendTime prometheus.Histogram
-	refused                                    prometheus.Counter
+	batchSize, batchBytes, batchTime, syncTime, appendTime prometheus.Histogram
+	refused                                                prometheus.Counter
 }
 
 // NewMetrics registers the writer's figures.
@@ -18,6 +18,8 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_batch_requests",
 			Help: "Requests per group commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 14)}),
+		batchBytes: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_batch_bytes",
+			Help: "Bytes that a group commit writes to the log, index included.", Buckets: prometheus.ExponentialBuckets(256, 4, 9)}),
 		batchTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_batch_seconds",
 			Help: "Time from taking a batch up to its answers.", Buckets: seconds}),
 		syncTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_sync_seconds",
@@ -43,12 +45,13 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	if m == nil {
 		return nil
 	}
-	return []prometheus.Collector{m.batchSize, m.batchTime, m.syncTime, m.appendTime, m.refused}
+	return []prometheus.Collector{m.batchSize, m.batchBytes, m.batchTime, m.syncTime, m.appendTime, m.refused}
 }
 
-func (m *Metrics) batch(requests int, d time.Duration) {
+func (m *Metrics) batch(requests, bytes int, d time.Duration) {
 	if m != nil {
 		m.batchSize.Observe(float64(requests))
+		m.batchBytes.Observe(float64(bytes))
 		m.batchTime.Observe(d.Seconds())
 	}
 }

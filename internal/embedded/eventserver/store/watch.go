@@ -45,8 +45,26 @@ type Watch struct {
 	at     atomic.Uint64
 }
 
-// Reached tells how far the watcher has read, for the figures.
-func (w *Watch) Reached(position uint64) { w.at.Store(position) }
+// Reached tells how far the watcher has read, for the figures: the last position, or, in a stream, the number of its revisions.
+func (w *Watch) Reached(at uint64) { w.at.Store(at) }
+
+// reached counts the watchers, and gives for each stream with such where the slowest is of those who told.
+func (w *watchers) reached() (n int, slowest map[string]uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slowest = map[string]uint64{}
+	for stream, set := range w.streams {
+		n += len(set)
+		for watch := range set {
+			if at := watch.at.Load(); at > 0 {
+				if least, ok := slowest[stream]; !ok || at < least {
+					slowest[stream] = at
+				}
+			}
+		}
+	}
+	return n, slowest
+}
 
 // Watch begins watching. Whoever reads after calling it misses nothing.
 func (s *Store) Watch(stream string) *Watch {

@@ -203,7 +203,7 @@ func (w *writer) settle(g *group) {
 		failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
 	}
 	w.send(g, nil)
-	w.s.cfg.Metrics.batch(g.requests, time.Since(g.began))
+	w.s.cfg.Metrics.batch(g.requests, g.batch.Len(), time.Since(g.began))
 	if err := g.batch.Close(); err != nil {
 		w.s.log.Error("event store: a batch was not closed", "error", err)
 		return
