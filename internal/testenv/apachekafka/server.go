@@ -3,8 +3,6 @@ package apachekafka
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -48,6 +46,14 @@ func Launch(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, p, dir, node{id: 1, brokers: 1, port: ports[0], controller: ports[1], cluster: clusterID()})
+}
+
+func run(ctx context.Context, p parts, dir string, n node) (_ *Server, err error) {
 	s := &Server{out: &output{}, done: make(chan struct{})}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "daybook-kafka-*"); err != nil {
@@ -55,7 +61,7 @@ func Launch(ctx context.Context, dir string) (*Server, error) {
 		}
 		s.dir = dir
 	}
-	if err := s.launch(ctx, p, dir); err != nil {
+	if err := s.launch(ctx, p, dir, n); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("starting Apache Kafka %s: %w\n%s", Version, err, s.out)
 	}
@@ -78,39 +84,17 @@ func (s *Server) Close() {
 	})
 }
 
-func (s *Server) launch(ctx context.Context, p parts, dir string) error {
-	ports, err := freePorts(2)
-	if err != nil {
-		return err
-	}
-	s.addr = fmt.Sprintf("127.0.0.1:%d", ports[0])
+func (s *Server) launch(ctx context.Context, p parts, dir string, n node) error {
+	s.addr = fmt.Sprintf("127.0.0.1:%d", n.port)
 	file := filepath.Join(dir, "server.properties")
-	properties := fmt.Sprintf(`process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:%[2]d
-listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
-advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
-controller.listener.names=CONTROLLER
-log.dirs=%[3]s
-auto.create.topics.enable=false
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=250
-`, ports[0], ports[1], filepath.Join(dir, "log"))
-	if err := os.WriteFile(file, []byte(properties), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(n.properties(filepath.Join(dir, "log"))), 0o600); err != nil {
 		return err
 	}
 	class := filepath.Join(p.jars, "*")
 	if _, err := os.Stat(filepath.Join(dir, "log", "meta.properties")); err != nil {
-		var id [16]byte
-		_, _ = rand.Read(id[:])
 		//nolint:gosec // java from PATH
 		format := exec.CommandContext(ctx, p.java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class, "kafka.tools.StorageTool",
-			"format", "-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", file)
+			"format", "-t", n.cluster, "-c", file)
 		if out, err := format.CombinedOutput(); err != nil {
 			return fmt.Errorf("formatting: %w\n%s", err, out)
 		}
