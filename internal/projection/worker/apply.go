@@ -15,14 +15,15 @@ const patience = time.Minute
 // Apply implements feed.Consumer. It feeds the builds that are where the batch begins; those behind are catching up.
 func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records []es.Record) error {
 	begin := time.Now()
-	err := w.transact(ctx, partition, w.builds, records, func(ctx context.Context, t *transaction, folds []*fold) error {
-		if err := t.begin(ctx, folds); err != nil {
-			return err
-		}
-		if lead := t.lead(); lead != after {
-			return fmt.Errorf("batch after %d, checkpoint %d: %w", after, lead, feed.ErrFenced)
-		}
-		return t.post(ctx, folds, records, func(at uint64) bool { return at == after })
+	err := w.turns.do(ctx, &share{
+		partition: partition, records: records,
+		chosen: func(at uint64) bool { return at == after },
+		check: func(s *share) error {
+			if lead := s.lead(); lead != after {
+				return fmt.Errorf("batch after %d, checkpoint %d: %w", after, lead, feed.ErrFenced)
+			}
+			return nil
+		},
 	})
 	if err == nil {
 		w.metrics.seconds.Observe(time.Since(begin).Seconds())
@@ -30,27 +31,36 @@ func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records
 	return err
 }
 
-// transact decodes records, finds out what they touch, and runs f over a connection of its own. f begins the
-// transaction; it is ended here if f fails.
-func (w *Worker) transact(ctx context.Context, partition int, builds []*build, records []es.Record,
-	f func(context.Context, *transaction, []*fold) error,
-) error {
+// applyAll writes batches of several partitions in one transaction.
+func (w *Worker) applyAll(ctx context.Context, shares []*share) error {
+	for _, s := range shares {
+		var err error
+		if s.folds, err = w.touch(s.partition, w.builds, s.records); err != nil {
+			return err
+		}
+	}
+	return w.transact(ctx, w.builds, shares, func(ctx context.Context, t *transaction) error {
+		if err := t.begin(ctx); err != nil {
+			return err
+		}
+		return t.post(ctx)
+	})
+}
+
+// transact runs f over a connection of its own. f begins the transaction; it is ended here if f fails.
+func (w *Worker) transact(ctx context.Context, builds []*build, shares []*share, f func(context.Context, *transaction) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	folds, err := w.touch(partition, builds, records)
-	if err != nil {
-		return err
-	}
 	conn, err := w.writers.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connecting to Postgres: %w", err)
 	}
 	defer conn.Release() // which closes one that is inside a transaction
-	if err := f(ctx, &transaction{w: w, conn: conn, partition: partition, builds: builds}, folds); err != nil {
+	if err := f(ctx, &transaction{w: w, conn: conn, builds: builds, shares: shares}); err != nil {
 		if ctx.Err() == nil {
 			_, _ = conn.Exec(ctx, "rollback")
 		}
-		return fmt.Errorf("writing the projections' rows of partition %d: %w", partition, err)
+		return fmt.Errorf("writing the projections' rows of partition %d: %w", shares[0].partition, err)
 	}
 	return nil
 }

@@ -81,17 +81,28 @@ func (w *Worker) positions(ctx context.Context, partition int) (map[int64]uint64
 
 // follow feeds a chunk of the log to builds that are behind. Only their checkpoints are locked.
 func (w *Worker) follow(ctx context.Context, partition int, behind []*build, after uint64, records []es.Record) error {
-	return w.transact(ctx, partition, behind, records, func(ctx context.Context, t *transaction, folds []*fold) error {
-		if err := t.begin(ctx, folds); err != nil {
+	folds, err := w.touch(partition, behind, records)
+	if err != nil {
+		return err
+	}
+	last := records[len(records)-1].Position
+	s := &share{
+		partition: partition, records: records, folds: folds,
+		chosen: func(at uint64) bool { return at < last },
+		check: func(s *share) error {
+			for _, at := range s.at {
+				if at < after {
+					return fmt.Errorf("chunk after %d, a build is at %d: %w", after, at, feed.ErrFenced)
+				}
+			}
+			return nil
+		},
+	}
+	return w.transact(ctx, behind, []*share{s}, func(ctx context.Context, t *transaction) error {
+		if err := t.begin(ctx); err != nil {
 			return err
 		}
-		for _, at := range t.at {
-			if at < after {
-				return fmt.Errorf("chunk after %d, a build is at %d: %w", after, at, feed.ErrFenced)
-			}
-		}
-		last := records[len(records)-1].Position
-		return t.post(ctx, folds, records, func(at uint64) bool { return at < last })
+		return t.post(ctx)
 	})
 }
 
@@ -101,27 +112,28 @@ var errFar = errors.New("too far behind to join")
 // join brings builds that are a little behind to exactly where the others are, who wait meanwhile: their checkpoints are
 // locked while the last events are read. From then on one batch feeds all.
 func (w *Worker) join(ctx context.Context, partition int) error {
-	return w.transact(ctx, partition, w.builds, nil, func(ctx context.Context, t *transaction, _ []*fold) error {
-		if err := t.begin(ctx, nil); err != nil {
+	s := &share{partition: partition}
+	return w.transact(ctx, w.builds, []*share{s}, func(ctx context.Context, t *transaction) error {
+		if err := t.begin(ctx); err != nil {
 			return err
 		}
-		lead, from, behind := w.split(t.at)
+		lead, from, behind := w.split(s.at)
 		if len(behind) == 0 {
 			_, err := t.conn.Exec(ctx, "rollback")
 			return err
 		}
-		records, err := w.between(ctx, partition, from, lead)
-		if err != nil {
+		s.chosen = func(at uint64) bool { return at < lead }
+		var err error
+		if s.records, err = w.between(ctx, partition, from, lead); err != nil {
 			return err
 		}
-		folds, err := w.touch(partition, behind, records)
-		if err != nil {
+		if s.folds, err = w.touch(partition, behind, s.records); err != nil {
 			return err
 		}
-		if err := t.load(ctx, folds); err != nil {
+		if err := t.load(ctx); err != nil {
 			return err
 		}
-		return t.post(ctx, folds, records, func(at uint64) bool { return at < lead })
+		return t.post(ctx)
 	})
 }
 

@@ -2,12 +2,14 @@
 //
 // # One transaction per batch
 //
-// All projections of a process are one consumer. Of a batch of one partition's events the worker loads every row they
-// touch at once, folds in memory, and writes all rows, the history and the checkpoints back in one transaction:
+// All projections of a process are one consumer. Of a batch of events the worker loads every row they touch at once, folds
+// in memory, and writes all rows, the history and the checkpoints back in one transaction:
 //
 //	begin · lock the checkpoints · load rows │ fold │ upsert rows · add versions · move checkpoints · notify │ commit
 //
-// which is three round trips, for one event as for a thousand. A checkpoint is created at 0 with its build and only ever
+// which is three round trips, for one event as for a thousand, of one partition as of all: batches that come while two
+// transactions are under way wait, and go together in the next one. No two partitions have a row in common, so one
+// statement serves all. If such a transaction fails, or finds one checkpoint moved, each partition is written for itself. A checkpoint is created at 0 with its build and only ever
 // updated, from the position it was read at: a worker that was thought dead waits at the locked row, finds it moved, and
 // its batch is given up (feed.ErrFenced). Nothing about rows is kept between batches, so there is nothing to go stale.
 //

@@ -91,33 +91,25 @@ func compare(a, b projection.Key) int {
 	return 0
 }
 
-// keys are the two arrays that the rows are loaded by.
-func (f *fold) keys() (keys, suffixes []string) {
+// keys adds to the two arrays that the rows are loaded by.
+func (f *fold) keys(keys, suffixes []string) (withKeys, withSuffixes []string) {
 	for _, r := range f.order {
 		keys, suffixes = append(keys, r.key.Key), append(suffixes, r.key.Suffix)
 	}
 	return keys, suffixes
 }
 
-// scan takes over the rows that are there.
-func (f *fold) scan(rows pgx.Rows) error {
-	defer rows.Close()
-	for rows.Next() {
-		raw := rows.RawValues()
-		key := projection.Key{Key: string(raw[0]), Suffix: string(raw[1])}
-		r := f.rows[key]
-		if r == nil {
-			return fmt.Errorf("row %s was not asked for", key)
-		}
-		s := &r.first
-		dest := append([]any{nil, nil, &s.Version, &s.Revision, &s.Position, &s.ValidFrom, &s.RecordedFrom}, f.batch.Fields(key)...)
-		if err := rows.Scan(dest...); err != nil {
-			return fmt.Errorf("row %s: %w", key, err)
-		}
-		s.ValidFrom, s.RecordedFrom = s.ValidFrom.UTC(), s.RecordedFrom.UTC()
-		r.stamp = r.first
+// scan takes over one of its rows.
+func (f *fold) scan(key projection.Key, rows pgx.Rows) error {
+	r := f.rows[key]
+	s := &r.first
+	dest := append([]any{nil, nil, &s.Version, &s.Revision, &s.Position, &s.ValidFrom, &s.RecordedFrom}, f.batch.Fields(key)...)
+	if err := rows.Scan(dest...); err != nil {
+		return err
 	}
-	return rows.Err()
+	s.ValidFrom, s.RecordedFrom = s.ValidFrom.UTC(), s.RecordedFrom.UTC()
+	r.stamp = r.first
+	return nil
 }
 
 // apply folds the events after a position, and encodes what they leave.
@@ -193,8 +185,8 @@ func (f *fold) encode(types *pgtype.Map, r *row) ([]byte, error) {
 
 func deref(pointer any) any { return reflect.ValueOf(pointer).Elem().Interface() }
 
-// changed are the rows that came out otherwise than they went in.
-func (f *fold) changed() (bodies [][]byte) {
+// changed adds the rows that came out otherwise than they went in.
+func (f *fold) changed(bodies [][]byte) [][]byte {
 	for _, r := range f.order {
 		if r.stamp.Version > r.first.Version {
 			bodies = append(bodies, r.body)
@@ -203,8 +195,8 @@ func (f *fold) changed() (bodies [][]byte) {
 	return bodies
 }
 
-// newVersions are the history's rows: each version until the one after it.
-func (f *fold) newVersions() (bodies [][]byte) {
+// newVersions adds the history's rows: each version until the one after it.
+func (f *fold) newVersions(bodies [][]byte) [][]byte {
 	for _, r := range f.order {
 		for i, v := range r.versions {
 			body := slices.Clip(v.body) // the live row shares it
@@ -227,7 +219,8 @@ type endings struct {
 	valid, recordedTo []time.Time
 }
 
-func (f *fold) endings() (e endings) {
+// endings adds those of the rows that have newer ones now.
+func (f *fold) endings(e *endings) {
 	for _, r := range f.order {
 		if r.first.Version >= 0 && len(r.versions) > 0 {
 			next := r.versions[0].stamp
@@ -236,5 +229,4 @@ func (f *fold) endings() (e endings) {
 			e.valid, e.recordedTo = append(e.valid, next.ValidFrom), append(e.recordedTo, next.RecordedFrom)
 		}
 	}
-	return e
 }

@@ -27,7 +27,7 @@ type Config struct {
 	Log         es.Log // where builds that are behind catch up from
 	Incarnation string // of the event store
 	Partitions  int    // default relay.DefaultPartitions
-	// Writers is how many batches are written at once, each over a connection of the worker's own; default 4.
+	// Writers is how many connections of its own the worker has; default 4: two for what is live, others for builds that catch up.
 	Writers    int32
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // may be nil
@@ -41,6 +41,7 @@ type Worker struct {
 	ids     []int64  // theirs
 	reads   map[string]bool
 	scan    *feed.Scan
+	turns   turns
 	writers *pgxpool.Pool
 	metrics metrics
 
@@ -73,6 +74,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, scan: feed.NewScan(cfg.Log, cfg.Partitions),
 		metrics: newMetrics(cfg.Registerer), broken: map[int]error{},
 	}
+	w.turns.write = w.applyAll
 	for _, plan := range plans {
 		for _, typ := range plan.Types {
 			w.reads[typ] = true
