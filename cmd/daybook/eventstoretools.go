@@ -214,7 +214,7 @@ func counting(w io.Writer, what string) (show func(uint64), end func()) {
 			}
 		}, func() {
 			if shown {
-				fmt.Fprint(w, "\r\x1b[K")
+				fmt.Fprintf(w, "\r\x1b[K")
 			}
 		}
 }

@@ -164,10 +164,11 @@ func (in *lines) one() (*Line, error) {
 		if err != nil {
 			return nil, &LineError{in.read, err}
 		}
-		if l.Stream != IncarnationStream && !(in.o.LeaveSystem && l.system()) {
-			return l, nil
+		if l.Stream == IncarnationStream || in.o.LeaveSystem && l.system() {
+			in.leftOut++
+			continue
 		}
-		in.leftOut++
+		return l, nil
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -75,8 +77,10 @@ func (s *Store) Verify(ctx context.Context) (Report, error) {
 	if err == nil && v.indexed != v.Events {
 		err = v.log(ctx, true) // which of them are in no index
 	}
-	for position, why := range v.bad { // in no index either
-		v.damaged(Damage{Position: position, Reason: why})
+	for _, position := range slices.Sorted(maps.Keys(v.bad)) { // in no index either
+		if v.damaged(Damage{Position: position, Reason: v.bad[position]}) != nil {
+			break
+		}
 	}
 	if errors.Is(err, errEnough) {
 		err = nil
