@@ -36,6 +36,9 @@ func (s *Server) append(st grpc.ServerStream) error {
 	if err := p.check(); err != nil {
 		return end(st, err)
 	}
+	if err := s.mayAppend(st.Context(), &p); err != nil {
+		return end(st, err)
+	}
 	res, err := s.submit(st.Context(), store.Request{Stream: p.stream, Expected: p.expected, Events: p.events})
 	if err != nil {
 		return end(st, failureOf(p.stream, err))
@@ -61,7 +64,7 @@ func (s *Server) submit(ctx context.Context, r store.Request) (store.Result, err
 		return store.Result{}, err
 	}
 	c := make(chan store.Result, 1)
-	r.Done = func(res store.Result) { s.budget.Release(size); c <- res }
+	r.Done = func(res store.Result) { s.budget.Release(size); s.changed(r.Stream, res.Err); c <- res }
 	r.Deadline, _ = ctx.Deadline()
 	s.store.Submit(&store.Source{}, &r)
 	select {

@@ -1,25 +1,31 @@
 package eventserver_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 )
 
-// certificate is a fresh self-signed one for loopback.
-func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
+// certificate writes a fresh self-signed one for loopback, and gives those who trust it.
+func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -29,49 +35,179 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	must(t, err)
 	leaf, err := x509.ParseCertificate(der)
 	must(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+	secret, err := x509.MarshalECPrivateKey(key)
+	must(t, err)
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600))
+	trust = x509.NewCertPool()
+	trust.AddCert(leaf)
+	return certFile, keyFile, trust
 }
 
-func TestTLSAndUsers(t *testing.T) {
+// client connects as somebody, trusting whom it is told to.
+func client(t *testing.T, connection string, trust *x509.CertPool) *esdb.Client {
+	t.Helper()
+	cfg, err := esdb.ParseConnectionString(connection)
+	must(t, err)
+	cfg.RootCAs = trust
+	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
+	c, err := esdb.NewClient(cfg)
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func tryAppend(t *testing.T, c *esdb.Client) error {
+	t.Helper()
+	_, err := c.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, event(1))
+	return err
+}
+
+func TestTLS(t *testing.T) {
 	t.Parallel()
-	cert, pool := certificate(t)
+	cert, key, trust := certificate(t)
 	s := start(t, func(cfg *eventserver.Config) {
-		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-		cfg.Users = map[string]string{"admin": "changeit", "empty": ""}
+		cfg.CertFile, cfg.KeyFile, cfg.AdminPassword = cert, key, "first"
 	})
 	for _, x := range []struct {
-		user, password string
-		ok             bool
-	}{{"admin", "changeit", true}, {"admin", "wrong", false}, {"nobody", "", false}, {"nobody", "changeit", false}, {"", "", false}} {
-		cfg, err := esdb.ParseConnectionString(fmt.Sprintf("esdb://%s?tls=true", s.Addr()))
-		must(t, err)
-		cfg.RootCAs, cfg.Username, cfg.Password = pool, x.user, x.password
-		cfg.Logger = func(esdb.LogLevel, string, ...any) {}
-		c, err := esdb.NewClient(cfg)
-		must(t, err)
-		defer c.Close()
-		_, err = c.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, event(1))
+		login, password string
+		ok              bool
+	}{{"admin", "first", true}, {"ops", "changeit", true}, {"admin", "changeit", false}, {"nobody", "changeit", false}} {
+		c := client(t, fmt.Sprintf("esdb://%s:%s@%s?tls=true", x.login, x.password, s.Addr()), trust)
+		err := tryAppend(t, c)
 		if ok := err == nil; ok != x.ok || !ok && code(err) != esdb.ErrorCodeUnauthenticated {
-			t.Errorf("append as %q/%q: %v", x.user, x.password, err)
-		}
-		err = firstOf(t, c, "s")
-		if ok := err == nil; ok != x.ok {
-			t.Errorf("read as %q/%q: %v", x.user, x.password, err)
-		}
-		err = c.CreatePersistentSubscription(within(t), "s", "g", esdb.PersistentStreamSubscriptionOptions{})
-		if ok := err == nil; ok != x.ok {
-			t.Errorf("create a group as %q/%q: %v", x.user, x.password, err)
+			t.Errorf("append as %q/%q: %v", x.login, x.password, err)
 		}
 	}
-	cfg, err := esdb.ParseConnectionString(fmt.Sprintf("esdb://%s?tls=false&maxDiscoverAttempts=1", s.Addr()))
-	must(t, err)
-	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
-	plain, err := esdb.NewClient(cfg)
-	must(t, err)
-	defer plain.Close()
-	if _, err := plain.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{}, event(1)); err == nil {
+	if err := tryAppend(t, client(t, "esdb://admin:first@"+s.Addr()+"?tls=true&maxDiscoverAttempts=1", nil)); err == nil {
+		t.Error("a certificate that nobody vouches for was taken")
+	}
+	if err := tryAppend(t, client(t, "esdb://admin:first@"+s.Addr()+"?tls=false&maxDiscoverAttempts=1", nil)); err == nil {
 		t.Error("a client without TLS was served")
+	}
+}
+
+func TestCertificateConfig(t *testing.T) {
+	t.Parallel()
+	cert, key, _ := certificate(t)
+	for _, cfg := range []eventserver.Config{{CertFile: cert}, {KeyFile: key}, {CertFile: key, KeyFile: cert}, {CertFile: cert, KeyFile: filepath.Join(t.TempDir(), "absent")}} {
+		cfg.Dir = t.TempDir()
+		if s, err := eventserver.Start(t.Context(), cfg); err == nil {
+			_ = s.Close()
+			t.Errorf("%+v was accepted", cfg)
+		}
+	}
+}
+
+// TestFirstUsers: admin and ops get their passwords when a secured server first starts on a directory, whatever it held
+// before, and never again, even if somebody deleted them.
+func TestFirstUsers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := &lockedBuffer{}
+	at := func(cfg *eventserver.Config) {
+		cfg.Dir = dir
+		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	s := start(t, at)
+	appendTo(t, connect(t, s), "s", esdb.NoStream{}, event(0))
+	must(t, s.Close())
+	if strings.Contains(log.String(), "everybody knows") {
+		t.Error("an insecure server created users")
+	}
+	s = start(t, at, secured(t), func(cfg *eventserver.Config) { cfg.OpsPassword = "mine" })
+	if text := log.String(); strings.Count(text, "everybody knows") != 1 || !strings.Contains(text, "user=admin") {
+		t.Errorf("the default password was not warned of: %s", text)
+	}
+	admin := client(t, as(s, "admin", "changeit"), nil)
+	must(t, tryAppend(t, admin))
+	must(t, tryAppend(t, client(t, as(s, "ops", "mine"), nil)))
+	_, err := admin.DeleteStream(within(t), "$user-ops", esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
+	must(t, err)
+	must(t, s.Close())
+	s = start(t, at, secured(t), func(cfg *eventserver.Config) { cfg.AdminPassword, cfg.OpsPassword = "other", "other" })
+	must(t, tryAppend(t, client(t, as(s, "admin", "changeit"), nil)))
+	for _, who := range [][2]string{{"admin", "other"}, {"ops", "mine"}, {"ops", "other"}} {
+		if err := tryAppend(t, client(t, as(s, who[0], who[1]), nil)); code(err) != esdb.ErrorCodeUnauthenticated {
+			t.Errorf("%s with the password %s: %v", who[0], who[1], err)
+		}
+	}
+}
+
+// TestWrongPasswords: however fast somebody tries passwords, others are served, and no password reaches the log.
+func TestWrongPasswords(t *testing.T) {
+	t.Parallel()
+	log := &lockedBuffer{}
+	s := start(t, secured(t), func(cfg *eventserver.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	admin := client(t, as(s, "admin", "changeit"), nil)
+	must(t, tryAppend(t, admin))
+	intruder := client(t, as(s, "admin", "changeit"), nil)
+	var g errgroup.Group
+	for i := range 8 {
+		g.Go(func() error {
+			for n := range 60 {
+				_, err := intruder.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{},
+					Authenticated: &esdb.Credentials{Login: "admin", Password: fmt.Sprintf("guess-%d-%d", i, n)}}, event(1))
+				if code(err) != esdb.ErrorCodeUnauthenticated {
+					return fmt.Errorf("a guess: %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	for range 50 {
+		must(t, tryAppend(t, admin))
+	}
+	must(t, g.Wait())
+	for _, secret := range []string{"guess-", "changeit"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+}
+
+// TestStrangeACL: a list that cannot be understood is refused; if it was stored while nobody asked, it lets nobody in but admins.
+func TestStrangeACL(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(cfg *eventserver.Config) { cfg.Dir = dir }
+	s := start(t, at)
+	c := connect(t, s)
+	describe := func(c *esdb.Client, stream, json string) error {
+		e := event(0)
+		e.EventType, e.Data = "$metadata", []byte(json)
+		_, err := c.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, e)
+		return err
+	}
+	strange := []string{`{"$acl":7}`, `{"$acl":null}`, `{"$acl":[]}`, `{"$acl":"$admins"}`, `{"$acl":{"$r":7}}`, `{"$acl":{"$r":null}}`, `{"$acl":{"$r":[7]}}`,
+		`{"$acl":{"$r":{"a":"b"}}}`, `{"$acl":{"$R":"a"}}`, `{"$acl":{"$r":["` + strings.Repeat("x", 5000) + `"]}}`,
+		`{"$acl":{"$r":[` + string(bytes.Repeat([]byte(`"a",`), 5000)) + `"b"]}}`}
+	for i, json := range strange {
+		stream := fmt.Sprintf("strange-%d", i)
+		appendTo(t, c, stream, esdb.NoStream{}, event(0))
+		must(t, describe(c, "$$"+stream, json))
+	}
+	must(t, s.Close())
+	s = start(t, at, secured(t))
+	admin, ops := client(t, as(s, "admin", "changeit"), nil), client(t, as(s, "ops", "changeit"), nil)
+	for i, json := range strange {
+		stream := fmt.Sprintf("strange-%d", i)
+		if err := firstOf(t, ops, stream); code(err) != esdb.ErrorCodeAccessDenied {
+			t.Errorf("%.40s: read by a user: %v", json, err)
+		}
+		must(t, firstOf(t, admin, stream))
+		if err := describe(admin, "$$"+stream, json); err == nil || !strings.Contains(err.Error(), "cannot be understood") {
+			t.Errorf("%.40s was accepted: %v", json, err)
+		}
+		must(t, describe(admin, "$$"+stream, `{"$acl":{"$r":[]},"other":{"$r":7}}`))
+		must(t, describe(admin, "$$"+stream, `{"mine":1}`))
+		must(t, firstOf(t, ops, stream))
+	}
+	if err := describe(admin, "$settings", `{"$userStreamAcl":7}`); err == nil {
+		t.Error("strange settings were accepted")
 	}
 }

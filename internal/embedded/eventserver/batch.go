@@ -153,9 +153,13 @@ func (b *batch) submit(e *batchEntry) error {
 		b.answer(e, store.Result{Err: err})
 		return nil
 	}
+	if err := b.s.mayAppend(b.st.Context(), &e.pending); err != nil {
+		b.answer(e, store.Result{Err: err})
+		return nil
+	}
 	b.s.store.Submit(&b.source, &store.Request{
 		Stream: e.stream, Expected: e.expected, Events: e.events, Deadline: e.deadline,
-		Done: func(res store.Result) { b.answer(e, res) },
+		Done: func(res store.Result) { b.s.changed(e.stream, res.Err); b.answer(e, res) },
 	})
 	return nil
 }

@@ -54,6 +54,8 @@ func batchError(stream string, limit int, err error) *statusproto.Status {
 		detail = &shared.StreamDeleted{StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(stream)}}
 	case len(f.trailers) > 1 && f.trailers[1] == "maximum-append-size-exceeded":
 		detail = &shared.MaximumAppendSizeExceeded{MaxAppendSize: uint32(limit)} //nolint:gosec // bounded by Config
+	case f.code == codes.PermissionDenied:
+		detail = &shared.AccessDenied{}
 	case f.code == codes.DeadlineExceeded:
 		detail = &shared.Timeout{}
 	case f.code == codes.InvalidArgument:

@@ -35,8 +35,6 @@ type Config struct {
 	// Shutdown is called, in a goroutine of its own, when an operator asks over the network that the server end; it should
 	// end the program, or Close the server. Default none: such a request is refused.
 	Shutdown func()
-	// Users are those who may call, by name, with their passwords; default none: everybody may. Give them with TLS.
-	Users map[string]string
 	// MaxAppendBytes bounds one append: types, data and metadata of its events; default 1 MiB.
 	MaxAppendBytes int
 	// Store tunes the storage engine; its Dir, Logger and Metrics are set from the fields above.

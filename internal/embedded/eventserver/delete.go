@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/access"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
@@ -63,6 +64,9 @@ func (s *Server) tombstone(ctx context.Context, r *streams.TombstoneReq) (*strea
 }
 
 func (s *Server) remove(ctx context.Context, kind store.Kind, stream string, expected store.Expected) (uint64, error) {
+	if err := s.may(ctx, access.Delete, stream); err != nil {
+		return 0, end(unaryTrailers{ctx}, err)
+	}
 	res, err := s.submit(ctx, store.Request{Kind: kind, Stream: stream, Expected: expected})
 	if err = errors.Join(err, res.Err); err != nil {
 		return 0, end(unaryTrailers{ctx}, failureOf(stream, err))

@@ -55,7 +55,7 @@ func tooLarge(limit int) *failure {
 
 func missingProperty(name string) *failure {
 	return &failure{codes.InvalidArgument, "Required Metadata Property '" + name + "' is missing",
-		[]string{trailerException, "missing-required-metadata-property", "missing-required-metadata-property", name}}
+		[]string{trailerException, "missing-required-metadata-property", "required-metadata-properties", "type,content-type"}}
 }
 
 // failureOf turns what the store says into what clients understand.

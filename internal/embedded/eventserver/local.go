@@ -94,9 +94,9 @@ func (s *Server) localHandler(method string) func(grpc.ServerStream) error {
 		}
 		handler := d.Handler
 		info := &grpc.StreamServerInfo{FullMethod: method, IsClientStream: d.ClientStreams, IsServerStream: d.ServerStreams}
-		if len(s.cfg.Users) > 0 {
+		if s.access != nil {
 			open := handler
-			handler = func(srv any, st grpc.ServerStream) error { return newGuard(s.cfg.Users).stream(srv, st, info, open) }
+			handler = func(srv any, st grpc.ServerStream) error { return s.authenticateStream(srv, st, info, open) }
 		}
 		return func(st grpc.ServerStream) error { return s.recoverStream(s, st, info, handler) }
 	}

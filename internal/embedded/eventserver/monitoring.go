@@ -75,6 +75,9 @@ func (s *Server) stats(st grpc.ServerStream) error {
 	if err := st.RecvMsg(&req); err != nil {
 		return err
 	}
+	if err := s.identified(st.Context()); err != nil {
+		return end(st, err)
+	}
 	t := time.NewTicker(req.every)
 	defer t.Stop()
 	for {

@@ -35,7 +35,7 @@ func persistentFailure(stream, group string, err error) *failure {
 	case errors.Is(err, persistent.ErrNotFound):
 		return named(codes.NotFound, "persistent-subscription-does-not-exist", "Subscription group "+group+" on stream "+stream+" does not exist.")
 	case errors.Is(err, persistent.ErrTooManyConsumers):
-		return named(codes.FailedPrecondition, "maximum-subscribers-reached", "Maximum subscriptions reached.")
+		return named(codes.FailedPrecondition, "maximum-subscribers-reached", "Maximum subscriptions reached for subscription group "+group+" on stream "+stream+".")
 	case errors.Is(err, persistent.ErrDropped):
 		return named(codes.Canceled, "persistent-subscription-dropped", "Subscription group "+group+" on stream "+stream+" was dropped.")
 	}
@@ -51,6 +51,9 @@ func finish(ctx context.Context, stream, group string, err error) error {
 
 // Create implements PersistentSubscriptionsServer.
 func (g *groups) Create(ctx context.Context, r *proto.CreateReq) (*proto.CreateResp, error) {
+	if err := g.s.operates(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	o := r.GetOptions()
 	c := persistent.Config{Group: o.GetGroupName()}
 	switch from := o.GetStreamOption().(type) {
@@ -133,6 +136,9 @@ func settingsOf(s settings, timeoutTicks, afterTicks int64) persistent.Settings 
 
 // Update implements PersistentSubscriptionsServer.
 func (g *groups) Update(ctx context.Context, r *proto.UpdateReq) (*proto.UpdateResp, error) {
+	if err := g.s.operates(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	o := r.GetOptions()
 	set := o.GetSettings()
 	s := settingsOf(set, set.GetMessageTimeoutTicks(), set.GetCheckpointAfterTicks())
@@ -163,6 +169,9 @@ func (g *groups) Update(ctx context.Context, r *proto.UpdateReq) (*proto.UpdateR
 
 // Delete implements PersistentSubscriptionsServer.
 func (g *groups) Delete(ctx context.Context, r *proto.DeleteReq) (*proto.DeleteResp, error) {
+	if err := g.s.operates(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	o := r.GetOptions()
 	stream := named(o.GetStreamIdentifier(), o.GetAll())
 	return &proto.DeleteResp{}, finish(ctx, stream, o.GetGroupName(), g.m.Delete(ctx, stream, o.GetGroupName()))
@@ -178,6 +187,9 @@ func named(id *shared.StreamIdentifier, all *shared.Empty) string {
 
 // ReplayParked implements PersistentSubscriptionsServer.
 func (g *groups) ReplayParked(ctx context.Context, r *proto.ReplayParkedReq) (*proto.ReplayParkedResp, error) {
+	if err := g.s.operates(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	o := r.GetOptions()
 	stream := named(o.GetStreamIdentifier(), o.GetAll())
 	return &proto.ReplayParkedResp{}, finish(ctx, stream, o.GetGroupName(), g.m.Replay(ctx, stream, o.GetGroupName(), o.GetStopAt()))
@@ -185,6 +197,9 @@ func (g *groups) ReplayParked(ctx context.Context, r *proto.ReplayParkedReq) (*p
 
 // GetInfo implements PersistentSubscriptionsServer.
 func (g *groups) GetInfo(ctx context.Context, r *proto.GetInfoReq) (*proto.GetInfoResp, error) {
+	if err := g.s.identified(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	o := r.GetOptions()
 	stream := named(o.GetStreamIdentifier(), o.GetAll())
 	infos, err := g.m.Info(ctx, stream, o.GetGroupName())
@@ -199,6 +214,9 @@ func (g *groups) GetInfo(ctx context.Context, r *proto.GetInfoReq) (*proto.GetIn
 
 // List implements PersistentSubscriptionsServer.
 func (g *groups) List(ctx context.Context, r *proto.ListReq) (*proto.ListResp, error) {
+	if err := g.s.identified(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	stream := ""
 	if s := r.GetOptions().GetListForStream(); s != nil {
 		stream = named(s.GetStream(), s.GetAll())
@@ -219,6 +237,9 @@ func (g *groups) List(ctx context.Context, r *proto.ListReq) (*proto.ListResp, e
 
 // RestartSubsystem implements PersistentSubscriptionsServer.
 func (g *groups) RestartSubsystem(ctx context.Context, _ *shared.Empty) (*shared.Empty, error) {
+	if err := g.s.operates(ctx); err != nil {
+		return nil, end(unaryTrailers{ctx}, err)
+	}
 	return &shared.Empty{}, finish(ctx, "", "", g.m.Restart())
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc/peer"
 
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/access"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/persistent"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/wire"
@@ -26,6 +27,9 @@ func (g *groups) Read(st proto.PersistentSubscriptions_ReadServer) error {
 		return end(st, invalid("a consumer's first message must be its options"))
 	}
 	stream := named(o.GetStreamIdentifier(), o.GetAll())
+	if err := errors.Join(g.s.identified(st.Context()), g.s.may(st.Context(), access.Read, stream)); err != nil {
+		return end(st, err)
+	}
 	group, err := g.m.Get(stream, o.GetGroupName())
 	if err != nil {
 		return end(st, persistentFailure(stream, o.GetGroupName(), err))

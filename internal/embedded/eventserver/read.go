@@ -8,7 +8,9 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
 
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/access"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/filter"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/persistent"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
@@ -54,11 +56,17 @@ func (s *Server) dispatch(st grpc.ServerStream, o *streams.ReadReq_Options) erro
 		if p.filter != nil {
 			return invalid("only $all can be filtered")
 		}
+		if err := s.may(p.st.Context(), access.Read, name); err != nil {
+			return err
+		}
 		if subscribes {
 			return s.subscribeStream(p, name, from.Stream)
 		}
 		return s.readStream(p, name, from.Stream, back, o.GetControlOption().GetCompatibility())
 	case *streams.ReadReq_Options_All:
+		if err := s.may(p.st.Context(), access.Read, persistent.All); err != nil {
+			return err
+		}
 		if subscribes {
 			return s.subscribeAll(p, from.All, window)
 		}

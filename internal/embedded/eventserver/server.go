@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/access"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/persistent"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/wire"
@@ -25,16 +26,19 @@ import (
 
 // Server is a running event store.
 type Server struct {
-	cfg     Config
-	store   *store.Store
-	grpc    *grpc.Server
-	gossip  *gossiper
-	groups  *groups
-	budget  *semaphore.Weighted
-	metrics []prometheus.Collector
-	started time.Time
-	lis     net.Listener
-	memory  *bufconn.Listener
+	cfg       Config
+	store     *store.Store
+	grpc      *grpc.Server
+	gossip    *gossiper
+	groups    *groups
+	users     *access.Directory
+	scavenges *scavenges
+	access    *access.Control // nil: an insecure server
+	budget    *semaphore.Weighted
+	metrics   []prometheus.Collector
+	started   time.Time
+	lis       net.Listener
+	memory    *bufconn.Listener
 
 	locals sync.WaitGroup  // calls from within the process
 	ctx    context.Context // ends when the server closes
@@ -74,7 +78,7 @@ func Start(ctx context.Context, cfg Config) (started *Server, err error) {
 		return nil, errors.Join(err, lis.Close())
 	}
 	s.lis, s.store = lis, st
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, st.Close(), lis.Close())
 	}
 	s.grpc = grpc.NewServer(s.options()...)
@@ -86,7 +90,7 @@ func Start(ctx context.Context, cfg Config) (started *Server, err error) {
 }
 
 // prepare makes what the services need. The groups come last: they begin to work at once.
-func (s *Server) prepare() error {
+func (s *Server) prepare(ctx context.Context) error {
 	instance, err := wire.ParseUUID(s.store.Incarnation())
 	if err != nil {
 		return fmt.Errorf("event store server: incarnation: %w", err)
@@ -101,6 +105,10 @@ func (s *Server) prepare() error {
 		}
 		s.metrics = append(s.metrics, c)
 	}
+	if err := s.secure(ctx); err != nil {
+		return err
+	}
+	s.scavenges = &scavenges{s: s}
 	s.groups = &groups{s: s}
 	s.groups.m, err = persistent.NewManager(s.store, s.cfg.Logger, s.target)
 	return err
@@ -116,9 +124,8 @@ func (s *Server) unregister() {
 const window = 1 << 20 // static HTTP/2 windows: growing ones cost allocations
 
 func (s *Server) options() []grpc.ServerOption {
-	g := newGuard(s.cfg.Users)
 	o := []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(s.recoverUnary, g.unary), grpc.ChainStreamInterceptor(s.recoverStream, g.stream),
+		grpc.ChainUnaryInterceptor(s.recoverUnary), grpc.ChainStreamInterceptor(s.recoverStream),
 		grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.WaitForHandlers(true),                          // calls read the store, which is closed after them
 		grpc.MaxRecvMsgSize(4*s.cfg.MaxAppendBytes + 1<<20), // what is too large for an append is still read, to answer it
@@ -129,8 +136,9 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 	}
-	if s.cfg.TLS != nil {
-		o = append(o, grpc.Creds(credentials.NewTLS(s.cfg.TLS)))
+	if s.access != nil {
+		o = append(o, grpc.Creds(credentials.NewTLS(s.cfg.TLS)), grpc.ChainUnaryInterceptor(s.authenticateUnary),
+			grpc.ChainStreamInterceptor(s.authenticateStream))
 	}
 	return o
 }
@@ -138,6 +146,8 @@ func (s *Server) options() []grpc.ServerOption {
 func (s *Server) register() {
 	s.grpc.RegisterService(streamsDesc(s), nil)
 	s.grpc.RegisterService(monitoringDesc(s), nil)
+	s.grpc.RegisterService(usersDesc(s), nil)
+	s.grpc.RegisterService(operationsDesc(s), nil)
 	proto.RegisterPersistentSubscriptionsServer(s.grpc, s.groups)
 	gossip.RegisterGossipServer(s.grpc, s.gossip)
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, &features{})
@@ -156,7 +166,7 @@ func (s *Server) serve(lis net.Listener) {
 // Addr is the TCP address served, host:port.
 func (s *Server) Addr() string { return s.lis.Addr().String() }
 
-// ConnectionString is what the official clients connect with; a user's name and password are theirs to add.
+// ConnectionString is what the official clients connect with; a secured server's callers add a user's name and password.
 func (s *Server) ConnectionString() string {
 	return fmt.Sprintf("esdb://%s?tls=%t", s.Addr(), s.cfg.TLS != nil)
 }
@@ -188,6 +198,7 @@ func (s *Server) Close() error {
 		s.mu.Unlock()
 		s.grpc.Stop()
 		s.locals.Wait()
+		s.scavenges.close()
 		s.groups.m.Close()
 		s.unregister()
 		err := s.store.Close()

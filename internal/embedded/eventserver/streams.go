@@ -15,10 +15,10 @@ func streamsDesc(s *Server) *grpc.ServiceDesc {
 		ServiceName: streamsService,
 		Metadata:    "streams.proto",
 		Methods: []grpc.MethodDesc{
-			{MethodName: "Delete", Handler: unary("Delete", func(ctx context.Context, r *streams.DeleteReq) (*streams.DeleteResp, error) {
+			{MethodName: "Delete", Handler: unary(streamsService, "Delete", func(ctx context.Context, r *streams.DeleteReq) (*streams.DeleteResp, error) {
 				return s.deleteStream(ctx, r)
 			})},
-			{MethodName: "Tombstone", Handler: unary("Tombstone", func(ctx context.Context, r *streams.TombstoneReq) (*streams.TombstoneResp, error) {
+			{MethodName: "Tombstone", Handler: unary(streamsService, "Tombstone", func(ctx context.Context, r *streams.TombstoneReq) (*streams.TombstoneResp, error) {
 				return s.tombstone(ctx, r)
 			})},
 		},
@@ -32,13 +32,13 @@ func streamsDesc(s *Server) *grpc.ServiceDesc {
 }
 
 // unary adapts a call with one request and one answer to what grpc's description wants.
-func unary[Req, Resp any](name string, call func(context.Context, *Req) (*Resp, error)) grpc.MethodHandler {
+func unary[Req, Resp any](service, name string, call func(context.Context, *Req) (Resp, error)) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 		req := new(Req)
 		if err := decode(req); err != nil {
 			return nil, err
 		}
-		info := &grpc.UnaryServerInfo{Server: srv, FullMethod: "/" + streamsService + "/" + name}
+		info := &grpc.UnaryServerInfo{Server: srv, FullMethod: "/" + service + "/" + name}
 		return intercept(ctx, req, info, func(ctx context.Context, _ any) (any, error) { return call(ctx, req) })
 	}
 }

@@ -1,0 +1,120 @@
+package access
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Action is something done to a stream.
+type Action int
+
+// Actions; those on a metadata stream count as metadata actions on the stream it describes.
+const (
+	Read Action = iota
+	Write
+	Delete
+	metaRead
+	metaWrite
+	actions
+)
+
+// What the lists name beside users and groups of one's own.
+const (
+	Everybody  = "$all"
+	Admins     = "$admins"
+	Operations = "$ops"
+)
+
+// acl says for each action who may do it: users or groups; nil where it says nothing.
+type acl [actions][]string
+
+var aclNames = [actions]string{Read: "$r", Write: "$w", Delete: "$d", metaRead: "$mr", metaWrite: "$mw"}
+
+func everyAction(role string) (a acl) {
+	for i := range a {
+		a[i] = []string{role}
+	}
+	return a
+}
+
+// Lists are kept in memory: each is bounded.
+const (
+	maxRoles    = 1000
+	maxRoleName = 1024
+)
+
+// parseACL reads an access control list: for each action a name or a list of names.
+func parseACL(raw json.RawMessage) (*acl, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+		return nil, errors.New("it is not an object")
+	}
+	var a acl
+	total := 0
+	for name, value := range fields {
+		i := slices.Index(aclNames[:], name)
+		if i < 0 {
+			return nil, fmt.Errorf("%.20q is no right", name)
+		}
+		var one string
+		roles := []string{}
+		switch {
+		case string(value) == "null":
+			return nil, fmt.Errorf("%s is neither a name nor a list of names", name)
+		case json.Unmarshal(value, &one) == nil:
+			roles = []string{one}
+		case json.Unmarshal(value, &roles) != nil:
+			return nil, fmt.Errorf("%s is neither a name nor a list of names", name)
+		}
+		for _, role := range roles {
+			if len(role) > maxRoleName {
+				return nil, fmt.Errorf("%s has a name of %d bytes, the limit is %d", name, len(role), maxRoleName)
+			}
+		}
+		if total += len(roles); total > maxRoles {
+			return nil, fmt.Errorf("it has more than %d names", maxRoles)
+		}
+		a[i] = roles
+	}
+	return &a, nil
+}
+
+// field takes one field of an object, nil if the object has none of that name. Unlike encoding/json it tells "$acl" from "$ACL".
+func field(data []byte, name string) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return nil
+	}
+	return fields[name]
+}
+
+// metadataACL is the access control list in a metadata event's data, nil if there is none.
+func metadataACL(data []byte) (*acl, error) {
+	raw := field(data, "$acl")
+	if raw == nil {
+		return nil, nil //nolint:nilnil // no list is no error
+	}
+	a, err := parseACL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("$acl cannot be understood: %w", err)
+	}
+	return a, nil
+}
+
+// settings are the defaults in the newest event of $settings.
+type settings struct{ user, system *acl }
+
+func parseSettings(data []byte) (s settings, err error) {
+	for name, to := range map[string]**acl{"$userStreamAcl": &s.user, "$systemStreamAcl": &s.system} {
+		raw := field(data, name)
+		if raw == nil {
+			continue
+		}
+		if *to, err = parseACL(raw); err != nil {
+			return settings{}, fmt.Errorf("%s cannot be understood: %w", name, err)
+		}
+	}
+	return s, nil
+}

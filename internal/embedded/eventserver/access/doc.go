@@ -1,0 +1,16 @@
+// Package access decides who calls an event store server and what they may do, as EventStoreDB does.
+//
+// Users are streams: the newest event of "$user-NAME" is the user, with a salted hash of the password; "$users" names all that
+// were ever created. Rights are access control lists: "$acl" in a stream's metadata; where that says nothing, the one in the newest
+// event of "$settings" ("$userStreamAcl", or "$systemStreamAcl" for streams that begin with "$"); where that says nothing either,
+// everybody who is a user may do everything to a user stream, and only admins anything to a system stream. "$all" is a system
+// stream. A stream's metadata is read and written by the rights "$mr" and "$mw" of the stream itself.
+//
+// Admins, that is the user admin and the group $admins, may do everything. Whoever gave no name and password may do nothing.
+//
+// What was looked up is kept, within bounds, until it changes: Changed must be called for every change that was made
+// visible, before it is answered, so that whoever took a right away can rely on it from the answer on. A call that has begun
+// goes on with the rights it began with, subscriptions too.
+//
+// An access control list that cannot be understood lets nobody in but admins; EventStoreDB takes it for none at all.
+package access

@@ -1,0 +1,67 @@
+package conformance
+
+import (
+	"testing"
+
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+)
+
+var allCases = []testCase{
+	{name: "$all in both directions", run: allDirections},
+	{name: "$all begins with a system event", run: allBegins},
+}
+
+func allDirections(t *testing.T, s *suite) {
+	a, b := unique("a"), unique("b")
+	appendTo(t, s.admin, a, esdb.NoStream{}, events(40)...)
+	appendTo(t, s.admin, b, esdb.NoStream{}, events(40)...)
+	own := func(es []*esdb.ResolvedEvent) (own []*esdb.RecordedEvent) {
+		for _, e := range es {
+			if o := e.OriginalEvent(); o.StreamID == a || o.StreamID == b {
+				own = append(own, o)
+			}
+		}
+		return own
+	}
+	from := readStream(t, s.admin, a, esdb.ReadStreamOptions{}, 1)[0].Event.Position
+	to := readStream(t, s.admin, b, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].Event.Position
+	forwards := readAll(t, s.admin, esdb.ReadAllOptions{From: from}, unlimited)
+	if first := forwards[0].OriginalEvent(); first.StreamID != a || first.EventNumber != 0 {
+		t.Errorf("a forward read is inclusive, but began with %s %d", first.StreamID, first.EventNumber)
+	}
+	mine := own(forwards)
+	if len(mine) != 80 {
+		t.Fatalf("%d events, want 80", len(mine))
+	}
+	last := esdb.Position{}
+	for i, e := range mine {
+		stream := a
+		if i >= 40 {
+			stream = b
+		}
+		if e.StreamID != stream || e.EventNumber != uint64(i%40) || e.Position.Prepare <= last.Prepare {
+			t.Fatalf("event %d is %s %d at %+v", i, e.StreamID, e.EventNumber, e.Position)
+		}
+		last = e.Position
+	}
+	back := own(readAll(t, s.admin, esdb.ReadAllOptions{From: to, Direction: esdb.Backwards}, unlimited))
+	if len(back) != 79 || back[0].EventNumber != 38 || back[0].StreamID != b {
+		t.Errorf("a backward read is exclusive: %d events, want 79", len(back))
+	}
+	if n := len(readAll(t, s.admin, esdb.ReadAllOptions{From: esdb.Start{}, Direction: esdb.Backwards}, 10)); n != 0 {
+		t.Errorf("%d events before the first", n)
+	}
+	if n := len(readAll(t, s.admin, esdb.ReadAllOptions{From: esdb.End{}}, 10)); n != 0 {
+		t.Errorf("%d events after the last", n)
+	}
+	if n := len(readAll(t, s.admin, esdb.ReadAllOptions{From: from}, 3)); n != 3 {
+		t.Errorf("%d events, want 3", n)
+	}
+}
+
+func allBegins(t *testing.T, s *suite) {
+	first := readAll(t, s.admin, esdb.ReadAllOptions{From: esdb.Start{}}, 1)[0].OriginalEvent()
+	if first.StreamID[0] != '$' {
+		t.Errorf("the first event is in %s", first.StreamID)
+	}
+}
