@@ -12,8 +12,10 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
-// Backup copies the data directory, as it is now, into a directory that does not exist yet, while serving.
-func (s *Server) Backup(dir string) (store.Manifest, error) { return s.store.Backup(dir) }
+// Backup copies the data directory, as it is now, into a directory that is absent or empty, while serving.
+func (s *Server) Backup(ctx context.Context, dir string) (store.Manifest, error) {
+	return s.store.Backup(ctx, dir)
+}
 
 // Scavenge removes for good what metadata and deletions hide, and gives the space back, while serving.
 func (s *Server) Scavenge(ctx context.Context) (store.Scavenged, error) { return s.store.Scavenge(ctx) }
@@ -33,8 +35,8 @@ func (s *Server) Health() error {
 }
 
 // Backup copies a data directory that no server has open.
-func Backup(dir, to string) (m store.Manifest, err error) {
-	err = offline(dir, func(s *store.Store) error { m, err = s.Backup(to); return err })
+func Backup(ctx context.Context, dir, to string) (m store.Manifest, err error) {
+	err = offline(dir, func(s *store.Store) error { m, err = s.Backup(ctx, to); return err })
 	return m, err
 }
 

@@ -28,7 +28,7 @@ func TestAdministration(t *testing.T) {
 	if r, err := s.Verify(t.Context()); err != nil || r.Events != 52 {
 		t.Errorf("%+v %v", r, err)
 	}
-	if _, err := s.Backup(backup); err != nil {
+	if _, err := s.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.Scavenge(t.Context()); err != nil || got.Events != 40 {

@@ -27,6 +27,9 @@ const mostManifest = 64 << 20
 // goes on serving; until the archive is written the disk cannot free the files that are in it.
 func (s *Store) WriteArchive(ctx context.Context, w io.Writer) (m Manifest, err error) {
 	m = Manifest{Format: dirFormat, Incarnation: s.incarnation, Position: s.Visible(), Taken: s.cfg.Now().UTC()}
+	if s.disk.full() {
+		return m, fmt.Errorf("back up event store: %w", ErrFull) // what it is written from takes some space, too
+	}
 	fs := s.cfg.FS
 	dir := fs.PathJoin(s.cfg.Dir, sendingPrefix+uuid.NewString())
 	defer func() { err = errors.Join(err, fs.RemoveAll(dir)) }()

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -33,30 +32,27 @@ type File struct {
 
 const backupName = "backup.json"
 
-// Backup copies the store as it is now into a directory that does not exist yet, while it goes on serving. Everything
+// Backup copies the store as it is now into a directory, which must be absent or empty, while it goes on serving. Everything
 // acknowledged before the call is in it.
-func (s *Store) Backup(dir string) (Manifest, error) {
-	m := Manifest{Format: dirFormat, Incarnation: s.incarnation, Position: s.Visible(), Taken: s.cfg.Now().UTC()}
-	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
-		return m, fmt.Errorf("back up event store to %s: %w", dir, err)
+func (s *Store) Backup(ctx context.Context, dir string) (Manifest, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, w := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		_, err := s.WriteArchive(ctx, w)
+		_ = w.CloseWithError(err)
+		written <- err
+	}()
+	m, err := UnpackArchive(ctx, s.cfg.FS, r, dir)
+	if err == nil {
+		_, err = io.Copy(io.Discard, r) // an archive ends in zeros
 	}
-	fs := s.cfg.FS
-	names, err := fs.List(dir)
-	if err != nil {
-		return m, fmt.Errorf("list backup %s: %w", dir, err)
+	_ = r.CloseWithError(err)
+	if e := <-written; err == nil {
+		err = e
 	}
-	for _, name := range names {
-		size, sum, err := hashFile(fs, fs.PathJoin(dir, name))
-		if err != nil {
-			return m, err
-		}
-		m.Files = append(m.Files, File{name, size, sum})
-	}
-	b, err := json.MarshalIndent(m, "", "\t")
-	if err != nil {
-		return m, err
-	}
-	return m, writeFile(fs, dir, backupName, append(b, '\n'))
+	return m, err
 }
 
 // ReadBackup reads a backup's description and compares every file with it.

@@ -43,11 +43,11 @@ func TestBackupAndRestore(t *testing.T) {
 	for s.Visible() < 500 {
 		<-watch.C
 	}
-	m, err := s.Backup("backup")
+	m, err := s.Backup(t.Context(), "backup")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Backup("backup"); err == nil {
+	if _, err := s.Backup(t.Context(), "backup"); err == nil {
 		t.Error("a backup was written over another")
 	}
 	if r, err := s.Verify(t.Context()); err != nil || r.Events != r.Position {
@@ -94,7 +94,7 @@ func TestDamagedBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	m, err := s.Backup("backup")
+	m, err := s.Backup(t.Context(), "backup")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e
 func (e *LineError) Unwrap() error { return e.Err }
 
 const (
-	importBatch = 500
+	importBatch = 2000
 	importBytes = 4 << 20
 	mostLine    = 64 << 20
 )

@@ -60,6 +60,12 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return ErrCorrupt }
 
+// reason is an error's first line: pebble's go on with what is for its own eyes.
+func reason(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return strings.TrimPrefix(text, ErrCorrupt.Error()+": ")
+}
+
 const mostDamage = 100 // found before Verify gives up
 
 // Verify reads every event, every index entry and every stream's head, and compares them with each other, both ways. It
@@ -150,7 +156,7 @@ func (v *verification) log(ctx context.Context, inIndex bool) error {
 			if errors.Is(err, errAbsent) {
 				err = errors.New("the event is missing in the log")
 			}
-			if v.bad[next] = err.Error(); len(v.bad) >= mostDamage {
+			if v.bad[next] = reason(err); len(v.bad) >= mostDamage {
 				v.more = true
 				return errEnough
 			}
@@ -233,7 +239,7 @@ func (v *verification) streams(ctx context.Context) error {
 		}
 	}
 	if err := it.Error(); err != nil {
-		return v.damaged(Damage{Stream: w.stream, Revision: uint64(max(w.next, 0)), Reason: "the index behind it cannot be read: " + err.Error()})
+		return v.damaged(Damage{Stream: w.stream, Revision: uint64(max(w.next-1, 0)), Reason: "the index behind it cannot be read: " + reason(err)})
 	}
 	return w.finish()
 }
@@ -256,7 +262,7 @@ func (w *walk) begin(prefix []byte) (err error) {
 	w.head, err = w.v.s.headIn(w.v.snap, w.stream, w.v.Position)
 	if w.known = err == nil; !w.known {
 		w.next = -1
-		return w.v.damaged(Damage{Stream: w.stream, Reason: err.Error()})
+		return w.v.damaged(Damage{Stream: w.stream, Reason: reason(err)})
 	}
 	w.next = w.head.first
 	return nil
@@ -308,7 +314,7 @@ func (w *walk) entry(revision uint64, value []byte) error {
 	err := w.v.s.get(position, func(r *Record) { same = string(r.Stream) == w.stream && r.Revision == revision })
 	switch {
 	case err != nil:
-		return wrong(err.Error())
+		return wrong(reason(err))
 	case !same:
 		return wrong("another event stands there")
 	}
