@@ -1,0 +1,335 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/app"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/testenv"
+)
+
+// TestChaosOnTheWay lets orders through while two relays and consumers of every kind come and go, are killed and frozen, leaders
+// change, and records, topics and whole clusters disappear; every record comes three times and not quite in order. However it
+// goes: first copies keep their order (I8), revisions have no holes (I2), and read models are the fold of the log (I3).
+func TestChaosOnTheWay(t *testing.T) {
+	t.Parallel()
+	seeds, events := 1, 5_000
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		seeds, events = 10, 30_000
+	}
+	for name, into := range map[string]*int{"DAYBOOK_CHAOS_SEEDS": &seeds, "DAYBOOK_CHAOS_EVENTS": &events} {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+			*into = n
+		}
+	}
+	for range seeds {
+		seed := rand.Uint64()
+		if given, err := strconv.ParseUint(os.Getenv("DAYBOOK_SEED"), 10, 64); err == nil {
+			seed = given
+		}
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { chaosOnTheWay(t, seed, events, startFakeCluster(t), startFakeCluster(t)) })
+	}
+}
+
+// TestChaosOnApacheKafka is the same where two brokers of a real Kafka stand on either side.
+func TestChaosOnApacheKafka(t *testing.T) {
+	relays, consumers := startRealCluster(t), startRealCluster(t)
+	seed, events := rand.Uint64(), 5_000
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		events = 30_000
+	}
+	chaosOnTheWay(t, seed, events, relays, consumers)
+}
+
+func chaosOnTheWay(t *testing.T, seed uint64, events int, relays, consumers cluster) {
+	t.Helper()
+	c := startChaos(t, seed, relays, consumers)
+	ctx, stop := context.WithCancel(t.Context())
+	var mirroring sync.WaitGroup
+	mirroring.Go(func() { c.mirror.run(ctx) })
+	defer func() { stop(); mirroring.Wait() }()
+
+	began := time.Now()
+	sold := c.sell(t.Context(), events/eventsPerOrder)
+	for !c.dealt || !sold.enough() {
+		c.disturb()
+	}
+	sold.end(t)
+	c.calm()
+	calm := time.Now()
+	c.shop.ended(t, endWithin)
+	ended := time.Since(calm)
+	r := examine(t, "--data-dir", c.fleet.dir, "--kafka", c.relays.brokers())
+	if !r.AtRest || r.Checked["rows"] == 0 || r.Checked["charges"] == 0 || r.Checked["orders at rest"] != len(c.shop.orders) || r.Checked["events"] < events {
+		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
+	}
+	stop()
+	mirroring.Wait()
+	messages, copies := c.mirror.firstCopies(c.log())
+	if c.mirror.carried < 2*r.Checked["events"] || c.mirror.moved == 0 || copies == 0 {
+		t.Errorf("%d messages with %d copies, %d carried, %d out of order: the test disturbed nothing", messages, copies, c.mirror.carried, c.mirror.moved)
+	}
+	t.Logf("DAYBOOK_SEED=%d: %d orders, %d events in %s, all ended %s after it was calm; %v; relays published %d messages, %d of them again; consumers were sent %d, %d of them out of order, %d were lost on the way",
+		seed, len(c.shop.orders), r.Checked["events"], calm.Sub(began).Round(time.Second), ended.Round(time.Millisecond), c.did, messages, copies, c.mirror.carried, c.mirror.moved, c.mirror.dropped)
+}
+
+// eventsPerOrder is about what an order of two lines comes to.
+const eventsPerOrder = 22
+
+const (
+	consuming = app.RoleProjections + "," + app.RoleSagas + "," + app.RoleReactors
+	answering = app.RoleCommandAPI + "," + app.RoleQueryAPI + "," + app.RoleGateway
+	// mostConsumers is bounded by what Postgres takes.
+	mostConsumers = 3
+)
+
+// chaos is a system whose relays publish to one cluster while its consumers read another, and what disturbs it.
+type chaos struct {
+	*rand.Rand
+
+	t         testing.TB
+	fleet     *fleet
+	relays    cluster // where they publish
+	consumers cluster // what they read
+	mirror    *mirror
+	shop      *market
+	deck      []string
+	dealt     bool // every disturbance at least once
+	did       map[string]int
+	back      sync.WaitGroup
+}
+
+func startChaos(t *testing.T, seed uint64, relays, consumers cluster) *chaos {
+	t.Helper()
+	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 2)), t: t, relays: relays, consumers: consumers, did: map[string]int{}}
+	c.mirror = &mirror{t: t, from: c.relays, to: c.consumers, rng: rand.New(rand.NewPCG(seed, 3))}
+	c.fleet = startServers(t, nil, app.RoleEventStore, app.RolePostgres, app.RoleSimulator)
+	for range 2 {
+		c.fleet.add(app.RoleRelay, "", "--kafka", c.relays.brokers())
+		c.fleet.add(consuming, "", "--kafka", c.consumers.brokers())
+	}
+	at := address(t)
+	c.fleet.add(answering, at, "--kafka", c.consumers.brokers())
+	c.fleet.ready()
+	c.shop = newMarket(at)
+	return c
+}
+
+// selling is orders from several buyers at once, as many as are wanted and more until it ends.
+type selling struct {
+	want   int64
+	placed atomic.Int64
+	stop   context.CancelFunc
+	all    sync.WaitGroup
+	mu     sync.Mutex
+	errs   []error
+}
+
+func (s *selling) enough() bool { return s.placed.Load() >= s.want }
+
+func (s *selling) end(t testing.TB) {
+	t.Helper()
+	s.stop()
+	s.all.Wait()
+	if err := errors.Join(s.errs...); err != nil {
+		t.Error(err)
+	}
+}
+
+func (c *chaos) sell(ctx context.Context, want int) *selling {
+	c.t.Helper()
+	skus := []string{"A", "B", "C", "D", "E"}
+	for _, sku := range skus {
+		if err := c.shop.stocked(ctx, sku, 1_000_000); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	s := &selling{want: int64(want)}
+	ctx, s.stop = context.WithCancel(ctx)
+	for buyer := range 6 {
+		s.all.Go(func() {
+			var open []string // orders that may not have ended
+			for i := 0; ctx.Err() == nil; i++ {
+				finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+				id := fmt.Sprintf("sold-%d-%d", buyer, i)
+				token, must := "tok_approve", "confirmed"
+				if i%7 == 4 {
+					token, must = "tok_decline", "rejected"
+				}
+				err := c.shop.place(finish, id, token, must, testenv.Line(skus[i%5], 1+i%3), testenv.Line(skus[(i+1+buyer%3)%5], 1))
+				if err == nil && i%6 == 3 && must == "confirmed" {
+					c.shop.mu.Lock()
+					c.shop.orders[id] = "cancelled"
+					c.shop.mu.Unlock()
+					err = c.shop.command(finish, "/v1/orders/"+id+"/cancel", "cancel-"+id, "")
+				}
+				if open = append(open, id); err == nil && len(open) > mostOpen {
+					err = c.shop.away(finish, open[0])
+					open = open[1:]
+				}
+				cancel()
+				if err != nil {
+					s.mu.Lock()
+					s.errs = append(s.errs, err)
+					s.mu.Unlock()
+				}
+				s.placed.Add(1)
+				if s.enough() { // there is chaos left: more slowly
+					select {
+					case <-time.After(200 * time.Millisecond):
+					case <-ctx.Done():
+					}
+				}
+			}
+		})
+	}
+	return s
+}
+
+// mostOpen is how many orders a buyer leaves under way: more would show how fast this machine is, and nothing else.
+const mostOpen = 60
+
+// away waits until an order is no longer being placed.
+func (s *market) away(ctx context.Context, id string) error {
+	for {
+		if status := s.status(ctx, id); status != "" && status != "placed" {
+			return nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("order %s is still being placed: %w", id, ctx.Err())
+		}
+	}
+}
+
+// disturb does one of what can happen, and waits a little.
+func (c *chaos) disturb() {
+	if len(c.deck) == 0 {
+		c.dealt = len(c.did) > 0
+		c.deck = []string{
+			"leaders change", "leaders change", "leaders change", "leaders change", "records deleted", "records deleted", "topic deleted", "cluster replaced",
+			"consumer killed", "consumer killed", "consumer left", "consumer joined", "consumer frozen", "relay killed", "zombie relay",
+		}
+		c.Shuffle(len(c.deck), func(i, j int) { c.deck[i], c.deck[j] = c.deck[j], c.deck[i] })
+	}
+	what := c.deck[0]
+	c.deck = c.deck[1:]
+	c.did[what]++
+	where := []cluster{c.relays, c.consumers}[c.IntN(2)]
+	switch what {
+	case "leaders change":
+		where.changeLeaders()
+	case "records deleted":
+		for range 3 {
+			where.lose(int32(c.IntN(12))) //nolint:gosec // a partition
+		}
+	case "topic deleted":
+		c.mirror.instead(where, where.loseTopic)
+	case "cluster replaced":
+		c.mirror.instead(where, where.replace)
+	case "consumer killed":
+		m := c.any(consuming)
+		m.process.Kill()
+		c.later(m)
+	case "consumer left":
+		m := c.any(consuming)
+		m.process.Stop()
+		c.later(m)
+	case "consumer joined":
+		if len(c.fleet.members[consuming]) < mostConsumers {
+			c.fleet.add(consuming, "", "--kafka", c.consumers.brokers())
+		}
+	case "consumer frozen": // longer than its session lasts: others work on its partitions when it wakes
+		c.freeze(c.any(consuming), 7*time.Second, func() {})
+	case "relay killed":
+		m, _ := c.fleet.pair(app.RoleRelay)
+		m.process.Kill()
+		c.later(m)
+	case "zombie relay": // it wakes up as one that does not know that another has taken over
+		m, _ := c.fleet.pair(app.RoleRelay)
+		c.freeze(m, time.Second, c.cutRelays)
+	}
+	time.Sleep(time.Duration(100+c.IntN(500)) * time.Millisecond)
+}
+
+// any gives one of a role's processes that is not being started just now.
+func (c *chaos) any(role string) *member {
+	c.back.Wait()
+	all := c.fleet.members[role]
+	return all[c.IntN(len(all))]
+}
+
+// later starts a process again after a while, and lets it become ready.
+func (c *chaos) later(m *member) {
+	time.Sleep(time.Duration(c.IntN(1000)) * time.Millisecond)
+	m.begin()
+	c.back.Go(m.process.Ready)
+}
+
+// freeze stops a process for some time. It begins with what is done to it while it cannot notice.
+func (c *chaos) freeze(m *member, d time.Duration, meanwhile func()) {
+	signal := func(s syscall.Signal) {
+		if err := syscall.Kill(m.process.PID(), s); err != nil {
+			c.t.Errorf("%s: %v", m, err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	meanwhile()
+	time.Sleep(d)
+	signal(syscall.SIGCONT)
+}
+
+// cutRelays ends the relays' connections to Postgres, and with them the turn of the one that is active.
+func (c *chaos) cutRelays() {
+	conn, err := pgx.Connect(c.t.Context(), c.fleet.addresses().Postgres)
+	if err == nil {
+		defer func() { _ = conn.Close(context.WithoutCancel(c.t.Context())) }()
+		_, err = conn.Exec(c.t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'daybook-relay'`)
+	}
+	if err != nil {
+		c.t.Errorf("ending a relay's turn: %v", err)
+	}
+}
+
+// calm brings everybody back.
+func (c *chaos) calm() {
+	c.t.Helper()
+	c.back.Wait()
+	c.fleet.ready()
+}
+
+// log is all events.
+func (c *chaos) log() (all []es.Record) {
+	c.t.Helper()
+	cfg := app.DefaultConfig()
+	cfg.DataDir, cfg.Kafka = c.fleet.dir, strings.Clone(c.relays.brokers())
+	system, err := app.Attach(c.t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer system.Close()
+	for rec, err := range system.Store.ReadAll(c.t.Context(), 0) {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if rec.Relayed() {
+			all = append(all, rec)
+		}
+	}
+	return all
+}
