@@ -50,6 +50,8 @@ type batchEntry struct {
 	deadline time.Time
 	size     int
 	res      store.Result
+	request  store.Request
+	one      [1]store.Event // most appends have no more
 }
 
 func (s *Server) batchAppend(st grpc.ServerStream) error {
@@ -82,8 +84,8 @@ func signal(c chan struct{}) {
 }
 
 func (b *batch) receive() error {
+	var m wire.BatchAppendReq
 	for {
-		var m wire.BatchAppendReq
 		if err := b.st.RecvMsg(&m); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -93,13 +95,20 @@ func (b *batch) receive() error {
 		if !m.HasCorrelation {
 			return invalid("a batch append has no correlation id")
 		}
-		e := b.open[m.Correlation]
-		if e == nil {
+		var e *batchEntry
+		if len(b.open) > 0 {
+			e = b.open[m.Correlation]
+		}
+		begun := e != nil
+		if !begun {
 			if len(b.open) >= batchUnfinal {
 				return invalid("more than %d appends begun and not completed", batchUnfinal)
 			}
 			e = &batchEntry{pending: pending{limit: b.s.cfg.MaxAppendBytes}, id: m.Correlation, text: m.TextUUID}
-			b.open[m.Correlation] = e
+			e.events = e.one[:0]
+			if !m.Final {
+				b.open[m.Correlation] = e
+			}
 		}
 		if m.Options {
 			e.options(m.Stream, m.Expected)
@@ -120,7 +129,9 @@ func (b *batch) receive() error {
 			}
 			continue
 		}
-		delete(b.open, m.Correlation)
+		if begun {
+			delete(b.open, m.Correlation)
+		}
 		if err := b.submit(e); err != nil {
 			return err
 		}
@@ -157,16 +168,17 @@ func (b *batch) submit(e *batchEntry) error {
 		b.answer(e, store.Result{Err: err})
 		return nil
 	}
-	b.s.store.Submit(&b.source, &store.Request{
+	e.request = store.Request{
 		Stream: e.stream, Expected: e.expected, Events: e.events, Deadline: e.deadline,
 		Done: func(res store.Result) { b.s.changed(e.stream, res.Err); b.answer(e, res) },
-	})
+	}
+	b.s.store.Submit(&b.source, &e.request)
 	return nil
 }
 
 // answer never blocks: what may be under way is bounded.
 func (b *batch) answer(e *batchEntry, res store.Result) {
-	e.res, e.events = res, nil
+	e.res, e.events, e.one, e.request.Events = res, nil, [1]store.Event{}, nil
 	b.mu.Lock()
 	b.answers = append(b.answers, e)
 	b.mu.Unlock()

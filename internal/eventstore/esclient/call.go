@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,6 +21,13 @@ type call struct {
 	sequence uint64
 	deadline time.Time
 
+	buffer []byte      // of the first body
+	head   []byte      // buffer of a frame's head
+	frames []*frame    // buffer
+	timer  *time.Timer // of a call whose context has no deadline
+	timed  bool
+
+	sent    int          // times
 	unknown int          // copies sent of which nobody knows what became
 	flying  bool         // the last of them in this epoch
 	over    bool         // answered, or nobody waits for it any more
@@ -73,12 +81,68 @@ func (c *call) left(cause error) error {
 	return fmt.Errorf("append to %s: %w: %w", c.stream, es.ErrUnavailable, cause)
 }
 
-// wait gives the call's outcome, at the latest when ctx ends.
-func (c *call) wait(ctx context.Context, p *pipe) outcome {
+// expire gives a call a deadline that its context does not have.
+func (c *call) expire(after time.Duration) {
+	c.timed = true
+	if c.timer == nil {
+		c.timer = time.NewTimer(after)
+	} else {
+		c.timer.Reset(after)
+	}
+}
+
+func (c *call) expired() <-chan time.Time {
+	if !c.timed {
+		return nil
+	}
+	return c.timer.C
+}
+
+// acquire takes the call's room.
+func (c *call) acquire(ctx context.Context, p *pipe) error {
+	if p.room.TryAcquire(c.bytes) {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, c.deadline)
+	defer cancel()
+	return p.room.Acquire(ctx, c.bytes)
+}
+
+// wait gives the call's outcome, at the latest when ctx ends or the call expires, and tells whether it was an answer.
+func (c *call) wait(ctx context.Context, p *pipe) (_ outcome, answered bool) {
 	select {
 	case o := <-c.outcome:
-		return o
+		return o, true
 	case <-ctx.Done():
-		return p.leave(c, ctx.Err())
+		return p.leave(c, ctx.Err()), false
+	case <-c.expired():
+		return p.leave(c, context.DeadlineExceeded), false
 	}
+}
+
+// calls keeps calls to be used again, with their buffers.
+type calls struct{ pool sync.Pool }
+
+func (p *calls) get(stream string, at es.Expected) *call {
+	c, _ := p.pool.Get().(*call)
+	if c == nil {
+		c = &call{outcome: make(chan outcome, 1)}
+	}
+	c.stream, c.at = stream, at
+	return c
+}
+
+const keptBuffer = 64 << 10
+
+// put takes back a call that nobody has any more: it stood, and was sent once. What was sent oftener, or not answered, a
+// connection may still hold.
+func (p *calls) put(c *call) {
+	if c.timed {
+		c.timer.Stop()
+	}
+	if c.sent != 1 || cap(c.buffer) > keptBuffer {
+		return
+	}
+	*c = call{outcome: c.outcome, bodies: c.bodies[:0], buffer: c.buffer, head: c.head, frames: c.frames, timer: c.timer}
+	p.pool.Put(c)
 }

@@ -17,6 +17,7 @@ type Client struct {
 	link     *link
 	sessions *sessions
 	metrics  *metrics
+	calls    calls
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
 }
@@ -91,26 +92,29 @@ func (c *Client) append(ctx context.Context, stream string, at es.Expected, even
 	case size > mostAppend:
 		return 0, fmt.Errorf("append to %s, %d bytes: %w", stream, size, es.ErrTooLarge)
 	}
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		var cancel context.CancelFunc
-		deadline = time.Now().Add(c.cfg.AppendTimeout)
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-		defer cancel()
-	}
 	p := c.link.small
 	if size > largeAppend {
 		p = c.link.large
 	}
-	k := &call{stream: stream, at: at, bodies: bodies(events), deadline: deadline, outcome: make(chan outcome, 1)}
+	k := c.calls.get(stream, at)
+	if deadline, ok := ctx.Deadline(); ok {
+		k.deadline = deadline
+	} else {
+		k.deadline = time.Now().Add(c.cfg.AppendTimeout)
+		k.expire(c.cfg.AppendTimeout)
+	}
+	k.encode(events)
 	k.bytes = min(int64(size), int64(c.cfg.InFlight))
-	if err := p.room.Acquire(ctx, k.bytes); err != nil {
+	if err := k.acquire(ctx, p); err != nil {
 		return 0, k.left(err)
 	}
 	if err := p.submit(k); err != nil {
 		return 0, err
 	}
-	o := k.wait(ctx, p)
+	o, answered := k.wait(ctx, p)
+	if answered {
+		c.calls.put(k)
+	}
 	return o.position, o.err
 }
 

@@ -2,6 +2,7 @@ package esclient
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/mem"
@@ -28,23 +29,38 @@ const (
 // frame is one BatchAppendReq: what is made anew each time it is sent, and what stays.
 type frame struct{ head, body []byte }
 
-// bodies encodes the proposed events, in as many frames as it takes. The caller may use the events' bytes again.
-func bodies(events []es.Proposed) [][]byte {
+// encode encodes the proposed events, in as many frames as it takes. Their caller may use the events' bytes again.
+func (c *call) encode(events []es.Proposed) {
 	size := 2
 	for i := range events {
 		size += events[i].Size() + 96
 	}
-	var out [][]byte
-	b := make([]byte, 0, min(size, maxFrame))
+	c.buffer = slices.Grow(c.buffer[:0], min(size, maxFrame))
+	b := c.buffer
 	for i := range events {
 		if len(b) > 0 && len(b)+events[i].Size() > maxFrame {
-			out = append(out, b)
+			c.bodies = append(c.bodies, b)
 			b = make([]byte, 0, min(size, maxFrame))
 		}
 		b = appendProposed(b, &events[i])
 	}
 	b = protowire.AppendVarint(protowire.AppendTag(b, reqFinal, protowire.VarintType), 1)
-	return append(out, b)
+	c.bodies = append(c.bodies, b)
+}
+
+// encoded is the call's frames as they go out in an epoch, with so much time left.
+func (c *call) encoded(epoch uint64, left time.Duration) []*frame {
+	c.head = head(c.head[:0], epoch, c.sequence, c.stream, c.at, left, true)
+	if len(c.frames) > 0 {
+		c.frames = c.frames[:1]
+		*c.frames[0] = frame{c.head, c.bodies[0]}
+	} else {
+		c.frames = append(c.frames, &frame{c.head, c.bodies[0]})
+	}
+	for _, b := range c.bodies[1:] {
+		c.frames = append(c.frames, &frame{head(nil, epoch, c.sequence, c.stream, c.at, left, false), b})
+	}
+	return c.frames
 }
 
 func appendProposed(b []byte, e *es.Proposed) []byte {
@@ -60,31 +76,46 @@ func appendProposed(b []byte, e *es.Proposed) []byte {
 	return append(appendLen(b, msgData, len(e.Data)), e.Data...)
 }
 
-// head encodes what leads a frame: whose it is and, on the first one, where its events go and until when.
-func head(epoch, sequence uint64, stream string, at es.Expected, left time.Duration, first bool) []byte {
-	b := make([]byte, 0, 80+len(stream))
+// head encodes behind b what leads a frame: whose it is and, on the first one, where its events go and until when.
+func head(b []byte, epoch, sequence uint64, stream string, at es.Expected, left time.Duration, first bool) []byte {
+	b = slices.Grow(b, 88+len(stream))
 	c := correlation(epoch, sequence)
 	b = appendUUID(appendLen(b, reqCorrelation, sizeUUID(c)), c)
 	if !first {
 		return b
 	}
-	o := make([]byte, 0, 48+len(stream))
-	o = appendLen(o, optStream, sizeField(len(stream)))
-	o = append(appendLen(o, identifierName, len(stream)), stream...)
+	seconds, nanos := uint64(left/time.Second), uint64(left%time.Second) //nolint:gosec // not negative
+	deadline := sizeNumber(seconds) + sizeNumber(nanos)
+	size := sizeField(sizeField(len(stream))) + sizeField(deadline)
 	if at == es.NoStream {
-		o = appendLen(o, optNoStream, 0)
+		size += sizeField(0)
 	} else {
-		o = protowire.AppendVarint(protowire.AppendTag(o, optPosition, protowire.VarintType), uint64(at)) //nolint:gosec // not negative
+		size += 1 + protowire.SizeVarint(uint64(at)) //nolint:gosec // not negative
 	}
-	var d []byte
-	if s := uint64(left / time.Second); s > 0 { //nolint:gosec // not negative
-		d = protowire.AppendVarint(protowire.AppendTag(d, 1, protowire.VarintType), s)
+	b = appendLen(b, reqOptions, size)
+	b = appendLen(b, optStream, sizeField(len(stream)))
+	b = append(appendLen(b, identifierName, len(stream)), stream...)
+	if at == es.NoStream {
+		b = appendLen(b, optNoStream, 0)
+	} else {
+		b = protowire.AppendVarint(protowire.AppendTag(b, optPosition, protowire.VarintType), uint64(at)) //nolint:gosec // not negative
 	}
-	if n := uint64(left % time.Second); n > 0 { //nolint:gosec // not negative
-		d = protowire.AppendVarint(protowire.AppendTag(d, 2, protowire.VarintType), n)
+	return appendNumber(appendNumber(appendLen(b, optDeadline, deadline), 1, seconds), 2, nanos)
+}
+
+// sizeNumber is a varint field's size; there is none for 0.
+func sizeNumber(v uint64) int {
+	if v == 0 {
+		return 0
 	}
-	o = append(appendLen(o, optDeadline, len(d)), d...)
-	return append(appendLen(b, reqOptions, len(o)), o...)
+	return 1 + protowire.SizeVarint(v)
+}
+
+func appendNumber(b []byte, field protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
 }
 
 // correlation is the id by which an answer finds its call.

@@ -53,9 +53,16 @@ func TestRequestsAreTheProtocols(t *testing.T) {
 				Data: make([]byte, rapid.IntRange(0, 200<<10).Draw(t, "data")), Meta: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "meta"),
 			})
 		}
-		got, frames := &streams.BatchAppendReq{}, bodies(events)
-		for i, b := range frames {
-			wire, err := codec{}.Marshal(&frame{head(epoch, sequence, stream, at, left, i == 0), b})
+		got, c := &streams.BatchAppendReq{}, &call{stream: stream, at: at, sequence: sequence}
+		if rapid.Bool().Draw(t, "used before") {
+			c.encode([]es.Proposed{{Type: "before", Data: make([]byte, 1<<10)}})
+			c.encoded(1, time.Second)
+			c.bodies = c.bodies[:0]
+		}
+		c.encode(events)
+		frames := c.encoded(epoch, left)
+		for i, f := range frames {
+			wire, err := codec{}.Marshal(f)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +76,7 @@ func TestRequestsAreTheProtocols(t *testing.T) {
 			if (one.GetOptions() != nil) != (i == 0) || one.GetIsFinal() != (i == len(frames)-1) {
 				t.Fatalf("frame %d of %d: options %v, final %v", i, len(frames), one.GetOptions(), one.GetIsFinal())
 			}
-			if size := len(b); size > maxFrame+(1<<10) {
+			if size := len(f.body); size > maxFrame+(1<<10) {
 				t.Fatalf("frame of %d bytes", size)
 			}
 			if i == 0 {

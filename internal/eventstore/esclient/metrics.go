@@ -12,6 +12,7 @@ import (
 
 type metrics struct {
 	appends     *prometheus.HistogramVec
+	ok          prometheus.Observer // of appends
 	unknown     prometheus.Counter
 	connections *prometheus.CounterVec
 }
@@ -30,6 +31,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "daybook_eventstore_connections_total", Help: "Connections made to the event store; all but the first of each kind replace one that failed.",
 		}, []string{"kind"}),
 	}
+	m.ok = m.appends.WithLabelValues("ok")
 	if r == nil {
 		return m, nil
 	}
@@ -37,6 +39,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if m.appends, err = register(r, m.appends); err != nil {
 		return nil, err
 	}
+	m.ok = m.appends.WithLabelValues("ok")
 	if m.unknown, err = register(r, m.unknown); err != nil {
 		return nil, err
 	}
@@ -65,6 +68,8 @@ func (m *metrics) appended(begun time.Time, err error) {
 	outcome := "ok"
 	switch {
 	case err == nil:
+		m.ok.Observe(time.Since(begun).Seconds())
+		return
 	case errors.Is(err, es.ErrUnknownOutcome):
 		outcome = "unknown"
 		m.unknown.Inc()

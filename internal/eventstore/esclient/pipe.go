@@ -61,7 +61,10 @@ func (p *pipe) end(c *call, o outcome) {
 	if c.over {
 		return
 	}
-	c.over, c.bodies = true, nil
+	c.over = true
+	if o.err != nil {
+		c.bodies, c.buffer = nil, nil
+	}
 	p.room.Release(c.bytes)
 	c.outcome <- o
 }
@@ -148,13 +151,13 @@ func (p *pipe) depart(c *call) []*frame {
 		p.heard = now
 	}
 	c.unknown++
+	c.sent++
 	c.flying = true
 	p.flight[c.sequence] = c
-	frames := make([]*frame, len(c.bodies))
-	for i, b := range c.bodies {
-		frames[i] = &frame{head(p.epoch, c.sequence, c.stream, c.at, left, i == 0), b}
+	if c.sent > 1 {
+		c.head, c.frames = nil, nil // the connection that took the last copy may still hold them
 	}
-	return frames
+	return c.encoded(p.epoch, left)
 }
 
 // requeue takes back what was not sent.

@@ -85,7 +85,7 @@ func TestCallersLeaveTheQueue(t *testing.T) {
 		if err := p.submit(c); err != nil {
 			t.Fatal(err)
 		}
-		if o := c.wait(ended, p); !errors.Is(o.err, es.ErrUnavailable) || !errors.Is(o.err, context.Canceled) {
+		if o, _ := c.wait(ended, p); !errors.Is(o.err, es.ErrUnavailable) || !errors.Is(o.err, context.Canceled) {
 			t.Fatalf("%v", o.err)
 		}
 	}

@@ -211,14 +211,14 @@ func (w *writer) put(stream string, h *head, revision uint64, e *Event, indexID 
 	}
 	w.created = max(w.created, created)
 	w.buf = appendRecord(w.buf[:0], position, revision, w.created, stream, e)
-	var key, p [8]byte
-	binary.BigEndian.PutUint64(p[:], position)
-	w.set(allKey(key[:0], position), w.buf)
+	w.key = allKey(w.key[:0], position)
+	w.set(w.key, w.buf)
+	p := w.key[1:] // the position alone
 	w.buf = streamKey(w.buf[:0], stream, revision)
-	w.set(w.buf, p[:])
+	w.set(w.buf, p)
 	if indexID {
 		w.buf = idKey(w.buf[:0], e.ID)
-		w.set(w.buf, p[:])
+		w.set(w.buf, p)
 		w.ids[e.ID] = struct{}{}
 	}
 	w.last = position
@@ -304,10 +304,22 @@ func (w *writer) head(stream string) (*head, error) {
 			return nil, err
 		}
 	}
-	c := &change{now: h, before: h}
+	c := w.change()
+	c.now, c.before = h, h
 	w.changed[stream] = c
 	return &c.now, nil
 }
 
 // change is a stream's head before and after the batch under way.
 type change struct{ now, before head }
+
+const changesAtOnce = 64
+
+// change gives one to be used until the batch is made up.
+func (w *writer) change() *change {
+	if len(w.changes) == cap(w.changes) {
+		w.changes = make([]change, 0, changesAtOnce)
+	}
+	w.changes = w.changes[:len(w.changes)+1]
+	return &w.changes[len(w.changes)-1]
+}

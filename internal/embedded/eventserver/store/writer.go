@@ -28,10 +28,11 @@ type writer struct {
 	touched     map[string]struct{} // the group's
 	spoilt      error
 	changed     map[string]*change
+	changes     []change          // theirs
 	ids         map[ID]struct{}   // ids that the id index will hold
 	pendingMeta map[string][]byte // newest data of each metadata stream written
 	deferred    []*Request        // must wait for it
-	buf         []byte
+	key, buf    []byte
 
 	groups chan *group // handed to settle, in order
 	failed error       // of settle: the group that failed, and with it all behind it
@@ -136,6 +137,7 @@ func (w *writer) start(requests int) {
 	if len(w.changed) > reuseMaps || w.changed == nil {
 		w.changed, w.ids, w.pendingMeta = make(map[string]*change), make(map[ID]struct{}), make(map[string][]byte)
 	}
+	w.changes = w.changes[:0]
 	clear(w.changed)
 	clear(w.ids)
 	clear(w.pendingMeta)
@@ -149,7 +151,8 @@ func (w *writer) answer(r *Request, res Result) {
 func (w *writer) apply() error {
 	for stream, c := range w.changed {
 		if c.now != c.before {
-			w.set(headKey(nil, stream), c.now.encode(nil, stream))
+			w.key, w.buf = headKey(w.key[:0], stream), c.now.encode(w.buf[:0], stream)
+			w.set(w.key, w.buf)
 			w.heads.put(stream, c.now)
 		}
 	}
@@ -201,9 +204,9 @@ func (w *writer) settle(g *group) {
 	w.publish(g)
 	if w.serving {
 		failpoint.Hit(failpoint.StoreBatchBeforeAnswer)
+		w.s.cfg.Metrics.batch(g.requests, g.batch.Len(), time.Since(g.began))
 	}
 	w.send(g, nil)
-	w.s.cfg.Metrics.batch(g.requests, g.batch.Len(), time.Since(g.began))
 	if err := g.batch.Close(); err != nil {
 		w.s.log.Error("event store: a batch was not closed", "error", err)
 		return

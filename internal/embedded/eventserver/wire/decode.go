@@ -139,10 +139,22 @@ func (m *AppendReq) Decode(b []byte) error {
 	return err
 }
 
-// Decode implements Decoder.
-func (m *BatchAppendReq) Decode(b []byte) error {
-	*m = BatchAppendReq{Expected: ExpectUnset}
-	err := fields(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
+// Decode implements Decoder. The events' slice is used again.
+func (m *BatchAppendReq) Decode(b []byte) error { return m.DecodePieces(b) }
+
+// DecodePieces decodes a message that lies in pieces, none of which splits a field.
+func (m *BatchAppendReq) DecodePieces(pieces ...[]byte) (err error) {
+	*m = BatchAppendReq{Expected: ExpectUnset, Events: m.Events[:0]}
+	for _, b := range pieces {
+		if err = m.merge(b); err != nil {
+			return err
+		}
+	}
+	return m.finish()
+}
+
+func (m *BatchAppendReq) merge(b []byte) error {
+	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
 			m.HasCorrelation = true
@@ -158,13 +170,13 @@ func (m *BatchAppendReq) Decode(b []byte) error {
 		}
 		return nil
 	})
+}
+
+func (m *BatchAppendReq) finish() (err error) {
 	for i := range m.Events {
-		if err == nil {
-			err = m.Events[i].finish()
+		if err = m.Events[i].finish(); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
 	}
 	switch d := m.deadline; {
 	case d.set && d.absolute:
