@@ -1,12 +1,14 @@
 package eventserver
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
@@ -18,8 +20,9 @@ import (
 //	Backup(empty) → stream of pieces of a tar archive, see store.Store.WriteArchive
 //	Import(stream: ImportRequest as JSON, then pieces of NDJSON, see store.Line) → stream of ImportProgress as JSON, the last with its end
 //	Verify(empty) → Verification as JSON
+//	Scavenge(empty) → the data of $scavengeCompleted, once a scavenge of the Operations service, this one or the one that runs, has ended
 //
-// On a secured server the first two are for admins, the last for operators too.
+// On a secured server the first two are for admins, the others for operators too.
 const AdministrationService = "daybook.eventstore.Administration"
 
 // Frame is a message of the service.
@@ -28,21 +31,12 @@ type Frame struct{ Data []byte }
 // Decode implements wire.Decoder.
 func (f *Frame) Decode(b []byte) error {
 	f.Data = nil
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return fmt.Errorf("read a field: %w", protowire.ParseError(n))
+	return fields(b, func(num protowire.Number, value []byte, _ uint64) error {
+		if num == 1 {
+			f.Data = value
 		}
-		b = b[n:]
-		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return fmt.Errorf("read field %d: %w", num, protowire.ParseError(n))
-		}
-		if num == 1 && typ == protowire.BytesType {
-			f.Data, _ = protowire.ConsumeBytes(b)
-		}
-		b = b[n:]
-	}
-	return nil
+		return nil
+	})
 }
 
 // Size implements wire.Encoder.
@@ -79,14 +73,20 @@ type Verification struct {
 const FrameBytes = 256 << 10
 
 func administrationDesc(s *Server) *grpc.ServiceDesc {
-	method := func(name string, fromClient, fromServer bool, serve func(grpc.ServerStream) error) grpc.StreamDesc {
-		return grpc.StreamDesc{StreamName: name, ClientStreams: fromClient, ServerStreams: fromServer,
-			Handler: func(_ any, st grpc.ServerStream) error { return end(st, serve(st)) }}
+	method := func(name string, fromClient bool, may func(context.Context) error, serve func(grpc.ServerStream) error) grpc.StreamDesc {
+		return grpc.StreamDesc{StreamName: name, ClientStreams: fromClient, ServerStreams: true, Handler: func(_ any, st grpc.ServerStream) error {
+			err := may(st.Context())
+			if err == nil {
+				err = serve(st)
+			}
+			return end(st, err)
+		}}
 	}
 	return &grpc.ServiceDesc{ServiceName: AdministrationService, Metadata: "administration", Streams: []grpc.StreamDesc{
-		method("Backup", false, true, s.sendBackup),
-		method("Import", true, true, s.receiveImport),
-		method("Verify", false, true, s.sendVerification),
+		method("Backup", false, s.administers, s.sendBackup),
+		method("Import", true, s.administers, s.receiveImport),
+		method("Verify", false, s.operates, s.sendVerification),
+		method("Scavenge", false, s.operates, s.sendScavenge),
 	}}
 }
 
@@ -196,3 +196,52 @@ func (s *Server) sendVerification(st grpc.ServerStream) error {
 	}
 	return st.SendMsg(&Frame{b})
 }
+
+// sendScavenge goes on without its caller, as any scavenge.
+func (s *Server) sendScavenge(st grpc.ServerStream) error {
+	if err := st.RecvMsg(&Frame{}); err != nil {
+		return err
+	}
+	id, _, err := s.scavenges.start()
+	if err != nil {
+		return failureOf("", err)
+	}
+	select {
+	case <-s.scavenges.end(id):
+	case <-st.Context().Done():
+		return gone(st.Context())
+	}
+	stream := "$scavenges-" + id
+	v, err := s.store.View(st.Context(), stream)
+	if err != nil {
+		return failureOf(stream, err)
+	}
+	var outcome []byte
+	err = s.store.ReadStreamBackwards(v, v.Last, func(r *store.Record) bool {
+		if string(r.Type) == scavengeCompleted {
+			outcome = bytes.Clone(r.Data)
+		}
+		return false
+	})
+	switch {
+	case err != nil:
+		return failureOf(stream, err)
+	case outcome == nil:
+		return &failure{code: codes.Aborted, text: "scavenge " + id + " ended, and how could not be written down"}
+	}
+	return st.SendMsg(&Frame{outcome})
+}
+
+// end is closed when the scavenge of that id has ended.
+func (c *scavenges) end(id string) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id == id {
+		return c.ended
+	}
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}
+
+const scavengeCompleted = "$scavengeCompleted"

@@ -54,9 +54,10 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	if c.s.ctx.Err() != nil {
-		return // the store is closing
+	if !c.s.enter() {
+		return // it is closing, and waits for those who read the store
 	}
+	defer c.s.locals.Done()
 	f := c.s.store.Figures()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -74,7 +75,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		readOnly = 1
 	}
 	gauge(c.readOnly, readOnly)
-	if c.s.groups == nil || f.ReadOnly && c.s.store.Err() != nil {
+	if c.s.store.Err() != nil {
 		return // a failed store may not answer
 	}
 	ctx, cancel := context.WithTimeout(c.s.ctx, collectTimeout)

@@ -98,20 +98,22 @@ func (s *Server) prepare(ctx context.Context) error {
 	if s.gossip, err = newGossiper(s.cfg, s.Addr(), instance); err != nil {
 		return err
 	}
-	if s.cfg.Registerer != nil {
-		c := newCollector(s)
-		if err := s.cfg.Registerer.Register(c); err != nil {
-			return fmt.Errorf("register the event store server's metrics: %w", err)
-		}
-		s.metrics = append(s.metrics, c)
-	}
 	if err := s.secure(ctx); err != nil {
 		return err
 	}
 	s.scavenges = &scavenges{s: s}
 	s.groups = &groups{s: s}
 	s.groups.m, err = persistent.NewManager(s.store, s.cfg.Logger, s.target)
-	return err
+	if err != nil || s.cfg.Registerer == nil {
+		return err
+	}
+	c := newCollector(s)
+	if err := s.cfg.Registerer.Register(c); err != nil {
+		s.groups.m.Close()
+		return fmt.Errorf("register the event store server's metrics: %w", err)
+	}
+	s.metrics = append(s.metrics, c)
+	return nil
 }
 
 // unregister lets another server use the same registry later.

@@ -155,6 +155,39 @@ func (r *Remote) Verify(ctx context.Context) (store.Report, error) {
 	return v.Report, nil
 }
 
+// Scavenge implements Store; a scavenge that runs already is waited for. When ctx ends it goes on.
+func (r *Remote) Scavenge(ctx context.Context) (got store.Scavenged, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	st, err := r.ask(ctx, "Scavenge")
+	if err != nil {
+		return got, err
+	}
+	var f eventserver.Frame
+	if err := st.RecvMsg(&f); err != nil {
+		return got, told(err)
+	}
+	return outcome(f.Data)
+}
+
+func outcome(data []byte) (got store.Scavenged, err error) {
+	var said struct {
+		Result  string `json:"result"`
+		Error   string `json:"error"`
+		Streams uint64 `json:"streams"`
+		Events  uint64 `json:"events"`
+		Bytes   uint64 `json:"spaceSaved"`
+	}
+	if err := json.Unmarshal(data, &said); err != nil {
+		return got, fmt.Errorf("read the scavenge's outcome: %w", err)
+	}
+	got = store.Scavenged{Streams: said.Streams, Events: said.Events, Bytes: said.Bytes}
+	if said.Result != "Success" {
+		return got, fmt.Errorf("scavenge: %s %s", said.Result, said.Error)
+	}
+	return got, nil
+}
+
 // Import implements Store. What was read and not taken in yet when the connection breaks is told by its totals: repeat it.
 func (r *Remote) Import(ctx context.Context, from io.Reader, o store.ImportOptions) (total store.Imported, err error) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -4,20 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
@@ -121,74 +117,4 @@ func recordOf(e *streams.ReadResp_ReadEvent_RecordedEvent) (*store.Record, error
 		r.ID = store.ID(parsed)
 	}
 	return r, nil
-}
-
-// Scavenge implements Store, by the Operations service; a scavenge that runs already is waited for.
-func (r *Remote) Scavenge(ctx context.Context) (got store.Scavenged, err error) {
-	var answer scavengeResp
-	if err := r.conn.Invoke(ctx, "/event_store.client.operations.Operations/StartScavenge", &eventserver.Frame{}, &answer); err != nil {
-		return got, told(err)
-	}
-	stream := "$scavenges-" + answer.id
-	for wait := time.NewTicker(100 * time.Millisecond); ; {
-		done := false
-		err := r.read(ctx, options(store.DumpOptions{Stream: stream}), func(rec *store.Record) error {
-			if string(rec.Type) != "$scavengeCompleted" {
-				return nil
-			}
-			done = true
-			return outcome(rec.Data, &got)
-		})
-		if done || err != nil && !errors.Is(err, errNoStream) { // it is not begun yet
-			wait.Stop()
-			return got, err
-		}
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			return got, fmt.Errorf("scavenge %s goes on: %w", answer.id, ctx.Err())
-		}
-	}
-}
-
-func outcome(data []byte, got *store.Scavenged) error {
-	var said struct {
-		Result  string `json:"result"`
-		Error   string `json:"error"`
-		Streams uint64 `json:"streams"`
-		Events  uint64 `json:"events"`
-		Bytes   uint64 `json:"spaceSaved"`
-	}
-	if err := json.Unmarshal(data, &said); err != nil {
-		return fmt.Errorf("read the scavenge's outcome: %w", err)
-	}
-	*got = store.Scavenged{Streams: said.Streams, Events: said.Events, Bytes: said.Bytes}
-	if said.Result != "Success" {
-		return fmt.Errorf("scavenge: %s %s", said.Result, said.Error)
-	}
-	return nil
-}
-
-// scavengeResp is the answer of the Operations service: the scavenge's id is its first field.
-type scavengeResp struct{ id string }
-
-// Decode implements wire.Decoder.
-func (m *scavengeResp) Decode(b []byte) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return fmt.Errorf("read a field: %w", protowire.ParseError(n))
-		}
-		b = b[n:]
-		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return fmt.Errorf("read a field: %w", protowire.ParseError(n))
-		}
-		if num == 1 && typ == protowire.BytesType {
-			id, _ := protowire.ConsumeBytes(b)
-			m.id = string(id)
-		}
-		b = b[n:]
-	}
-	return nil
 }
