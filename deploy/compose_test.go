@@ -14,6 +14,7 @@ import (
 
 type service struct {
 	Image       string
+	PullPolicy  string `yaml:"pull_policy"`
 	Command     []string
 	Environment map[string]string
 	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
@@ -22,9 +23,9 @@ type service struct {
 	Healthcheck struct{ Test []string }
 }
 
-func compose(t *testing.T) (services map[string]service, volumes map[string]any) {
+func compose(t *testing.T, path string) (services map[string]service, volumes map[string]any) {
 	t.Helper()
-	b, err := os.ReadFile("../docker-compose.yml")
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +39,28 @@ func compose(t *testing.T) (services map[string]service, volumes map[string]any)
 	return file.Services, file.Volumes
 }
 
+const theFile = "../docker-compose.yml"
+
+// Over the file, every service has an image that is built here and none is pulled.
+func TestLocalOverlayPullsNothing(t *testing.T) {
+	services, _ := compose(t, theFile)
+	local, _ := compose(t, "compose.local.yml")
+	if len(local) != len(services) || len(services) < 11 {
+		t.Errorf("%d services, %d of them over the file", len(services), len(local))
+	}
+	for name := range services {
+		if s := local[name]; !strings.HasPrefix(s.Image, "daybook-local/") || s.PullPolicy != "never" {
+			t.Errorf("%s runs %q, pulled %q", name, s.Image, s.PullPolicy)
+		}
+		if s, ours := local[name], services[name].Image == "daybook:latest"; ours && s.Image != "daybook-local/daybook" {
+			t.Errorf("%s, a role of ours, runs %s", name, s.Image)
+		}
+	}
+}
+
 // Every service of ours starts with a configuration that the program accepts, and every role runs exactly once.
 func TestComposeIsAConfiguration(t *testing.T) {
-	services, volumes := compose(t)
+	services, volumes := compose(t, theFile)
 	var roles []string
 	for name, s := range services {
 		for _, v := range s.Volumes {

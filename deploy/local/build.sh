@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds what compose.local.yml and the tests in containers run, from Debian's packages, Kafka's jars and this tree.
 #   deploy/local/build.sh [base] [postgres] [kafka] [daybook]      default: all
+#   deploy/local/build.sh jars                                     only fetches Kafka's jars into the user's cache
 # Needed: a Docker engine, Go (or DAYBOOK_BINARY, a static one) and Kafka's jars (DAYBOOK_KAFKA_JARS, those in the user's cache, or
 # Maven to fetch them). The base is debian:bookworm-slim where that can be pulled, else made by debootstrap, as root.
 # It ends with 3 if something that it takes cannot be had here.
@@ -39,18 +40,22 @@ base() {
 
 postgres() { image postgres deploy/local/postgres; }
 
-kafka() {
-  local version jars
+jars() { # sets jars to where they are
+  local version
   version=$(sed -n 's|.*<artifactId>kafka_2.13</artifactId><version>\(.*\)</version></dependency>.*|\1|p' deploy/local/kafka/pom.xml)
   jars=${DAYBOOK_KAFKA_JARS:-${XDG_CACHE_HOME:-$HOME/.cache}/daybook/kafka-$version}
+  if compgen -G "$jars/kafka_2.13-*.jar" > /dev/null; then return; fi
+  echo "fetching the jars of Apache Kafka $version"
+  mkdir -p "$(dirname "$jars")"
+  mvn -q -B -f deploy/local/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$jars.new.$$" -DincludeScope=runtime > "$work/log" 2>&1 ||
+    cannot "the jars of Apache Kafka are not in $jars and Maven cannot fetch them"
+  mv -T "$jars.new.$$" "$jars"
+}
+
+kafka() {
+  jars
   cp -r deploy/local/kafka "$work/kafka"
-  if compgen -G "$jars/kafka_2.13-*.jar" > /dev/null; then
-    cp -r "$jars" "$work/kafka/jars"
-  else
-    echo "fetching the jars of Apache Kafka $version"
-    (cd "$work/kafka" && mvn -q -B dependency:copy-dependencies -DoutputDirectory=jars -DincludeScope=runtime) > "$work/log" 2>&1 ||
-      cannot "the jars of Apache Kafka are not in $jars and Maven cannot fetch them"
-  fi
+  cp -r "$jars" "$work/kafka/jars"
   image kafka "$work/kafka"
 }
 
@@ -66,6 +71,10 @@ daybook() {
   image daybook "$work/daybook"
 }
 
+if [ "$*" = jars ]; then
+  jars
+  exit
+fi
 docker version > "$work/log" 2>&1 || cannot "no Docker engine answers to the docker command"
 base
 for name in "${@:-}"; do

@@ -103,8 +103,10 @@ func TestKilledAnywhere(t *testing.T) {
 
 // TestKilledOnOtherServers kills the process at five points, with servers that outlive it.
 func TestKilledOnOtherServers(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []testenv.Kind{testenv.External, testenv.Containers} {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			dieAt(t, testenv.On(t, kind), []death{
 				{failpoint.AppendAfter, approve, 1},
 				{failpoint.PublishAfter, approve, 1},

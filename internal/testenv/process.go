@@ -86,8 +86,23 @@ func Start(t testing.TB, o Options) *Process {
 	})
 	if !o.NotReady {
 		p.Ready()
+		if o.Servers != nil {
+			p.embedsNo(o.Servers)
+		}
 	}
 	return p
+}
+
+// embedsNo fails the test if the process runs a server that it has an address of.
+func (p *Process) embedsNo(s *Servers) {
+	p.t.Helper()
+	var runs struct{ EventStore, Kafka, Postgres string }
+	p.Addresses(&runs)
+	for _, a := range [][2]string{{s.EventStore, runs.EventStore}, {s.Kafka, runs.Kafka}, {s.Postgres, runs.Postgres}} {
+		if a[0] != "" && a[1] != "" && a[0] != a[1] {
+			p.t.Fatalf("%s runs although %s was given", a[1], a[0])
+		}
+	}
 }
 
 // Ready waits until /readyz says so.

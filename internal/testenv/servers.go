@@ -45,11 +45,17 @@ func On(t testing.TB, kind Kind) *Servers {
 	return s
 }
 
-// OnEach runs a test on servers of each kind, one after another, as subtests of the kinds' names.
+// OnEach runs a test on servers of each kind, as subtests of the kinds' names: on the embedded ones first, then on the others side
+// by side.
 func OnEach(t *testing.T, test func(*testing.T, *Servers)) {
 	t.Helper()
 	for _, kind := range Kinds() {
-		t.Run(string(kind), func(t *testing.T) { test(t, On(t, kind)) })
+		t.Run(string(kind), func(t *testing.T) {
+			if kind != Embedded {
+				t.Parallel()
+			}
+			test(t, On(t, kind))
+		})
 	}
 }
 
