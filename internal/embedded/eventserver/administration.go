@@ -137,8 +137,9 @@ func (s *Server) receiveImport(st grpc.ServerStream) error {
 	var gone error
 	total, err := s.store.Import(st.Context(), &frameReader{st: st}, store.ImportOptions{
 		Partial: o.Partial, LeaveSystem: o.LeaveSystem, MaxEventBytes: s.cfg.MaxAppendBytes,
-		Progress: func(i store.Imported) { gone = send(ImportProgress{Totals: i}) },
+		Progress: func(i store.Imported) { s.allChanged(); gone = send(ImportProgress{Totals: i}) },
 	})
+	s.allChanged()
 	if gone != nil {
 		return gone
 	}

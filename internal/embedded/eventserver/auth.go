@@ -166,6 +166,13 @@ func (s *Server) changed(stream string, err error) {
 	}
 }
 
+// allChanged is told of writes to whatever streams, after they are visible and before they are answered.
+func (s *Server) allChanged() {
+	if s.access != nil {
+		s.access.Forget()
+	}
+}
+
 // secure makes what a secured server needs, the users admin and ops among it.
 func (s *Server) secure(ctx context.Context) (err error) {
 	if s.cfg.TLS != nil {

@@ -71,6 +71,11 @@ func TestPasswords(t *testing.T) {
 	if !theirs.fits("changeit") {
 		t.Error("a hash that somebody else computed does not fit")
 	}
+	// As EventStoreDB 5 wrote it.
+	theirs = &User{Salt: "Tu036zxRRiy+1a7nFU2o0A==", Hash: "xG0N4MPkilVltawxsM3+O5SUTPI="}
+	if !theirs.fits("changeit") {
+		t.Error("a hash of EventStoreDB's does not fit")
+	}
 	for _, damaged := range []*User{{}, {Salt: a.Salt}, {Hash: a.Hash}, {Salt: "!", Hash: a.Hash}, {Salt: a.Salt, Hash: "!"}, {Salt: a.Salt, Hash: a.Hash[:8]}} {
 		if damaged.fits("secret") || damaged.fits("") {
 			t.Errorf("%+v fits", damaged)
@@ -312,6 +317,15 @@ func TestCheck(t *testing.T) {
 	}
 	w.put(t, "$$$settings", `{"$tb":100}`)
 	must(t, w.c.Check(ctx, user, Read, "other"))
+	// What was written past Changed counts once everything is forgotten.
+	if res := w.st.Do(store.Request{Stream: "$$other", Expected: store.ExpectAny,
+		Events: []store.Event{{ID: store.ID(uuid.New()), Type: "$metadata", Data: []byte(`{"$acl":{"$r":[]}}`)}}}); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	w.c.Forget()
+	if err := w.c.Check(ctx, user, Read, "other"); !errors.Is(err, ErrDenied) {
+		t.Errorf("after everything was forgotten: %v", err)
+	}
 }
 
 // BenchmarkCheck is what an append costs on a secured server, beside its password.

@@ -75,6 +75,14 @@ func (c *cache[K, V]) drop(key K) {
 	delete(c.old, key)
 }
 
+func (c *cache[K, V]) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes++
+	clear(c.young)
+	clear(c.old)
+}
+
 // stop forgets everything, for good.
 func (c *cache[K, V]) stop() {
 	c.mu.Lock()

@@ -209,6 +209,13 @@ func (c *Control) Changed(stream string, err error) {
 	}
 }
 
+// Forget forgets everything that any change may have changed.
+func (c *Control) Forget() {
+	c.acls.clear()
+	c.settings.clear()
+	c.users.clear()
+}
+
 // CheckMetadata refuses metadata and settings whose access control lists cannot be understood.
 func CheckMetadata(stream string, data []byte) error {
 	if _, ok := described(stream); ok {
