@@ -31,6 +31,7 @@ type diskGuard struct {
 	done    chan struct{}
 	once    sync.Once
 	witness *witness
+	spare   spare
 }
 
 const (
@@ -38,9 +39,11 @@ const (
 	diskRetryEvery = 50 * time.Millisecond
 )
 
-func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger) *diskGuard {
-	return &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}),
+func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger, spareBytes uint64) *diskGuard {
+	g := &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}),
 		witness: &witness{fs: fs, dir: dir}}
+	g.spare = spare{g: g, size: int64(spareBytes)} //nolint:gosec // a memtable's
+	return g
 }
 
 // full tells whether appends are to be refused.
@@ -106,6 +109,9 @@ func (g *diskGuard) wrap(f vfs.File, err error) (vfs.File, error) {
 // Create implements vfs.FS. Pebble points its marker at a new manifest and syncs the directory once, after both; nothing but the
 // file system's habits then keeps the marker from outliving the manifest in a power cut.
 func (g *diskGuard) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	if f := g.spare.take(name, c); f != nil {
+		return g.wrap(f, nil)
+	}
 	err = g.retry(func() error { f, err = g.FS.Create(name, c); return err })
 	number, manifest := manifestNumber(g.PathBase(name))
 	manifest = manifest && g.ours(name)
@@ -142,6 +148,12 @@ func (g *diskGuard) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...
 
 // ReuseForWrite implements vfs.FS.
 func (g *diskGuard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
+	if g.spare.tooSmall(old) {
+		if f := g.spare.take(name, c); f != nil {
+			_ = g.FS.Remove(old)
+			return g.wrap(f, nil)
+		}
+	}
 	err = g.retry(func() error { f, err = g.FS.ReuseForWrite(old, name, c); return err })
 	return g.wrap(f, err)
 }

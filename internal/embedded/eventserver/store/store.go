@@ -97,7 +97,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, log: cfg.Logger, queue: newQueue(), stop: make(chan struct{}), stopped: make(chan struct{})}
 	s.watch.streams = map[string]map[*Watch]struct{}{}
-	s.disk = newDiskGuard(cfg.FS, cfg.Dir, cfg.MinFreeBytes, s.log)
+	s.disk = newDiskGuard(cfg.FS, cfg.Dir, cfg.MinFreeBytes, s.log, cfg.MemTableBytes)
 	if err := makeDir(s.disk, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
 	}
@@ -111,6 +111,7 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
 	}
 	s.db = db
+	s.disk.spare.clear() // behind pebble's lock: the directory is ours
 	w, err := s.recover()
 	if err != nil {
 		err = errors.Join(fmt.Errorf("open event store in %s: %w", cfg.Dir, err), s.closeFiles())
@@ -242,6 +243,7 @@ func (s *Store) closeFiles() error {
 	s.filesMu.Lock()
 	defer s.filesMu.Unlock()
 	s.filesClosed = true
+	s.disk.spare.close()
 	if s.Err() != nil {
 		// Pebble's commit pipeline cannot be ended in order after a failure; the files hold all that was acknowledged.
 		return s.mark.close()
