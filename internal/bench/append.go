@@ -22,14 +22,17 @@ import (
 
 const (
 	payloadBytes = 300 // of data, and of metadata
-	batch        = 100
+	batch        = 10
+
+	storeAlone, withinProcess = "store alone", "within the process"
+	batchesWithin, batchesTCP = "within the process, batches of 10, 64 writers", "TCP, batches of 10, 64 writers"
 )
 
 // payload is JSON of a size that events have.
 var payload = []byte(`"` + strings.Repeat("x", payloadBytes-2) + `"`)
 
-// goals are the ratios to reach, by writers: for the store in process and over TCP.
-var goals = map[int][2]float64{1: {1.3, 0.9}, 16: {2, 1.8}, 64: {5, 4}}
+// goals are the ratios to reach, by writers: within the process that has the store, and over TCP.
+var goals = map[int][2]float64{1: {1.3, 0.9}, 16: {2, 1.8}, 64: {5, 4}, 256: {5, 4}}
 
 // append: appends of one event, durable when answered, each writer on a stream of its own at the revision it expects.
 func (b *bench) append(ctx context.Context) error {
@@ -39,11 +42,16 @@ func (b *bench) append(ctx context.Context) error {
 	if err := b.startPostgres(ctx); err != nil {
 		return err
 	}
-	within, err := store.Open(store.Config{Dir: filepath.Join(b.dir, "store")})
+	alone, err := store.Open(store.Config{Dir: filepath.Join(b.dir, "store")})
 	if err != nil {
 		return fmt.Errorf("open a store in this process: %w", err)
 	}
-	defer func() { _ = within.Close() }()
+	defer func() { _ = alone.Close() }()
+	embedded, err := b.embed(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = embedded.close() }()
 	settings, err := esdb.ParseConnectionString(b.events.EventStore)
 	if err != nil {
 		return fmt.Errorf("address of the event store: %w", err)
@@ -71,24 +79,36 @@ func (b *bench) append(ctx context.Context) error {
 	for _, n := range writers {
 		subjects = append(subjects,
 			b.pgx(n),
-			subject{name: named("store in process", n), workers: n, under: here(), op: inStore(within, n)},
-			subject{name: named("TCP", n), workers: n, under: b.events.process(), op: overTCP(b.store, n, 1)},
+			subject{name: named(storeAlone, n), workers: n, under: here(), op: inStore(alone, n)},
+			subject{name: named(withinProcess, n), workers: n, under: here(), op: through(embedded.local, n, 1)},
+			subject{name: named("Unix socket", n), workers: n, under: here(), op: through(embedded.socket, n, 1)},
+			subject{name: named("TCP", n), workers: n, under: b.events.process(), op: through(b.store, n, 1)},
 			subject{name: named("official client", n), workers: n, under: b.events.process(), op: officially(official, n)},
 		)
 	}
 	subjects = append(subjects,
-		subject{name: "TCP, batches of 100, 1 writer", workers: 1, per: batch, under: b.events.process(), op: overTCP(b.store, 1, batch)},
-		subject{name: "TCP, batches of 100, 16 writers", workers: 16, per: batch, under: b.events.process(), op: overTCP(b.store, 16, batch)})
+		subject{name: batchesWithin, workers: 64, per: batch, under: here(), op: through(embedded.local, 64, batch)},
+		subject{name: batchesTCP, workers: 64, per: batch, under: b.events.process(), op: through(b.store, 64, batch)})
 	if err := b.turns(ctx, "append", subjects...); err != nil {
 		return err
 	}
 	for _, n := range writers {
-		b.out.beside("append", named("store in process", n), named("pgx INSERT", n), goals[n][0])
+		b.out.beside("append", named(storeAlone, n), named("pgx INSERT", n), 0)
+		b.out.beside("append", named(withinProcess, n), named("pgx INSERT", n), goals[n][0])
+		b.out.beside("append", named("Unix socket", n), named("pgx INSERT", n), 0)
 		b.out.beside("append", named("TCP", n), named("pgx INSERT", n), goals[n][1])
 		b.out.beside("append", named("official client", n), named("pgx INSERT", n), 0)
 	}
 	b.note(named("pgx INSERT", 256), fmt.Sprintf("over %d connections", mostConns))
-	return nil
+	for _, r := range b.out.Rows {
+		switch r.Case {
+		case batchesWithin, batchesTCP:
+			b.note(r.Case, aim("≥ 150 k/s", r.PerSecond >= 150_000))
+		case named(withinProcess, 64), named("TCP", 64):
+			b.note(r.Case, aim("p99 ≤ 5 ms", r.Latency.P99 <= 5))
+		}
+	}
+	return b.deliveries(ctx, embedded)
 }
 
 func named(what string, writers int) string {
@@ -178,7 +198,7 @@ func inStore(s *store.Store, writers int) func(context.Context, int) error {
 // streams makes sure that no two subjects write to the same ones.
 var streams atomic.Int64
 
-func overTCP(c *esclient.Client, writers, per int) func(context.Context, int) error {
+func through(c *esclient.Client, writers, per int) func(context.Context, int) error {
 	subject := streams.Add(1)
 	at := make([]es.Expected, writers)
 	for w := range at {

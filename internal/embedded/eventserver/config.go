@@ -18,6 +18,8 @@ type Config struct {
 	Dir string
 	// Listen is the TCP address to serve on; default "127.0.0.1:0", a free port.
 	Listen string
+	// Socket is the path of a Unix socket to serve on as well; default none.
+	Socket string
 	// Advertise is the host:port that gossip tells clients, where it is not the one served; default Addr.
 	Advertise string
 	// Logger takes the server's messages; default none.

@@ -73,20 +73,37 @@ func Start(ctx context.Context, cfg Config) (started *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("event store server: %w", err)
 	}
+	all := []net.Listener{s.memory, lis}
+	if cfg.Socket != "" {
+		socket, err := (&net.ListenConfig{}).Listen(ctx, "unix", cfg.Socket)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("event store server: %w", err), lis.Close())
+		}
+		all = append(all, socket)
+	}
 	st, err := store.Open(cfg.Store)
 	if err != nil {
-		return nil, errors.Join(err, lis.Close())
+		return nil, errors.Join(err, closeAll(all))
 	}
 	s.lis, s.store = lis, st
 	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(err, st.Close(), lis.Close())
+		return nil, errors.Join(err, st.Close(), closeAll(all))
 	}
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register()
-	go s.serve(s.memory)
-	go s.serve(lis)
+	for _, l := range all {
+		go s.serve(l)
+	}
 	cfg.Logger.Info("event store server started", "addr", s.Addr(), "dir", cfg.Dir, "incarnation", st.Incarnation())
 	return s, nil
+}
+
+func closeAll(all []net.Listener) error {
+	var errs []error
+	for _, l := range all {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // prepare makes what the services need. The groups come last: they begin to work at once.

@@ -18,6 +18,7 @@ import (
 type Config struct {
 	ConnectionString string                // esdb://… or esdb+discover://…, as the official client takes it
 	Local            Caller                // a server in this process, to append to and to read the log of without a network; default none
+	Socket           string                // path of a Unix socket of that server's, for appends and the log; default none
 	Logger           *slog.Logger          // default: none
 	Registerer       prometheus.Registerer // default: none
 

@@ -2,6 +2,7 @@ package esclient_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,6 +29,25 @@ func TestWithinTheProcess(t *testing.T) {
 	server := serve(t, t.TempDir(), "127.0.0.1:0")
 	estest.TestStore(t, func(t *testing.T) estest.Subject {
 		c := openWith(t, esclient.Config{ConnectionString: server.ConnectionString(), Local: server.Local(), StallAfter: 2 * time.Second})
+		return estest.Subject{Store: c, Log: c, MaxAppend: 1 << 20, System: true}
+	})
+}
+
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "daybook") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	server, err := eventserver.Start(t.Context(), eventserver.Config{Dir: t.TempDir(), Socket: socket})
+	if err != nil {
+		t.Fatalf("start the event store server: %v", err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	estest.TestStore(t, func(t *testing.T) estest.Subject {
+		c := openWith(t, esclient.Config{ConnectionString: server.ConnectionString(), Socket: socket, StallAfter: 2 * time.Second})
 		return estest.Subject{Store: c, Log: c, MaxAppend: 1 << 20, System: true}
 	})
 }

@@ -64,6 +64,9 @@ func (l *link) connect(ctx context.Context) (conn, error) {
 }
 
 func (l *link) remote(ctx context.Context) (*grpc.ClientConn, error) {
+	if l.socket != "" {
+		return l.dial("unix:" + l.socket)
+	}
 	if leader := l.leader.Swap(nil); leader != nil { // good for one attempt
 		return l.dial(*leader)
 	}

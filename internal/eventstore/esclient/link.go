@@ -25,6 +25,7 @@ import (
 type link struct {
 	conf         *esdb.Configuration
 	local        Caller // instead of any address; may be nil
+	socket       string // instead of the address; may be empty
 	log          *slog.Logger
 	metrics      *metrics
 	stallAfter   time.Duration
@@ -35,7 +36,7 @@ type link struct {
 func newLink(cfg Config, conf *esdb.Configuration, m *metrics) *link {
 	room := semaphore.NewWeighted(int64(cfg.InFlight))
 	return &link{
-		conf: conf, local: cfg.Local, log: cfg.Logger, metrics: m, stallAfter: cfg.StallAfter,
+		conf: conf, local: cfg.Local, socket: cfg.Socket, log: cfg.Logger, metrics: m, stallAfter: cfg.StallAfter,
 		small: newPipe(room), large: newPipe(room),
 	}
 }

@@ -1,0 +1,117 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+)
+
+const (
+	deliveredRate = 1000 // events a second
+	deliverers    = 64   // streams that they are in
+)
+
+// deliveries: how long after it was due to be appended a subscriber has an event, while another subscriber reads nothing
+// of what it is sent.
+func (b *bench) deliveries(ctx context.Context, e *embedded) error {
+	for _, one := range []struct {
+		name   string
+		client *esclient.Client
+		under  process
+	}{{"within the process", e.local, here()}, {"TCP", b.store, b.events.process()}} {
+		name := fmt.Sprintf("%s, %d/s, beside one that stands still", one.name, deliveredRate)
+		b.sayf("delivery: %s", name)
+		got, s, err := b.delivered(ctx, one.client, one.under)
+		if err != nil {
+			return fmt.Errorf("delivery, %s: %w", one.name, err)
+		}
+		r := rowOf("delivery", name, s, got)
+		r.Note = aim("p99 ≤ 5 ms", r.Latency.P99 <= 5)
+		b.out.Rows = append(b.out.Rows, r)
+	}
+	return nil
+}
+
+func (b *bench) delivered(ctx context.Context, c *esclient.Client, under process) (*gathered, sample, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	after, err := c.End(ctx)
+	if err != nil {
+		return nil, sample{}, err
+	}
+	still := make(chan struct{})
+	all.Go(func() {
+		for range c.Follow(ctx, 0) { // from the beginning: there is more than it is ever sent
+			<-still
+			return
+		}
+	})
+	defer close(still)
+	got, due := &gathered{}, make(map[uuid.UUID]time.Time)
+	var mu sync.Mutex
+	caughtUp, seen, failed := make(chan struct{}), make(chan struct{}, 1<<20), make(chan error, 1)
+	all.Go(func() {
+		told := false
+		for r, err := range c.Follow(ctx, after) {
+			switch {
+			case err != nil:
+				failed <- err
+				return
+			case r.Position == 0 && !told:
+				told = true
+				close(caughtUp)
+			}
+			mu.Lock()
+			at, ok := due[uuid.UUID(r.ID)]
+			mu.Unlock()
+			if ok {
+				got.add(time.Since(at))
+				seen <- struct{}{}
+			}
+		}
+	})
+	select {
+	case <-caughtUp:
+	case err := <-failed:
+		return nil, sample{}, err
+	}
+	subject := streams.Add(1)
+	at, busy := make([]es.Expected, deliverers), make([]sync.Mutex, deliverers)
+	for i := range at {
+		at[i] = es.NoStream
+	}
+	s, err := b.open(ctx, deliveredRate, under, func(ctx context.Context, i int, when time.Time) error {
+		w := i % deliverers
+		busy[w].Lock()
+		defer busy[w].Unlock()
+		id := uuid.New()
+		binary.BigEndian.PutUint32(id[:], uint32(i)) //nolint:gosec // small
+		mu.Lock()
+		due[id] = when
+		mu.Unlock()
+		_, err := c.Append(ctx, es.StreamID{Category: "delivery", Key: fmt.Sprintf("%d-%d", subject, w)}, at[w],
+			[]es.Proposed{{ID: es.UUID(id), Type: "bench.happened", Data: payload, Meta: payload}})
+		at[w]++
+		return err
+	})
+	for n := 0; err == nil && n < s.ops; n++ {
+		select {
+		case <-seen:
+		case err = <-failed:
+		case <-time.After(10 * time.Second):
+			err = errors.New("an event was not delivered")
+		}
+	}
+	return got, s, err
+}
