@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/projection"
@@ -95,6 +96,18 @@ type Report struct {
 	Findings []Finding      `json:"findings"`
 	Breaches map[string]int `json:"breaches"` // by invariant
 	Seconds  float64        `json:"seconds"`
+	Took     []Took         `json:"took"` // where they went; read models are looked at beside the rest
+}
+
+// Took is how long one part of the examination took, and what it decided on.
+type Took struct {
+	Part       string  `json:"part"`
+	Invariants string  `json:"invariants,omitempty"`
+	Seconds    float64 `json:"seconds"`
+}
+
+func newReport() *Report {
+	return &Report{Checked: map[string]int{}, Breaches: map[string]int{}, Findings: []Finding{}}
 }
 
 const (
@@ -106,6 +119,33 @@ func (r *Report) find(f Finding) {
 	if r.Breaches[f.Invariant]++; r.Breaches[f.Invariant] <= mostKept {
 		r.Findings = append(r.Findings, f)
 	}
+}
+
+// merge adds what another has looked at and found.
+func (r *Report) merge(other *Report) {
+	kept := map[string]int{}
+	for _, f := range r.Findings {
+		kept[f.Invariant]++
+	}
+	for _, f := range other.Findings {
+		if kept[f.Invariant]++; kept[f.Invariant] <= mostKept {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	for invariant, n := range other.Breaches {
+		r.Breaches[invariant] += n
+	}
+	for what, n := range other.Checked {
+		r.Checked[what] += n
+	}
+	r.Skipped, r.Took = append(r.Skipped, other.Skipped...), append(r.Took, other.Took...)
+	for _, n := range other.Notes {
+		r.notef("%s", n)
+	}
+}
+
+func (r *Report) took(part, invariants string, since time.Time) {
+	r.Took = append(r.Took, Took{part, invariants, time.Since(since).Seconds()})
 }
 
 func (r *Report) notef(format string, args ...any) { r.Notes = listed(r.Notes, format, args...) }
@@ -142,31 +182,72 @@ func Examine(ctx context.Context, cfg Config) (*Report, error) {
 		cfg.Now = time.Now
 	}
 	began := time.Now()
-	r := &Report{Checked: map[string]int{}, Breaches: map[string]int{}, Findings: []Finding{}}
+	r, models := newReport(), newReport()
 	h := newHistory(cfg, r)
-	if err := h.settle(ctx); err != nil {
+	var builds []*build
+	settled := make(chan struct{})
+	group, within := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if !cfg.Stopped { // else nothing moves, and rows can be looked at meanwhile
+			select {
+			case <-settled:
+			case <-within.Done():
+				return within.Err()
+			}
+		}
+		builds, err = checkRows(within, cfg, models)
+		return err
+	})
+	group.Go(func() error { return h.examine(within, settled) })
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	ledger, err := readLedger(ctx, cfg, h)
-	if err != nil {
-		return nil, fmt.Errorf("reading the provider's ledger: %w", err)
-	}
-	h.checkEffects()
-	h.checkAcknowledged()
-	h.checkSagas()
-	h.checkMoney()
-	h.checkStock()
-	if cfg.Provider != "" {
-		h.compareLedger(ledger)
-	}
-	for _, part := range []func(context.Context, Config, *history, *Report) error{checkEngines, checkRows, checkTopic} {
-		if err := part(ctx, cfg, h, r); err != nil {
-			return nil, err
-		}
-	}
+	r.merge(models)
+	h.checkLevels(builds)
 	r.Position = h.end
 	r.Checked["events"], r.Checked["streams"], r.Checked["commands"] = h.events, len(h.streams), len(h.commands)
 	r.Checked["orders"], r.Checked["skus"], r.Checked["saga instances"] = len(h.orders), len(h.shelves), len(h.instances)
 	r.Healthy, r.Seconds = len(r.Findings) == 0, time.Since(began).Seconds()
 	return r, nil
+}
+
+// examine is all but the read models. It closes settled when the system has come to rest, or has had the time for it.
+func (h *history) examine(ctx context.Context, settled chan<- struct{}) error {
+	began := time.Now()
+	if err := h.settle(ctx); err != nil {
+		return err
+	}
+	close(settled)
+	h.out.took("the log is read, to its rest", "I1 I2 I7", began)
+	began = time.Now()
+	ledger, err := readLedger(ctx, h.cfg, h)
+	if err != nil {
+		return fmt.Errorf("reading the provider's ledger: %w", err)
+	}
+	h.out.took("the provider's ledger is read", "", began)
+	for _, part := range []struct {
+		name, invariants string
+		check            func() error
+	}{
+		{"answers and acknowledgements", "I1", func() error { h.checkEffects(); h.checkAcknowledged(); return nil }},
+		{"sagas", "I6", func() error { h.checkSagas(); return nil }},
+		{"money", "I4", func() error { h.checkMoney(); return nil }},
+		{"stock", "I5", func() error { h.checkStock(); return nil }},
+		{"the ledger is compared", "I4", func() error { h.checkLedger(ledger); return nil }},
+		{"what the engines keep", "I3 I6 I8", func() error { return checkEngines(ctx, h.cfg, h, h.out) }},
+		{"the topic is read", "I8", func() error { return checkTopic(ctx, h.cfg, h, h.out) }},
+	} {
+		began = time.Now()
+		if err := part.check(); err != nil {
+			return err
+		}
+		h.out.took(part.name, part.invariants, began)
+	}
+	return nil
+}
+
+func (h *history) checkLedger(l ledger) {
+	if h.cfg.Provider != "" {
+		h.compareLedger(l)
+	}
 }

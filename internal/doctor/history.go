@@ -67,8 +67,6 @@ type place struct {
 	sum       uint64
 }
 
-var seed = maphash.MakeSeed()
-
 func sumOf(r es.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

@@ -1,12 +1,10 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"encoding/binary"
 	"fmt"
-	"hash/maphash"
-	"reflect"
+	"math"
 	"strings"
 	"time"
 
@@ -20,10 +18,9 @@ import (
 type reading struct {
 	build  *build
 	table  string
+	past   bool // it is the history
 	report *Report
-	types  *pgtype.Map
-	seen   map[projection.Key]int
-	count  int
+	sums   sums
 }
 
 func (t *reading) find(k projection.Key, version int64, problem string, expected, found any) {
@@ -34,12 +31,15 @@ func (t *reading) find(k projection.Key, version int64, problem string, expected
 	t.report.find(Finding{Invariant: "I3", Row: row, Problem: problem}.values(expected, found))
 }
 
-func (t *reading) read(ctx context.Context, tx pgx.Tx, past bool) error {
+func (t *reading) read(ctx context.Context, tx pgx.Tx) error {
+	t.sums.types = tx.Conn().TypeMap()
 	names := projection.EngineColumns()
 	for _, c := range t.build.columns {
 		names = append(names, c.name)
 	}
-	if past {
+	one, counted := t.row, "rows"
+	if t.past {
+		one, counted = t.version, "row versions"
 		names = append(names, "valid_to", "recorded_to")
 	}
 	for i := range names {
@@ -51,76 +51,93 @@ func (t *reading) read(ctx context.Context, tx pgx.Tx, past bool) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		t.count++
-		raw := rows.RawValues()
-		if past {
-			err = t.version(raw)
-		} else {
-			err = t.row(raw)
-		}
-		if err != nil {
+		t.report.Checked[counted]++
+		if err := one(rows.RawValues()); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
 }
 
+// missing says what was not found, when everything was read.
+func (t *reading) missing() {
+	for _, p := range t.build.parts {
+		for k, row := range p.rows {
+			switch {
+			case t.past && row.past < len(row.versions):
+				t.find(k, -1, "versions are missing", len(row.versions), row.past)
+			case !t.past && row.live == 0:
+				t.find(k, row.stamp.Version, "the row is missing", fmt.Sprintf("version %d, last changed at position %d", row.stamp.Version, row.stamp.Position), "none")
+			}
+		}
+	}
+}
+
 // stamped reads the engine's columns.
-func (t *reading) stamped(raw [][]byte) (k projection.Key, s projection.Stamp, err error) {
+func stamped(raw [][]byte) (k projection.Key, s projection.Stamp, err error) {
 	k = projection.Key{Key: string(raw[0]), Suffix: string(raw[1])}
-	for i, to := range []*int64{&s.Version, &s.Revision, &s.Position} {
-		if err := t.types.Scan(pgtype.Int8OID, pgtype.BinaryFormatCode, raw[2+i], to); err != nil {
-			return k, s, fmt.Errorf("row %s: %w", k, err)
+	for _, r := range raw[2:engineColumns] {
+		if len(r) != 8 {
+			return k, s, fmt.Errorf("row %s: the engine's columns are not numbers and times of 8 bytes", k)
 		}
 	}
-	for i, to := range []*time.Time{&s.ValidFrom, &s.RecordedFrom} {
-		if err := t.types.Scan(pgtype.TimestamptzOID, pgtype.BinaryFormatCode, raw[5+i], to); err != nil {
-			return k, s, fmt.Errorf("row %s: %w", k, err)
-		}
-	}
+	s.Version, s.Revision, s.Position = int64Of(raw[2]), int64Of(raw[3]), int64Of(raw[4])
+	s.ValidFrom, s.RecordedFrom = timeOf(raw[5]), timeOf(raw[6])
 	return k, s, nil
 }
 
-const engineColumns = 7
+// int64Of and timeOf read what Postgres sends of a bigint and of a timestamptz: microseconds since 2000.
+func int64Of(raw []byte) int64 { return int64(binary.BigEndian.Uint64(raw)) } //nolint:gosec // two's complement
+
+func timeOf(raw []byte) time.Time { return time.UnixMicro(epoch + int64Of(raw)).UTC() }
+
+const (
+	engineColumns = 7
+	epoch         = 946_684_800_000_000 // 2000-01-01 in microseconds of Unix
+)
 
 func (t *reading) row(raw [][]byte) error {
-	k, stamp, err := t.stamped(raw)
+	k, stamp, err := stamped(raw)
 	if err != nil {
 		return err
 	}
-	t.seen[k]++
-	want, ok := t.build.rows[k]
-	if !ok {
+	want, part := t.build.row(k)
+	if want == nil {
 		t.find(k, stamp.Version, "the row should not be there", "none", fmt.Sprintf("a row last changed at position %d", stamp.Position))
 		return nil
 	}
-	if !t.same(k, want, stamp) {
+	want.live++
+	if !t.same(k, want.stamp, stamp) {
 		return nil
 	}
-	fields := t.build.batches[t.build.partition(k)].Fields(k)
+	fields := part.batch.Fields(k)
 	for i, c := range t.build.columns {
-		sum, err := t.build.sumOf(t.types, c, deref(fields[i]))
+		sum, err := t.sums.of(c, deref(fields[i]))
 		if err != nil {
-			return err
+			return fmt.Errorf("row %s, column %s: %w", k, c.name, err)
 		}
 		if found, differs := t.differs(i, sum, raw[engineColumns+i]); differs {
-			t.find(k, stamp.Version, "column "+c.name, show(t.types, c, deref(fields[i])), found)
+			t.find(k, stamp.Version, "column "+c.name, show(t.sums.types, c, deref(fields[i])), found)
 		}
 	}
 	return nil
 }
 
 func (t *reading) version(raw [][]byte) error {
-	k, stamp, err := t.stamped(raw)
+	k, stamp, err := stamped(raw)
 	if err != nil {
 		return err
 	}
-	versions := t.build.versions[k]
+	row, _ := t.build.row(k)
+	var versions []version
+	if row != nil {
+		versions = row.versions
+	}
 	if stamp.Version < 0 || stamp.Version >= int64(len(versions)) {
 		t.find(k, stamp.Version, "the version should not be there", fmt.Sprintf("%d versions", len(versions)), stamp.Version)
 		return nil
 	}
-	t.seen[k]++
+	row.past++
 	want := versions[stamp.Version]
 	if !t.same(k, want.stamp, stamp) {
 		return nil
@@ -131,21 +148,21 @@ func (t *reading) version(raw [][]byte) error {
 		}
 	}
 	for i, name := range []string{"valid_to", "recorded_to"} {
-		var end pgtype.Timestamptz
-		if err := t.types.Scan(pgtype.TimestamptzOID, pgtype.BinaryFormatCode, raw[engineColumns+len(t.build.columns)+i], &end); err != nil {
-			return fmt.Errorf("row %s: %w", k, err)
-		}
-		expected := "infinity"
-		ok := end.InfinityModifier == pgtype.Infinity
+		expected, until := "infinity", int64(math.MaxInt64)
 		if next := stamp.Version + 1; next < int64(len(versions)) {
 			s := versions[next].stamp
-			until := []time.Time{s.ValidFrom, s.RecordedFrom}[i]
-			expected = until.Format(time.RFC3339Nano)
-			ok = end.InfinityModifier == pgtype.Finite && end.Time.UnixMicro() == until.UnixMicro()
+			at := []time.Time{s.ValidFrom, s.RecordedFrom}[i]
+			expected, until = at.Format(time.RFC3339Nano), at.UnixMicro()-epoch
 		}
-		if !ok {
-			t.find(k, stamp.Version, "column "+name, expected, end.Time.UTC().Format(time.RFC3339Nano)+" "+end.InfinityModifier.String())
+		end := raw[engineColumns+len(t.build.columns)+i]
+		if len(end) == 8 && int64Of(end) == until {
+			continue
 		}
+		var have pgtype.Timestamptz
+		if err := t.sums.types.Scan(pgtype.TimestamptzOID, pgtype.BinaryFormatCode, end, &have); err != nil {
+			return fmt.Errorf("row %s: %w", k, err)
+		}
+		t.find(k, stamp.Version, "column "+name, expected, have.Time.UTC().Format(time.RFC3339Nano)+" "+have.InfinityModifier.String())
 	}
 	return nil
 }
@@ -156,17 +173,18 @@ func (t *reading) same(k projection.Key, want, have projection.Stamp) bool {
 		return fmt.Sprintf("version %d, revision %d, position %d, valid from %s, recorded %s", s.Version, s.Revision, s.Position,
 			s.ValidFrom.UTC().Format(time.RFC3339Nano), s.RecordedFrom.UTC().Format(time.RFC3339Nano))
 	}
-	if w, h := show(want), show(have); w != h {
-		t.find(k, have.Version, "its place in the log", w, h)
-		return false
+	if want.Version == have.Version && want.Revision == have.Revision && want.Position == have.Position &&
+		want.ValidFrom.Equal(have.ValidFrom) && want.RecordedFrom.Equal(have.RecordedFrom) {
+		return true
 	}
-	return true
+	t.find(k, have.Version, "its place in the log", show(want), show(have))
+	return false
 }
 
 // differs compares a column's bytes with a sum. What is encoded otherwise and means the same is no difference.
 func (t *reading) differs(i int, want uint64, raw []byte) (found string, differs bool) {
 	c := t.build.columns[i]
-	if t.build.sumRaw(c.oid, raw) == want {
+	if sumRaw(c.oid, raw) == want {
 		return "", false
 	}
 	switch {
@@ -176,54 +194,13 @@ func (t *reading) differs(i int, want uint64, raw []byte) (found string, differs
 		return string(canonical(c.oid, raw)), true
 	}
 	blank := t.build.plan.Blank()[i]
-	if err := t.types.Scan(c.oid, pgtype.BinaryFormatCode, raw, blank); err != nil {
+	if err := t.sums.types.Scan(c.oid, pgtype.BinaryFormatCode, raw, blank); err != nil {
 		return fmt.Sprintf("unreadable: %v", err), true
 	}
-	if sum, err := t.build.sumOf(t.types, c, deref(blank)); err == nil && sum == want {
+	if sum, err := t.sums.of(c, deref(blank)); err == nil && sum == want {
 		return "", false
 	}
-	return show(t.types, c, deref(blank)), true
-}
-
-// sums are those of a row as it now stands.
-func (b *build) sums(types *pgtype.Map, k projection.Key) ([]uint64, error) {
-	fields := b.batches[b.partition(k)].Fields(k)
-	sums := make([]uint64, len(b.columns))
-	for i, c := range b.columns {
-		var err error
-		if sums[i], err = b.sumOf(types, c, deref(fields[i])); err != nil {
-			return nil, err
-		}
-	}
-	return sums, nil
-}
-
-// sumOf encodes a value as Postgres sends it.
-func (b *build) sumOf(types *pgtype.Map, c column, value any) (uint64, error) {
-	raw, err := types.Encode(c.oid, pgtype.BinaryFormatCode, value, make([]byte, 0, 64))
-	if err != nil {
-		return 0, fmt.Errorf("%s, column %s: %w", b.plan.Name, c.name, err)
-	}
-	return b.sumRaw(c.oid, raw), nil
-}
-
-const mostJSON = 1 << 17 // sums remembered
-
-// sumRaw is the same for all that means the same. The versions of a row mostly repeat each other's JSON.
-func (b *build) sumRaw(oid uint32, raw []byte) uint64 {
-	if oid != pgtype.JSONBOID || raw == nil {
-		return sumBytes(raw)
-	}
-	as := sumBytes(raw)
-	if sum, known := b.json[as]; known {
-		return sum
-	}
-	if b.json == nil || len(b.json) >= mostJSON {
-		b.json = map[uint64]uint64{}
-	}
-	sum := sumBytes(canonical(oid, raw))
-	b.json[as] = sum
-	return sum
+	return show(t.sums.types, c, deref(blank)), true
 }
 
 func show(types *pgtype.Map, c column, value any) string {
@@ -238,30 +215,3 @@ func show(types *pgtype.Map, c column, value any) string {
 	}
 	return fmt.Sprintf("%v", value)
 }
-
-// canonical is the one form of what JSON can be written in many.
-func canonical(oid uint32, raw []byte) []byte {
-	if oid != pgtype.JSONBOID || len(raw) == 0 {
-		return raw
-	}
-	d := json.NewDecoder(bytes.NewReader(raw[1:])) // the first byte is jsonb's version
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) != nil {
-		return raw
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return raw
-	}
-	return b
-}
-
-func sumBytes(b []byte) uint64 {
-	if b == nil {
-		return 0
-	}
-	return maphash.Bytes(seed, b)
-}
-
-func deref(pointer any) any { return reflect.ValueOf(pointer).Elem().Interface() }

@@ -1,0 +1,193 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// folder folds some of the partitions into every build.
+type folder struct {
+	catalog *es.Catalog
+	builds  []*build
+	sums    sums
+	spare   []uint64 // room for sums, cut off piece by piece
+	found   *Report
+	records chan []placed
+}
+
+type placed struct {
+	record    es.Record
+	partition int
+}
+
+const (
+	handedOn = 256 // records handed on at once
+	waitMost = 16  // times that may wait
+	sumsMore = 8192
+)
+
+// foldAll folds the log into every build at once, each partition as far as the build's checkpoint there. No row
+// belongs to two partitions, so they are folded beside one another.
+func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build, r *Report) error {
+	var upto uint64
+	for _, b := range builds {
+		upto = max(upto, slices.Max(b.at))
+	}
+	if upto == 0 {
+		return nil
+	}
+	folders := make([]*folder, min(runtime.GOMAXPROCS(0), cfg.Partitions))
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range folders {
+		f := &folder{catalog: cfg.Catalog, builds: builds, sums: sums{types: types.Copy()}, found: newReport(), records: make(chan []placed, waitMost)}
+		folders[i] = f
+		group.Go(func() error { f.run(); return nil })
+	}
+	seen := make([]uint64, cfg.Partitions)
+	group.Go(func() error { return deal(ctx, cfg, folders, upto, seen) })
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	found := newReport()
+	for _, f := range folders {
+		found.merge(f.found)
+	}
+	slices.SortStableFunc(found.Findings, func(a, b Finding) int { return cmp.Compare(a.Position, b.Position) })
+	r.merge(found)
+	for _, b := range builds {
+		for p, checkpoint := range b.at {
+			if checkpoint > seen[p] {
+				r.find(Finding{Invariant: "I3", Row: b.table(""), Problem: fmt.Sprintf("the checkpoint of partition %d is beyond the log", p)}.values(seen[p], checkpoint))
+			}
+		}
+	}
+	return nil
+}
+
+// deal reads the log and hands every record to the folder of its partition. seen is the last position of each.
+func deal(ctx context.Context, cfg Config, folders []*folder, upto uint64, seen []uint64) error {
+	hands := make([][]placed, len(folders))
+	pass := func(i int) error {
+		select {
+		case folders[i].records <- hands[i]:
+			hands[i] = nil
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer func() {
+		for _, f := range folders {
+			close(f.records)
+		}
+	}()
+	for rec, err := range cfg.Log.ReadAll(ctx, 0) {
+		if err != nil {
+			return fmt.Errorf("reading the log for its folds: %w", err)
+		}
+		if rec.Position > upto {
+			break
+		}
+		p := relay.PartitionOf(rec.Stream.Partition(), cfg.Partitions)
+		seen[p] = rec.Position
+		i := p % len(folders)
+		if hands[i] = append(hands[i], placed{rec, p}); len(hands[i]) >= handedOn {
+			if err := pass(i); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range hands {
+		if err := pass(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *folder) run() {
+	for records := range f.records {
+		for _, r := range records {
+			if err := f.one(r.record, r.partition); err != nil {
+				f.found.find(at("I3", r.record, "it cannot be folded: %v", err))
+			}
+		}
+	}
+}
+
+func (f *folder) one(rec es.Record, p int) error {
+	var (
+		e      es.Recorded
+		opened bool
+	)
+	for _, b := range f.builds {
+		if !b.types[rec.Type] || rec.Position > b.at[p] {
+			continue
+		}
+		if !opened {
+			var err error
+			if e, err = f.catalog.Open(rec); err != nil {
+				return err
+			}
+			opened = true
+		}
+		if err := f.fold(b, e, &b.parts[p]); err != nil {
+			return fmt.Errorf("%s: %w", b.plan.Name, err)
+		}
+	}
+	return nil
+}
+
+func (f *folder) fold(b *build, e es.Recorded, p *part) error {
+	keys, err := p.batch.Touch(e)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := p.batch.Apply(k, e); err != nil {
+			return err
+		}
+		row := p.rows[k]
+		if row == nil {
+			row = &expected{stamp: projection.NoStamp()}
+			p.rows[k] = row
+		}
+		row.stamp = row.stamp.Next(e, b.plan.Stream)
+		if !b.plan.History {
+			continue
+		}
+		of, err := f.columns(b, p.batch.Fields(k))
+		if err != nil {
+			return err
+		}
+		row.versions = append(row.versions, version{row.stamp, of})
+	}
+	return nil
+}
+
+// columns are the sums of a row as it now stands.
+func (f *folder) columns(b *build, fields []any) ([]uint64, error) {
+	n := len(b.columns)
+	if len(f.spare) < n {
+		f.spare = make([]uint64, max(sumsMore, n))
+	}
+	var of []uint64
+	of, f.spare = f.spare[:n:n], f.spare[n:]
+	for i, c := range b.columns {
+		var err error
+		if of[i], err = f.sums.of(c, deref(fields[i])); err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.name, err)
+		}
+	}
+	return of, nil
+}
