@@ -161,7 +161,7 @@ func printDemo(w io.Writer, end demoEnd, asJSON bool) error {
 		err = json.NewEncoder(w).Encode(end)
 	} else {
 		if _, err = io.WriteString(w, end.String()); err == nil && end.Doctor != nil {
-			err = printReport(w, end.Doctor)
+			err = printReport(w, end.Doctor, false)
 		}
 	}
 	if err == nil && (!end.Healthy || end.Doctor != nil && !end.Doctor.Healthy) {

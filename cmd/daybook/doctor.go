@@ -24,7 +24,7 @@ import (
 )
 
 func doctorCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, verbose bool
 	settle := time.Minute
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check that event store, Kafka, Postgres and the payment provider agree", Args: cobra.NoArgs,
@@ -44,7 +44,7 @@ func doctorCommand() *cobra.Command {
 			if asJSON {
 				err = json.NewEncoder(cmd.OutOrStdout()).Encode(report)
 			} else {
-				err = printReport(cmd.OutOrStdout(), report)
+				err = printReport(cmd.OutOrStdout(), report, verbose)
 			}
 			if err == nil && !report.Healthy {
 				err = errors.New("doctor: something is wrong, see above")
@@ -53,6 +53,7 @@ func doctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "say how long each part took")
 	cmd.Flags().DurationVar(&settle, "settle", settle, "how long a running system may take to come to rest")
 	return cmd
 }
@@ -107,11 +108,16 @@ func servers(ctx context.Context, cfg app.Config, log *slog.Logger) (app.Config,
 	return cfg, func() error { stop(); return <-ended }, nil
 }
 
-func printReport(w io.Writer, r *doctor.Report) error {
+func printReport(w io.Writer, r *doctor.Report, verbose bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Looked at everything up to position %d in %.1f s:\n", r.Position, r.Seconds)
 	for _, what := range slices.Sorted(maps.Keys(r.Checked)) {
 		fmt.Fprintf(&b, "  %-24s %d\n", what, r.Checked[what])
+	}
+	if verbose {
+		for _, t := range r.Took {
+			fmt.Fprintf(&b, "  %7.2f s  %-30s %s\n", t.Seconds, t.Part, t.Invariants)
+		}
 	}
 	list := func(title string, lines []string) {
 		for i, l := range lines {
