@@ -4,14 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/saga"
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // stepsAtOnce bounds the appends of one batch under way.
@@ -89,18 +87,8 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]
 	if len(rows) == 0 {
 		err = o.moveAlone(ctx, partition, at, last)
 	} else {
-		err = pgx.BeginFunc(ctx, o.cfg.Pool, func(tx pgx.Tx) error {
-			err := o.move(ctx, tx, partition, at, last, func(b *pgx.Batch) {
-				if !mutant.On(mutant.EffectLostAtCrash) {
-					queue(b, upsert, rows)
-				}
-				if others {
-					b.Queue("select pg_notify($1, '')", Channel)
-				}
-			})
-			o.hit(failpoint.SagaWaitingBefore)
-			return err
-		})
+		names, from := behind(at, last)
+		err = o.saver.save(ctx, saving{rows: rows, move: &move{partition, names, from, last}, notify: others})
 	}
 	if err != nil {
 		return err

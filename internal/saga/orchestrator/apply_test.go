@@ -136,7 +136,7 @@ func TestOlderRowDoesNotReplace(t *testing.T) {
 	if err := w.apply(o, p); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.saver.save(t.Context(), old); err != nil {
+	if err := o.saver.save(t.Context(), saving{rows: []row{old}}); err != nil {
 		t.Fatal(err)
 	}
 	have, err := List(t.Context(), w.pool, Filter{Key: "o1"})

@@ -98,20 +98,6 @@ update daybook.saga_checkpoint c set position = $4
 from unnest($1::text[], $2::bigint[]) as r(saga, position)
 where c.partition = $3 and c.saga = r.saga and c.position = r.position`
 
-// move advances the checkpoints of a partition to last in tx, with what goes with it: ErrFenced if one is not where it was.
-func (o *Orchestrator) move(ctx context.Context, tx pgx.Tx, partition int, at map[string]uint64, last uint64, with func(*pgx.Batch)) error {
-	names, from := behind(at, last)
-	var b pgx.Batch
-	b.Queue(moveSQL, names, from, partition, int64(last)) //nolint:gosec // below 2^63
-	with(&b)
-	results := tx.SendBatch(ctx, &b)
-	tag, err := results.Exec()
-	if closed := results.Close(); err == nil {
-		err = closed
-	}
-	return moved(partition, tag.RowsAffected(), len(names), err)
-}
-
 // moveAlone advances checkpoints with which nothing goes. It does not wait for the disk: a database that crashes before
 // has older checkpoints, and the same events come again. What moves although another checkpoint stands elsewhere has been
 // heard here all the same.
@@ -134,7 +120,7 @@ func behind(at map[string]uint64, last uint64) (names []string, from []int64) {
 func moved(partition int, have int64, want int, err error) error {
 	switch {
 	case err != nil:
-		return fmt.Errorf("move checkpoints of sagas in partition %d, and write what they wait for: %w", partition, err)
+		return fmt.Errorf("move checkpoints of sagas in partition %d: %w", partition, err)
 	case have != int64(want):
 		return fmt.Errorf("sagas in partition %d: %w", partition, feed.ErrFenced)
 	}

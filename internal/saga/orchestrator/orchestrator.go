@@ -135,7 +135,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o.routes = o.table()
 	o.instances.init(cfg.Instances)
-	o.saver.pool = cfg.Pool
+	o.saver.pool, o.saver.hit = cfg.Pool, o.hit
 	o.metrics = newMetrics(cfg.Registerer, cfg.Pool)
 	return o, nil
 }

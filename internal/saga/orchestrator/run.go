@@ -51,7 +51,7 @@ func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64,
 	}
 	r := o.rowOf(e)
 	e.mu.Unlock()
-	if err := o.saver.save(ctx, r); err != nil {
+	if err := o.saver.save(ctx, saving{rows: []row{r}}); err != nil {
 		return 0, err
 	}
 	o.saved(r)

@@ -10,6 +10,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 const upsert = `
@@ -63,27 +67,41 @@ func queue(b *pgx.Batch, sql string, rows []row) {
 	b.Queue(sql, ids, sagas, keys, partitions, revisions, versions, phases, steps, failures, stucks, waiting, due, errs, started)
 }
 
-// saver writes the owner's rows, those of many instances in one transaction: whoever comes first takes along all that
-// queue up while a transaction is under way.
+// saver writes all that this process' sagas keep in Postgres beside a checkpoint that moves alone, one transaction after
+// another: whoever comes while one is under way is taken along by the next. So rows that an owner and a batch both write do
+// not wait for each other, and many share one commit.
 type saver struct {
 	pool *pgxpool.Pool
+	hit  func(failpoint.Name)
 
 	mu    sync.Mutex
 	queue []*saving
 	busy  bool
 }
 
+// saving is an owner's row, or a batch's rows and the checkpoints that move with them.
 type saving struct {
-	row  row
-	done chan error
+	ctx    context.Context //nolint:containedctx // of who waits for it
+	rows   []row
+	move   *move // nil: an owner's
+	notify bool
+	done   chan error
+}
+
+// move advances the checkpoints of a partition to last.
+type move struct {
+	partition int
+	names     []string
+	from      []int64
+	last      uint64
 }
 
 const saveTimeout = 30 * time.Second
 
-func (s *saver) save(ctx context.Context, r row) error {
-	mine := &saving{r, make(chan error, 1)}
+func (s *saver) save(ctx context.Context, one saving) error {
+	one.ctx, one.done = ctx, make(chan error, 1)
 	s.mu.Lock()
-	s.queue = append(s.queue, mine)
+	s.queue = append(s.queue, &one)
 	lead := !s.busy
 	s.busy = true
 	s.mu.Unlock()
@@ -91,7 +109,7 @@ func (s *saver) save(ctx context.Context, r row) error {
 		go s.lead(context.WithoutCancel(ctx))
 	}
 	select {
-	case err := <-mine.done:
+	case err := <-one.done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -108,29 +126,79 @@ func (s *saver) lead(ctx context.Context) {
 			return
 		}
 		s.mu.Unlock()
-		rows := make([]row, len(batch))
+		err := s.write(ctx, batch)
 		for i := range batch {
-			rows[i] = batch[i].row
-		}
-		err := s.write(ctx, rows)
-		for _, one := range batch {
-			one.done <- err
+			own := err
+			if err != nil && len(batch) > 1 { // none suffers for another
+				own = s.write(ctx, batch[i:i+1])
+			}
+			batch[i].done <- own
 		}
 	}
 }
 
-func (s *saver) write(ctx context.Context, rows []row) error {
+const moveAll = `
+update daybook.saga_checkpoint c set position = r.upto
+from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as r(saga, partition, was, upto)
+where c.saga = r.saga and c.partition = r.partition and c.position = r.was`
+
+func (s *saver) write(ctx context.Context, batch []*saving) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
+	var (
+		names           []string
+		partitions      []int
+		from, upto      []int64
+		heard, lookedTo []row
+		moves, notify   bool
+	)
+	for _, one := range batch {
+		notify = notify || one.notify
+		m := one.move
+		if m == nil {
+			lookedTo = append(lookedTo, one.rows...)
+			continue
+		}
+		moves, heard = true, append(heard, one.rows...)
+		for i := range m.names {
+			names, partitions = append(names, m.names[i]), append(partitions, m.partition)
+			from, upto = append(from, m.from[i]), append(upto, int64(m.last)) //nolint:gosec // below 2^63
+		}
+	}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var b pgx.Batch
-		// A database that crashes before this is on disk has an older row, which is still due: nothing is lost.
-		b.Queue("set local synchronous_commit = off")
-		queue(&b, lookedAt, rows)
-		return tx.SendBatch(ctx, &b).Close()
+		if moves {
+			b.Queue(moveAll, names, partitions, from, upto)
+		} else { // a database that crashes before this is on disk has older rows, which are still due: nothing is lost
+			b.Queue("set local synchronous_commit = off")
+		}
+		if !mutant.On(mutant.EffectLostAtCrash) {
+			queue(&b, upsert, heard)
+		}
+		queue(&b, lookedAt, lookedTo)
+		if notify {
+			b.Queue("select pg_notify($1, '')", Channel)
+		}
+		results := tx.SendBatch(ctx, &b)
+		tag, err := results.Exec()
+		if closed := results.Close(); err == nil {
+			err = closed
+		}
+		if err == nil && tag.RowsAffected() != int64(len(names)) {
+			err = feed.ErrFenced
+		}
+		if moves {
+			s.hit(failpoint.SagaWaitingBefore)
+		}
+		for _, one := range batch {
+			if err == nil {
+				err = one.ctx.Err() // who ended meanwhile has done nothing
+			}
+		}
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("write what %d saga instances wait for: %w", len(rows), err)
+		return fmt.Errorf("write checkpoints of sagas, and what %d instances wait for: %w", len(heard)+len(lookedTo), err)
 	}
 	return nil
 }
