@@ -230,6 +230,36 @@ func TestEventstoreServe(t *testing.T) {
 	}
 }
 
+// TestEventstoreFull: a server whose disk lacks space says so to whoever asks after its health, refuses appends and backups, and serves reads.
+func TestEventstoreFull(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	does(t, strings.NewReader(dumpOf(10)), "import", "--data-dir", dir)
+	s := serveStore(t, dir, "--min-free", "1000000GiB")
+	admin := strings.TrimSuffix(s.said["metrics"], "/metrics")
+	if status, said := get(t, admin+"/healthz"); status != http.StatusServiceUnavailable || !strings.Contains(said, "disk is full") {
+		t.Errorf("/healthz: %d %s", status, said)
+	}
+	if status, _ := get(t, admin+"/livez"); status != http.StatusOK {
+		t.Errorf("/livez: %d", status)
+	}
+	if _, err := appendOne(within(t), storeClient(t, s.said["connect"]), "s", esdb.Any{}); err == nil {
+		t.Error("an append was taken")
+	}
+	fails(t, "disk is full", "backup", "--eventstore", s.said["connect"], "--to", dir+".tar")
+	if _, err := os.Stat(dir + ".tar.partial"); err == nil {
+		t.Error("half a backup was left behind")
+	}
+	if out := does(t, nil, "dump", "--eventstore", s.said["connect"]); strings.Count(out, "\n") != 11 {
+		t.Error(out)
+	}
+	_, errs, err := run(t, strings.NewReader(dumpOf(20)), "import", "--eventstore", s.said["connect"])
+	if err == nil || !strings.Contains(errs, "line 11: ") || !strings.Contains(errs, "disk is full") {
+		t.Errorf("%v %s", err, errs)
+	}
+	s.stop(t)
+}
+
 // TestEventstoreNewerFormat: a directory of a later version of the program is left alone, and that is said.
 func TestEventstoreNewerFormat(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,12 @@
 package eventserver_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 )
@@ -65,10 +67,8 @@ func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 		}
 		for _, m := range f.GetMetric() {
 			name := f.GetName()
-			for _, l := range m.GetLabel() {
-				if l.GetName() == "group" {
-					name += "{" + l.GetValue() + "}"
-				}
+			if i := slices.IndexFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "group" }); i >= 0 {
+				name += "{" + m.GetLabel()[i].GetValue() + "}"
 			}
 			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
