@@ -218,7 +218,14 @@ func (m *mirror) firstCopies(log []es.Record) (messages, copies int) {
 	}
 	for p, all := range m.partitions {
 		var high uint64
-		for i, s := range all {
+		before := seen{offset: -1}
+		for _, s := range all {
+			if s.life == before.life && s.offset <= before.offset {
+				continue // read twice
+			}
+			// A record may have been deleted before it was carried: then offsets have a hole, or the topic is another one.
+			unbroken := s.life == before.life && s.offset == before.offset+1 && before.offset >= 0
+			before = s
 			messages++
 			want, stands := truth[s.Record.Position]
 			switch {
@@ -226,17 +233,13 @@ func (m *mirror) firstCopies(log []es.Record) (messages, copies int) {
 				m.t.Errorf("I8: %d@%d: %s at %d is not the log's", p, s.offset, s.Record.ID, s.Record.Position)
 			case s.Prev < want.prev:
 				m.t.Errorf("I8: %d@%d: ce_prev of position %d is %d, and %d stands between", p, s.offset, s.Record.Position, s.Prev, want.prev)
-			}
-			// A record may have been deleted before it was carried: then offsets have a hole, or the topic is another one.
-			unbroken := i > 0 && all[i-1].life == s.life && all[i-1].offset+1 == s.offset
-			switch {
 			case s.Record.Position <= high:
 				copies++
 				continue
 			case unbroken && want.prev > high:
 				m.t.Errorf("I8: %d@%d: position %d comes before %d", p, s.offset, s.Record.Position, want.prev)
 			}
-			high = s.Record.Position
+			high = max(high, s.Record.Position)
 		}
 	}
 	return messages, copies
