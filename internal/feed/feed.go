@@ -92,6 +92,17 @@ func New(cfg Config) (*Feed, error) {
 // Health is nil while every partition this process was given is fed; else it says what is in the way.
 func (f *Feed) Health() error { return f.health.err() }
 
+const (
+	// sessionTimeout is how long the group waits for a process that has died. Others take over after it.
+	sessionTimeout = 6 * time.Second
+	// rebalanceTimeout is how long it waits for the others to join anew. It must be well below answerTimeout: the embedded broker
+	// sometimes counts a member too few, then forms no group before this has run out, and begins it anew at each join. A join is
+	// given up after the sum of both and repeated. Were the joins of all processes closer to each other than this, by turns, none
+	// would ever be answered. And it must be below sessionTimeout: what is counted wrong begins with a session that ends first.
+	rebalanceTimeout = 3 * time.Second
+	answerTimeout    = 7 * time.Second
+)
+
 // Run feeds until ctx ends, and then returns nil; everything passing is waited for. It returns an error only when the
 // topic does not have the partitions that it was told of.
 func (f *Feed) Run(ctx context.Context) error {
@@ -102,8 +113,8 @@ func (f *Feed) Run(ctx context.Context) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: f.cfg.Group, Brokers: f.cfg.Brokers, Topics: []string{f.cfg.Topic},
 		Dialer:            &kafka.Dialer{ClientID: "daybook-" + f.cfg.Consumer.Name(), Timeout: 3 * time.Second},
-		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: 6 * time.Second, RebalanceTimeout: 6 * time.Second,
-		JoinGroupBackoff: 200 * time.Millisecond, Timeout: 3 * time.Second,
+		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: sessionTimeout, RebalanceTimeout: rebalanceTimeout,
+		JoinGroupBackoff: 200 * time.Millisecond, Timeout: answerTimeout,
 		WatchPartitionChanges: true, PartitionWatchInterval: time.Second,
 		StartOffset: kafka.FirstOffset,
 	})
