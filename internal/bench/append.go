@@ -47,7 +47,7 @@ func (b *bench) append(ctx context.Context) error {
 		return fmt.Errorf("open a store in this process: %w", err)
 	}
 	defer func() { _ = alone.Close() }()
-	embedded, err := b.embed(ctx)
+	embedded, err := b.embed(ctx, "embedded")
 	if err != nil {
 		return err
 	}

@@ -16,15 +16,15 @@ type embedded struct {
 	local, socket *esclient.Client
 }
 
-func (b *bench) embed(ctx context.Context) (_ *embedded, err error) {
+func (b *bench) embed(ctx context.Context, name string) (_ *embedded, err error) {
 	e := &embedded{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("event store in this process: %w", err), e.close())
 		}
 	}()
-	socket := filepath.Join(b.dir, "s")
-	if e.server, err = eventserver.Start(ctx, eventserver.Config{Dir: filepath.Join(b.dir, "embedded"), Socket: socket}); err != nil {
+	socket := filepath.Join(b.dir, name+".sock")
+	if e.server, err = eventserver.Start(ctx, eventserver.Config{Dir: filepath.Join(b.dir, name), Socket: socket}); err != nil {
 		return nil, err
 	}
 	if e.local, err = esclient.Open(ctx, esclient.Config{ConnectionString: e.server.ConnectionString(), Local: e.server.Local()}); err != nil {

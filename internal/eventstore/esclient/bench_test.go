@@ -72,27 +72,38 @@ func cpu(b *testing.B) time.Duration {
 
 // BenchmarkReadAll is the log read into nothing.
 func BenchmarkReadAll(b *testing.B) {
-	c := open(b, serve(b, b.TempDir(), "127.0.0.1:0").Addr())
+	server := serve(b, b.TempDir(), "127.0.0.1:0")
 	payload := fmt.Appendf(nil, "%q", make([]byte, 74))
 	const n = 50_000
-	for at := 0; at < n; at += 500 {
-		var batch []es.Proposed
-		for i := range 500 {
-			batch = append(batch, es.Proposed{ID: es.UUID{1, byte((at + i) >> 16), byte((at + i) >> 8), byte(at + i)}, Type: "load.came", Data: payload, Meta: payload})
+	for _, local := range []bool{false, true} {
+		name, cfg := "TCP", esclient.Config{ConnectionString: server.ConnectionString()}
+		if local {
+			name, cfg.Local = "local", server.Local()
 		}
-		if _, err := c.Append(b.Context(), stream(0), es.Expected(at)-1, batch); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ResetTimer()
-	got := 0
-	for b.Loop() {
-		for _, err := range c.ReadAll(b.Context(), 0) {
-			if err != nil {
+		c := openWith(b, cfg)
+		for at := 0; at < n && !local; at += 500 {
+			var batch []es.Proposed
+			for range 500 {
+				batch = append(batch, es.Proposed{ID: es.UUID(uuid.New()), Type: "load.came", Data: payload, Meta: payload})
+			}
+			if _, err := c.Append(b.Context(), stream(0), es.Expected(at)-1, batch); err != nil {
 				b.Fatal(err)
 			}
-			got++
 		}
+		b.Run(name, func(b *testing.B) {
+			got := 0
+			b.ReportAllocs()
+			before := cpu(b)
+			for b.Loop() {
+				for _, err := range c.ReadAll(b.Context(), 0) {
+					if err != nil {
+						b.Fatal(err)
+					}
+					got++
+				}
+			}
+			b.ReportMetric(float64(got)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(got), "cpu-µs/event")
+		})
 	}
-	b.ReportMetric(float64(got)/b.Elapsed().Seconds(), "events/s")
 }

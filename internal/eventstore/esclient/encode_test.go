@@ -196,7 +196,7 @@ func FuzzEvent(f *testing.F) {
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var resp streams.ReadResp
-		got := event{types: map[string]string{}}
+		got := *newEvent()
 		if proto.Unmarshal(b, &resp) != nil {
 			_ = got.decode(b) // must only not panic
 			return

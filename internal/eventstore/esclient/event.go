@@ -15,6 +15,26 @@ type event struct {
 	given  bool // the message was an event
 	record es.Record
 	types  map[string]string // seen, so that each is one string
+
+	streams map[string]es.StreamID
+}
+
+func newEvent() *event { return &event{types: map[string]string{}, streams: map[string]es.StreamID{}} }
+
+const mostSeen = 4096 // names kept
+
+// stream gives a stream's id; many events in a row are of few streams.
+func (e *event) stream(name []byte) es.StreamID {
+	id, ok := e.streams[string(name)]
+	if !ok {
+		if len(e.streams) >= mostSeen {
+			clear(e.streams)
+		}
+		own := string(name)
+		id = es.AnyStreamID(own)
+		e.streams[own] = id
+	}
+	return id
 }
 
 func (e *event) decode(b []byte) error {
@@ -44,7 +64,7 @@ func (e *event) decodeRecorded(b []byte) error {
 		case 2<<3 | asBytes:
 			err = fields(v, "stream", func(f uint64, v []byte, _ uint64) error {
 				if f == identifierName<<3|asBytes {
-					r.Stream = es.AnyStreamID(string(v))
+					r.Stream = e.stream(v)
 				}
 				return nil
 			})
@@ -89,6 +109,9 @@ func (e *event) decodeEntry(b []byte, created *int64) error {
 	case bytes.Equal(key, []byte("type")):
 		typ, ok := e.types[string(value)]
 		if !ok {
+			if len(e.types) >= mostSeen {
+				clear(e.types)
+			}
 			typ = string(value)
 			e.types[typ] = typ
 		}

@@ -58,7 +58,7 @@ func filtered(ctx context.Context, s *session, back bool, from, count uint64) (s
 	if err := st.CloseSend(); err != nil {
 		return source{}, err
 	}
-	e := &event{types: map[string]string{}}
+	e := newEvent()
 	next := func() (item, error) {
 		for {
 			if err := st.RecvMsg(e); err != nil {

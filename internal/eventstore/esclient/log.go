@@ -20,7 +20,7 @@ func (c *Client) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record,
 		open := func(ctx context.Context, s *session) (source, error) {
 			return filtered(ctx, s, false, after, everything)
 		}
-		err := c.resume(ctx, open, func(i item) bool {
+		err := c.resume(ctx, c.own(open), func(i item) bool {
 			if i.record.Position <= after { // reading is inclusive
 				return true
 			}
@@ -122,9 +122,9 @@ func (c *Client) End(ctx context.Context) (position uint64, err error) {
 	before := uint64(math.MaxUint64)
 	for count := uint64(1); ; count *= 8 { // events of the store's own types may stand last
 		seen := uint64(0)
-		err := c.resume(ctx, func(ctx context.Context, s *session) (source, error) {
+		err := c.resume(ctx, c.own(func(ctx context.Context, s *session) (source, error) {
 			return filtered(ctx, s, true, before, count)
-		}, func(i item) bool {
+		}), func(i item) bool {
 			if seen++; i.record.Relayed() {
 				position = i.record.Position
 			}

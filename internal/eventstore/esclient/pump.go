@@ -18,6 +18,9 @@ type source struct {
 	close func()
 }
 
+// opener begins a source on a session.
+type opener func(context.Context, *session) (source, error)
+
 type item struct {
 	record   es.Record
 	position uint64 // without a record: everything up to here has been given
@@ -32,7 +35,7 @@ type delivered struct {
 // pump reads a source in a goroutine of its own and gives its items to each, which returns false to stop.
 // The official client can hang without honouring ctx; then it is left behind, with its session.
 // stall > 0: a source that gives nothing for that long has failed.
-func (c *Client) pump(ctx context.Context, stall time.Duration, open func(context.Context, *session) (source, error), each func(item) bool) error {
+func (c *Client) pump(ctx context.Context, stall time.Duration, open opener, each func(item) bool) error {
 	s, err := c.sessions.acquire(ctx)
 	if err != nil {
 		return err
@@ -54,7 +57,7 @@ func (c *Client) pump(ctx context.Context, stall time.Duration, open func(contex
 	return err
 }
 
-func run(ctx context.Context, s *session, open func(context.Context, *session) (source, error), out chan<- delivered) {
+func run(ctx context.Context, s *session, open opener, out chan<- delivered) {
 	give := func(d delivered) bool {
 		select {
 		case out <- d:

@@ -29,7 +29,7 @@ func (c *Client) Read(ctx context.Context, s es.StreamID, from uint64) iter.Seq2
 			st, err := s.client.ReadStream(toLeader(ctx), name, esdb.ReadStreamOptions{From: esdb.Revision(from), RequiresLeader: true}, everything)
 			return reading(st, err)
 		}
-		err := c.resume(ctx, open, func(i item) bool {
+		err := c.resume(ctx, c.pumped(open), func(i item) bool {
 			from = i.record.Revision + 1
 			return yield(i.record, nil)
 		})
@@ -61,15 +61,27 @@ func reading(st *esdb.ReadStream, err error) (source, error) {
 	return source{next: next, close: st.Close}, nil
 }
 
-// resume pumps until the source ends, opening it again after each failure that may pass. nil: it ended, or
+// pumped reads a source of the official client's, once.
+func (c *Client) pumped(open opener) func(context.Context, func(item) bool) error {
+	return func(ctx context.Context, each func(item) bool) error {
+		return c.pump(ctx, c.cfg.StallAfter, open, each)
+	}
+}
+
+// own reads a source of our own connection, once.
+func (c *Client) own(open opener) func(context.Context, func(item) bool) error {
+	return func(ctx context.Context, each func(item) bool) error { return c.straight(ctx, open, each) }
+}
+
+// resume reads until the source ends, opening it again after each failure that may pass. nil: it ended, or
 // each wants no more.
-func (c *Client) resume(ctx context.Context, open func(context.Context, *session) (source, error), each func(item) bool) error {
+func (c *Client) resume(ctx context.Context, read func(context.Context, func(item) bool) error, each func(item) bool) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
 	odd := 0 // failures without a good reason
 	for {
 		progress := false
-		err := c.pump(ctx, c.cfg.StallAfter, open, func(i item) bool {
+		err := read(ctx, func(i item) bool {
 			progress = true
 			return each(i)
 		})
