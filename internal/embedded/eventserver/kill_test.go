@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // child starts a server process and gives its address.
-func child(t *testing.T, dir, listen string) (*exec.Cmd, string) {
+func child(t testing.TB, dir, listen string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "EVENTSERVER_TEST_DIR="+dir, "EVENTSERVER_TEST_LISTEN="+listen)
