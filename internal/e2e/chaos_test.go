@@ -252,7 +252,7 @@ func (c *chaos) disturb() {
 		c.later(m)
 	case "consumer joined":
 		if len(c.fleet.members[consuming]) < mostConsumers {
-			c.fleet.add(consuming, "", "--kafka", c.consumers.brokers())
+			c.back.Go(c.fleet.add(consuming, "", "--kafka", c.consumers.brokers()).process.Ready)
 		}
 	case "consumer frozen": // longer than its session lasts: others work on its partitions when it wakes
 		c.freeze(c.any(consuming), 7*time.Second, func() {})
