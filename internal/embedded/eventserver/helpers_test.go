@@ -136,3 +136,15 @@ func next(t testing.TB, sub *esdb.Subscription) *esdb.ResolvedEvent {
 		}
 	}
 }
+
+// firstOf reads one event of a stream and gives its error.
+func firstOf(t *testing.T, c *esdb.Client, stream string) error {
+	t.Helper()
+	r, err := c.ReadStream(within(t), stream, esdb.ReadStreamOptions{}, 1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = r.Recv()
+	return err
+}

@@ -15,12 +15,12 @@ const linkType = "$>"
 // resolveLink puts the linked event beside its link. A target that is gone, hidden or not there leaves the link alone.
 func (s *Server) resolveLink(ctx context.Context, m *wire.EventResp) error {
 	link := m.Event
-	m.Event, m.Link = nil, link
 	number, stream, ok := strings.Cut(string(link.Data), "@")
 	revision, err := strconv.ParseInt(number, 10, 64)
 	if !ok || err != nil || revision < 0 {
-		return nil //nolint:nilerr // a link that names no event is shown unresolved
+		return nil //nolint:nilerr // what names no event is shown as the event it is
 	}
+	m.Event, m.Link = nil, link
 	view, err := s.store.View(ctx, stream)
 	if err != nil {
 		return failureOf(stream, err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/go-cmp/cmp"
@@ -12,118 +11,6 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 )
-
-func TestAppendAndRead(t *testing.T) {
-	t.Parallel()
-	c := connect(t, start(t))
-	before := time.Now().Add(-time.Second)
-	es := events(5)
-	es[3].ContentType, es[3].Data, es[3].Metadata = esdb.ContentTypeBinary, []byte{0, 1, 255}, nil
-	r := appendTo(t, c, "order-1", esdb.NoStream{}, es...)
-	if r.NextExpectedVersion != 4 || r.CommitPosition == 0 || r.CommitPosition != r.PreparePosition {
-		t.Errorf("answer %+v", r)
-	}
-	got := readStream(t, c, "order-1", esdb.ReadStreamOptions{}, unlimited)
-	if len(got) != 5 {
-		t.Fatalf("%d events", len(got))
-	}
-	for i, e := range got {
-		o := e.OriginalEvent()
-		if o.EventID != es[i].EventID || o.EventType != es[i].EventType || !bytes.Equal(o.Data, es[i].Data) ||
-			!bytes.Equal(o.UserMetadata, es[i].Metadata) || o.EventNumber != uint64(i) || o.StreamID != "order-1" {
-			t.Errorf("event %d is %+v", i, o)
-		}
-		if want := r.CommitPosition - 4 + uint64(i); o.Position.Commit != want {
-			t.Errorf("event %d has position %d, want %d", i, o.Position.Commit, want)
-		}
-		if o.CreatedDate.Before(before) || o.CreatedDate.After(time.Now().Add(time.Second)) {
-			t.Errorf("event %d was created %v", i, o.CreatedDate)
-		}
-	}
-	if got[3].Event.ContentType != "application/octet-stream" || got[2].Event.ContentType != "application/json" {
-		t.Error("content types are lost")
-	}
-}
-
-func TestReadWindows(t *testing.T) {
-	t.Parallel()
-	c := connect(t, start(t))
-	appendTo(t, c, "s", esdb.NoStream{}, events(700)...)
-	numbers := func(es []*esdb.ResolvedEvent) (ns []uint64) {
-		for _, e := range es {
-			ns = append(ns, e.Event.EventNumber)
-		}
-		return ns
-	}
-	for _, x := range []struct {
-		name        string
-		from        esdb.StreamPosition
-		direction   esdb.Direction
-		count       uint64
-		first, last uint64
-		n           int
-	}{
-		{"all", esdb.Start{}, esdb.Forwards, unlimited, 0, 699, 700},
-		{"some", esdb.Start{}, esdb.Forwards, 10, 0, 9, 10},
-		{"inclusive", esdb.Revision(690), esdb.Forwards, unlimited, 690, 699, 10},
-		{"from the end forwards", esdb.End{}, esdb.Forwards, unlimited, 0, 0, 0},
-		{"beyond the end", esdb.Revision(700), esdb.Forwards, unlimited, 0, 0, 0},
-		{"backwards", esdb.End{}, esdb.Backwards, unlimited, 699, 0, 700},
-		{"last", esdb.End{}, esdb.Backwards, 1, 699, 699, 1},
-		{"backwards inclusive", esdb.Revision(5), esdb.Backwards, unlimited, 5, 0, 6},
-		{"backwards from the start", esdb.Start{}, esdb.Backwards, unlimited, 0, 0, 1},
-		{"backwards from beyond", esdb.Revision(10_000), esdb.Backwards, 2, 699, 698, 2},
-		{"nothing", esdb.Start{}, esdb.Forwards, 0, 0, 0, 0},
-	} {
-		got := numbers(readStream(t, c, "s", esdb.ReadStreamOptions{From: x.from, Direction: x.direction}, x.count))
-		if len(got) != x.n || x.n > 0 && (got[0] != x.first || got[len(got)-1] != x.last) {
-			t.Errorf("%s: %d events %v, want %d from %d to %d", x.name, len(got), got, x.n, x.first, x.last)
-		}
-	}
-	r, err := c.ReadStream(within(t), "absent", esdb.ReadStreamOptions{}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := r.Recv(); code(err) != esdb.ErrorCodeResourceNotFound {
-		t.Errorf("absent stream: %v", err)
-	}
-}
-
-func TestExpectedRevision(t *testing.T) {
-	t.Parallel()
-	c := connect(t, start(t))
-	try := func(stream string, at esdb.ExpectedRevision) error {
-		_, err := c.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: at}, event(1))
-		return err
-	}
-	for _, x := range []struct {
-		stream string
-		at     esdb.ExpectedRevision
-		wrong  bool
-	}{
-		{"a", esdb.Revision(0), true},
-		{"a", esdb.StreamExists{}, true},
-		{"a", esdb.NoStream{}, false}, // now at 0
-		{"a", esdb.NoStream{}, true},
-		{"a", esdb.Revision(1), true},
-		{"a", esdb.Revision(0), false},
-		{"a", esdb.Revision(0), true},
-		{"a", esdb.StreamExists{}, false},
-		{"a", esdb.Any{}, false},
-		{"b", esdb.Any{}, false},
-		{"a", esdb.Revision(3), false},
-		{"a", esdb.Revision(1 << 63), true},
-	} {
-		err := try(x.stream, x.at)
-		if wrong := code(err) == esdb.ErrorCodeWrongExpectedVersion; wrong != x.wrong || !wrong && err != nil {
-			t.Errorf("%s at %#v: %v, want wrong %v", x.stream, x.at, err, x.wrong)
-		}
-	}
-	if n := len(readStream(t, c, "a", esdb.ReadStreamOptions{}, unlimited)); n != 5 {
-		t.Errorf("stream a has %d events, want 5", n)
-	}
-}
 
 func TestIdempotence(t *testing.T) {
 	t.Parallel()

@@ -7,58 +7,6 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 )
 
-func TestSubscribeToStream(t *testing.T) {
-	t.Parallel()
-	c := connect(t, start(t))
-	appendTo(t, c, "s", esdb.NoStream{}, events(1500)...)
-	for _, x := range []struct {
-		from  esdb.StreamPosition
-		first uint64
-	}{{esdb.Start{}, 0}, {esdb.Revision(1200), 1201}, {esdb.End{}, 1500}} {
-		sub, err := c.SubscribeToStream(within(t), "s", esdb.SubscribeToStreamOptions{From: x.from})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sub.Close()
-		n := x.first
-		for n < 1500 {
-			if e := next(t, sub); e.Event.EventNumber != n {
-				t.Fatalf("from %#v: got %d, want %d", x.from, e.Event.EventNumber, n)
-			}
-			n++
-		}
-		if e := sub.Recv(); e.CaughtUp == nil {
-			t.Fatalf("from %#v: %+v, want caught up", x.from, e)
-		}
-		defer func() {
-			if e := next(t, sub); e.Event.EventNumber != 1500 {
-				t.Errorf("from %#v: live event is %d", x.from, e.Event.EventNumber)
-			}
-		}()
-	}
-	appendTo(t, c, "other", esdb.NoStream{}, event(0))
-	appendTo(t, c, "s", esdb.Revision(1499), event(1500))
-}
-
-func TestSubscribeToStreamThatComesLater(t *testing.T) {
-	t.Parallel()
-	c := connect(t, start(t))
-	sub, err := c.SubscribeToStream(within(t), "later", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sub.Close()
-	if e := sub.Recv(); e.CaughtUp == nil {
-		t.Fatalf("%+v, want caught up", e)
-	}
-	for i := range 3 {
-		appendTo(t, c, "later", esdb.Any{}, event(i))
-		if e := next(t, sub); e.Event.EventNumber != uint64(i) {
-			t.Errorf("got %d, want %d", e.Event.EventNumber, i)
-		}
-	}
-}
-
 func TestSubscribeToAll(t *testing.T) {
 	t.Parallel()
 	c := connect(t, start(t))
@@ -130,15 +78,5 @@ func TestFilteredSubscription(t *testing.T) {
 	}
 	if e := sub.Recv(); e.CheckPointReached == nil || e.CheckPointReached.Commit != 433 {
 		t.Errorf("live: %+v, want a checkpoint at 433", e)
-	}
-}
-
-func TestBadFilter(t *testing.T) {
-	t.Parallel()
-	c := connect(t, start(t))
-	_, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{
-		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: "("}})
-	if err == nil {
-		t.Error("a broken expression was accepted")
 	}
 }

@@ -116,7 +116,9 @@ func (r *runner) take(ctx context.Context, rec *store.Record) error {
 		if err != nil {
 			return err
 		}
-		m.Event, m.Link = target, rec
+		if target != rec { // else it names no event
+			m.Event, m.Link = target, rec
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

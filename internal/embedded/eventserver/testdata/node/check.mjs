@@ -1,14 +1,15 @@
-// Drives the official Node clients against a server: node check.mjs PACKAGE SCHEME ADDRESS, where PACKAGE is
-// @kurrent/kurrentdb-client or @eventstore/db-client, resolved from the working directory.
+// Drives the official Node clients against a server: node check.mjs PACKAGE SCHEME CONNECTION, where PACKAGE is
+// @kurrent/kurrentdb-client or @eventstore/db-client, resolved from the working directory, and CONNECTION the connection string behind
+// its scheme. Of a secured server it is the admin's; the user ops must have the same password.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { randomUUID } from "node:crypto";
 
-const [name, scheme, address] = process.argv.slice(2);
+const [name, scheme, connection] = process.argv.slice(2);
 const require = createRequire(process.cwd() + "/");
 const lib = require(name);
 const Client = lib.KurrentDBClient ?? lib.EventStoreDBClient;
-const client = Client.connectionString(`${scheme}://${address}?tls=false`);
+const client = Client.connectionString(`${scheme}://${connection}`);
 const event = (n) => lib.jsonEvent({ type: "thing.happened", id: randomUUID(), data: { n }, metadata: { m: n } });
 const stream = "node-" + randomUUID();
 const all = async (it) => { const out = []; for await (const e of it) out.push(e); return out; };
@@ -87,5 +88,22 @@ await assert.rejects(all(client.readStream(stream)), (e) => e instanceof lib.Str
 await client.tombstoneStream(stream + "-0");
 await assert.rejects(all(client.readStream(stream + "-0")), (e) => e instanceof lib.StreamDeletedError);
 await assert.rejects(client.appendToStream(stream + "-0", [event(1)]), (e) => e instanceof lib.StreamDeletedError);
+
+// Who may do what.
+const secured = connection.match(/^admin:([^@]*)@/);
+if (secured) {
+  const wrong = Client.connectionString(`${scheme}://${connection.replace(secured[1] + "@", "wrong@")}`);
+  await assert.rejects(wrong.appendToStream(stream, [event(1)]), (e) => { assert.match(String(e), /UNAUTHENTICATED/); return true; });
+  const ops = Client.connectionString(`${scheme}://${connection.replace("admin:", "ops:")}`);
+  const denied = (e) => { assert.ok(e instanceof lib.AccessDeniedError, String(e)); return true; };
+  await ops.appendToStream(stream + "-ops", [event(1)]);
+  await client.setStreamMetadata(stream + "-ops", { acl: { readRoles: ["$admins"], writeRoles: ["$admins"] } });
+  await assert.rejects(ops.appendToStream(stream + "-ops", [event(2)]), denied);
+  await assert.rejects(all(ops.readStream(stream + "-ops")), denied);
+  await assert.rejects(all(ops.readAll({ maxCount: 1 })), denied);
+  await assert.rejects(ops.deleteStream("$users"), denied);
+  await wrong.dispose();
+  await ops.dispose();
+}
 await client.dispose();
-console.log(name, "ok");
+console.log(name, secured ? "secured" : "insecure", "ok");
