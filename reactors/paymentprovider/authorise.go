@@ -53,6 +53,11 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	case token == "": // so it was never sent either
 		return reactor.Done(), r.report(ctx, in, events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: noTokenCode}, noTokenCode)
 	}
+	if m.Sent == 1 { // most lost answers were charges that stand: a question costs less than another time-out
+		if known := r.cfg.Provider.Lookup(ctx, req.Key); known.Outcome != NotFound && known.Outcome != Unknown {
+			return r.told(ctx, in, e, a, m, known)
+		}
+	}
 	req.Token = token
 	answer := called(ctx, r.cfg.Provider.Authorise, req)
 	if ctx.Err() != nil {

@@ -8,7 +8,8 @@
 //	send ──▶ approved, declined ─▶ reported, done
 //	  │ └──▶ action required ────▶ reported; look up until the buyer is through, or the attempt is voided
 //	  ▼
-//	unknown: reported once. Send the very same again under its key, and look up at once if that is silent too
+//	unknown: reported once. Look up, and if that finds nothing send the very same again under its key; look up at once if
+//	  │ that is silent too
 //	  │ found in progress ───────▶ look up, until it is not
 //	  ▼ not found, Repeats times, or the intent is older than RepeatWithin
 //	look up only: nothing is sent any more

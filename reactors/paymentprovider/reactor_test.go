@@ -193,10 +193,10 @@ func TestCrashes(t *testing.T) {
 		{"tok_approve", "payment.authorised after", 1},
 		{"tok_decline", "authorise after the call", 1},
 		{"tok_decline", "payment.declined after", 1},
-		{"tok_slow_300", "authorise after the call", 2},
+		{"tok_slow_300", "authorise after the call", 1},
 		{"tok_slow_300", "payment.outcome_unknown before", 1},
 		{"tok_slow_300", "payment.outcome_unknown after", 1},
-		{"tok_silent_approved", "authorise before the call", 2},
+		{"tok_silent", "authorise before the call", 2},
 		{"tok_silent_approved", "payment.outcome_unknown after", 1},
 		{"tok_late_1", "payment.authorised before", 1},
 		{"tok_silent", "payment.declined before", 1},
@@ -304,6 +304,25 @@ func TestWhatHasAnOutcomeIsNotCalledAgain(t *testing.T) {
 	}
 	if got := len(w.store.All(0)) - before; got != 3 {
 		t.Errorf("%d events after the loss, want the 3 of the new order", got)
+	}
+}
+
+// TestAnUnansweredSendIsLookedUpFirst: a charge that stands is found before the request is repeated.
+func TestAnUnansweredSendIsLookedUpFirst(t *testing.T) {
+	t.Parallel()
+	for token, sends := range map[string]int{"tok_silent_approved": 1, "tok_late_1": 1, "tok_silent": 3} {
+		t.Run(token, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.run()
+			w.authorise("o1", token)
+			w.until("ended", "o1", func(a payment.Attempt) bool { return !a.State.Open() })
+			if n := w.hook.count("authorise"); n != sends {
+				t.Errorf("sent %d times, want %d", n, sends)
+			}
+			w.rest()
+			w.agrees("o1")
+		})
 	}
 }
 
