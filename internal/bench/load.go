@@ -12,7 +12,8 @@ type sample struct {
 	ops     int
 	seconds float64
 	took    []time.Duration
-	used    usage
+	used    usage // of the process under test
+	load    usage // of this process, which makes the load
 }
 
 // errNothing: a call took longer than a whole round.
@@ -46,12 +47,12 @@ func (b *bench) closed(ctx context.Context, workers int, under process, op func(
 			}
 		})
 	}
-	used, err := b.during(ctx, begin, end, under)
+	used, load, err := b.during(ctx, begin, end, under)
 	all.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return sample{}, cause
 	}
-	s := sample{seconds: end.Sub(begin).Seconds(), used: used}
+	s := sample{seconds: end.Sub(begin).Seconds(), used: used, load: load}
 	for w := range workers {
 		s.took = append(s.took, took[w]...)
 		s.ops += ops[w]
@@ -88,16 +89,16 @@ func (b *bench) open(ctx context.Context, rate float64, under process, op func(c
 			})
 		}
 	})
-	used, err := b.during(ctx, begin, end, under)
+	used, load, err := b.during(ctx, begin, end, under)
 	all.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return sample{}, cause
 	}
-	return sample{ops: n, seconds: time.Since(begin).Seconds(), used: used}, err
+	return sample{ops: n, seconds: time.Since(begin).Seconds(), used: used, load: load}, err
 }
 
-// during is what the process under test used from begin to end.
-func (b *bench) during(ctx context.Context, begin, end time.Time, under process) (usage, error) {
+// during is what the process under test used from begin to end, and what this one did beside it.
+func (b *bench) during(ctx context.Context, begin, end time.Time, under process) (used, load usage, err error) {
 	wait := func(until time.Time) {
 		select {
 		case <-time.After(time.Until(until)):
@@ -107,11 +108,22 @@ func (b *bench) during(ctx context.Context, begin, end time.Time, under process)
 	wait(begin)
 	before, err := under.usage()
 	if err != nil {
-		return usage{}, err
+		return usage{}, usage{}, err
+	}
+	own, err := here().usage()
+	if err != nil {
+		return usage{}, usage{}, err
 	}
 	wait(end)
 	after, err := under.usage()
-	return after.since(before), err
+	if err != nil {
+		return usage{}, usage{}, err
+	}
+	if under == here() {
+		return after.since(before), usage{}, nil
+	}
+	ownAfter, err := here().usage()
+	return after.since(before), ownAfter.since(own), err
 }
 
 // gathered is durations from many goroutines.
