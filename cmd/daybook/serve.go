@@ -26,7 +26,10 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			node, err := app.Start(cmd.Context(), cfg, version, log)
-			if err != nil {
+			switch {
+			case err != nil && cmd.Context().Err() != nil:
+				return nil // told to stop before it had begun
+			case err != nil:
 				return err
 			}
 			ctx, stop := context.WithCancel(cmd.Context())
