@@ -63,7 +63,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 	for _, c := range catches {
 		named[c.in] = append(named[c.in], c.tests...)
 	}
-	args := []string{"test", "-c", "-tags", "mutant", "-o", dir + string(filepath.Separator)}
+	args := []string{"test", "-c", "-tags", "mutant", "-ldflags", "-s -w", "-o", dir + string(filepath.Separator)}
 	for _, in := range slices.Sorted(maps.Keys(named)) {
 		args = append(args, "./"+in)
 	}
@@ -115,7 +115,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 // The compiler leaves every mutant out of the program.
 func TestTheProgramHasNoMutant(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "daybook")
-	command(t, root, "build", "-o", program, "./cmd/daybook")
+	command(t, root, "build", "-ldflags", "-s -w", "-o", program, "./cmd/daybook")
 	if words := traces(t, program); len(words) > 0 {
 		t.Errorf("the program contains %q", words)
 	}
