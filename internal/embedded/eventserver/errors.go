@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -94,9 +95,26 @@ type trailerSetter interface{ SetTrailer(metadata.MD) }
 func end(t trailerSetter, err error) error {
 	if f, ok := errors.AsType[*failure](err); ok {
 		if len(f.trailers) > 0 {
-			t.SetTrailer(metadata.Pairs(f.trailers...))
+			t.SetTrailer(metadata.Pairs(printable(f.trailers)...))
 		}
 		return f.GRPCStatus().Err()
 	}
 	return err
+}
+
+// printable writes what a trailer cannot hold as %XX: grpc would leave all trailers out.
+func printable(values []string) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		var b strings.Builder
+		for _, c := range []byte(v) {
+			if c >= ' ' && c <= '~' {
+				b.WriteByte(c)
+			} else {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+		}
+		out[i] = b.String()
+	}
+	return out
 }

@@ -19,7 +19,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 )
@@ -85,9 +87,30 @@ func templates() map[string][]proto.Message {
 		"event_store.client.persistent_subscriptions.PersistentSubscriptions/ReplayParked": {&persistent.ReplayParkedReq{Options: &persistent.ReplayParkedReq_Options{GroupName: "g"}}},
 		"event_store.client.persistent_subscriptions.PersistentSubscriptions/List":         {&persistent.ListReq{}},
 		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Delete":       {&persistent.DeleteReq{Options: &persistent.DeleteReq_Options{GroupName: "g"}}},
+		"event_store.client.users.Users/Create":                                            {named("hostile", "password", "Somebody", "group")},
+		"event_store.client.users.Users/Update":                                            {named("hostile", "", "Somebody", "group")},
+		"event_store.client.users.Users/ChangePassword":                                    {named("hostile", "password", "next")},
+		"event_store.client.users.Users/ResetPassword":                                     {named("hostile", "password")},
+		"event_store.client.users.Users/Disable":                                           {named("hostile")},
+		"event_store.client.users.Users/Details":                                           {named("hostile")},
+		"event_store.client.users.Users/Delete":                                            {named("hostile")},
+		"event_store.client.operations.Operations/StopScavenge":                            {named(uuid.NewString())},
+		"event_store.client.operations.Operations/SetNodePriority":                         {named()},
+		"event_store.client.operations.Operations/Shutdown":                                {},
 		"event_store.client.monitoring.Monitoring/Stats":                                   {},
 		"event_store.client.gossip.Gossip/Read":                                            {},
 	}
+}
+
+// named is a request of the services Users and Operations: a message of strings as the first field.
+func named(text ...string) proto.Message {
+	var b []byte
+	for i, s := range text {
+		b = protowire.AppendString(protowire.AppendTag(b, protowire.Number(i+1), protowire.BytesType), s) //nolint:gosec // a few
+	}
+	m := &emptypb.Empty{}
+	m.ProtoReflect().SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), b))
+	return m
 }
 
 func damage(rng *rand.Rand, b []byte) []byte {
