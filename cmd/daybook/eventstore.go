@@ -100,6 +100,7 @@ The users' first passwords are given by file, or in DAYBOOK_EVENTSTORE_ADMIN_PAS
 	f.StringVar(&c.DataDir, "data-dir", "", "directory of the events; made if there is none")
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:2113", "address to serve on")
 	f.StringVar(&c.AdminListen, "admin-listen", "", "address of /metrics, /healthz and /livez, or none (127.0.0.1:2114, or a free port)")
+	f.StringVar(&c.Socket, "socket", "", "path of a Unix socket to serve on as well, for this user's processes")
 	f.StringVar(&c.Advertise, "advertise", "", "host:port that clients are told, where it is not the one listened on")
 	f.StringVar(&c.CertFile, "tls-cert", "", "certificate, PEM: makes the server a secured one")
 	f.StringVar(&c.KeyFile, "tls-key", "", "its key, PEM")

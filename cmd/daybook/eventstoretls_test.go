@@ -125,6 +125,34 @@ func TestEventstoreSecured(t *testing.T) {
 	}
 }
 
+// TestEventstoreSocket: the store can be reached through a socket of its user's, also after a server that was killed left one behind.
+func TestEventstoreSocket(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "daybook") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	for range 2 {
+		s := serveStore(t, filepath.Join(dir, "data"), "--socket", socket)
+		if s.said["socket"] != "unix:"+socket {
+			t.Errorf("the banner says %v", s.said)
+		}
+		does(t, strings.NewReader(dumpOf(10)), "import", "--eventstore", s.said["socket"])
+		if out := does(t, nil, "dump", "--eventstore", s.said["socket"]); strings.Count(out, "\n") != 11 {
+			t.Error(out)
+		}
+		if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v %v", info, err)
+		}
+		fails(t, "--socket: another server listens", "serve", "--data-dir", filepath.Join(dir, "other"), "--listen", "127.0.0.1:0", "--admin-listen", "none", "--socket", socket)
+		s.kill()
+	}
+	write(t, filepath.Join(dir, "file"), "x")
+	fails(t, "--socket: ", "serve", "--data-dir", filepath.Join(dir, "other"), "--listen", "127.0.0.1:0", "--admin-listen", "none", "--socket", filepath.Join(dir, "file"))
+}
+
 // TestEventstoreScavenge: on a running server and on the directory of a stopped one.
 func TestEventstoreScavenge(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,7 @@ func (t *tool) command(use, short, example string, run func(*cobra.Command, stan
 		}}
 	f := cmd.Flags()
 	f.StringVar(&t.target.Dir, "data-dir", "", "directory of a store that is not being served")
-	f.StringVar(&t.target.Connection, "eventstore", "", "connection string of a running server, esdb://…")
+	f.StringVar(&t.target.Connection, "eventstore", "", "connection string of a running server, esdb://…, or unix:PATH of its socket")
 	f.StringVar(&t.target.User, "user", "", "user of a secured server, if the connection string names none")
 	f.StringVar(&t.passwordFile, "password-file", "", "file with the user's password; or DAYBOOK_EVENTSTORE_PASSWORD")
 	f.BoolVar(&t.asJSON, "json", false, "print the outcome as JSON")

@@ -26,6 +26,7 @@ type Config struct {
 	DataDir     string
 	Listen      string // default 127.0.0.1:2113
 	AdminListen string // metrics and health; default 127.0.0.1:2114 or, if that is taken, a free port; "none": not served
+	Socket      string // path of a Unix socket to serve on as well, for this user only
 	Advertise   string // host:port that clients are told; default Listen, with this machine's name for 0.0.0.0
 	CertFile    string // PEM; with a key the server is a secured one: TLS, and users with passwords
 	KeyFile     string
@@ -93,7 +94,7 @@ func loopback(host string) bool {
 
 // server is what eventserver takes.
 func (c Config) server(log *slog.Logger, reg prometheus.Registerer, shutdown func()) (eventserver.Config, error) {
-	s := eventserver.Config{Dir: filepath.Clean(c.DataDir), Listen: cmp.Or(c.Listen, usualListen), Advertise: c.Advertise, Logger: log, Registerer: reg,
+	s := eventserver.Config{Dir: filepath.Clean(c.DataDir), Listen: cmp.Or(c.Listen, usualListen), Socket: c.Socket, Advertise: c.Advertise, Logger: log, Registerer: reg,
 		MaxAppendBytes: c.MaxAppend, CertFile: c.CertFile, KeyFile: c.KeyFile, AdminPassword: c.AdminPassword, OpsPassword: c.OpsPassword,
 		Shutdown: shutdown, Store: store.Config{MinFreeBytes: c.MinFree, CacheBytes: c.Cache}}
 	if c.CertFile != "" {
@@ -118,10 +119,23 @@ func (c Config) server(log *slog.Logger, reg prometheus.Registerer, shutdown fun
 
 // start starts the server and says what can be done where that fails.
 func start(ctx context.Context, c Config, cfg eventserver.Config) (*eventserver.Server, error) {
+	if c.Socket != "" {
+		if err := removeStale(ctx, c.Socket); err != nil {
+			return nil, fmt.Errorf("--socket: %w", err)
+		}
+	}
 	s, err := eventserver.Start(ctx, cfg)
+	if err == nil && c.Socket != "" {
+		if err := os.Chmod(c.Socket, 0o600); err != nil {
+			return nil, errors.Join(fmt.Errorf("--socket: %w", err), s.Close())
+		}
+	}
+	of, _ := errors.AsType[*net.OpError](err)
 	switch {
 	case err == nil:
 		return s, nil
+	case of != nil && of.Net == "unix":
+		return nil, fmt.Errorf("--socket: %w", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%s is taken by another program: give another --listen (%w)", cfg.Listen, err)
 	case errors.Is(err, syscall.EAGAIN):
@@ -130,4 +144,20 @@ func start(ctx context.Context, c Config, cfg eventserver.Config) (*eventserver.
 		return nil, fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
 	return nil, err
+}
+
+// removeStale removes a socket that nobody listens on any more: that of a server which was killed.
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil //nolint:nilerr // listening tells what is wrong
+	}
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	if err == nil {
+		return errors.Join(fmt.Errorf("another server listens on %s", path), c.Close())
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	return nil
 }

@@ -122,6 +122,9 @@ func (c Config) sayHello(w io.Writer, version string, cfg eventserver.Config, s 
 	} else {
 		line("connect", "esdb://"+at+"?tls=false")
 	}
+	if cfg.Socket != "" {
+		line("socket", "unix:"+cfg.Socket)
+	}
 	if admin != nil {
 		line("metrics", "http://"+admin.Addr().String()+"/metrics")
 	}
