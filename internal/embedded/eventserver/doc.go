@@ -5,8 +5,8 @@
 //	s, err := eventserver.Start(ctx, eventserver.Config{Dir: dir})
 //	client, err := esdb.NewClient(configuration of s.ConnectionString())
 //
-// Services: Streams (with BatchAppend, filters, soft delete, tombstone, $maxCount, $maxAge, $tb, links), PersistentSubscriptions,
-// ServerFeatures, Gossip (one member, this one) and Monitoring. Backup, Verify, Scavenge, Dump, Restore and Import look after a data
+// Services: Streams (with BatchAppend, filters, soft delete, tombstone, $maxCount, $maxAge, $tb, $acl, links),
+// PersistentSubscriptions, Users, Operations, ServerFeatures, Gossip (one member, this one) and Monitoring. Backup, Verify, Scavenge, Dump, Restore and Import look after a data
 // directory; the first three work on a serving one, too.
 //
 // # What it promises
@@ -32,18 +32,37 @@
 //
 // # This history's name
 //
-// Each new or restored data directory is a history of its own, with an incarnation id that anyone can read: the newest event of
+// Each new or restored data directory is a history of its own, with an incarnation id that every user can read: the newest event of
 // the stream "$incarnation" has the data {"incarnation":"<uuid>"}. In a new store it is the first event of all.
+//
+// # Who may do what
+//
+// With a certificate the server is a secured one: TLS only, and every call but Gossip and ServerFeatures by the right of a user,
+// who gives name and password as HTTP basic authentication has them. Package access says what the rights are and where they
+// stand. Groups of consumers are made, changed and deleted by admins and operators, and joined by whoever may read the stream;
+// the service Operations is for admins and operators, Users for admins, but that everybody may see himself and change a password
+// that he knows. Who is not let in is told PERMISSION_DENIED; whose password is wrong, UNAUTHENTICATED. Without a certificate
+// everybody may do everything, and nobody is asked.
+//
+// Package conformance holds what any EventStoreDB server must do over the wire; this one passes it, insecure and secured.
 //
 // # Followed, and not
 //
 // Behaviour follows EventStoreDB oss-v24.6.0; $all shows truncated and expired events until they are scavenged, as there. Different:
 //
-//   - Config.Users may do everything; there are no users in the store, no $acl, no groups.
+//   - An access control list that cannot be understood is refused on a secured server; one that is stored nevertheless lets in admins
+//     only. EventStoreDB takes it for none.
+//   - A user's details are shown to himself and to admins; there any user sees them. A deleted admin or ops does not come back at the
+//     next start.
+//   - $incarnation can be read by every user.
+//   - A call keeps the rights it began with, as there: a subscription goes on although its user was deleted.
+//   - Passwords are hashed as there, PBKDF2 with 1,000 rounds of SHA-1, which is little today: choose long ones.
+//   - StartScavenge's threads and chunks, MergeIndexes, ResignNode and SetNodePriority mean nothing to this server: they are accepted
+//     and change nothing. Client certificates are not looked at.
 //   - Replayed parked messages leave the parked stream when all of them are done, not when they are sent: a crash in between
 //     leaves them parked.
 //   - A persistent subscription's start at the end is the end at its creation, also after a restart.
-//   - Projections, Operations and the HTTP interface are not offered.
+//   - Projections and the HTTP interface are not offered.
 //
 // A call that panics ends with Internal and is logged. A panic of the store's writer ends the process.
 package eventserver

@@ -302,6 +302,7 @@ func TestCheck(t *testing.T) {
 		{user, Write, "limited", true}, {user, Read, "$$limited", true},
 		{admin, Write, "s", true}, {admin, Write, "$$s", true}, {admin, Delete, "$$s", false}, {nil, Read, "s", false}, {nil, Read, "other", false},
 		{user, Read, "$all", false}, {admin, Read, "$all", true}, {admin, Write, "$all", false}, {admin, Delete, "$all", false},
+		{user, Read, store.IncarnationStream, true}, {user, Write, store.IncarnationStream, false}, {nil, Read, store.IncarnationStream, false},
 		{user, Read, "$sys", false}, {user, Read, "$$$sys", false}, {user, Write, "$$$$s", false}, {user, Read, "$$", false}, {admin, Read, "$$", true},
 		{&Caller{Name: "admin"}, Write, "$sys", true}, {&Caller{Name: "ops", groups: []string{Operations}}, Read, "$sys", false},
 	} {

@@ -4,7 +4,7 @@
 // were ever created. Rights are access control lists: "$acl" in a stream's metadata; where that says nothing, the one in the newest
 // event of "$settings" ("$userStreamAcl", or "$systemStreamAcl" for streams that begin with "$"); where that says nothing either,
 // everybody who is a user may do everything to a user stream, and only admins anything to a system stream. "$all" is a system
-// stream. A stream's metadata is read and written by the rights "$mr" and "$mw" of the stream itself.
+// stream, "$incarnation" is one that every user may read. A stream's metadata is read and written by the rights "$mr" and "$mw" of the stream itself.
 //
 // Admins, that is the user admin and the group $admins, may do everything. Whoever gave no name and password may do nothing.
 //
