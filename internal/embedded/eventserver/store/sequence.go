@@ -213,12 +213,10 @@ func (w *writer) put(stream string, h *head, revision uint64, e *Event, indexID 
 	w.buf = appendRecord(w.buf[:0], position, revision, w.created, stream, e)
 	w.key = allKey(w.key[:0], position)
 	w.set(w.key, w.buf)
-	p := w.key[1:] // the position alone
-	w.buf = streamKey(w.buf[:0], stream, revision)
-	w.set(w.buf, p)
+	p := func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, position) }
+	w.index.add(func(b []byte) []byte { return streamKey(b, stream, revision) }, p)
 	if indexID {
-		w.buf = idKey(w.buf[:0], e.ID)
-		w.set(w.buf, p)
+		w.index.add(func(b []byte) []byte { return idKey(b, e.ID) }, p)
 		w.ids[e.ID] = struct{}{}
 	}
 	w.last = position

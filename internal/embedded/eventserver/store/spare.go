@@ -28,6 +28,8 @@ const (
 	logCategory = vfs.DiskWriteCategory("pebble-wal")
 	spareName   = "spare-log"
 	spareChunk  = 256 << 10
+
+	firstLog, mostDoublings = 256 << 10, 20
 )
 
 func (s *spare) path() string { return s.g.PathJoin(s.g.dir, spareName) }
@@ -48,15 +50,19 @@ func (s *spare) take(name string, c vfs.DiskWriteCategory) vfs.File {
 			f = nil
 		}
 	}
-	if s.logs++; s.logs > 1 && !s.making {
+	s.logs++
+	if size := s.next(); s.logs > 1 && !s.making && !s.ready {
 		s.making = true
-		s.made.Go(s.make)
+		s.made.Go(func() { s.make(size) })
 	}
 	return f
 }
 
-func (s *spare) make() {
-	err := s.fill()
+// next is what the next log may hold: pebble begins with a small memtable and doubles it up to its size.
+func (s *spare) next() int64 { return min(s.size, firstLog<<min(s.logs, mostDoublings)) }
+
+func (s *spare) make(size int64) {
+	err := s.fill(size)
 	if err != nil {
 		_ = s.g.FS.Remove(s.path())
 		s.g.log.Debug("event store: no spare log", "error", err)
@@ -66,16 +72,16 @@ func (s *spare) make() {
 	s.making, s.ready = false, err == nil && !s.closed
 }
 
-func (s *spare) fill() error {
-	if u, err := s.g.GetDiskUsage(s.g.dir); err != nil || u.AvailBytes < s.g.reserve+4*uint64(s.size) { //nolint:gosec // not negative
+func (s *spare) fill(size int64) error {
+	if u, err := s.g.GetDiskUsage(s.g.dir); err != nil || u.AvailBytes < s.g.reserve+4*uint64(size) { //nolint:gosec // not negative
 		return fmt.Errorf("disk has %d bytes left: %w", u.AvailBytes, err)
 	}
 	f, err := s.g.FS.Create(s.path(), logCategory)
 	if err != nil {
 		return err
 	}
-	zeros := make([]byte, min(s.size, spareChunk))
-	for left := s.size; left > 0 && err == nil; left -= int64(len(zeros)) {
+	zeros := make([]byte, min(size, spareChunk))
+	for left := size; left > 0 && err == nil; left -= int64(len(zeros)) {
 		select {
 		case <-s.g.done:
 			err = ErrClosed

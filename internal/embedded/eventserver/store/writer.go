@@ -32,6 +32,7 @@ type writer struct {
 	ids         map[ID]struct{}   // ids that the id index will hold
 	pendingMeta map[string][]byte // newest data of each metadata stream written
 	deferred    []*Request        // must wait for it
+	index       index
 	key, buf    []byte
 
 	groups chan *group // handed to settle, in order
@@ -138,6 +139,7 @@ func (w *writer) start(requests int) {
 		w.changed, w.ids, w.pendingMeta = make(map[string]*change), make(map[ID]struct{}), make(map[string][]byte)
 	}
 	w.changes = w.changes[:0]
+	w.index.reset()
 	clear(w.changed)
 	clear(w.ids)
 	clear(w.pendingMeta)
@@ -151,10 +153,13 @@ func (w *writer) answer(r *Request, res Result) {
 func (w *writer) apply() error {
 	for stream, c := range w.changed {
 		if c.now != c.before {
-			w.key, w.buf = headKey(w.key[:0], stream), c.now.encode(w.buf[:0], stream)
-			w.set(w.key, w.buf)
+			w.index.add(func(b []byte) []byte { return headKey(b, stream) }, func(b []byte) []byte { return c.now.encode(b, stream) })
 			w.heads.put(stream, c.now)
 		}
+	}
+	w.index.sort()
+	for _, e := range w.index.entries {
+		w.set(w.index.key(e), w.index.value(e))
 	}
 	g := w.group
 	g.last = w.last
