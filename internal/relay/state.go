@@ -27,14 +27,21 @@ type Querier interface {
 
 // LoadState reads the relay's row, in q's snapshot. It is the zero State if the relay never ran.
 func LoadState(ctx context.Context, q Querier) (State, error) {
+	return ScanState(q.QueryRow(ctx, StateSQL))
+}
+
+// StateSQL is what ScanState reads the answer of: for those who ask for more in the same breath.
+const StateSQL = `select position, last, partitions, incarnation, caught_up_at from daybook.relay`
+
+// ScanState reads the row that StateSQL gives.
+func ScanState(row pgx.Row) (State, error) {
 	var (
 		s        State
 		position int64
 		last     []int64
 		caughtUp *time.Time
 	)
-	err := q.QueryRow(ctx, `select position, last, partitions, incarnation, caught_up_at from daybook.relay`).
-		Scan(&position, &last, &s.Partitions, &s.Incarnation, &caughtUp)
+	err := row.Scan(&position, &last, &s.Partitions, &s.Incarnation, &caughtUp)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return State{}, nil

@@ -107,10 +107,9 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 	late := time.NewTimer(ask.Wait)
 	defer late.Stop()
 	goal := goal{position: ask.MinPosition, knownAt: ask.KnownAt}
-	var (
-		wake    <-chan struct{}
-		missing bool // a schema was not there
-	)
+	wake, cancel := v.listen(ask)
+	defer cancel()
+	missing := false // a schema was not there
 	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
 		answer, err := v.once(ctx, ask, &goal, read)
 		switch {
@@ -121,14 +120,6 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 			continue
 		case !errors.Is(err, projection.ErrNotYet):
 			return projection.Answer{}, err
-		}
-		if wake == nil {
-			var cancel func()
-			wake, cancel = v.reader.Watch()
-			defer cancel()
-			if wake != nil {
-				continue // it may have moved before anybody listened
-			}
 		}
 		again := time.NewTimer(poll)
 		select {
@@ -143,6 +134,19 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 		}
 		again.Stop()
 	}
+}
+
+// listen is Watch for a query that may have to wait, begun before its first look so that nothing is missed between the two.
+func (v *view) listen(ask projection.Ask) (wake <-chan struct{}, cancel func()) {
+	if ask.MinPosition == 0 && ask.KnownAt.IsZero() {
+		return nil, func() {}
+	}
+	wake, cancel = v.reader.Watch()
+	select {
+	case <-wake: // of what was before
+	default:
+	}
+	return wake, cancel
 }
 
 func (v *view) check(ask projection.Ask) error {

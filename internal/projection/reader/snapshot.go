@@ -54,12 +54,7 @@ func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read fu
 	if err != nil {
 		return answer, fmt.Errorf("connecting to Postgres: %w", err)
 	}
-	defer conn.Release() // which closes one that is inside a transaction
-	defer func() {
-		if ctx.Err() == nil {
-			_, _ = conn.Exec(ctx, "rollback") // nothing was written
-		}
-	}()
+	defer func() { go finish(context.WithoutCancel(ctx), conn) }() // nobody need wait for that
 	s := &snapshot{conn: conn, view: v, moment: ask.Moment, live: map[string]live{}}
 	if err := s.look(ctx); err != nil {
 		return answer, err
@@ -74,12 +69,23 @@ func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read fu
 	return s.answer(ask, position), nil
 }
 
+// finish ends a transaction that has written nothing.
+func finish(ctx context.Context, conn *pgxpool.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, finishWithin)
+	defer cancel()
+	defer conn.Release() // which closes one that is still inside a transaction
+	_, _ = conn.Exec(ctx, "rollback")
+}
+
+const finishWithin = 5 * time.Second
+
 // look reads pointer, checkpoints and the relay's row.
 func (s *snapshot) look(ctx context.Context) error {
 	b := &pgx.Batch{}
 	b.Queue(opened)
 	b.Queue(planned)
 	b.Queue(pointed, s.view.names)
+	b.Queue(relay.StateSQL)
 	res := s.conn.SendBatch(ctx, b)
 	_, err := res.Exec()
 	if err == nil {
@@ -88,14 +94,16 @@ func (s *snapshot) look(ctx context.Context) error {
 	if err == nil {
 		err = s.scanLive(res)
 	}
+	if err == nil {
+		s.relay, err = relay.ScanState(res.QueryRow())
+	}
 	if closing := res.Close(); err == nil {
 		err = closing
 	}
 	if err != nil {
 		return fmt.Errorf("looking up the builds that serve: %w", err)
 	}
-	s.relay, err = relay.LoadState(ctx, s.conn)
-	return err
+	return nil
 }
 
 func (s *snapshot) scanLive(res pgx.BatchResults) error {

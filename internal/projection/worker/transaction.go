@@ -213,11 +213,8 @@ func (t *transaction) post(ctx context.Context) error {
 			}
 		}
 	}
-	if err := t.write(ctx); err != nil {
-		return err
-	}
 	failpoint.Hit(failpoint.ProjectorBefore)
-	if _, err := t.conn.Exec(ctx, "commit"); err != nil {
+	if err := t.write(ctx); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.ProjectorAfter)
@@ -226,8 +223,8 @@ func (t *transaction) post(ctx context.Context) error {
 	return nil
 }
 
-// write sends every row and version, and moves the checkpoints to the last records from where they were read, in one
-// round trip.
+// write sends every row and version, moves the checkpoints to the last records from where they were read, and commits, in one
+// round trip. The checkpoints are locked, so where they were read is where they are.
 func (t *transaction) write(ctx context.Context) error {
 	b := &pgx.Batch{}
 	for _, g := range t.groups() {
@@ -255,6 +252,7 @@ func (t *transaction) write(ctx context.Context) error {
 		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) moved(part, build, was, upto, recorded)
 		where c.part = moved.part and c.build = moved.build and c.position = moved.was`, parts, ids, from, to, recorded)
 	b.Queue(`select pg_notify('daybook_projection', '')`)
+	b.Queue("commit")
 
 	var moved int64
 	err := send(ctx, t.conn, b, func(res pgx.BatchResults) error {
@@ -263,7 +261,7 @@ func (t *transaction) write(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if i == b.Len()-2 {
+			if i == b.Len()-3 {
 				moved = tag.RowsAffected()
 			}
 		}
