@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/doctor"
+	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
@@ -59,7 +60,21 @@ func (c *composed) up() {
 	if _, err := c.run("up", "--detach", "--wait", "--wait-timeout", "200"); err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Logf("every service was healthy after %s", time.Since(began).Round(100*time.Millisecond))
+	for until := time.Now().Add(time.Minute); !c.consuming() && time.Now().Before(until); {
+		time.Sleep(200 * time.Millisecond)
+	}
+	c.t.Logf("every service was healthy, and had its part of the topic, after %s", time.Since(began).Round(100*time.Millisecond))
+}
+
+// consuming tells whether every consumer has joined its group, which a new Kafka takes seconds over.
+func (c *composed) consuming() bool {
+	for _, consumer := range []string{"projections", "sagas", "reactors"} {
+		said, err := c.run("logs", "--no-color", "--no-log-prefix", consumer)
+		if err != nil || partitionsOf(said, consumer) != relay.DefaultPartitions {
+			return false
+		}
+	}
+	return true
 }
 
 // The compose file comes up, every role a service of its own; the tour is true of it, and the doctor finds nothing.

@@ -86,7 +86,9 @@ func TestTourIsTrue(t *testing.T) {
 		t.Skip("SKIP tour: this machine has no curl")
 	}
 	testenv.OnEach(t, func(t *testing.T, s *testenv.Servers) {
-		tourIsTrue(t, testenv.Start(t, testenv.Options{Servers: s}).Client())
+		p := testenv.Start(t, testenv.Options{Servers: s})
+		hasAll(p, time.Now().Add(time.Minute)) // a new Kafka takes seconds over the first group
+		tourIsTrue(t, p.Client())
 	})
 }
 

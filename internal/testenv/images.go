@@ -94,6 +94,9 @@ func removeLeft(ctx context.Context) {
 
 // root is the project's directory.
 func root() string {
-	_, here, _, _ := runtime.Caller(0)
+	_, here, _, known := runtime.Caller(0)
+	if !known {
+		return ""
+	}
 	return filepath.Join(filepath.Dir(here), "..", "..")
 }

@@ -18,7 +18,10 @@ const Version = "4.1.1"
 
 // pom asks Maven for it; the image is built from the same.
 func pom() string {
-	_, here, _, _ := runtime.Caller(0)
+	_, here, _, known := runtime.Caller(0)
+	if !known {
+		return ""
+	}
 	return filepath.Join(filepath.Dir(here), "..", "..", "..", "deploy", "local", "kafka", "pom.xml")
 }
 
