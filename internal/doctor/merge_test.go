@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -56,7 +57,7 @@ func TestReportsAreMerged(t *testing.T) {
 		for i := range 40 {
 			r.find(Finding{Invariant: "I3", Problem: fmt.Sprint(part, i)})
 		}
-		r.find(Finding{Invariant: "I5", Problem: fmt.Sprint(part)})
+		r.find(Finding{Invariant: "I5", Problem: strconv.Itoa(part)})
 		r.Checked["rows"] = 10 + part
 		r.skipf("part %d", part)
 		r.notef("part %d of 100%%", part)
