@@ -17,6 +17,11 @@
 // and says so if that never came. I3 needs no rest: rows and checkpoints are read in one snapshot, and each partition is
 // folded exactly as far as its checkpoint.
 //
+// Rows belong to one partition each, so partitions are folded beside one another, and the tables are compared over several
+// connections that share the snapshot. All this goes on beside the other invariants, once there is rest or nothing runs.
+// Columns are held to each other by 64-bit sums of what they mean: JSON by its members, whatever their order and escapes.
+// Report.Took says where the time went.
+//
 // I4 and I6 are about sagas that have come to rest. What is still within its time is counted as moving, not as wrong; a
 // saga that owes something for longer than Config.Patience is a finding.
 //
