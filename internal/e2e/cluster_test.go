@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -64,7 +63,7 @@ func startFakeCluster(t testing.TB) cluster {
 
 func (c *fakeCluster) start() {
 	c.t.Helper()
-	at, err := kfake.NewCluster(kfake.NumBrokers(len(c.ports)), kfake.Ports(c.ports...), kfake.ClusterID(fmt.Sprint(rand.Uint64())))
+	at, err := kfake.NewCluster(kfake.NumBrokers(len(c.ports)), kfake.Ports(c.ports...), kfake.ClusterID(strconv.FormatUint(rand.Uint64(), 10)))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -165,7 +164,7 @@ func (c *realCluster) lose(partition int32) {
 
 func (c *realCluster) loseTopic() {
 	req, topic := kmsg.NewPtrDeleteTopicsRequest(), kmsg.NewDeleteTopicsRequestTopic()
-	topic.Topic = kmsg.StringPtr(relay.DefaultTopic)
+	topic.Topic = new(relay.DefaultTopic)
 	req.Topics, req.TimeoutMillis = append(req.Topics, topic), 10_000
 	req.TopicNames = []string{relay.DefaultTopic}
 	c.ask(req)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,7 +138,7 @@ func firstRequest(in net.Conn) (read []byte, id string, err error) {
 	if _, err := io.ReadFull(in, name); err != nil {
 		return nil, "", err
 	}
-	return append(read, name...), string(name), nil
+	return slices.Concat(read, name), string(name), nil
 }
 
 // join carries bytes both ways until one side ends, and then ends the other, as it was ended.

@@ -139,7 +139,7 @@ func activeSince(m *member) string {
 // takenOver is how long after the death of the other an heir has all its work, or a minute.
 func (f *fleet) takenOver(heir *member, from int, killed time.Time) time.Duration {
 	const patience = time.Minute
-	at := time.Now()
+	var at time.Time
 	switch heir.role {
 	case app.RoleRelay:
 		at, _ = said(heir.process, from, patience, func(line string) bool { return strings.Contains(line, active) })

@@ -7,6 +7,7 @@
 // Group membership only says who should work on a partition: two that both believe so are told apart by the checkpoint's
 // compare-and-set. Offsets only say where to resume; one that the broker does not have means its first. Losing all
 // of a broker's data, or finding another broker in its place, therefore loses and repeats nothing.
+// A process that has died is missed by its group after six seconds; then others are given its partitions.
 //
 // # The life of a partition
 //

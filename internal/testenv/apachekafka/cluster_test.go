@@ -22,7 +22,7 @@ func TestClusterOfTwo(t *testing.T) {
 		t.Fatal(res, err)
 	}
 	ask, one := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
-	one.Topic = kmsg.StringPtr("t")
+	one.Topic = new("t")
 	ask.Topics = append(ask.Topics, one)
 	res, err := ask.RequestWith(t.Context(), client)
 	if err != nil || len(res.Brokers) != 2 || len(res.Topics[0].Partitions) != 2 {
