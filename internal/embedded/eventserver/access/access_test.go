@@ -292,6 +292,8 @@ func TestCheck(t *testing.T) {
 	user, admin := &Caller{Name: "u", groups: []string{"g"}}, &Caller{Name: "x", groups: []string{Admins}}
 	w.put(t, "$$s", `{"$acl":{"$r":["v","g"],"$w":"v","$mw":"u"}}`)
 	w.put(t, "$$limited", `{"$maxCount":3}`)
+	w.put(t, "$$shown", `{"$acl":{"$mr":"u","$mw":"v"}}`)
+	w.put(t, "$$hidden", `{"$acl":{"$mr":"v","$mw":"u"}}`)
 	for i, x := range []struct {
 		who    *Caller
 		action Action
@@ -299,6 +301,7 @@ func TestCheck(t *testing.T) {
 		ok     bool
 	}{
 		{user, Read, "s", true}, {user, Write, "s", false}, {user, Delete, "s", true}, {user, Read, "$$s", true}, {user, Write, "$$s", true},
+		{user, Read, "$$shown", true}, {user, Write, "$$shown", false}, {user, Read, "$$hidden", false}, {user, Write, "$$hidden", true},
 		{user, Write, "limited", true}, {user, Read, "$$limited", true},
 		{admin, Write, "s", true}, {admin, Write, "$$s", true}, {admin, Delete, "$$s", false}, {nil, Read, "s", false}, {nil, Read, "other", false},
 		{user, Read, "$all", false}, {admin, Read, "$all", true}, {admin, Write, "$all", false}, {admin, Delete, "$all", false},
