@@ -5,6 +5,8 @@
 //	s, err := eventserver.Start(ctx, eventserver.Config{Dir: dir})
 //	client, err := esdb.NewClient(configuration of s.ConnectionString())
 //
+// Within its process, a client of ours calls it through Local, without HTTP/2; Config.Socket adds a Unix socket.
+//
 // Services: Streams (with BatchAppend, filters, soft delete, tombstone, $maxCount, $maxAge, $tb, $acl, links),
 // PersistentSubscriptions, Users, Operations, ServerFeatures, Gossip (one member, this one) and Monitoring. Backup, Verify, Scavenge, Dump, Restore and Import look after a data
 // directory; the first three work on a serving one, too.

@@ -22,7 +22,14 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 )
 
-var killRounds = flag.Int("kills", 3, "times that a server under load is killed")
+var killRounds = flag.Int("kills", kills(), "times that a server under load is killed")
+
+func kills() int {
+	if os.Getenv("DAYBOOK_LONG") != "" {
+		return 20
+	}
+	return 3
+}
 
 // TestMain is also the program of the server that the kill test kills.
 func TestMain(m *testing.M) {

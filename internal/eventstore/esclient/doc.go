@@ -3,7 +3,8 @@
 // Streams are read and the log is followed through the official client. It can hang without honouring a context, and its connection's
 // state machine can end for good, so each of its calls runs in a goroutine of its own, and a client that failed is
 // replaced (sessions.go). Only the log is read beside it, on a connection of the same session: the protocol can filter that
-// reading and the official client cannot (filtered.go). Reading resumes by itself after the last event seen, as long as its context
+// reading and the official client cannot (filtered.go), whose decoding takes five times as long, too. That connection honours
+// contexts, so the log is read in its reader's goroutine (straight.go); records come as they are stored, metadata undecoded. Reading resumes by itself after the last event seen, as long as its context
 // lives. Follow does not: it ends with the error, so that its reader knows that it is not caught up.
 //
 // Appends go over two long-lived BatchAppend streams of one connection of our own, the second for appends over 64 KiB
@@ -14,6 +15,9 @@
 //	   │                requeue    in flight, by (epoch, sequence)
 //	   │                   │          │
 //	   └──── receiver ◀────┴── lost ──┴── answered
+//
+// Both the appends' and the log's connection go to a server in the same process without a network in between (Config.Local), or
+// through its Unix socket (Config.Socket): the same messages over shorter ways.
 //
 // A call is queued, in flight or answered. Any error of a stream, and a server that answers nothing for a while with
 // calls in flight, end the epoch: the whole connection is replaced, with backoff and jitter, what was in flight
@@ -27,6 +31,7 @@
 //   - es.ErrUnknownOutcome whenever a copy may have been written: the context ended with one in flight, or a later
 //     copy was refused for a reason that says nothing of an earlier one.
 //
-// The request carries the caller's deadline; the server drops what it has not begun by then. The bytes
+// Calls and their buffers are used again, unless a connection may still hold them: only what was sent once and has been answered
+// certainly lies nowhere. The request carries the caller's deadline; the server drops what it has not begun by then. The bytes
 // queued and in flight are bounded, and waiting for room honours the context.
 package esclient

@@ -1,10 +1,18 @@
 // Package store keeps the events of an event store server in a directory, on pebble.
 //
-// One goroutine, the writer, changes anything:
+// Two goroutines change anything, one group of appends after another:
 //
-//	Submit → queue → take what waits → check against heads → batch → write+sync → visible moves → watchers wake → Done
+//	writer: Submit → queue → take what waits → check against heads → batch → pebble's log
+//	settle: log written and synced → visible moves → watchers wake → Done
 //
-// Whatever an answer shows (a success, a wrong version, a repeat) is given after the sync of the batch it was decided in.
+// The writer makes the next group up while the disk syncs this one; no timer holds anything back. Whatever an answer shows (a
+// success, a wrong version, a repeat) is given after the sync of the group it was decided in and of all before it. A group
+// that fails takes those behind it with it.
+//
+// Two things make it fast. Entries beside the records go into a batch in order, which halves what the memtable costs. And a log
+// is written over a file of zeros (spare.go), whose syncs need no journal of the file system: a disk that syncs a growing file
+// 4,200 times a second syncs one that is there 6,700 times.
+//
 // Pebble lets readers see a batch before its sync; every read is therefore bounded by the visible position, and a
 // stream whose head is ahead of it is waited for.
 //

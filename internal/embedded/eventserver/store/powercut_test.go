@@ -17,7 +17,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-var cutRounds = flag.Int("powercuts", 1000, "simulated power cuts")
+var cutRounds = flag.Int("powercuts", 0, "simulated power cuts; default 1,000, with DAYBOOK_LONG set 100,000")
+
+func powerCuts() int {
+	switch {
+	case *cutRounds > 0:
+		return *cutRounds
+	case os.Getenv("DAYBOOK_LONG") != "":
+		return 100_000
+	}
+	return 1000
+}
 
 // shown is what anybody outside the store was ever told, over all lives of one data directory. After a power cut it
 // must all still be true.
@@ -335,13 +345,14 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	total, events := 0, 0
-	for total < *cutRounds {
-		n, e, err := cuts(t, seed, min(lives, *cutRounds-total))
+	first, rounds := seed, powerCuts()
+	for total < rounds {
+		n, e, err := cuts(t, seed, min(lives, rounds-total))
 		total, events = total+n, events+e
 		if err != nil {
 			t.Fatal(err)
 		}
 		seed++
 	}
-	t.Logf("%d power cuts survived, %d events shown before one", total, events)
+	t.Logf("%d power cuts survived, %d events shown before one, from POWERCUT_SEED=%d on", total, events, first)
 }
