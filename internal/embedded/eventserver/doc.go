@@ -8,8 +8,14 @@
 // Within its process, a client of ours calls it through Local, without HTTP/2; Config.Socket adds a Unix socket.
 //
 // Services: Streams (with BatchAppend, filters, soft delete, tombstone, $maxCount, $maxAge, $tb, $acl, links),
-// PersistentSubscriptions, Users, Operations, ServerFeatures, Gossip (one member, this one) and Monitoring. Backup, Verify, Scavenge, Dump, Restore and Import look after a data
-// directory; the first three work on a serving one, too.
+// PersistentSubscriptions, Users, Operations, ServerFeatures, Gossip (one member, this one) and Monitoring.
+//
+// Backup, Verify, Scavenge, Dump, Restore and Import look after a data directory that is not served; AdministrationService does most
+// of that on a running server. A dump is NDJSON, an event a line, as store.Line has it:
+//
+//	{"position":2,"stream":"order-1","revision":0,"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","type":"order.placed","created":17320896000000000,"json":true,"data":{"total":"12.50"},"meta":{"user":"ann"}}
+//
+// Package standalone makes a program of all this, package eventservertest starts a server for a test.
 //
 // # What it promises
 //

@@ -8,7 +8,7 @@
 //
 // A dump has one JSON object a line (NDJSON), an event each, in the order of the log:
 //
-//	{"position":2,"stream":"order-1","revision":0,"id":"8f0e…","type":"order.placed","created":17320896000000000,"json":true,"data":{"total":"12.50"},"meta":{"user":"ann"}}
+//	{"position":2,"stream":"order-1","revision":0,"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","type":"order.placed","created":17320896000000000,"json":true,"data":{"total":"12.50"},"meta":{"user":"ann"}}
 //
 // store.Line says what the fields are. Dumped and imported, an event is the same byte for byte: id, type, content type, data, metadata,
 // revision, created; only positions are new, and the history's own name ($incarnation) is left out. created may be later than the line

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -43,6 +44,9 @@ func dump(t *testing.T, s *Store, o DumpOptions) string {
 	n, err := s.Dump(t.Context(), &b, o)
 	if err != nil || n != uint64(strings.Count(b.String(), "\n")) {
 		t.Fatalf("%d events dumped, %v", n, err)
+	}
+	if !utf8.Valid(b.Bytes()) {
+		t.Errorf("the dump is not UTF-8: %q", b.String())
 	}
 	return b.String()
 }
