@@ -15,7 +15,7 @@
 // What holds:
 //
 //   - A key is in Postgres, synced, before anything is sealed with it, and is then read back: two processes that seal for
-//     one new subject at once use one key.
+//     one new subject at once use one key. Those who need new keys at the same time share the transaction.
 //   - A key is in memory for at most 30 s after it was read, so 30 s after an erasure nobody opens or seals with it.
 //   - An erased subject is never given another key.
 //   - A process whose key-encryption keys are not those of this Postgres does not start. To change the key: give every

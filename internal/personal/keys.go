@@ -2,11 +2,8 @@ package personal
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,6 +37,8 @@ type Keys struct {
 
 	mu    sync.Mutex
 	known map[string]known // by subject
+
+	makes making
 }
 
 // known is what Postgres said of a subject's key.
@@ -59,7 +58,9 @@ func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte)
 	if err := r.fits(ctx, pool); err != nil {
 		return nil, err
 	}
-	return &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}}, nil
+	k := &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}}
+	k.makes.make = k.insert
+	return k, nil
 }
 
 // Prepare makes the keys that subjects lack and reads them all, in few statements: what an import does before it seals
@@ -93,10 +94,7 @@ func (k *Keys) ensure(ctx context.Context, subjects []string) (map[string]known,
 	if len(missing) == 0 {
 		return found, nil
 	}
-	if err := k.insert(ctx, missing); err != nil {
-		return nil, err
-	}
-	made, err := k.read(ctx, missing) // ours, or those of whoever was first
+	made, err := k.makes.do(ctx, missing) // ours, or those of whoever was first
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +103,9 @@ func (k *Keys) ensure(ctx context.Context, subjects []string) (map[string]known,
 			return nil, fmt.Errorf("key of %s: made, and not there", s)
 		}
 	}
-	maps.Copy(found, made)
+	for _, s := range missing {
+		found[s] = made[s]
+	}
 	return found, nil
 }
 
@@ -143,10 +143,17 @@ type row struct {
 // read gives what Postgres has of subjects, and remembers it.
 func (k *Keys) read(ctx context.Context, subjects []string) (map[string]known, error) {
 	asked := k.now() // a key may be destroyed while we read it
-	rows, err := k.pool.Query(ctx, "select subject, key_id, kek_id, wrapped from daybook.personal_key where subject = any($1)", subjects)
+	rows, err := k.pool.Query(ctx, selectKeys, subjects)
 	if err != nil {
 		return nil, fmt.Errorf("keys of personal data: %w", err)
 	}
+	return k.remember(asked, rows)
+}
+
+const selectKeys = "select subject, key_id, kek_id, wrapped from daybook.personal_key where subject = any($1)"
+
+// remember unwraps keys that were asked for at a moment.
+func (k *Keys) remember(asked time.Time, rows pgx.Rows) (map[string]known, error) {
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
 	if err != nil {
 		return nil, fmt.Errorf("keys of personal data: %w", err)
@@ -184,29 +191,6 @@ func (k *Keys) makeRoom(now time.Time, n int) {
 	if len(k.known)+n > mostKeys {
 		clear(k.known)
 	}
-}
-
-// insert makes keys for those subjects that have none. Whoever comes second keeps the first one's key.
-func (k *Keys) insert(ctx context.Context, subjects []string) error {
-	slices.Sort(subjects) // two processes that make the same ones do not deadlock
-	ids, wrapped := make([]string, len(subjects)), make([][]byte, len(subjects))
-	for i, subject := range subjects {
-		secret := make([]byte, keyBytes)
-		random := make([]byte, 12)
-		_, _ = rand.Read(secret) // never fails
-		_, _ = rand.Read(random)
-		ids[i] = base64.RawURLEncoding.EncodeToString(random)
-		var err error
-		if wrapped[i], err = k.ring.wrap(subject, ids[i], secret); err != nil {
-			return err
-		}
-	}
-	return durably(ctx, k.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `insert into daybook.personal_key (subject, key_id, kek_id, wrapped)
-			select subject, key_id, $3, wrapped from unnest($1::text[], $2::text[], $4::bytea[]) as made (subject, key_id, wrapped)
-			on conflict (subject) do nothing`, subjects, ids, k.ring.first(), wrapped)
-		return err
-	})
 }
 
 // durably runs a transaction that is on disk before it is visible, whatever the server's own setting is.

@@ -8,8 +8,8 @@ import (
 )
 
 // betweenSaves bounds how often the checkpoint is written under load. The first after a rest is written at once: readers
-// who wait for their own writes wait for it.
-const betweenSaves = 2 * time.Millisecond
+// of lists who wait for their own writes wait for it. Those of one key do not.
+const betweenSaves = 10 * time.Millisecond
 
 // keep writes the checkpoint whenever it has moved, and else regularly, so that a lost lock is noticed.
 func (s *session) keep(ctx context.Context) error {
