@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -40,7 +41,7 @@ func (s *suite) attempt(t *testing.T, who esdb.Credentials, c *esdb.Client, what
 	case following:
 		var sub *esdb.Subscription
 		if sub, err = c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.Start{}}); err == nil {
-			defer sub.Close()
+			defer func() { _ = sub.Close() }()
 			if e := sub.Recv(); e.SubscriptionDropped != nil {
 				return e.SubscriptionDropped.Error
 			}
@@ -80,13 +81,13 @@ func anywhere(stream string) *streams.BatchAppendReq_Options {
 	return o
 }
 
-func metadataEvent(json string) esdb.EventData {
-	return esdb.EventData{EventID: uuid.New(), EventType: "$metadata", ContentType: esdb.ContentTypeJson, Data: []byte(json)}
+func metadataEvent(text string) esdb.EventData {
+	return esdb.EventData{EventID: uuid.New(), EventType: "$metadata", ContentType: esdb.ContentTypeJson, Data: []byte(text)}
 }
 
-func (s *suite) describe(t *testing.T, stream, json string) {
+func (s *suite) describe(t *testing.T, stream, text string) {
 	t.Helper()
-	appendTo(t, s.admin, "$$"+stream, esdb.Any{}, metadataEvent(json))
+	appendTo(t, s.admin, "$$"+stream, esdb.Any{}, metadataEvent(text))
 }
 
 func (s *suite) mayHe(t *testing.T, who esdb.Credentials, c *esdb.Client, stream string, may map[string]bool) {
@@ -125,7 +126,7 @@ func aclDefaults(t *testing.T, s *suite) {
 	}
 	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{})
 	if err == nil {
-		defer sub.Close()
+		defer func() { _ = sub.Close() }()
 		if e := sub.Recv(); e.SubscriptionDropped == nil {
 			t.Error("subscription to $all by a user")
 		}
@@ -156,15 +157,17 @@ func aclRights(t *testing.T, s *suite) {
 		// The other way round: by name, and nothing else.
 		stream := unique("right")
 		appendTo(t, s.admin, stream, esdb.NoStream{}, event(0))
-		acl := ""
+		acl := map[string][]string{}
 		for _, r := range []string{"$r", "$w", "$d", "$mr", "$mw"} {
 			role := "$admins"
 			if r == right {
 				role = who.Login
 			}
-			acl += `,"` + r + `":["` + role + `"]`
+			acl[r] = []string{role}
 		}
-		s.describe(t, stream, `{"$acl":{`+acl[1:]+`}}`)
+		list, err := json.Marshal(map[string]any{"$acl": acl})
+		must(t, err)
+		s.describe(t, stream, string(list))
 		may := everything(false)
 		for _, w := range what {
 			may[w] = true
@@ -259,8 +262,8 @@ func settings(t *testing.T, s *suite) {
 	if firstOf(t, s.admin, "$settings") == nil {
 		before = readStream(t, s.admin, "$settings", esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].Event.Data
 	}
-	set := func(json []byte) {
-		appendTo(t, s.admin, "$settings", esdb.Any{}, esdb.EventData{EventID: uuid.New(), EventType: "update-default-acl", ContentType: esdb.ContentTypeJson, Data: json})
+	set := func(text []byte) {
+		appendTo(t, s.admin, "$settings", esdb.Any{}, esdb.EventData{EventID: uuid.New(), EventType: "update-default-acl", ContentType: esdb.ContentTypeJson, Data: text})
 	}
 	defer set(before)
 	set([]byte(`{"$userStreamAcl":{"$r":"$admins","$w":["` + who.Login + `"]},"$systemStreamAcl":{"$r":["` + who.Login + `"]}}`))

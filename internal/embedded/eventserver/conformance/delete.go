@@ -52,7 +52,7 @@ func tombstone(t *testing.T, s *suite) {
 	before := appendTo(t, c, stream, esdb.NoStream{}, events(3)...)
 	sub, err := c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.End{}})
 	must(t, err)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	r, err := c.TombstoneStream(within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Revision(2)})
 	if err != nil || r.Position.Commit <= before.CommitPosition {
 		t.Fatalf("%+v %v", r, err)

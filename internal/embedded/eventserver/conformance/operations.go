@@ -33,7 +33,7 @@ func scavenge(t *testing.T, s *suite) {
 	}
 	sub, err := s.admin.SubscribeToStream(within(t), "$scavenges-"+id, esdb.SubscribeToStreamOptions{From: esdb.Start{}})
 	must(t, err)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	if e := next(t, sub); e.Event.EventType != "$scavengeStarted" {
 		t.Errorf("it began with %s", e.Event.EventType)
 	}

@@ -198,7 +198,7 @@ func persistentAll(t *testing.T, s *suite) {
 	}
 	sub, err := c.SubscribeToPersistentSubscriptionToAll(within(t), name, esdb.SubscribeToPersistentSubscriptionOptions{})
 	must(t, err)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	for i := range 30 {
 		e, _ := delivered(t, sub)
 		if e.Event.StreamID != fmt.Sprintf("%s-%d", prefix, i) {

@@ -177,7 +177,7 @@ func links(t *testing.T, s *suite) {
 	}
 	sub, err := s.admin.SubscribeToStream(within(t), from, esdb.SubscribeToStreamOptions{From: esdb.Start{}, ResolveLinkTos: true})
 	must(t, err)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	if e := next(t, sub); e.Event.EventID != es[1].EventID {
 		t.Errorf("subscription: %+v", e)
 	}

@@ -24,7 +24,7 @@ func subscribeToStream(t *testing.T, s *suite) {
 	}{{esdb.Start{}, 0}, {esdb.Revision(1200), 1201}, {esdb.End{}, 1500}} {
 		sub, err := c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: x.from})
 		must(t, err)
-		defer sub.Close()
+		defer func() { _ = sub.Close() }()
 		for n := x.first; n < 1500; n++ {
 			if e := next(t, sub); e.Event.EventNumber != n {
 				t.Fatalf("from %#v: got %d, want %d", x.from, e.Event.EventNumber, n)
@@ -47,7 +47,7 @@ func subscribeToLater(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("later")
 	sub, err := c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.Start{}})
 	must(t, err)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	if e := sub.Recv(); e.CaughtUp == nil {
 		t.Fatalf("%+v, want caught up", e)
 	}
@@ -66,7 +66,7 @@ func subscribeToAll(t *testing.T, s *suite) {
 	from := readStream(t, c, stream, esdb.ReadStreamOptions{From: esdb.Revision(5)}, 1)[0].Event.Position
 	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: from})
 	must(t, err)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	last := from.Prepare
 	want := func(n uint64) {
 		t.Helper()
@@ -114,7 +114,7 @@ func subscribeFiltered(t *testing.T, s *suite) {
 	} {
 		sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: start, MaxSearchWindow: 16, CheckpointInterval: 2, Filter: &x.filter})
 		must(t, err)
-		defer sub.Close()
+		defer func() { _ = sub.Close() }()
 		orders, checkpoints, last := 0, 0, uint64(0)
 		for orders < 60 || checkpoints == 0 {
 			switch e := sub.Recv(); {
@@ -139,7 +139,7 @@ func subscribeFiltered(t *testing.T, s *suite) {
 func badFilter(t *testing.T, s *suite) {
 	sub, err := s.admin.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: "("}})
 	if err == nil {
-		defer sub.Close()
+		defer func() { _ = sub.Close() }()
 		if e := sub.Recv(); e.SubscriptionDropped == nil {
 			t.Error("a broken expression was accepted")
 		}
