@@ -95,20 +95,9 @@ func (b *batch) receive() error {
 		if !m.HasCorrelation {
 			return invalid("a batch append has no correlation id")
 		}
-		var e *batchEntry
-		if len(b.open) > 0 {
-			e = b.open[m.Correlation]
-		}
-		begun := e != nil
-		if !begun {
-			if len(b.open) >= batchUnfinal {
-				return invalid("more than %d appends begun and not completed", batchUnfinal)
-			}
-			e = &batchEntry{pending: pending{limit: b.s.cfg.MaxAppendBytes}, id: m.Correlation, text: m.TextUUID}
-			e.events = e.one[:0]
-			if !m.Final {
-				b.open[m.Correlation] = e
-			}
+		e, begun, err := b.entry(&m)
+		if err != nil {
+			return err
 		}
 		if m.Options {
 			e.options(m.Stream, m.Expected)
@@ -136,6 +125,24 @@ func (b *batch) receive() error {
 			return err
 		}
 	}
+}
+
+// entry is the append that a message belongs to: one that is begun, or a new one.
+func (b *batch) entry(m *wire.BatchAppendReq) (e *batchEntry, begun bool, err error) {
+	if len(b.open) > 0 {
+		if e = b.open[m.Correlation]; e != nil {
+			return e, true, nil
+		}
+		if len(b.open) >= batchUnfinal {
+			return nil, false, invalid("more than %d appends begun and not completed", batchUnfinal)
+		}
+	}
+	e = &batchEntry{pending: pending{limit: b.s.cfg.MaxAppendBytes}, id: m.Correlation, text: m.TextUUID}
+	e.events = e.one[:0]
+	if !m.Final {
+		b.open[m.Correlation] = e
+	}
+	return e, false, nil
 }
 
 // submit hands an append to the writer once there is room for it.

@@ -49,12 +49,7 @@ func (s *suite) attempt(t *testing.T, who esdb.Credentials, c *esdb.Client, what
 	case writing:
 		_, err = tryAppend(t, c, stream, esdb.Any{}, event(1))
 	case batching:
-		call := s.batchCall(t, who)
-		must(t, call.Send(&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: anywhere(stream), IsFinal: true,
-			ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 1)}}))
-		r, err := call.Recv()
-		must(t, err)
-		if detail(r) == "AccessDenied" {
+		if s.batchOne(t, who, stream, proposed(text(uuid.New()), 1)) == "AccessDenied" {
 			return errDenied
 		}
 	case removing:
@@ -67,6 +62,17 @@ func (s *suite) attempt(t *testing.T, who esdb.Credentials, c *esdb.Client, what
 		_, err = tryAppend(t, c, "$$"+stream, esdb.Any{}, metadataEvent(`{"k":1}`))
 	}
 	return err
+}
+
+// batchOne appends one event and names what went wrong.
+func (s *suite) batchOne(t *testing.T, who esdb.Credentials, stream string, e *streams.BatchAppendReq_ProposedMessage) string {
+	t.Helper()
+	call := s.batchCall(t, who)
+	must(t, call.Send(&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: anywhere(stream), IsFinal: true,
+		ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{e}}))
+	r, err := call.Recv()
+	must(t, err)
+	return detail(r)
 }
 
 var errDenied = errors.New("a batch append's answer: access denied")
@@ -194,6 +200,13 @@ func aclTaken(t *testing.T, s *suite) {
 		s.describe(t, stream, `{"$acl":{"$w":"`+who.Login+`","$r":"`+who.Login+`"}}`)
 		s.mayHe(t, who, c, stream, map[string]bool{reading: true, writing: true, batching: true})
 	}
+	// Whichever way the list is written.
+	list := proposed(text(uuid.New()), 1)
+	list.Data = []byte(`{"$acl":{"$w":"$admins"}}`)
+	if wrong := s.batchOne(t, s.login, "$$"+stream, list); wrong != "" {
+		t.Errorf("metadata in a batch: %s", wrong)
+	}
+	s.mayHe(t, who, c, stream, map[string]bool{writing: false, batching: false, reading: true})
 	// A stream that was deleted keeps its list.
 	s.describe(t, stream, `{"$acl":{"$w":"$admins"}}`)
 	_, err := s.admin.DeleteStream(within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
