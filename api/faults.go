@@ -70,6 +70,9 @@ func pointerTo(base string, tokens []string) string {
 }
 
 func escapePointer(token string) string {
+	if !strings.ContainsAny(token, "~/\x00") {
+		return token
+	}
 	return strings.NewReplacer("~", "~0", "/", "~1", "\x00", `\u0000`).Replace(token)
 }
 

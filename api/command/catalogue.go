@@ -58,8 +58,8 @@ func (c *catalogue) follow(ctx context.Context) error {
 			return fmt.Errorf("follow the products: %w", err)
 		}
 		switch {
-		case r.Position == 0:
-			c.reset(true)
+		case r.Position == 0: // as often as the log has been read to its end
+			c.caughtUp()
 		case r.Stream.Category == "product":
 			c.drop(r.Stream.Key)
 		}
@@ -73,6 +73,16 @@ func (c *catalogue) reset(live bool) {
 	c.epoch++
 	c.live = live
 	clear(c.products)
+}
+
+// caughtUp begins to keep products, if that has not begun yet.
+func (c *catalogue) caughtUp() {
+	c.mu.Lock()
+	live := c.live
+	c.mu.Unlock()
+	if !live {
+		c.reset(true)
+	}
 }
 
 func (c *catalogue) drop(sku string) {
