@@ -95,27 +95,42 @@ func runUpstream(t *testing.T, dir, group string, secure bool, f *fixture, total
 		}
 		change = append(change, func(cfg *eventserver.Config) { cfg.CertFile, cfg.KeyFile = cert, key })
 	}
+	// Some of the tests count events before they say how many they wait for, and panic if the server is quick.
+	const theirs = "panic: sync: negative WaitGroup counter"
+	for try := 1; ; try++ {
+		out, err := goTest(t, dir, group, secure, f, change)
+		if err != nil && bytes.Contains(out, []byte(theirs)) && try < 5 {
+			t.Logf("once more: a test of theirs panicked by itself")
+			continue
+		}
+		outcomes := regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+/\S+/\S+) `)
+		for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+			if m := outcomes.FindStringSubmatch(lines.Text()); m != nil {
+				total[m[1]]++
+				t.Logf("%s %s", m[1], m[2])
+			}
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+}
+
+// goTest runs a group of tests against fresh servers.
+func goTest(t *testing.T, dir, group string, secure bool, f *fixture, change []func(*eventserver.Config)) ([]byte, error) {
+	t.Helper()
 	empty := start(t, change...)
 	data := filepath.Join(t.TempDir(), "populated")
 	_, err := eventserver.Import(within(t), bytes.NewReader(f.dump), data, store.ImportOptions{})
 	must(t, err)
-	populated := start(t, append(change, func(cfg *eventserver.Config) { cfg.Dir = data })...)
+	populated := start(t, append(change[:len(change):len(change)], func(cfg *eventserver.Config) { cfg.Dir = data })...)
 	f.expect(t, connectAs(t, populated, secure))
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-mod=mod", "-count=1", "-v", "-run", "^"+group+"$", "./esdb")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "GOFLAGS=", "UPSTREAM_EMPTY="+local(t, empty), "UPSTREAM_POPULATED="+local(t, populated),
 		fmt.Sprintf("EVENTSTORE_INSECURE=%t", !secure))
-	out, err := cmd.CombinedOutput()
-	outcomes := regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+/\S+/\S+) `)
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		if m := outcomes.FindStringSubmatch(lines.Text()); m != nil {
-			total[m[1]]++
-			t.Logf("%s %s", m[1], m[2])
-		}
-	}
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	return cmd.CombinedOutput()
 }
 
 // local is a server's address by the name that the tests use.
