@@ -31,7 +31,7 @@ type diskGuard struct {
 	done    chan struct{}
 	once    sync.Once
 	witness *witness
-	spare   spare
+	spare   *spare
 }
 
 const (
@@ -42,7 +42,7 @@ const (
 func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger, spareBytes uint64) *diskGuard {
 	g := &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}),
 		witness: &witness{fs: fs, dir: dir}}
-	g.spare = spare{g: g, size: int64(spareBytes)} //nolint:gosec // a memtable's
+	g.spare = &spare{g: g, size: int64(spareBytes)} //nolint:gosec // a memtable's
 	return g
 }
 

@@ -122,7 +122,7 @@ func (l *life) cutNow() {
 }
 
 func (l *life) config(fs vfs.FS) Config {
-	return Config{Dir: "data", FS: fs, MemTableBytes: 16 << 10, CacheBytes: 1 << 20}
+	return Config{Dir: "data", FS: fs, MemTableBytes: 16 << 10, CacheBytes: 1 << 20, sparesSoon: l.rng.IntN(2) == 0}
 }
 
 var cutStreams = []string{"a", "b", "c", "order-1", "$$a"}

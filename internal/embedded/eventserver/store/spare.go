@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -15,6 +16,8 @@ import (
 type spare struct {
 	g    *diskGuard
 	size int64 // 0: none is ever made
+	soon bool  // from the first log on, and whenever there is one
+	used atomic.Int64
 
 	mu     sync.Mutex
 	logs   int // begun
@@ -48,10 +51,12 @@ func (s *spare) take(name string, c vfs.DiskWriteCategory) vfs.File {
 		if f, err = s.g.FS.ReuseForWrite(s.path(), name, c); err != nil {
 			s.g.log.Warn("event store: the spare log cannot be used", "error", err)
 			f = nil
+		} else {
+			s.used.Add(1)
 		}
 	}
 	s.logs++
-	if size := s.next(); s.logs > 1 && !s.making && !s.ready {
+	if size := s.next(); (s.logs > 1 || s.soon) && !s.making && !s.ready {
 		s.making = true
 		s.made.Go(func() { s.make(size) })
 	}
@@ -73,8 +78,8 @@ func (s *spare) make(size int64) {
 }
 
 func (s *spare) fill(size int64) error {
-	if u, err := s.g.GetDiskUsage(s.g.dir); err != nil || u.AvailBytes < s.g.reserve+4*uint64(size) { //nolint:gosec // not negative
-		return fmt.Errorf("disk has %d bytes left: %w", u.AvailBytes, err)
+	if u, err := s.g.GetDiskUsage(s.g.dir); err == nil && u.AvailBytes < s.g.reserve+4*uint64(size) { //nolint:gosec // not negative
+		return fmt.Errorf("disk has only %d bytes left", u.AvailBytes)
 	}
 	f, err := s.g.FS.Create(s.path(), logCategory)
 	if err != nil {
@@ -101,7 +106,7 @@ func (s *spare) fill(size int64) error {
 // tooSmall tells whether a log that pebble would use again had better be replaced by the spare one.
 func (s *spare) tooSmall(name string) bool {
 	info, err := s.g.FS.Stat(name)
-	return err == nil && info.Size() < s.size/2
+	return err == nil && (s.soon || info.Size() < s.size/2)
 }
 
 // close ends what is under way, and leaves no file.

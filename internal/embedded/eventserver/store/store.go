@@ -27,6 +27,7 @@ type Config struct {
 	Metrics       *Metrics         // may be nil
 
 	begun       int64         // when a new history's first event says it was created, 0: now
+	sparesSoon  bool          // as many spare logs as can be, for tests
 	reincarnate bool          // begin a new history behind what is there
 	batchBytes  int           // most bytes of one group commit
 	patience    time.Duration // how long clients wait for a commit that waits for space
@@ -98,6 +99,7 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, log: cfg.Logger, queue: newQueue(), stop: make(chan struct{}), stopped: make(chan struct{})}
 	s.watch.streams = map[string]map[*Watch]struct{}{}
 	s.disk = newDiskGuard(cfg.FS, cfg.Dir, cfg.MinFreeBytes, s.log, cfg.MemTableBytes)
+	s.disk.spare.soon = cfg.sparesSoon
 	if err := makeDir(s.disk, cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
 	}
