@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,7 +125,7 @@ func goTest(t *testing.T, dir, group string, secure bool, f *fixture, change []f
 	data := filepath.Join(t.TempDir(), "populated")
 	_, err := eventserver.Import(within(t), bytes.NewReader(f.dump), data, store.ImportOptions{})
 	must(t, err)
-	populated := start(t, append(change[:len(change):len(change)], func(cfg *eventserver.Config) { cfg.Dir = data })...)
+	populated := start(t, append(slices.Clip(change), func(cfg *eventserver.Config) { cfg.Dir = data })...)
 	f.expect(t, connectAs(t, populated, secure))
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-mod=mod", "-count=1", "-v", "-run", "^"+group+"$", "./esdb")
 	cmd.Dir = dir
