@@ -17,9 +17,14 @@ cannot() {
   exit 3
 }
 
-image() { # NAME CONTEXT
+image() { # NAME CONTEXT; the one before is removed, unless a container runs it
+  local before
+  before=$(docker image inspect -f '{{.Id}}' "daybook-local/$1" 2> /dev/null || true)
   echo "building daybook-local/$1"
   docker build --network host -t "daybook-local/$1" "$2" > "$work/log" 2>&1 || cannot "the image daybook-local/$1 cannot be built"
+  if [ -n "$before" ] && [ "$before" != "$(docker image inspect -f '{{.Id}}' "daybook-local/$1")" ]; then
+    docker rmi "$before" > /dev/null 2>&1 || true
+  fi
 }
 
 base() {
