@@ -52,8 +52,10 @@ func (b *bench) delivered(ctx context.Context, c *esclient.Client, under process
 	}
 	still := make(chan struct{})
 	all.Go(func() {
-		for range c.Follow(ctx, 0) { // from the beginning: there is more than it is ever sent
-			<-still
+		for _, err := range c.Follow(ctx, 0) { // from the beginning: there is more than it is ever sent
+			if err == nil {
+				<-still
+			}
 			return
 		}
 	})

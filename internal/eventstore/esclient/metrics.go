@@ -65,7 +65,7 @@ func register[C prometheus.Collector](r prometheus.Registerer, c C) (C, error) {
 func (m *metrics) connected(kind string) { m.connections.WithLabelValues(kind).Inc() }
 
 func (m *metrics) appended(begun time.Time, err error) {
-	outcome := "ok"
+	var outcome string
 	switch {
 	case err == nil:
 		m.ok.Observe(time.Since(begun).Seconds())

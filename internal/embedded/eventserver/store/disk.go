@@ -150,7 +150,7 @@ func (g *diskGuard) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...
 func (g *diskGuard) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
 	if g.spare.tooSmall(old) {
 		if f := g.spare.take(name, c); f != nil {
-			_ = g.FS.Remove(old)
+			_ = g.Remove(old)
 			return g.wrap(f, nil)
 		}
 	}

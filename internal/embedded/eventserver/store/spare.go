@@ -69,7 +69,7 @@ func (s *spare) next() int64 { return min(s.size, firstLog<<min(s.logs, mostDoub
 func (s *spare) make(size int64) {
 	err := s.fill(size)
 	if err != nil {
-		_ = s.g.FS.Remove(s.path())
+		_ = s.g.Remove(s.path())
 		s.g.log.Debug("event store: no spare log", "error", err)
 	}
 	s.mu.Lock()
@@ -105,7 +105,7 @@ func (s *spare) fill(size int64) error {
 
 // tooSmall tells whether a log that pebble would use again had better be replaced by the spare one.
 func (s *spare) tooSmall(name string) bool {
-	info, err := s.g.FS.Stat(name)
+	info, err := s.g.Stat(name)
 	return err == nil && (s.soon || info.Size() < s.size/2)
 }
 
@@ -119,4 +119,4 @@ func (s *spare) close() {
 }
 
 // clear removes what an earlier process left.
-func (s *spare) clear() { _ = s.g.FS.Remove(s.path()) }
+func (s *spare) clear() { _ = s.g.Remove(s.path()) }
