@@ -43,10 +43,10 @@ func relayState(pool *pgxpool.Pool) func(context.Context) (relay.State, error) {
 	return func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, pool) }
 }
 
-// How long checkpoints may stay behind for events that concern nobody: queries of lists wait for those of the projections,
-// nobody for the others.
+// How long checkpoints may stay behind for events that concern nobody. Those of the projections may not: they are the position
+// that answers name, and queries of lists wait for them. For the others' nobody waits.
 const (
-	holdRows   = 20 * time.Millisecond
+	holdRows   = 0
 	holdOthers = 200 * time.Millisecond
 )
 
