@@ -17,7 +17,7 @@ test: SHELL := /bin/bash
 test: ## everything that decides whether a change may land
 	$(GO) vet $(PACKAGES)
 	@mkdir -p bin
-	@set -o pipefail; $(GO) test -v -timeout 20m $(PACKAGES) 2>&1 | tee bin/test.log | grep --line-buffered -aE '^(ok|FAIL|panic|exit)|--- (FAIL|SKIP)|_test\.go:|SKIP'
+	@set -o pipefail; $(GO) test -v -timeout 40m $(PACKAGES) 2>&1 | tee bin/test.log | grep --line-buffered -aE '^(ok|FAIL|panic|exit)|--- (FAIL|SKIP)|_test\.go:|SKIP'
 
 test-long: ## the heavy versions: the whole file killed in the middle, long outages, more seeds
 	DAYBOOK_LONG=1 $(GO) test -timeout 3h -tags long ./...
