@@ -37,7 +37,7 @@ base() {
     cannot "debian:bookworm-slim cannot be pulled, and to make such a base takes root and debootstrap"
   fi
   echo "building daybook-local/base"
-  debootstrap --variant=minbase bookworm "$work/base" "${DAYBOOK_DEBIAN_MIRROR:-http://deb.debian.org/debian}" > "$work/log" 2>&1 ||
+  debootstrap --variant=minbase bookworm "$work/base" ${DAYBOOK_DEBIAN_MIRROR:+"$DAYBOOK_DEBIAN_MIRROR"} > "$work/log" 2>&1 ||
     cannot "debootstrap failed"
   rm -rf "$work/base"/var/cache/apt/archives/*.deb "$work/base"/var/lib/apt/lists/* "$work/base"/usr/share/{doc,man,locale}
   tar -C "$work/base" -c . | docker import - daybook-local/base > /dev/null
