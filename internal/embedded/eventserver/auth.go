@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/access"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/wire"
 )
 
 // A secured server learns who calls from HTTP basic authentication, before anything else. Nobody in particular may ask what
@@ -85,9 +86,24 @@ func (s *Server) authenticateUnary(ctx context.Context, req any, info *grpc.Unar
 func (s *Server) authenticateStream(srv any, st grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	known, err := s.authenticate(st.Context(), info.FullMethod)
 	if err != nil {
+		if info.IsClientStream && !info.IsServerStream {
+			hearOut(st, s.cfg.MaxAppendBytes)
+		}
 		return end(st, err)
 	}
 	return next(srv, &knownStream{st, known})
+}
+
+// hearOut receives what a client wants to append before that is refused: the Go client takes an answer that comes while it
+// sends for a broken connection. limit is in bytes of data; who sends more is cut short.
+func hearOut(st grpc.ServerStream, limit int) {
+	for size := 0; size <= limit; {
+		var m wire.AppendReq
+		if st.RecvMsg(&m) != nil {
+			return // io.EOF: it has said everything
+		}
+		size += len(m.Event.Data) + len(m.Event.Meta)
+	}
 }
 
 // knownStream is a call of which is known who makes it.
