@@ -1,11 +1,12 @@
 // Package esclient is the es.Store and es.Log of a server that speaks EventStoreDB's protocol: the embedded one, or a cluster.
 //
-// Streams are read and the log is followed through the official client. It can hang without honouring a context, and its connection's
-// state machine can end for good, so each of its calls runs in a goroutine of its own, and a client that failed is
-// replaced (sessions.go). Only the log is read beside it, on a connection of the same session: the protocol can filter that
-// reading and the official client cannot (filtered.go), whose decoding takes five times as long, too. That connection honours
-// contexts, so the log is read in its reader's goroutine (straight.go); records come as they are stored, metadata undecoded. Reading resumes by itself after the last event seen, as long as its context
-// lives. Follow does not: it ends with the error, so that its reader knows that it is not caught up.
+// Streams are read through the official client. It can hang without honouring a context, and its connection's state machine can end
+// for good, so each of its calls runs in a goroutine of its own, and a client that failed is replaced (sessions.go). The log is read
+// and followed beside it, on a connection of the same session: the protocol can filter that reading and the official client cannot
+// (filtered.go), its decoding takes five times as long, and it goes over a network even to a server in the same process. That
+// connection honours contexts, so the log is read in its reader's goroutine (straight.go); records come as they are stored, metadata
+// undecoded. Reading resumes by itself after the last event seen, as long as its context lives. Follow does not: it ends with the
+// error, so that its reader knows that it is not caught up.
 //
 // Appends go over two long-lived BatchAppend streams of one connection of our own, the second for appends over 64 KiB
 // (the official client opens an HTTP/2 stream per append, which costs more than the append itself):

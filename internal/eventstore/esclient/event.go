@@ -12,10 +12,12 @@ import (
 // event reads one ReadResp after another by hand, as answer does: the generated code takes five times as long,
 // and a rebuild reads everything.
 type event struct {
-	given  bool // the message was an event
-	record es.Record
-	types  map[string]string // seen, so that each is one string
+	given    bool // the message was an event
+	record   es.Record
+	looked   uint64 // or it says that the server has looked as far as this
+	caughtUp bool   // or that there is no more to give now
 
+	types   map[string]string // seen, so that each is one string
 	streams map[string]es.StreamID
 }
 
@@ -38,10 +40,22 @@ func (e *event) stream(name []byte) es.StreamID {
 }
 
 func (e *event) decode(b []byte) error {
-	e.given, e.record = false, es.Record{}
+	e.given, e.record, e.looked, e.caughtUp = false, es.Record{}, 0, false
 	return fields(b, "event", func(f uint64, v []byte, _ uint64) error {
-		if f != 1<<3|asBytes {
-			return nil // a checkpoint, or a sign that this reader needs no
+		switch f {
+		case 1<<3 | asBytes:
+		case 3<<3 | asBytes:
+			return fields(v, "checkpoint", func(f uint64, _ []byte, n uint64) error {
+				if f == 1<<3|asVarint {
+					e.looked = n
+				}
+				return nil
+			})
+		case 8<<3 | asBytes:
+			e.caughtUp = true
+			return nil
+		default:
+			return nil // a sign that nobody here needs
 		}
 		return fields(v, "event", func(f uint64, v []byte, _ uint64) error {
 			if f != 1<<3|asBytes {

@@ -33,20 +33,13 @@ func (c *Client) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record,
 	}
 }
 
-func from(after uint64) esdb.AllPosition {
-	if after == 0 {
-		return esdb.Start{}
-	}
-	return esdb.Position{Commit: after, Prepare: after}
-}
-
 const searchWindow = 512 // events that the server looks through before it says how far it is
 
 // Follow implements es.Log. After an error it can be followed again at once: connecting waits for the server.
 func (c *Client) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, error] {
 	return func(yield func(es.Record, error) bool) {
 		open := func(ctx context.Context, s *session) (source, error) {
-			src, err := following(ctx, s.client, after)
+			src, err := following(ctx, s, after)
 			if err != nil || s.caught {
 				return src, err
 			}
@@ -90,31 +83,6 @@ func catching(src source, at, goal uint64) source {
 		return i, err
 	}
 	return src
-}
-
-func following(ctx context.Context, client *esdb.Client, after uint64) (source, error) {
-	sub, err := client.SubscribeToAll(toLeader(ctx), esdb.SubscribeToAllOptions{
-		From: from(after), RequiresLeader: true, MaxSearchWindow: searchWindow, CheckpointInterval: 1,
-		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: ownStreams},
-	})
-	if err != nil {
-		return source{}, err
-	}
-	next := func() (item, error) {
-		for {
-			switch e := sub.Recv(); {
-			case e.SubscriptionDropped != nil:
-				return item{}, e.SubscriptionDropped.Error
-			case e.EventAppeared != nil:
-				return item{record: record(e.EventAppeared.OriginalEvent())}, nil
-			case e.CheckPointReached != nil:
-				return item{position: e.CheckPointReached.Commit}, nil
-			case e.CaughtUp != nil:
-				return item{caughtUp: true}, nil
-			}
-		}
-	}
-	return source{next: next, close: func() { _ = sub.Close() }}, nil
 }
 
 // End implements es.Log.
