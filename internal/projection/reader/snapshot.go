@@ -37,6 +37,9 @@ type live struct {
 
 const (
 	opened = `begin isolation level repeatable read, read only`
+	// What is looked up for every answer has one plan per connection, for its tables stay small: planning it each time takes
+	// longer than doing it.
+	known = `set local plan_cache_mode = force_generic_plan`
 	// A plan made while a table was small would scan it for ever.
 	planned = `set local plan_cache_mode = force_custom_plan`
 )
@@ -83,9 +86,10 @@ const finishWithin = 5 * time.Second
 func (s *snapshot) look(ctx context.Context) error {
 	b := &pgx.Batch{}
 	b.Queue(opened)
-	b.Queue(planned)
+	b.Queue(known)
 	b.Queue(pointed, s.view.names)
 	b.Queue(relay.StateSQL)
+	b.Queue(planned)
 	res := s.conn.SendBatch(ctx, b)
 	_, err := res.Exec()
 	if err == nil {
@@ -96,6 +100,9 @@ func (s *snapshot) look(ctx context.Context) error {
 	}
 	if err == nil {
 		s.relay, err = relay.ScanState(res.QueryRow())
+	}
+	if err == nil {
+		_, err = res.Exec()
 	}
 	if closing := res.Close(); err == nil {
 		err = closing
