@@ -64,10 +64,10 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 		n.add(RoleRelay, r.Run)
 		n.health.add(RoleRelay, func(context.Context) error { return r.Health() })
 	}
-	scan := feed.NewScan(s.Store, relay.DefaultPartitions)
+	scan, fetches := feed.NewScan(s.Store, relay.DefaultPartitions), feed.NewFetches()
 	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
-			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
+			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan, Fetches: fetches,
 			Logger: n.log, Registerer: n.metrics,
 		})
 	}
