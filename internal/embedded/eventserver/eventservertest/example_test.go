@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/eventservertest"
 )
 
-func ExampleStart() {
+func ExampleStart() { //nolint:testableexamples // it is part of a test
 	// TestOrders is a test of something that keeps its events in an event store.
 	TestOrders := func(t *testing.T) {
 		config, err := esdb.ParseConnectionString(eventservertest.Start(t))
