@@ -225,6 +225,9 @@ func (b *bench) takeProfile(ctx context.Context, name string) error {
 		return fmt.Errorf("profile: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
+	if err := os.MkdirAll(b.cfg.Profiles, 0o750); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
 	f, err := os.Create(filepath.Join(b.cfg.Profiles, name+".pprof")) //nolint:gosec // where the caller wants it
 	if err != nil {
 		return fmt.Errorf("profile: %w", err)
