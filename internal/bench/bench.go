@@ -41,7 +41,7 @@ type Config struct {
 }
 
 // Names lists the benchmarks.
-func Names() []string { return []string{"append", "command", "hot", "saga", "replay"} }
+func Names() []string { return []string{"append", "delivery", "command", "hot", "saga", "replay"} }
 
 // bench is one run.
 type bench struct {
@@ -111,7 +111,7 @@ func (b *bench) all(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"append", b.append}, {"command", b.command}, {"hot", b.hot}, {"saga", b.saga}, {"replay", b.replay},
+		{"append", b.append}, {"delivery", b.delivery}, {"command", b.command}, {"hot", b.hot}, {"saga", b.saga}, {"replay", b.replay},
 	} {
 		if len(b.cfg.Only) > 0 && !slices.Contains(b.cfg.Only, one.name) {
 			continue

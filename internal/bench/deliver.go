@@ -19,16 +19,27 @@ const (
 	deliverers    = 64   // streams that they are in
 )
 
-// deliveries: how long after it was due to be appended a subscriber has an event, while another subscriber reads nothing
-// of what it is sent.
-func (b *bench) deliveries(ctx context.Context, e *embedded) error {
+// delivery: how long after it was due to be appended a subscriber has an event, while another subscriber reads nothing
+// of what it is sent. Its stores have nothing else to do: no flushing of what the appends' rounds left behind.
+func (b *bench) delivery(ctx context.Context) error {
+	if err := b.startEvents(ctx); err != nil {
+		return err
+	}
+	within, err := b.embed(ctx, "delivered")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = within.close() }()
 	for _, one := range []struct {
 		name   string
 		client *esclient.Client
 		under  process
-	}{{"within the process", e.local, here()}, {"TCP", b.store, b.events.process()}} {
+	}{{withinProcess, within.local, here()}, {"TCP", b.store, b.events.process()}} {
 		name := fmt.Sprintf("%s, %d/s, beside one that stands still", one.name, deliveredRate)
 		b.sayf("delivery: %s", name)
+		if err := shelved(ctx, one.client); err != nil {
+			return fmt.Errorf("delivery, %s: %w", one.name, err)
+		}
 		got, s, err := b.delivered(ctx, one.client, one.under)
 		if err != nil {
 			return fmt.Errorf("delivery, %s: %w", one.name, err)
@@ -36,6 +47,24 @@ func (b *bench) deliveries(ctx context.Context, e *embedded) error {
 		r := rowOf("delivery", name, s, got)
 		r.Note = aim("p99 ≤ 5 ms", r.Latency.P99 <= 5)
 		b.out.Rows = append(b.out.Rows, r)
+	}
+	return nil
+}
+
+// shelved appends more than a subscriber that reads nothing is ever sent.
+func shelved(ctx context.Context, c *esclient.Client) error {
+	const batches, batch = 100, 200
+	expected := es.NoStream
+	stream := es.StreamID{Category: "delivery", Key: fmt.Sprintf("shelf-%d", streams.Add(1))}
+	for range batches {
+		events := make([]es.Proposed, batch)
+		for i := range events {
+			events[i] = es.Proposed{ID: es.UUID(uuid.New()), Type: "bench.happened", Data: payload, Meta: payload}
+		}
+		if _, err := c.Append(ctx, stream, expected, events); err != nil {
+			return fmt.Errorf("append what a subscriber is to read: %w", err)
+		}
+		expected += batch
 	}
 	return nil
 }
