@@ -48,7 +48,56 @@ func (b *bench) delivery(ctx context.Context) error {
 		r.Note = aim("p99 ≤ 5 ms", r.Latency.P99 <= 5)
 		b.out.Rows = append(b.out.Rows, r)
 	}
+	return b.beside(ctx)
+}
+
+// beside: appends while subscribers read nothing of what they are sent, and while there are none.
+func (b *bench) beside(ctx context.Context) error {
+	const writers, subscribers = 64, 4
+	var subjects []subject
+	for _, still := range []int{0, subscribers} {
+		name := named("appends, no subscriber", writers)
+		if still > 0 {
+			name = named(fmt.Sprintf("appends, %d subscribers that stand still", still), writers)
+		}
+		e, err := b.embed(ctx, fmt.Sprintf("beside-%d", still))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = e.close() }()
+		if err := shelved(ctx, e.local); err != nil {
+			return err
+		}
+		for i := range still {
+			defer standStill(ctx, []*esclient.Client{e.local, e.socket}[i%2])()
+		}
+		subjects = append(subjects, subject{name: name, workers: writers, under: here(), op: through(e.local, writers, 1)})
+	}
+	if err := b.turns(ctx, "delivery", subjects...); err != nil {
+		return err
+	}
+	b.out.beside("delivery", subjects[1].name, subjects[0].name, 0.9)
 	return nil
+}
+
+// standStill follows the log from its beginning and reads nothing after the first event, until what it gives is called.
+func standStill(ctx context.Context, c *esclient.Client) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	begun, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range c.Follow(ctx, 0) {
+			close(begun)
+			<-ctx.Done()
+			return
+		}
+		close(begun)
+	}()
+	<-begun
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // shelved appends more than a subscriber that reads nothing is ever sent.
@@ -79,16 +128,7 @@ func (b *bench) delivered(ctx context.Context, c *esclient.Client, under process
 	if err != nil {
 		return nil, sample{}, err
 	}
-	still := make(chan struct{})
-	all.Go(func() {
-		for _, err := range c.Follow(ctx, 0) { // from the beginning: there is more than it is ever sent
-			if err == nil {
-				<-still
-			}
-			return
-		}
-	})
-	defer close(still)
+	defer standStill(ctx, c)()
 	got, due := &gathered{}, make(map[uuid.UUID]time.Time)
 	var mu sync.Mutex
 	caughtUp, seen, failed := make(chan struct{}), make(chan struct{}, 1<<20), make(chan error, 1)
