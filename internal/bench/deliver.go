@@ -69,7 +69,11 @@ func (b *bench) beside(ctx context.Context) error {
 			return err
 		}
 		for i := range still {
-			defer standStill(ctx, []*esclient.Client{e.local, e.socket}[i%2])()
+			end, err := standStill(ctx, []*esclient.Client{e.local, e.socket}[i%2])
+			if err != nil {
+				return err
+			}
+			defer end()
 		}
 		subjects = append(subjects, subject{name: name, workers: writers, under: here(), op: through(e.local, writers, 1)})
 	}
@@ -81,23 +85,27 @@ func (b *bench) beside(ctx context.Context) error {
 }
 
 // standStill follows the log from its beginning and reads nothing after the first event, until what it gives is called.
-func standStill(ctx context.Context, c *esclient.Client) (end func()) {
+func standStill(ctx context.Context, c *esclient.Client) (end func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	begun, ended := make(chan struct{}), make(chan struct{})
+	begun, ended := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for range c.Follow(ctx, 0) {
-			close(begun)
+		for _, err := range c.Follow(ctx, 0) {
+			begun <- err
 			<-ctx.Done()
 			return
 		}
-		close(begun)
+		begun <- ctx.Err()
 	}()
-	<-begun
-	return func() {
+	end = func() {
 		cancel()
 		<-ended
 	}
+	if err := <-begun; err != nil {
+		end()
+		return nil, fmt.Errorf("a subscriber that stands still: %w", err)
+	}
+	return end, nil
 }
 
 // shelved appends more than a subscriber that reads nothing is ever sent.
@@ -128,7 +136,11 @@ func (b *bench) delivered(ctx context.Context, c *esclient.Client, under process
 	if err != nil {
 		return nil, sample{}, err
 	}
-	defer standStill(ctx, c)()
+	end, err := standStill(ctx, c)
+	if err != nil {
+		return nil, sample{}, err
+	}
+	defer end()
 	got, due := &gathered{}, make(map[uuid.UUID]time.Time)
 	var mu sync.Mutex
 	caughtUp, seen, failed := make(chan struct{}), make(chan struct{}, 1<<20), make(chan error, 1)
