@@ -64,10 +64,10 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 		n.add(RoleRelay, r.Run)
 		n.health.add(RoleRelay, func(context.Context) error { return r.Health() })
 	}
-	scan, fetches := feed.NewScan(s.Store, relay.DefaultPartitions), feed.NewFetches()
+	scan := feed.NewScan(s.Store, relay.DefaultPartitions)
 	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
-			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan, Fetches: fetches,
+			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
 			Logger: n.log, Registerer: n.metrics,
 		})
 	}

@@ -35,12 +35,6 @@
 // applied that changes, never whether, in which order or after what; the checkpoint stays behind meanwhile, and a process
 // that ends leaves them to whoever takes over. A partition settles what it holds before it heals or looks whether it is idle.
 //
-// # Sharing
-//
-// The feeds of a process share the reading of the log (Scan) and what they fetch from Kafka (Fetches): those at the same offset of a
-// partition wait for one request, and its messages are decoded once. Consumers therefore must not change an event's bytes. A message
-// that comes from what another feed fetched is judged as any other: by its incarnation, position and prev.
-//
 // # Failure
 //
 // An error of Apply is retried for ever, with backoff, after reading the checkpoint again: the transaction may have

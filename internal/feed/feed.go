@@ -28,8 +28,6 @@ type Config struct {
 	RelayState func(context.Context) (relay.State, error)
 	// Scan is what all feeds of a process share to read the log; nil: one of its own.
 	Scan *Scan
-	// Fetches is what all feeds of a process share to fetch from these brokers; nil: one of its own.
-	Fetches *Fetches
 	// Group is the consumer group's name at the broker; default "<topic>.<consumer>".
 	Group      string
 	Logger     *slog.Logger          // default: none
@@ -76,9 +74,6 @@ func New(cfg Config) (*Feed, error) {
 	}
 	if cfg.Scan == nil {
 		cfg.Scan = NewScan(cfg.Log, cfg.Partitions)
-	}
-	if cfg.Fetches == nil {
-		cfg.Fetches = NewFetches()
 	}
 	if cfg.Scan.partitions != cfg.Partitions {
 		return nil, fmt.Errorf("the scan counts %d partitions, the feed %d", cfg.Scan.partitions, cfg.Partitions)

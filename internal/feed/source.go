@@ -50,34 +50,11 @@ func (s *source) tryFetch(ctx context.Context, wait time.Duration) ([]relay.Mess
 			return nil, err
 		}
 	}
-	var (
-		got fetched
-		err error
-	)
-	if s.offset < 0 { // not a place: what comes first may be another message each time
-		got, err = s.request(ctx, s.offset, wait)
-	} else {
-		at := place{s.cluster, s.feed.cfg.Topic, s.part, s.offset}
-		got, err = s.feed.cfg.Fetches.at(ctx, at, wait, func(ctx context.Context) (fetched, error) {
-			ctx, cancel := context.WithTimeout(ctx, fetchWait+5*time.Second)
-			defer cancel()
-			return s.request(ctx, at.offset, fetchWait)
-		})
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.offset = got.next
-	return got.messages, nil
-}
-
-// request asks the broker. Others may call it meanwhile: it changes nothing of s.
-func (s *source) request(ctx context.Context, offset int64, wait time.Duration) (fetched, error) {
 	res, err := s.feed.client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: s.feed.cfg.Topic, Partition: s.part, Offset: offset, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: wait,
+		Topic: s.feed.cfg.Topic, Partition: s.part, Offset: s.offset, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: wait,
 	})
 	if err != nil {
-		return fetched{}, err
+		return nil, err
 	}
 	defer func() {
 		if c, ok := res.Records.(io.Closer); ok {
@@ -85,12 +62,12 @@ func (s *source) request(ctx context.Context, offset int64, wait time.Duration) 
 		}
 	}()
 	if res.Error != nil {
-		return fetched{}, res.Error
+		return nil, res.Error
 	}
-	if offset > res.HighWatermark || offset >= 0 && offset < res.LogStartOffset {
-		return fetched{}, kafka.OffsetOutOfRange
+	if s.offset > res.HighWatermark || s.offset >= 0 && s.offset < res.LogStartOffset {
+		return nil, kafka.OffsetOutOfRange
 	}
-	return s.read(res.Records, offset)
+	return s.read(res.Records)
 }
 
 // sameCluster forgets the offset if the broker is another one than before.
@@ -107,34 +84,32 @@ func (s *source) sameCluster(ctx context.Context) error {
 	return nil
 }
 
-// read decodes what stands at an offset and after it.
-func (s *source) read(records kafka.RecordReader, offset int64) (fetched, error) {
-	got := fetched{next: offset}
+func (s *source) read(records kafka.RecordReader) (messages []relay.Message, err error) {
 	for {
 		r, err := records.ReadRecord()
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && len(got.messages) > 0 {
-			return got, nil // a batch may be cut off at the end
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && len(messages) > 0 {
+			return messages, nil // a batch may be cut off at the end
 		}
 		if err != nil {
-			return got, err
+			return messages, err
 		}
-		if r.Offset < offset { // batches come whole
+		if r.Offset < s.offset { // batches come whole
 			continue
 		}
 		m := kafka.Message{Topic: s.feed.cfg.Topic, Partition: s.part, Offset: r.Offset, Headers: r.Headers}
 		if m.Key, err = kafka.ReadAll(r.Key); err != nil {
-			return got, err
+			return messages, err
 		}
 		if m.Value, err = kafka.ReadAll(r.Value); err != nil {
-			return got, err
+			return messages, err
 		}
-		got.next = r.Offset + 1
+		s.offset = r.Offset + 1
 		decoded, err := relay.Decode(m)
 		if err != nil {
 			s.feed.metrics.foreign.Inc()
 			s.feed.log.Warn("a message is skipped", "error", err)
 			continue
 		}
-		got.messages = append(got.messages, decoded)
+		messages = append(messages, decoded)
 	}
 }
