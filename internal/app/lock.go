@@ -37,7 +37,11 @@ func lockFile(path string, how int) (*flock, error) {
 	return &flock{f}, nil
 }
 
-func (l *flock) release() { _ = l.f.Close() }
+// release unlocks before it closes: a child that is just being started has the file open, too, until it has become its program.
+func (l *flock) release() {
+	_ = unix.Flock(int(l.f.Fd()), unix.LOCK_UN)
+	_ = l.f.Close()
+}
 
 // lockServer keeps others from running the same embedded server on the data directory.
 func lockServer(dataDir, role string) (*flock, error) {

@@ -48,4 +48,8 @@ func writeAt(f *os.File, s string) error {
 	return err
 }
 
-func (l *dirLock) release() { _ = l.file.Close() }
+// release unlocks before it closes: a child that is just being started has the file open, too, until it has become its program.
+func (l *dirLock) release() {
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
+	_ = l.file.Close()
+}
