@@ -14,10 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
 // Options of a process. The zero value runs every role on a new data directory.
@@ -39,7 +40,7 @@ type Process struct {
 	Admin   string
 
 	cmd    *exec.Cmd
-	out    *output
+	out    *output.Buffer
 	exited chan struct{}
 	state  error
 }
@@ -53,7 +54,7 @@ func Start(t testing.TB, o Options) *Process {
 	if o.DataDir == "" {
 		o.DataDir = DataDir(t)
 	}
-	p := &Process{t: t, DataDir: o.DataDir, out: &output{}, exited: make(chan struct{})}
+	p := &Process{t: t, DataDir: o.DataDir, out: &output.Buffer{}, exited: make(chan struct{})}
 	args := []string{"serve", "--data-dir", o.DataDir, "--log-format", "json", "--log-level", "info"}
 	if o.Roles != "" {
 		args = append(args, "--roles", o.Roles)
@@ -81,7 +82,7 @@ func Start(t testing.TB, o Options) *Process {
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
-			t.Logf("what %s said:\n%s", strings.Join(args, " "), p.out.tail(120))
+			t.Logf("what %s said:\n%s", strings.Join(args, " "), p.out.Tail(120))
 		}
 	})
 	if !o.NotReady {
@@ -124,9 +125,9 @@ func (p *Process) Ready() {
 		}
 		select {
 		case <-p.exited:
-			p.t.Fatalf("the process ended before it was ready: %v\n%s", p.state, p.out.tail(60))
+			p.t.Fatalf("the process ended before it was ready: %v\n%s", p.state, p.out.Tail(60))
 		case <-ctx.Done():
-			p.t.Fatalf("not ready within %s\n%s", readyWithin, p.out.tail(60))
+			p.t.Fatalf("not ready within %s\n%s", readyWithin, p.out.Tail(60))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -145,10 +146,10 @@ func (p *Process) Stop() {
 	select {
 	case <-p.exited:
 		if p.state != nil {
-			p.t.Errorf("stopped with %v\n%s", p.state, p.out.tail(60))
+			p.t.Errorf("stopped with %v\n%s", p.state, p.out.Tail(60))
 		}
 	case <-time.After(40 * time.Second):
-		p.t.Errorf("did not stop\n%s", p.out.tail(60))
+		p.t.Errorf("did not stop\n%s", p.out.Tail(60))
 		p.Kill()
 	}
 }
@@ -200,29 +201,6 @@ func freePort(t testing.TB) string {
 	return ""
 }
 
-// output keeps what a process says.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-func (o *output) tail(lines int) string {
-	all := strings.Split(strings.TrimSpace(o.String()), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
 // Run runs another command of the program to its end.
 func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
@@ -241,7 +219,7 @@ func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 // Begin starts another command of the program without waiting for its end. It is killed at the test's end.
 func Begin(t testing.TB, args ...string) *Process {
 	t.Helper()
-	p := &Process{t: t, out: &output{}, exited: make(chan struct{})}
+	p := &Process{t: t, out: &output.Buffer{}, exited: make(chan struct{})}
 	p.cmd = exec.Command(Binary(t), args...) //nolint:gosec,noctx // our own; it is killed at the end
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
 // certificate writes a fresh self-signed one for loopback, and gives those who trust it.
@@ -106,7 +107,7 @@ func TestCertificateConfig(t *testing.T) {
 func TestFirstUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	log := &lockedBuffer{}
+	log := &output.Buffer{}
 	at := func(cfg *eventserver.Config) {
 		cfg.Dir = dir
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -139,7 +140,7 @@ func TestFirstUsers(t *testing.T) {
 // TestWrongPasswords: however fast somebody tries passwords, others are served, and no password reaches the log.
 func TestWrongPasswords(t *testing.T) {
 	t.Parallel()
-	log := &lockedBuffer{}
+	log := &output.Buffer{}
 	s := start(t, secured(t), func(cfg *eventserver.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})

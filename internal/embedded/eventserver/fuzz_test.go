@@ -16,6 +16,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
+	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
 // FuzzCalls: whatever two messages a client sends to a method, the server neither panics nor hangs.
@@ -37,7 +38,7 @@ func FuzzCalls(f *testing.F) {
 		}
 		f.Add(uint8(i), messages[0], messages[1]) //nolint:gosec // there are not so many
 	}
-	log := &lockedBuffer{}
+	log := &output.Buffer{}
 	s, err := eventserver.Start(f.Context(), eventserver.Config{
 		Dir: "data", Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError})),
 		MaxAppendBytes: 64 << 10, Store: store.Config{FS: vfs.NewMem(), MemTableBytes: 1 << 20, CacheBytes: 1 << 20},

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
 // rawCodec sends bytes as they are and takes whatever comes.
@@ -38,24 +38,6 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(b)}, nil
 }
 func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
-
-// lockedBuffer is where the server under attack logs to.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // templates are good messages of each method, to be damaged.
 func templates() map[string][]proto.Message {
@@ -134,7 +116,7 @@ func damage(rng *rand.Rand, b []byte) []byte {
 // TestHostileMessages sends damaged messages to every method: no panic, no hang, and the server serves on.
 func TestHostileMessages(t *testing.T) {
 	t.Parallel()
-	log := &lockedBuffer{}
+	log := &output.Buffer{}
 	s := start(t, func(cfg *eventserver.Config) {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))
 	})
