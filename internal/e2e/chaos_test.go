@@ -68,6 +68,7 @@ func chaosOnTheWay(t *testing.T, seed uint64, events int, relays, consumers clus
 	for !c.dealt || !sold.enough() {
 		c.disturb()
 	}
+	c.publishedAgain()
 	sold.end(t)
 	c.calm()
 	calm := time.Now()
@@ -80,7 +81,7 @@ func chaosOnTheWay(t *testing.T, seed uint64, events int, relays, consumers clus
 	stop()
 	mirroring.Wait()
 	messages, copies := c.mirror.firstCopies(c.log())
-	if c.mirror.carried < 2*r.Checked["events"] || c.mirror.moved == 0 { // whether the relays make copies of their own is luck
+	if c.mirror.carried < 2*r.Checked["events"] || c.mirror.moved == 0 || copies == 0 {
 		t.Errorf("%d messages with %d copies, %d carried, %d out of order: the test disturbed nothing", messages, copies, c.mirror.carried, c.mirror.moved)
 	}
 	t.Logf("DAYBOOK_SEED=%d: %d orders, %d events in %s, all ended %s after it was calm; %v; relays published %d messages, %d of them again; consumers were sent %d, %d of them out of order, %d were lost on the way",
@@ -265,6 +266,22 @@ func (c *chaos) disturb() {
 		c.freeze(m, time.Second, c.cutRelays)
 	}
 	time.Sleep(time.Duration(100+c.IntN(500)) * time.Millisecond)
+}
+
+// publishedAgain kills relays until one has published what another had published before, which takes a death between
+// Kafka's acknowledgement and the checkpoint.
+func (c *chaos) publishedAgain() {
+	c.t.Helper()
+	for until := time.Now().Add(2 * time.Minute); c.mirror.again() == 0; {
+		if time.Now().After(until) {
+			c.t.Fatal("no relay that died published anything again")
+		}
+		c.did["relay killed"]++
+		m, _ := c.fleet.pair(app.RoleRelay)
+		m.process.Kill()
+		c.later(m)
+		c.back.Wait()
+	}
 }
 
 // any gives one of a role's processes that is not being started just now.

@@ -60,8 +60,10 @@ func (c *composed) up() {
 	if _, err := c.run("up", "--detach", "--wait", "--wait-timeout", "200"); err != nil {
 		c.t.Fatal(err)
 	}
-	for until := time.Now().Add(time.Minute); !c.consuming() && time.Now().Before(until); {
-		time.Sleep(200 * time.Millisecond)
+	for until := time.Now().Add(time.Minute); !c.consuming(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(until) {
+			c.t.Fatal("not every consumer has joined its group within a minute")
+		}
 	}
 	c.t.Logf("every service was healthy, and had its part of the topic, after %s", time.Since(began).Round(100*time.Millisecond))
 }

@@ -166,6 +166,34 @@ func (m *mirror) see(r *kgo.Record, life int) error {
 	return nil
 }
 
+// readOnce leaves out what was read again after an interruption.
+func readOnce(all []seen) (once []seen) {
+	before := seen{offset: -1}
+	for _, s := range all {
+		if s.life != before.life || s.offset > before.offset {
+			once = append(once, s)
+			before = s
+		}
+	}
+	return once
+}
+
+// again is how many messages had been published before.
+func (m *mirror) again() (copies int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, all := range m.partitions {
+		var high uint64
+		for _, s := range readOnce(all) {
+			if s.Record.Position <= high {
+				copies++
+			}
+			high = max(high, s.Record.Position)
+		}
+	}
+	return copies
+}
+
 // farthest is how many records a copy may come before or after its place.
 const farthest = 8
 
@@ -219,10 +247,7 @@ func (m *mirror) firstCopies(log []es.Record) (messages, copies int) {
 	for p, all := range m.partitions {
 		var high uint64
 		before := seen{offset: -1}
-		for _, s := range all {
-			if s.life == before.life && s.offset <= before.offset {
-				continue // read twice
-			}
+		for _, s := range readOnce(all) {
 			// A record may have been deleted before it was carried: then offsets have a hole, or the topic is another one.
 			unbroken := s.life == before.life && s.offset == before.offset+1 && before.offset >= 0
 			before = s

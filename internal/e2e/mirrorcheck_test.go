@@ -52,8 +52,8 @@ func TestTheMirrorSeesWhatIsWrong(t *testing.T) {
 		m.partitions[p] = c.messages
 		_, copies := m.firstCopies(log)
 		said := strings.Join(heard.said, "; ")
-		if (said != "") != (c.wrong != "") || !strings.Contains(said, c.wrong) || copies != c.copies {
-			t.Errorf("%s: %d copies, %q; want %d and %q", name, copies, said, c.copies, c.wrong)
+		if (said != "") != (c.wrong != "") || !strings.Contains(said, c.wrong) || copies != c.copies || m.again() != copies {
+			t.Errorf("%s: %d copies (%d while under way), %q; want %d and %q", name, copies, m.again(), said, c.copies, c.wrong)
 		}
 	}
 }
