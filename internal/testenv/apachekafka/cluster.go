@@ -16,11 +16,15 @@ type node struct {
 	cluster          string
 }
 
-// clusterID has the form of Kafka's own: 16 bytes in URL base64.
+// clusterID has the form of Kafka's own: 16 bytes in URL base64, with no dash in front, which its tools would read as a flag.
 func clusterID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	for {
+		var id [16]byte
+		_, _ = rand.Read(id[:]) // never fails
+		if s := base64.RawURLEncoding.EncodeToString(id[:]); s[0] != '-' {
+			return s
+		}
+	}
 }
 
 func (n node) properties(dir string) string {

@@ -39,3 +39,12 @@ func TestClusterOfTwo(t *testing.T) {
 		}
 	}
 }
+
+// A cluster's id is an argument of Kafka's tools: one that began with a dash failed one start of sixty-four.
+func TestClusterIDIsNoFlag(t *testing.T) {
+	for range 1_000 {
+		if id := clusterID(); len(id) != 22 || id[0] == '-' {
+			t.Fatalf("%q", id)
+		}
+	}
+}
