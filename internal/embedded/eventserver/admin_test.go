@@ -7,6 +7,7 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // TestAdministration goes the whole way on a real disk: backup while serving, restore, serve the restored directory.
@@ -16,10 +17,10 @@ func TestAdministration(t *testing.T) {
 	data, backup, restored := filepath.Join(dir, "data"), filepath.Join(dir, "backup"), filepath.Join(dir, "deep", "er", "restored")
 	s := start(t, func(cfg *eventserver.Config) { cfg.Dir = data })
 	c := connect(t, s)
-	appendTo(t, c, "s", esdb.NoStream{}, events(50)...)
+	clienttest.Append(t, c, "s", esdb.NoStream{}, clienttest.Events(50)...)
 	m := esdb.StreamMetadata{}
 	m.SetMaxCount(10)
-	if _, err := c.SetStreamMetadata(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m); err != nil {
+	if _, err := c.SetStreamMetadata(clienttest.Within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := eventserver.Verify(t.Context(), data); err == nil {
@@ -34,11 +35,11 @@ func TestAdministration(t *testing.T) {
 	if got, err := s.Scavenge(t.Context()); err != nil || got.Events != 40 {
 		t.Errorf("scavenged %+v %v", got, err)
 	}
-	all := readAll(t, c, esdb.ReadAllOptions{}, unlimited)
+	all := clienttest.ReadAll(t, c, esdb.ReadAllOptions{}, clienttest.Unlimited)
 	if len(all) != 12 || all[len(all)-1].Event.Position.Commit != 52 {
 		t.Errorf("$all has %d events after the scavenge, want 12", len(all))
 	}
-	if n := len(readStream(t, c, "s", esdb.ReadStreamOptions{}, unlimited)); n != 10 {
+	if n := len(clienttest.ReadStream(t, c, "s", esdb.ReadStreamOptions{}, clienttest.Unlimited)); n != 10 {
 		t.Errorf("the stream shows %d events, want 10", n)
 	}
 	if _, err := eventserver.Restore(t.Context(), backup, data); err == nil {
@@ -53,11 +54,11 @@ func TestAdministration(t *testing.T) {
 		t.Error("the restored store has no incarnation of its own")
 	}
 	c2 := connect(t, s2)
-	if n := len(readAll(t, c2, esdb.ReadAllOptions{}, unlimited)); n != 53 {
+	if n := len(clienttest.ReadAll(t, c2, esdb.ReadAllOptions{}, clienttest.Unlimited)); n != 53 {
 		t.Errorf("the restored store has %d events, want 53", n)
 	}
 	// A subscriber with a checkpoint of the old history sees where the new one begins.
-	last := readStream(t, c2, eventserver.IncarnationStream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
+	last := clienttest.ReadStream(t, c2, eventserver.IncarnationStream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
 	if last[0].Event.EventNumber != 1 {
 		t.Errorf("the restored incarnation is event %d", last[0].Event.EventNumber)
 	}

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
@@ -29,19 +30,19 @@ import (
 func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	clienttest.Must(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
+	clienttest.Must(t, err)
 	leaf, err := x509.ParseCertificate(der)
-	must(t, err)
+	clienttest.Must(t, err)
 	secret, err := x509.MarshalECPrivateKey(key)
-	must(t, err)
+	clienttest.Must(t, err)
 	dir := t.TempDir()
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600))
+	clienttest.Must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	clienttest.Must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}), 0o600))
 	trust = x509.NewCertPool()
 	trust.AddCert(leaf)
 	return certFile, keyFile, trust
@@ -51,18 +52,18 @@ func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) 
 func client(t *testing.T, connection string, trust *x509.CertPool) *esdb.Client {
 	t.Helper()
 	cfg, err := esdb.ParseConnectionString(connection)
-	must(t, err)
+	clienttest.Must(t, err)
 	cfg.RootCAs = trust
 	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
 	c, err := esdb.NewClient(cfg)
-	must(t, err)
+	clienttest.Must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
 func tryAppend(t *testing.T, c *esdb.Client) error {
 	t.Helper()
-	_, err := c.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, event(1))
+	_, err := c.AppendToStream(clienttest.Within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, clienttest.Event(1))
 	return err
 }
 
@@ -78,7 +79,7 @@ func TestTLS(t *testing.T) {
 	}{{"admin", "first", true}, {"ops", "changeit", true}, {"admin", "changeit", false}, {"nobody", "changeit", false}} {
 		c := client(t, fmt.Sprintf("esdb://%s:%s@%s?tls=true", x.login, x.password, s.Addr()), trust)
 		err := tryAppend(t, c)
-		if ok := err == nil; ok != x.ok || !ok && code(err) != esdb.ErrorCodeUnauthenticated {
+		if ok := err == nil; ok != x.ok || !ok && clienttest.Code(err) != esdb.ErrorCodeUnauthenticated {
 			t.Errorf("append as %q/%q: %v", x.login, x.password, err)
 		}
 	}
@@ -113,8 +114,8 @@ func TestFirstUsers(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	s := start(t, at)
-	appendTo(t, connect(t, s), "s", esdb.NoStream{}, event(0))
-	must(t, s.Close())
+	clienttest.Append(t, connect(t, s), "s", esdb.NoStream{}, clienttest.Event(0))
+	clienttest.Must(t, s.Close())
 	if strings.Contains(log.String(), "everybody knows") {
 		t.Error("an insecure server created users")
 	}
@@ -123,15 +124,15 @@ func TestFirstUsers(t *testing.T) {
 		t.Errorf("the default password was not warned of: %s", text)
 	}
 	admin := client(t, as(s, "admin", "changeit"), nil)
-	must(t, tryAppend(t, admin))
-	must(t, tryAppend(t, client(t, as(s, "ops", "mine"), nil)))
-	_, err := admin.DeleteStream(within(t), "$user-ops", esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
-	must(t, err)
-	must(t, s.Close())
+	clienttest.Must(t, tryAppend(t, admin))
+	clienttest.Must(t, tryAppend(t, client(t, as(s, "ops", "mine"), nil)))
+	_, err := admin.DeleteStream(clienttest.Within(t), "$user-ops", esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
+	clienttest.Must(t, err)
+	clienttest.Must(t, s.Close())
 	s = start(t, at, secured(t), func(cfg *eventserver.Config) { cfg.AdminPassword, cfg.OpsPassword = "other", "other" })
-	must(t, tryAppend(t, client(t, as(s, "admin", "changeit"), nil)))
+	clienttest.Must(t, tryAppend(t, client(t, as(s, "admin", "changeit"), nil)))
 	for _, who := range [][2]string{{"admin", "other"}, {"ops", "mine"}, {"ops", "other"}} {
-		if err := tryAppend(t, client(t, as(s, who[0], who[1]), nil)); code(err) != esdb.ErrorCodeUnauthenticated {
+		if err := tryAppend(t, client(t, as(s, who[0], who[1]), nil)); clienttest.Code(err) != esdb.ErrorCodeUnauthenticated {
 			t.Errorf("%s with the password %s: %v", who[0], who[1], err)
 		}
 	}
@@ -145,15 +146,15 @@ func TestWrongPasswords(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	admin := client(t, as(s, "admin", "changeit"), nil)
-	must(t, tryAppend(t, admin))
+	clienttest.Must(t, tryAppend(t, admin))
 	intruder := client(t, as(s, "admin", "changeit"), nil)
 	var g errgroup.Group
 	for i := range 8 {
 		g.Go(func() error {
 			for n := range 60 {
-				_, err := intruder.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{},
-					Authenticated: &esdb.Credentials{Login: "admin", Password: fmt.Sprintf("guess-%d-%d", i, n)}}, event(1))
-				if code(err) != esdb.ErrorCodeUnauthenticated {
+				_, err := intruder.AppendToStream(clienttest.Within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{},
+					Authenticated: &esdb.Credentials{Login: "admin", Password: fmt.Sprintf("guess-%d-%d", i, n)}}, clienttest.Event(1))
+				if clienttest.Code(err) != esdb.ErrorCodeUnauthenticated {
 					return fmt.Errorf("a guess: %w", err)
 				}
 			}
@@ -161,9 +162,9 @@ func TestWrongPasswords(t *testing.T) {
 		})
 	}
 	for range 50 {
-		must(t, tryAppend(t, admin))
+		clienttest.Must(t, tryAppend(t, admin))
 	}
-	must(t, g.Wait())
+	clienttest.Must(t, g.Wait())
 	for _, secret := range []string{"guess-", "changeit"} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log has %q", secret)
@@ -179,9 +180,9 @@ func TestStrangeACL(t *testing.T) {
 	s := start(t, at)
 	c := connect(t, s)
 	describe := func(c *esdb.Client, stream, json string) error {
-		e := event(0)
+		e := clienttest.Event(0)
 		e.EventType, e.Data = "$metadata", []byte(json)
-		_, err := c.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, e)
+		_, err := c.AppendToStream(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, e)
 		return err
 	}
 	strange := []string{`{"$acl":7}`, `{"$acl":null}`, `{"$acl":[]}`, `{"$acl":"$admins"}`, `{"$acl":{"$r":7}}`, `{"$acl":{"$r":null}}`, `{"$acl":{"$r":[7]}}`,
@@ -189,24 +190,24 @@ func TestStrangeACL(t *testing.T) {
 		`{"$acl":{"$r":[` + string(bytes.Repeat([]byte(`"a",`), 5000)) + `"b"]}}`}
 	for i, json := range strange {
 		stream := fmt.Sprintf("strange-%d", i)
-		appendTo(t, c, stream, esdb.NoStream{}, event(0))
-		must(t, describe(c, "$$"+stream, json))
+		clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Event(0))
+		clienttest.Must(t, describe(c, "$$"+stream, json))
 	}
-	must(t, s.Close())
+	clienttest.Must(t, s.Close())
 	s = start(t, at, secured(t))
 	admin, ops := client(t, as(s, "admin", "changeit"), nil), client(t, as(s, "ops", "changeit"), nil)
 	for i, json := range strange {
 		stream := fmt.Sprintf("strange-%d", i)
-		if err := firstOf(t, ops, stream); code(err) != esdb.ErrorCodeAccessDenied {
+		if err := clienttest.FirstOf(t, ops, stream); clienttest.Code(err) != esdb.ErrorCodeAccessDenied {
 			t.Errorf("%.40s: read by a user: %v", json, err)
 		}
-		must(t, firstOf(t, admin, stream))
+		clienttest.Must(t, clienttest.FirstOf(t, admin, stream))
 		if err := describe(admin, "$$"+stream, json); err == nil || !strings.Contains(err.Error(), "cannot be understood") {
 			t.Errorf("%.40s was accepted: %v", json, err)
 		}
-		must(t, describe(admin, "$$"+stream, `{"$acl":{"$r":[]},"other":{"$r":7}}`))
-		must(t, describe(admin, "$$"+stream, `{"mine":1}`))
-		must(t, firstOf(t, ops, stream))
+		clienttest.Must(t, describe(admin, "$$"+stream, `{"$acl":{"$r":[]},"other":{"$r":7}}`))
+		clienttest.Must(t, describe(admin, "$$"+stream, `{"mine":1}`))
+		clienttest.Must(t, clienttest.FirstOf(t, ops, stream))
 	}
 	if err := describe(admin, "$settings", `{"$userStreamAcl":7}`); err == nil {
 		t.Error("strange settings were accepted")

@@ -17,10 +17,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 func batchCall(t testing.TB, s *eventserver.Server) streams.Streams_BatchAppendClient {
@@ -30,40 +30,11 @@ func batchCall(t testing.TB, s *eventserver.Server) streams.Streams_BatchAppendC
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	call, err := streams.NewStreamsClient(conn).BatchAppend(within(t))
+	call, err := streams.NewStreamsClient(conn).BatchAppend(clienttest.Within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return call
-}
-
-func text(id uuid.UUID) *shared.UUID {
-	return &shared.UUID{Value: &shared.UUID_String_{String_: id.String()}}
-}
-
-func structured(id uuid.UUID) *shared.UUID {
-	most, least := esdb.UUIDAsInt64(id)
-	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{
-		MostSignificantBits: most, LeastSignificantBits: least}}}
-}
-
-func proposed(id *shared.UUID, n int) *streams.BatchAppendReq_ProposedMessage {
-	return &streams.BatchAppendReq_ProposedMessage{Id: id, Data: fmt.Appendf(nil, `{"n":%d}`, n),
-		Metadata: map[string]string{"type": "thing.happened", "content-type": "application/json"}}
-}
-
-func noStream(stream string) *streams.BatchAppendReq_Options {
-	return &streams.BatchAppendReq_Options{
-		StreamIdentifier:       &shared.StreamIdentifier{StreamName: []byte(stream)},
-		ExpectedStreamPosition: &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}},
-	}
-}
-
-func detail(r *streams.BatchAppendResp) string {
-	if r.GetError() == nil || len(r.GetError().GetDetails()) != 1 {
-		return ""
-	}
-	return string(r.GetError().GetDetails()[0].MessageName().Name())
 }
 
 func TestBatchAppend(t *testing.T) {
@@ -77,19 +48,19 @@ func TestBatchAppend(t *testing.T) {
 	ids := make([]*shared.UUID, n)
 	for i := range ids {
 		id := uuid.New()
-		if ids[i] = structured(id); i%2 == 1 {
-			ids[i] = text(id)
+		if ids[i] = clienttest.Structured(id); i%2 == 1 {
+			ids[i] = clienttest.Text(id)
 		}
 		want[ids[i].String()] = i
 	}
 	go func() {
 		for i, id := range ids {
 			// In two frames each, the second one without options.
-			err := call.Send(&streams.BatchAppendReq{CorrelationId: id, Options: noStream(fmt.Sprintf("s-%d", i)),
-				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), i)}})
+			err := call.Send(&streams.BatchAppendReq{CorrelationId: id, Options: clienttest.NoStream(fmt.Sprintf("s-%d", i)),
+				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), i)}})
 			if err == nil {
 				err = call.Send(&streams.BatchAppendReq{CorrelationId: id, IsFinal: true,
-					ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(structured(uuid.New()), i)}})
+					ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Structured(uuid.New()), i)}})
 			}
 			if err != nil {
 				errs <- err
@@ -121,7 +92,7 @@ func TestBatchAppend(t *testing.T) {
 	if err := <-errs; err != nil || len(want) != 0 {
 		t.Errorf("%v; %d appends without an answer", err, len(want))
 	}
-	if got := len(readAll(t, c, esdb.ReadAllOptions{}, unlimited)); got != 2*n+1 {
+	if got := len(clienttest.ReadAll(t, c, esdb.ReadAllOptions{}, clienttest.Unlimited)); got != 2*n+1 {
 		t.Errorf("%d events, want %d", got, 2*n+1)
 	}
 }
@@ -130,12 +101,12 @@ func TestBatchAppendErrors(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	call := batchCall(t, s)
-	one := []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 1)}
-	big := proposed(text(uuid.New()), 1)
+	one := []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), 1)}
+	big := clienttest.Proposed(clienttest.Text(uuid.New()), 1)
 	big.Data = make([]byte, 1<<20)
-	untyped := proposed(text(uuid.New()), 1)
+	untyped := clienttest.Proposed(clienttest.Text(uuid.New()), 1)
 	delete(untyped.GetMetadata(), "type")
-	late, expired, revision := noStream("late"), noStream("late"), noStream("s")
+	late, expired, revision := clienttest.NoStream("late"), clienttest.NoStream("late"), clienttest.NoStream("s")
 	late.DeadlineOption = &streams.BatchAppendReq_Options_Deadline{Deadline: durationpb.New(-time.Second)}
 	expired.DeadlineOption = &streams.BatchAppendReq_Options_Deadline_21_10_0{Deadline_21_10_0: timestamppb.New(time.Now().Add(-time.Minute))}
 	revision.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: 7}
@@ -145,29 +116,29 @@ func TestBatchAppendErrors(t *testing.T) {
 		es   []*streams.BatchAppendReq_ProposedMessage
 		want string // "" : success
 	}{
-		{"first", noStream("s"), one, ""},
-		{"repeat", noStream("s"), one, ""},
-		{"wrong version", revision, []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 2)}, "WrongExpectedVersion"},
+		{"first", clienttest.NoStream("s"), one, ""},
+		{"repeat", clienttest.NoStream("s"), one, ""},
+		{"wrong version", revision, []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), 2)}, "WrongExpectedVersion"},
 		{"deadline", late, one, "Timeout"},
 		{"old deadline", expired, one, "Timeout"},
-		{"large", noStream("big"), []*streams.BatchAppendReq_ProposedMessage{big}, "MaximumAppendSizeExceeded"},
-		{"no type", noStream("untyped"), []*streams.BatchAppendReq_ProposedMessage{untyped}, "BadRequest"},
+		{"large", clienttest.NoStream("big"), []*streams.BatchAppendReq_ProposedMessage{big}, "MaximumAppendSizeExceeded"},
+		{"no type", clienttest.NoStream("untyped"), []*streams.BatchAppendReq_ProposedMessage{untyped}, "BadRequest"},
 		{"no options", nil, one, "BadRequest"},
-		{"no stream", noStream(""), one, "BadRequest"},
-		{"after all that", noStream("t"), one, ""},
+		{"no stream", clienttest.NoStream(""), one, "BadRequest"},
+		{"after all that", clienttest.NoStream("t"), one, ""},
 	} {
-		if err := call.Send(&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: x.o, ProposedMessages: x.es, IsFinal: true}); err != nil {
+		if err := call.Send(&streams.BatchAppendReq{CorrelationId: clienttest.Text(uuid.New()), Options: x.o, ProposedMessages: x.es, IsFinal: true}); err != nil {
 			t.Fatal(err)
 		}
 		r, err := call.Recv()
 		if err != nil {
 			t.Fatalf("%s: %v", x.name, err)
 		}
-		if got := detail(r); got != x.want || (r.GetSuccess() != nil) != (x.want == "") {
+		if got := clienttest.Detail(r); got != x.want || (r.GetSuccess() != nil) != (x.want == "") {
 			t.Errorf("%s: answered %q, want %q: %v", x.name, got, x.want, r)
 		}
 	}
-	if got := readAll(t, connect(t, s), esdb.ReadAllOptions{}, unlimited); len(got) != 3 {
+	if got := clienttest.ReadAll(t, connect(t, s), esdb.ReadAllOptions{}, clienttest.Unlimited); len(got) != 3 {
 		t.Errorf("%d events, want 3", len(got))
 	}
 }
@@ -177,17 +148,17 @@ func TestUnboundedAppends(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(cfg *eventserver.Config) { cfg.MaxAppendBytes = 4096 })
 	c := connect(t, s)
-	small := events(600)
+	small := clienttest.Events(600)
 	for i := range small {
 		small[i].EventType, small[i].Data, small[i].Metadata = "", nil, nil
 	}
-	if _, err := c.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{}, small...); err == nil {
+	if _, err := c.AppendToStream(clienttest.Within(t), "s", esdb.AppendToStreamOptions{}, small...); err == nil {
 		t.Error("600 events in an append of 4 KiB were accepted")
 	}
-	appendTo(t, c, "s", esdb.NoStream{}, small[:500]...)
+	clienttest.Append(t, c, "s", esdb.NoStream{}, small[:500]...)
 	call := batchCall(t, s)
 	for i := range batchUnfinal + 1 {
-		if err := call.Send(&streams.BatchAppendReq{CorrelationId: structured(uuid.New()), Options: noStream(strconv.Itoa(i))}); err != nil {
+		if err := call.Send(&streams.BatchAppendReq{CorrelationId: clienttest.Structured(uuid.New()), Options: clienttest.NoStream(strconv.Itoa(i))}); err != nil {
 			break
 		}
 	}

@@ -8,12 +8,15 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // BenchmarkBatchAppend: writers that each wait for their append, over one BatchAppend stream of a plain client
@@ -72,7 +75,7 @@ func benchBatch(b *testing.B, memory bool, writers int) {
 				if n > 0 {
 					o.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: n - 1}
 				}
-				p := &streams.BatchAppendReq_ProposedMessage{Id: structured(uuid.New()), Data: payload, CustomMetadata: payload,
+				p := &streams.BatchAppendReq_ProposedMessage{Id: clienttest.Structured(uuid.New()), Data: payload, CustomMetadata: payload,
 					Metadata: map[string]string{"type": "thing.happened", "content-type": "application/json"}}
 				req := &streams.BatchAppendReq{IsFinal: true, Options: o, ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{p},
 					CorrelationId: &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{LeastSignificantBits: int64(w)}}}}
@@ -101,12 +104,11 @@ func BenchmarkReadAll(b *testing.B) {
 	c := connect(b, s)
 	const n = 50_000
 	for i := 0; i < n; i += 500 {
-		appendTo(b, c, fmt.Sprintf("s-%d", i), noStreamYet, events(500)...)
+		clienttest.Append(b, c, fmt.Sprintf("s-%d", i), esdb.NoStream{}, clienttest.Events(500)...)
 	}
 	b.ResetTimer()
 	for range b.N {
-		r, err := c.ReadAll(b.Context(), readFromStart, unlimited)
-		if got := len(collect(b, r, err)); got != n+1 {
+		if got := len(clienttest.ReadAll(b, c, esdb.ReadAllOptions{}, clienttest.Unlimited)); got != n+1 {
 			b.Fatal(got)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
@@ -67,11 +68,11 @@ func newFixture(t *testing.T, dir string) *fixture {
 	var first, last []store.Line
 	for _, name := range []string{"all-e0-e10", "all-c1788-p1788", "all-back-c3386-p3386", "all-back-e0-e10", "dataset20M-1800-e0-e10", "dataset20M-1800-e1999-e1990"} {
 		b, err := os.ReadFile(filepath.Join(dir, name+".json"))
-		must(t, err)
+		clienttest.Must(t, err)
 		var es []upstreamEvent
-		must(t, json.Unmarshal(b, &es))
+		clienttest.Must(t, json.Unmarshal(b, &es))
 		var generic []map[string]any
-		must(t, json.Unmarshal(b, &generic))
+		clienttest.Must(t, json.Unmarshal(b, &generic))
 		f.files[name] = generic
 		for i := range es {
 			l := es[i].line()
@@ -131,7 +132,7 @@ func newFixture(t *testing.T, dir string) *fixture {
 			f.known[l.ID] = uint64(i) + 2
 		}
 		b, err := json.Marshal(l)
-		must(t, err)
+		clienttest.Must(t, err)
 		dump.Write(append(b, '\n'))
 	}
 	f.dump = []byte(dump.String())
@@ -153,13 +154,13 @@ func (f *fixture) expect(t *testing.T, c *esdb.Client) {
 	t.Helper()
 	save := func(name string, v any) {
 		b, err := json.Marshal(v)
-		must(t, err)
-		must(t, os.WriteFile(filepath.Join(f.dir, name+".json"), b, 0o600))
+		clienttest.Must(t, err)
+		clienttest.Must(t, os.WriteFile(filepath.Join(f.dir, name+".json"), b, 0o600))
 	}
 	for name, es := range f.files {
 		out := make([]any, 0, len(es)+1)
 		if name == "all-e0-e10" {
-			o := readAll(t, c, esdb.ReadAllOptions{}, 1)[0].OriginalEvent()
+			o := clienttest.ReadAll(t, c, esdb.ReadAllOptions{}, 1)[0].OriginalEvent()
 			out = append(out, map[string]any{"event": map[string]any{"streamId": o.StreamID, "streamRevision": map[string]any{"value": o.EventNumber},
 				"eventId": o.EventID, "eventType": o.EventType, "contentType": o.ContentType, "position": position(o.Position.Commit),
 				"created": map[string]any{"seconds": o.CreatedDate.Unix(), "nanos": o.CreatedDate.Nanosecond()}}})

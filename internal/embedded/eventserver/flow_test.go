@@ -7,6 +7,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // TestBatchAppendClientThatDoesNotRead: such a client is not received from any more, and nobody else notices.
@@ -18,9 +20,9 @@ func TestBatchAppendClientThatDoesNotRead(t *testing.T) {
 	go func() {
 		defer close(stopped)
 		for i := 0; ; i++ {
-			p := proposed(structured(uuid.New()), i)
+			p := clienttest.Proposed(clienttest.Structured(uuid.New()), i)
 			p.Data = make([]byte, 4096)
-			if call.Send(&streams.BatchAppendReq{CorrelationId: structured(uuid.New()), Options: noStream(fmt.Sprintf("deaf-%d", i)),
+			if call.Send(&streams.BatchAppendReq{CorrelationId: clienttest.Structured(uuid.New()), Options: clienttest.NoStream(fmt.Sprintf("deaf-%d", i)),
 				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{p}, IsFinal: true}) != nil {
 				return
 			}
@@ -28,7 +30,7 @@ func TestBatchAppendClientThatDoesNotRead(t *testing.T) {
 	}()
 	c := connect(t, s)
 	for i := range 50 {
-		appendTo(t, c, fmt.Sprintf("other-%d", i), esdb.NoStream{}, event(i))
+		clienttest.Append(t, c, fmt.Sprintf("other-%d", i), esdb.NoStream{}, clienttest.Event(i))
 	}
 	// It begins to read: what it sent is answered, also what was not received until now.
 	for range int64(6_000) {
@@ -51,7 +53,7 @@ func TestSlowSubscriber(t *testing.T) {
 	c := connect(t, s)
 	var subs []*esdb.Subscription
 	for range 3 {
-		sub, err := connect(t, s).SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+		sub, err := connect(t, s).SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,20 +62,20 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 	const n = 300
 	for i := range n {
-		e := event(i)
+		e := clienttest.Event(i)
 		e.Data = make([]byte, 32<<10) // far more than the windows hold
 		e.ContentType = esdb.ContentTypeBinary
-		appendTo(t, c, "s", esdb.Any{}, e)
+		clienttest.Append(t, c, "s", esdb.Any{}, e)
 	}
 	for _, sub := range subs[1:] { // subs[0] sleeps
 		for p := uint64(1); p <= n+1; p++ {
-			if e := next(t, sub); e.Event.Position.Commit != p {
+			if e := clienttest.Next(t, sub); e.Event.Position.Commit != p {
 				t.Fatalf("got %d, want %d", e.Event.Position.Commit, p)
 			}
 		}
 	}
 	for p := uint64(1); p <= n+1; p++ { // and misses nothing
-		if e := next(t, subs[0]); e.Event.Position.Commit != p {
+		if e := clienttest.Next(t, subs[0]); e.Event.Position.Commit != p {
 			t.Fatalf("the slow one got %d, want %d", e.Event.Position.Commit, p)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
@@ -46,8 +47,8 @@ func templates() map[string][]proto.Message {
 	return map[string][]proto.Message{
 		"event_store.client.streams.Streams/Append": {&streams.AppendReq{Content: &streams.AppendReq_Options_{Options: &streams.AppendReq_Options{
 			StreamIdentifier: stream, ExpectedStreamRevision: &streams.AppendReq_Options_Any{Any: empty}}}}, proposal(uuid.New())},
-		"event_store.client.streams.Streams/BatchAppend": {&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: noStream("b"), IsFinal: true,
-			ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 1)}}},
+		"event_store.client.streams.Streams/BatchAppend": {&streams.BatchAppendReq{CorrelationId: clienttest.Text(uuid.New()), Options: clienttest.NoStream("b"), IsFinal: true,
+			ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), 1)}}},
 		"event_store.client.streams.Streams/Read": {&streams.ReadReq{Options: &streams.ReadReq_Options{
 			StreamOption: &streams.ReadReq_Options_All{All: &streams.ReadReq_Options_AllOptions{AllOption: &streams.ReadReq_Options_AllOptions_Start{Start: empty}}},
 			CountOption:  &streams.ReadReq_Options_Count{Count: 10}, FilterOption: &streams.ReadReq_Options_Filter{Filter: &streams.ReadReq_Options_FilterOptions{
@@ -62,7 +63,7 @@ func templates() map[string][]proto.Message {
 		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Read": {
 			&persistent.ReadReq{Content: &persistent.ReadReq_Options_{Options: &persistent.ReadReq_Options{GroupName: "g", BufferSize: 3,
 				StreamOption: &persistent.ReadReq_Options_StreamIdentifier{StreamIdentifier: stream}}}},
-			&persistent.ReadReq{Content: &persistent.ReadReq_Nack_{Nack: &persistent.ReadReq_Nack{Ids: []*shared.UUID{text(uuid.New())}}}}},
+			&persistent.ReadReq{Content: &persistent.ReadReq_Nack_{Nack: &persistent.ReadReq_Nack{Ids: []*shared.UUID{clienttest.Text(uuid.New())}}}}},
 		"event_store.client.persistent_subscriptions.PersistentSubscriptions/Update": {&persistent.UpdateReq{Options: &persistent.UpdateReq_Options{GroupName: "g",
 			StreamOption: &persistent.UpdateReq_Options_All{All: &persistent.UpdateReq_AllOptions{}}}}},
 		"event_store.client.persistent_subscriptions.PersistentSubscriptions/GetInfo":      {&persistent.GetInfoReq{Options: &persistent.GetInfoReq_Options{GroupName: "g"}}},
@@ -121,9 +122,9 @@ func TestHostileMessages(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))
 	})
 	c := connect(t, s)
-	appendTo(t, c, "s", esdb.NoStream{}, events(20)...)
+	clienttest.Append(t, c, "s", esdb.NoStream{}, clienttest.Events(20)...)
 	conn, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
-	must(t, err)
+	clienttest.Must(t, err)
 	defer conn.Close()
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	calls := 0
@@ -131,13 +132,13 @@ func TestHostileMessages(t *testing.T) {
 		var good [][]byte
 		for _, m := range messages {
 			b, err := proto.Marshal(m)
-			must(t, err)
+			clienttest.Must(t, err)
 			good = append(good, b)
 		}
 		for range 120 {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			st, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/"+method)
-			must(t, err)
+			clienttest.Must(t, err)
 			for _, b := range good {
 				_ = st.SendMsg(damage(rng, b))
 			}
@@ -161,7 +162,7 @@ func TestHostileMessages(t *testing.T) {
 			calls++
 		}
 	}
-	appendTo(t, c, "afterwards", esdb.NoStream{}, event(1))
+	clienttest.Append(t, c, "afterwards", esdb.NoStream{}, clienttest.Event(1))
 	if text := log.String(); strings.Contains(text, "panicked") {
 		t.Error(text[:min(len(text), 4000)])
 	}

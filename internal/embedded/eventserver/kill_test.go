@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var killRounds = flag.Int("kills", kills(), "times that a server under load is killed")
@@ -73,7 +75,7 @@ func child(t testing.TB, dir, listen string) (*exec.Cmd, string) {
 
 func proposal(id uuid.UUID) *streams.AppendReq {
 	return &streams.AppendReq{Content: &streams.AppendReq_ProposedMessage_{ProposedMessage: &streams.AppendReq_ProposedMessage{
-		Id: structured(id), Metadata: map[string]string{"type": "t", "content-type": "application/json"}, Data: []byte(`{}`)}}}
+		Id: clienttest.Structured(id), Metadata: map[string]string{"type": "t", "content-type": "application/json"}, Data: []byte(`{}`)}}}
 }
 
 func appendRaw(ctx context.Context, c streams.StreamsClient, stream string, at int64, ids ...uuid.UUID) (*streams.AppendResp, error) {
@@ -122,7 +124,7 @@ func TestKill(t *testing.T) {
 						ids = append(ids, uuid.New())
 					}
 					open[w] = ids
-					r, err := appendRaw(within(t), c, fmt.Sprintf("s-%d", w), int64(len(acked[w]))-1, ids...)
+					r, err := appendRaw(clienttest.Within(t), c, fmt.Sprintf("s-%d", w), int64(len(acked[w]))-1, ids...)
 					if err != nil {
 						return
 					}
@@ -150,8 +152,7 @@ func TestKill(t *testing.T) {
 	found := map[string][]uuid.UUID{}
 	seen := map[uuid.UUID]bool{}
 	position := uint64(0)
-	r, err := connect(t, s).ReadAll(within(t), readFromStart, unlimited)
-	for _, e := range collect(t, r, err) {
+	for _, e := range clienttest.ReadAll(t, connect(t, s), esdb.ReadAllOptions{}, clienttest.Unlimited) {
 		if seen[e.Event.EventID] || e.Event.Position.Commit <= position || e.Event.EventNumber != uint64(len(found[e.Event.StreamID])) {
 			t.Fatalf("event %+v stands twice or out of order", e.Event)
 		}

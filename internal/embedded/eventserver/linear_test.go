@@ -12,6 +12,8 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/anishathalye/porcupine"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var linearRounds = flag.Int("linear", 2, "histories checked for linearizability")
@@ -142,7 +144,7 @@ func perform(c *esdb.Client, stream string, op operation, hasty bool) outcome {
 		defer r.Close()
 		e, err := r.Recv()
 		switch {
-		case code(err) == esdb.ErrorCodeResourceNotFound:
+		case clienttest.Code(err) == esdb.ErrorCodeResourceNotFound:
 			return outcome{last: -1}
 		case err != nil:
 			return outcome{unknown: true}
@@ -161,7 +163,7 @@ func perform(c *esdb.Client, stream string, op operation, hasty bool) outcome {
 		ctx, stop = context.WithTimeout(ctx, time.Duration(rand.IntN(2000))*time.Microsecond)
 		defer stop()
 	}
-	res, err := c.AppendToStream(ctx, stream, esdb.AppendToStreamOptions{ExpectedRevision: at}, event(1))
+	res, err := c.AppendToStream(ctx, stream, esdb.AppendToStreamOptions{ExpectedRevision: at}, clienttest.Event(1))
 	var e *esdb.Error
 	switch {
 	case err == nil:

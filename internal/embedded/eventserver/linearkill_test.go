@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // attempt is an operation of the history under kills. What became of an append without an answer is read from the log in
@@ -39,7 +40,7 @@ func TestLinearizableUnderKills(t *testing.T) {
 	cmd, addr := child(t, dir, "")
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
-	must(t, err)
+	clienttest.Must(t, err)
 	defer conn.Close()
 	c := streams.NewStreamsClient(conn)
 	var done atomic.Bool
@@ -100,7 +101,7 @@ func TestLinearizableUnderKills(t *testing.T) {
 
 	s := start(t, func(cfg *eventserver.Config) { cfg.Dir = dir })
 	stood := map[uuid.UUID]int64{}
-	for _, e := range readAll(t, connect(t, s), esdb.ReadAllOptions{From: esdb.Start{}}, unlimited) {
+	for _, e := range clienttest.ReadAll(t, connect(t, s), esdb.ReadAllOptions{From: esdb.Start{}}, clienttest.Unlimited) {
 		stood[e.Event.EventID] = int64(e.Event.EventNumber)
 	}
 	histories := make([][]porcupine.Operation, streamCount)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 func callWithin(ctx context.Context, s *eventserver.Server, method string) (grpc.ClientStream, error) {
@@ -35,7 +37,7 @@ func subscription() *streams.ReadReq {
 func TestLocalCallsEnd(t *testing.T) {
 	t.Parallel()
 	s, err := eventserver.Start(t.Context(), eventserver.Config{Dir: t.TempDir()})
-	must(t, err)
+	clienttest.Must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	end := func(st grpc.ClientStream) error {
 		for {
@@ -48,8 +50,8 @@ func TestLocalCallsEnd(t *testing.T) {
 		t.Errorf("a method that there is not: %v", err)
 	}
 	st, err := callWithin(t.Context(), s, "Read")
-	must(t, err)
-	must(t, st.SendMsg(&streams.ReadReq{}))
+	clienttest.Must(t, err)
+	clienttest.Must(t, st.SendMsg(&streams.ReadReq{}))
 	if err := end(st); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a request without options: %v", err)
 	}
@@ -58,18 +60,18 @@ func TestLocalCallsEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	st, err = callWithin(ctx, s, "Read")
-	must(t, err)
-	must(t, st.SendMsg(subscription()))
-	must(t, st.RecvMsg(&streams.ReadResp{}))
+	clienttest.Must(t, err)
+	clienttest.Must(t, st.SendMsg(subscription()))
+	clienttest.Must(t, st.RecvMsg(&streams.ReadResp{}))
 	cancel()
 	if err := end(st); status.Code(err) != codes.Canceled {
 		t.Errorf("a client that left: %v", err)
 	}
 	st, err = callWithin(t.Context(), s, "Read")
-	must(t, err)
-	must(t, st.SendMsg(subscription()))
-	must(t, st.RecvMsg(&streams.ReadResp{}))
-	must(t, s.Close())
+	clienttest.Must(t, err)
+	clienttest.Must(t, st.SendMsg(subscription()))
+	clienttest.Must(t, st.RecvMsg(&streams.ReadResp{}))
+	clienttest.Must(t, s.Close())
 	if err := end(st); status.Code(err) != codes.Unavailable {
 		t.Errorf("a server that closed: %v", err)
 	}
@@ -82,22 +84,22 @@ func TestLocalCallsEnd(t *testing.T) {
 func TestLocalReaderStandsStill(t *testing.T) {
 	t.Parallel()
 	s, err := eventserver.Start(t.Context(), eventserver.Config{Dir: t.TempDir()})
-	must(t, err)
+	clienttest.Must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	c := connect(t, s)
 	for i := range 20 {
-		appendTo(t, c, fmt.Sprintf("s-%d", i), noStreamYet, events(100)...)
+		clienttest.Append(t, c, fmt.Sprintf("s-%d", i), esdb.NoStream{}, clienttest.Events(100)...)
 	}
 	st, err := callWithin(t.Context(), s, "Read")
-	must(t, err)
-	must(t, st.SendMsg(subscription()))
-	must(t, st.RecvMsg(&streams.ReadResp{}))
-	appendTo(t, c, "other", noStreamYet, events(10)...)
+	clienttest.Must(t, err)
+	clienttest.Must(t, st.SendMsg(subscription()))
+	clienttest.Must(t, st.RecvMsg(&streams.ReadResp{}))
+	clienttest.Append(t, c, "other", esdb.NoStream{}, clienttest.Events(10)...)
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	select {
 	case err := <-closed:
-		must(t, err)
+		clienttest.Must(t, err)
 	case <-time.After(20 * time.Second):
 		t.Fatal("the server does not end")
 	}

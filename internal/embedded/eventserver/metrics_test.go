@@ -9,6 +9,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 func TestMetrics(t *testing.T) {
@@ -18,23 +19,23 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := connect(t, start(t, func(cfg *eventserver.Config) { cfg.Registerer = reg })) // the registry is free again
-	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+	sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sub.Close()
-	appendTo(t, c, "s", esdb.NoStream{}, events(3)...)
+	clienttest.Append(t, c, "s", esdb.NoStream{}, clienttest.Events(3)...)
 	for range 4 {
-		next(t, sub)
+		clienttest.Next(t, sub)
 	}
-	if err := c.CreatePersistentSubscription(within(t), "s", "g", esdb.PersistentStreamSubscriptionOptions{StartFrom: esdb.Start{}}); err != nil {
+	if err := c.CreatePersistentSubscription(clienttest.Within(t), "s", "g", esdb.PersistentStreamSubscriptionOptions{StartFrom: esdb.Start{}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.CreatePersistentSubscriptionToAll(within(t), "all", esdb.PersistentAllSubscriptionOptions{StartFrom: esdb.Position{Commit: 3, Prepare: 3}}); err != nil {
+	if err := c.CreatePersistentSubscriptionToAll(clienttest.Within(t), "all", esdb.PersistentAllSubscriptionOptions{StartFrom: esdb.Position{Commit: 3, Prepare: 3}}); err != nil {
 		t.Fatal(err)
 	}
 	got := gathered(t, reg)
-	for ctx := within(t); got["eventserver_subscribers"] != 3 && ctx.Err() == nil; { // a group begins by itself
+	for ctx := clienttest.Within(t); got["eventserver_subscribers"] != 3 && ctx.Err() == nil; { // a group begins by itself
 		got = gathered(t, reg)
 	}
 	end := got["eventserver_position"]
@@ -83,19 +84,19 @@ func TestSubscriberLag(t *testing.T) {
 	s := start(t, func(cfg *eventserver.Config) { cfg.Registerer = reg })
 	c := connect(t, s)
 	big := func() []esdb.EventData {
-		es := events(30)
+		es := clienttest.Events(30)
 		for i := range es {
 			es[i].ContentType, es[i].Data = esdb.ContentTypeBinary, make([]byte, 30_000)
 		}
 		return es
 	}
-	appendTo(t, c, "s", esdb.NoStream{}, big()...)
+	clienttest.Append(t, c, "s", esdb.NoStream{}, big()...)
 	subscribe := map[string]func() (*esdb.Subscription, error){
 		"stream": func() (*esdb.Subscription, error) {
-			return c.SubscribeToStream(within(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+			return c.SubscribeToStream(clienttest.Within(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
 		},
 		"all": func() (*esdb.Subscription, error) {
-			return c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
+			return c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}})
 		},
 	}
 	for name, f := range subscribe {
@@ -104,12 +105,12 @@ func TestSubscriberLag(t *testing.T) {
 			t.Fatal(err)
 		}
 		for seen := 0; seen < 30; { // it keeps up
-			if e := next(t, sub); e.Event.StreamID == "s" {
+			if e := clienttest.Next(t, sub); e.Event.StreamID == "s" {
 				seen++
 			}
 		}
 		for n := 1; ; n++ { // and now nobody reads
-			appendTo(t, c, "s", esdb.StreamExists{}, big()...)
+			clienttest.Append(t, c, "s", esdb.StreamExists{}, big()...)
 			if lag := gathered(t, reg)["eventserver_subscriber_lag_max"]; lag > 100 {
 				break
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // TestNodeClients drives the official Node clients against an insecure and a secured server. NODE_CLIENTS is a directory where they
@@ -29,7 +30,7 @@ func TestNodeClients(t *testing.T) {
 		}
 	}
 	script, err := filepath.Abs("testdata/node/check.mjs")
-	must(t, err)
+	clienttest.Must(t, err)
 	cert, key, _ := certificate(t)
 	insecure, secure := start(t), start(t, func(cfg *eventserver.Config) { cfg.CertFile, cfg.KeyFile = cert, key })
 	// The one cannot do without knowing whom to trust, the other takes no certificate that vouches for itself.

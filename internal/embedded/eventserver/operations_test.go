@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // ask makes a call with one request, whose fields are given encoded, and gives its answers, its trailers and its error.
@@ -31,14 +32,14 @@ func ask(ctx context.Context, t *testing.T, s *eventserver.Server, trust *x509.C
 		creds = credentials.NewTLS(&tls.Config{RootCAs: trust, MinVersion: tls.VersionTLS12})
 	}
 	conn, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(creds))
-	must(t, err)
+	clienttest.Must(t, err)
 	defer conn.Close()
 	st, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/event_store.client."+method, grpc.Trailer(&trailer))
-	must(t, err)
+	clienttest.Must(t, err)
 	in := &emptypb.Empty{}
 	in.ProtoReflect().SetUnknown(request)
-	must(t, st.SendMsg(in))
-	must(t, st.CloseSend())
+	clienttest.Must(t, st.SendMsg(in))
+	clienttest.Must(t, st.CloseSend())
 	for {
 		out := &emptypb.Empty{}
 		if err = st.RecvMsg(out); err != nil {
@@ -55,13 +56,13 @@ func ask(ctx context.Context, t *testing.T, s *eventserver.Server, trust *x509.C
 func TestShutdownOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	const method = "operations.Operations/Shutdown"
-	if _, _, err := ask(within(t), t, start(t), nil, method, nil); status.Code(err) != codes.FailedPrecondition {
+	if _, _, err := ask(clienttest.Within(t), t, start(t), nil, method, nil); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("of a server that is not to be: %v", err)
 	}
 	asked := make(chan struct{})
 	s := start(t, func(cfg *eventserver.Config) { cfg.Shutdown = func() { close(asked) } })
-	_, _, err := ask(within(t), t, s, nil, method, nil)
-	must(t, err)
+	_, _, err := ask(clienttest.Within(t), t, s, nil, method, nil)
+	clienttest.Must(t, err)
 	<-asked
 }
 
@@ -71,12 +72,12 @@ func TestScavengeOverTheNetwork(t *testing.T) {
 	s := start(t)
 	c := connect(t, s)
 	for range 40 {
-		appendTo(t, c, "s", esdb.Any{}, events(500)...)
+		clienttest.Append(t, c, "s", esdb.Any{}, clienttest.Events(500)...)
 	}
 	m := esdb.StreamMetadata{}
 	m.SetMaxCount(1)
-	_, err := c.SetStreamMetadata(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
-	must(t, err)
+	_, err := c.SetStreamMetadata(clienttest.Within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
+	clienttest.Must(t, err)
 	answer := func(b []byte) (id string, result uint64) {
 		for len(b) > 0 {
 			num, typ, n := protowire.ConsumeTag(b)
@@ -92,25 +93,25 @@ func TestScavengeOverTheNetwork(t *testing.T) {
 		return id, result
 	}
 	begin := func() (string, uint64) {
-		got, _, err := ask(within(t), t, s, nil, "operations.Operations/StartScavenge", nil)
-		must(t, err)
+		got, _, err := ask(clienttest.Within(t), t, s, nil, "operations.Operations/StartScavenge", nil)
+		clienttest.Must(t, err)
 		return answer(got[0])
 	}
 	id, result := begin()
 	if id == "" || result != 0 {
 		t.Fatalf("began %q, %d", id, result)
 	}
-	sub, err := c.SubscribeToStream(within(t), "$scavenges", esdb.SubscribeToStreamOptions{From: esdb.Start{}, ResolveLinkTos: true})
-	must(t, err)
+	sub, err := c.SubscribeToStream(clienttest.Within(t), "$scavenges", esdb.SubscribeToStreamOptions{From: esdb.Start{}, ResolveLinkTos: true})
+	clienttest.Must(t, err)
 	defer sub.Close()
-	if e := next(t, sub); e.Event.EventType != "$scavengeStarted" || !strings.Contains(string(e.Event.Data), id) {
+	if e := clienttest.Next(t, sub); e.Event.EventType != "$scavengeStarted" || !strings.Contains(string(e.Event.Data), id) {
 		t.Errorf("it began with %+v", e.Event)
 	}
 	if again, result := begin(); again == id && result != 1 { // unless the first has ended already
 		t.Errorf("a second one: %s, %d", again, result)
 	}
 	for {
-		e := next(t, sub)
+		e := clienttest.Next(t, sub)
 		if e.Event.EventType != "$scavengeCompleted" {
 			continue
 		}
@@ -119,7 +120,7 @@ func TestScavengeOverTheNetwork(t *testing.T) {
 		}
 		break
 	}
-	if got := readStream(t, c, "s", esdb.ReadStreamOptions{}, unlimited); len(got) != 1 {
+	if got := clienttest.ReadStream(t, c, "s", esdb.ReadStreamOptions{}, clienttest.Unlimited); len(got) != 1 {
 		t.Errorf("%d events are left", len(got))
 	}
 	// One that is stopped says so; "current" is whichever runs.
@@ -127,7 +128,7 @@ func TestScavengeOverTheNetwork(t *testing.T) {
 	stop := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), current)
 	for range 20 {
 		id, _ = begin()
-		got, trailer, err := ask(within(t), t, s, nil, "operations.Operations/StopScavenge", stop)
+		got, trailer, err := ask(clienttest.Within(t), t, s, nil, "operations.Operations/StopScavenge", stop)
 		if err == nil {
 			if stopped, result := answer(got[0]); stopped != id || result != 2 {
 				t.Errorf("stopped %s with %d, began %s", stopped, result, id)
@@ -147,7 +148,7 @@ func TestUnauthenticated(t *testing.T) {
 	cert, key, trust := certificate(t)
 	s := start(t, func(cfg *eventserver.Config) { cfg.CertFile, cfg.KeyFile = cert, key })
 	for _, who := range []string{"admin:wrong", "nobody:changeit", "admin:", ":", ""} {
-		ctx := metadata.AppendToOutgoingContext(within(t), "authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(who)))
+		ctx := metadata.AppendToOutgoingContext(clienttest.Within(t), "authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(who)))
 		_, trailer, err := ask(ctx, t, s, trust, "users.Users/Details", nil)
 		if status.Code(err) != codes.Unauthenticated || status.Convert(err).Message() != "Unauthenticated" || len(trailer.Get("exception")) != 1 ||
 			trailer.Get("exception")[0] != "not-authenticated" {
@@ -161,9 +162,9 @@ func TestTrailersOfStrangeNames(t *testing.T) {
 	t.Parallel()
 	c := connect(t, start(t))
 	stream := "größe\n\x00"
-	_, err := c.TombstoneStream(within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.NoStream{}})
-	must(t, err)
-	if err := firstOf(t, c, stream); code(err) != esdb.ErrorCodeStreamDeleted {
+	_, err := c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.NoStream{}})
+	clienttest.Must(t, err)
+	if err := clienttest.FirstOf(t, c, stream); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
 		t.Errorf("%v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // TestCluster connects as to a cluster: by gossip, with another seed that is not there.
@@ -27,7 +28,7 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	appendTo(t, c, "s", esdb.NoStream{}, event(1))
+	clienttest.Append(t, c, "s", esdb.NoStream{}, clienttest.Event(1))
 	v, err := c.GetServerVersion()
 	if err != nil || v.Major != 24 || v.Minor != 6 {
 		t.Errorf("version %+v %v", v, err)
@@ -52,7 +53,7 @@ func TestMonitoring(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	st, err := conn.NewStream(within(t), &grpc.StreamDesc{ServerStreams: true}, "/event_store.client.monitoring.Monitoring/Stats")
+	st, err := conn.NewStream(clienttest.Within(t), &grpc.StreamDesc{ServerStreams: true}, "/event_store.client.monitoring.Monitoring/Stats")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,33 +10,34 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 func TestIdempotence(t *testing.T) {
 	t.Parallel()
 	c := connect(t, start(t))
-	es := events(3)
+	es := clienttest.Events(3)
 	for _, at := range []esdb.ExpectedRevision{esdb.NoStream{}, esdb.Any{}} {
 		stream := "s-" + uuid.NewString()
-		first := appendTo(t, c, stream, at, es...)
-		appendTo(t, c, stream, esdb.Revision(2), event(9))
-		again := appendTo(t, c, stream, at, es...)
+		first := clienttest.Append(t, c, stream, at, es...)
+		clienttest.Append(t, c, stream, esdb.Revision(2), clienttest.Event(9))
+		again := clienttest.Append(t, c, stream, at, es...)
 		if diff := cmp.Diff(first, again); diff != "" {
 			t.Errorf("%T: the repeat was answered otherwise:\n%s", at, diff)
 		}
-		if part := appendTo(t, c, stream, at, es[0]); part.NextExpectedVersion != 0 {
+		if part := clienttest.Append(t, c, stream, at, es[0]); part.NextExpectedVersion != 0 {
 			t.Errorf("%T: the repeat of a part was answered %+v", at, part)
 		}
-		if n := len(readStream(t, c, stream, esdb.ReadStreamOptions{}, unlimited)); n != 4 {
+		if n := len(clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)); n != 4 {
 			t.Errorf("%T: %d events, want 4", at, n)
 		}
 	}
 	// Other ids, or some of them, at the same place are a conflict.
 	stream := "s-" + uuid.NewString()
-	appendTo(t, c, stream, esdb.NoStream{}, es...)
-	for _, other := range [][]esdb.EventData{{event(0)}, {es[0], event(0)}, {es[1]}, {es[0], es[1], es[2], event(3)}} {
-		_, err := c.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}, other...)
-		if code(err) != esdb.ErrorCodeWrongExpectedVersion {
+	clienttest.Append(t, c, stream, esdb.NoStream{}, es...)
+	for _, other := range [][]esdb.EventData{{clienttest.Event(0)}, {es[0], clienttest.Event(0)}, {es[1]}, {es[0], es[1], es[2], clienttest.Event(3)}} {
+		_, err := c.AppendToStream(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}, other...)
+		if clienttest.Code(err) != esdb.ErrorCodeWrongExpectedVersion {
 			t.Errorf("%d other events: %v", len(other), err)
 		}
 	}
@@ -46,9 +47,9 @@ func TestReadAllDirections(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	c := connect(t, s)
-	appendTo(t, c, "a", esdb.NoStream{}, events(3)...)
-	appendTo(t, c, "b", esdb.NoStream{}, events(600)...)
-	all := readAll(t, c, esdb.ReadAllOptions{}, unlimited)
+	clienttest.Append(t, c, "a", esdb.NoStream{}, clienttest.Events(3)...)
+	clienttest.Append(t, c, "b", esdb.NoStream{}, clienttest.Events(600)...)
+	all := clienttest.ReadAll(t, c, esdb.ReadAllOptions{}, clienttest.Unlimited)
 	if len(all) != 604 {
 		t.Fatalf("%d events, want 604", len(all))
 	}
@@ -68,15 +69,15 @@ func TestReadAllDirections(t *testing.T) {
 		n           int
 		first, last uint64
 	}{
-		{"inclusive", esdb.ReadAllOptions{From: at(600)}, unlimited, 5, 600, 604},
+		{"inclusive", esdb.ReadAllOptions{From: at(600)}, clienttest.Unlimited, 5, 600, 604},
 		{"some", esdb.ReadAllOptions{From: at(2)}, 3, 3, 2, 4},
-		{"end", esdb.ReadAllOptions{From: esdb.End{}}, unlimited, 0, 0, 0},
-		{"backwards", esdb.ReadAllOptions{From: esdb.End{}, Direction: esdb.Backwards}, unlimited, 604, 604, 1},
-		{"backwards exclusive", esdb.ReadAllOptions{From: at(4), Direction: esdb.Backwards}, unlimited, 3, 3, 1},
+		{"end", esdb.ReadAllOptions{From: esdb.End{}}, clienttest.Unlimited, 0, 0, 0},
+		{"backwards", esdb.ReadAllOptions{From: esdb.End{}, Direction: esdb.Backwards}, clienttest.Unlimited, 604, 604, 1},
+		{"backwards exclusive", esdb.ReadAllOptions{From: at(4), Direction: esdb.Backwards}, clienttest.Unlimited, 3, 3, 1},
 		{"backwards some", esdb.ReadAllOptions{From: esdb.End{}, Direction: esdb.Backwards}, 2, 2, 604, 603},
-		{"backwards from the start", esdb.ReadAllOptions{From: esdb.Start{}, Direction: esdb.Backwards}, unlimited, 0, 0, 0},
+		{"backwards from the start", esdb.ReadAllOptions{From: esdb.Start{}, Direction: esdb.Backwards}, clienttest.Unlimited, 0, 0, 0},
 	} {
-		got := readAll(t, c, x.o, x.count)
+		got := clienttest.ReadAll(t, c, x.o, x.count)
 		if len(got) != x.n || x.n > 0 && (got[0].Event.Position.Commit != x.first || got[x.n-1].Event.Position.Commit != x.last) {
 			t.Errorf("%s: %d events, want %d from %d to %d", x.name, len(got), x.n, x.first, x.last)
 		}
@@ -86,15 +87,15 @@ func TestReadAllDirections(t *testing.T) {
 func TestAppendLimit(t *testing.T) {
 	t.Parallel()
 	c := connect(t, start(t, func(cfg *eventserver.Config) { cfg.MaxAppendBytes = 64 << 10 }))
-	big := event(1)
+	big := clienttest.Event(1)
 	big.Data = bytes.Repeat([]byte("x"), 65<<10)
-	for _, es := range [][]esdb.EventData{{big}, {event(0), big, event(2)}} {
-		if _, err := c.AppendToStream(within(t), "s", esdb.AppendToStreamOptions{}, es...); err == nil {
+	for _, es := range [][]esdb.EventData{{big}, {clienttest.Event(0), big, clienttest.Event(2)}} {
+		if _, err := c.AppendToStream(clienttest.Within(t), "s", esdb.AppendToStreamOptions{}, es...); err == nil {
 			t.Error("too large an append was accepted")
 		}
 	}
 	big.Data = big.Data[:60<<10]
-	appendTo(t, c, "s", esdb.NoStream{}, big)
+	clienttest.Append(t, c, "s", esdb.NoStream{}, big)
 }
 
 func TestReopen(t *testing.T) {
@@ -103,8 +104,8 @@ func TestReopen(t *testing.T) {
 	at := func(cfg *eventserver.Config) { cfg.Dir = dir }
 	s := start(t, at)
 	c := connect(t, s)
-	es := events(10)
-	r := appendTo(t, c, "s", esdb.NoStream{}, es...)
+	es := clienttest.Events(10)
+	r := clienttest.Append(t, c, "s", esdb.NoStream{}, es...)
 	if _, err := eventserver.Start(t.Context(), eventserver.Config{Dir: dir}); err == nil {
 		t.Fatal("a second server on one directory was started")
 	}
@@ -117,10 +118,10 @@ func TestReopen(t *testing.T) {
 	if s.Incarnation() != incarnation {
 		t.Error("another incarnation after a restart")
 	}
-	if again := appendTo(t, c, "s", esdb.NoStream{}, es...); *again != *r {
+	if again := clienttest.Append(t, c, "s", esdb.NoStream{}, es...); *again != *r {
 		t.Errorf("repeat after a restart: %+v, first %+v", again, r)
 	}
-	if n := appendTo(t, c, "s", esdb.Revision(9), event(10)); n.CommitPosition != r.CommitPosition+1 || n.NextExpectedVersion != 10 {
+	if n := clienttest.Append(t, c, "s", esdb.Revision(9), clienttest.Event(10)); n.CommitPosition != r.CommitPosition+1 || n.NextExpectedVersion != 10 {
 		t.Errorf("append after a restart: %+v", n)
 	}
 }

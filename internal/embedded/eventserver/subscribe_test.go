@@ -5,20 +5,22 @@ import (
 	"testing"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 func TestSubscribeToAll(t *testing.T) {
 	t.Parallel()
 	c := connect(t, start(t))
-	appendTo(t, c, "a", esdb.NoStream{}, events(1000)...)
-	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Position{Commit: 5, Prepare: 5}})
+	clienttest.Append(t, c, "a", esdb.NoStream{}, clienttest.Events(1000)...)
+	sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: esdb.Position{Commit: 5, Prepare: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sub.Close()
 	want := uint64(6)
 	for ; want <= 1001; want++ {
-		if e := next(t, sub); e.Event.Position.Commit != want {
+		if e := clienttest.Next(t, sub); e.Event.Position.Commit != want {
 			t.Fatalf("got %d, want %d", e.Event.Position.Commit, want)
 		}
 	}
@@ -26,8 +28,8 @@ func TestSubscribeToAll(t *testing.T) {
 		t.Fatalf("%+v, want caught up", e)
 	}
 	for i := range 20 {
-		appendTo(t, c, fmt.Sprintf("live-%d", i), esdb.NoStream{}, event(i))
-		if e := next(t, sub); e.Event.Position.Commit != want {
+		clienttest.Append(t, c, fmt.Sprintf("live-%d", i), esdb.NoStream{}, clienttest.Event(i))
+		if e := clienttest.Next(t, sub); e.Event.Position.Commit != want {
 			t.Fatalf("got %d, want %d", e.Event.Position.Commit, want)
 		}
 		want++
@@ -38,10 +40,10 @@ func TestFilteredSubscription(t *testing.T) {
 	t.Parallel()
 	c := connect(t, start(t))
 	for i := range 100 {
-		appendTo(t, c, fmt.Sprintf("order-%d", i), esdb.NoStream{}, event(i))
-		appendTo(t, c, fmt.Sprintf("stock-%d", i), esdb.NoStream{}, events(3)...)
+		clienttest.Append(t, c, fmt.Sprintf("order-%d", i), esdb.NoStream{}, clienttest.Event(i))
+		clienttest.Append(t, c, fmt.Sprintf("stock-%d", i), esdb.NoStream{}, clienttest.Events(3)...)
 	}
-	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}, MaxSearchWindow: 16, CheckpointInterval: 2,
+	sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}, MaxSearchWindow: 16, CheckpointInterval: 2,
 		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: []string{"order-"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +73,8 @@ func TestFilteredSubscription(t *testing.T) {
 	if orders != 100 || checkpoints != 401/32+1 || lastCheckpoint != 401 {
 		t.Errorf("%d orders, %d checkpoints, the last at %d; want 100, %d, 401", orders, checkpoints, lastCheckpoint, 401/32+1)
 	}
-	appendTo(t, c, "stock-x", esdb.NoStream{}, events(31)...)
-	appendTo(t, c, "order-x", esdb.NoStream{}, event(0))
+	clienttest.Append(t, c, "stock-x", esdb.NoStream{}, clienttest.Events(31)...)
+	clienttest.Append(t, c, "order-x", esdb.NoStream{}, clienttest.Event(0))
 	if e := sub.Recv(); e.EventAppeared == nil || e.EventAppeared.Event.StreamID != "order-x" {
 		t.Errorf("live: %+v", e)
 	}

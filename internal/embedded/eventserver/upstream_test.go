@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
@@ -44,10 +45,10 @@ func TestUpstream(t *testing.T) {
 // prepareUpstream copies the client's sources, puts our way to find servers in place of containers, and makes the fixture.
 func prepareUpstream(t *testing.T, dir string) *fixture {
 	t.Helper()
-	out, err := exec.CommandContext(within(t), "go", "list", "-m", "-f", "{{.Dir}}", officialClient).Output()
-	must(t, err)
+	out, err := exec.CommandContext(clienttest.Within(t), "go", "list", "-m", "-f", "{{.Dir}}", officialClient).Output()
+	clienttest.Must(t, err)
 	source := strings.TrimSpace(string(out))
-	must(t, filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
+	clienttest.Must(t, filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -65,20 +66,20 @@ func prepareUpstream(t *testing.T, dir string) *fixture {
 		return os.WriteFile(filepath.Join(dir, name), b, 0o600) //nolint:gosec // a copy in the test's own directory
 	}))
 	lookup, err := os.ReadFile("testdata/upstream/lookup_test.go.txt")
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, "esdb", "containers_test.go"), lookup, 0o600))
+	clienttest.Must(t, err)
+	clienttest.Must(t, os.WriteFile(filepath.Join(dir, "esdb", "containers_test.go"), lookup, 0o600))
 	f := newFixture(t, filepath.Join(dir, "resources", "test"))
 	// Two positions stand in the tests themselves. A read backwards begins below its own.
 	path := filepath.Join(dir, "esdb", "read_all_test.go")
 	b, err := os.ReadFile(path)
-	must(t, err)
+	clienttest.Must(t, err)
 	for old, now := range map[string]uint64{"1_788": f.positions[1788], "3_386": f.positions[3256] + 1} {
 		if !bytes.Contains(b, []byte(old)) {
 			t.Fatalf("%s has no %s", path, old)
 		}
 		b = bytes.ReplaceAll(b, []byte(old), fmt.Append(nil, now))
 	}
-	must(t, os.WriteFile(path, b, 0o600)) //nolint:gosec // a copy in the test's own directory
+	clienttest.Must(t, os.WriteFile(path, b, 0o600)) //nolint:gosec // a copy in the test's own directory
 	return f
 }
 
@@ -89,10 +90,10 @@ func runUpstream(t *testing.T, dir, group string, secure bool, f *fixture, total
 		other, _, _ := certificate(t)
 		for from, to := range map[string]string{cert: "node/node.crt", key: "node/node.key", other: "untrusted-ca/ca.crt"} {
 			b, err := os.ReadFile(from)
-			must(t, err)
+			clienttest.Must(t, err)
 			to = filepath.Join(dir, "certs", to)
-			must(t, os.MkdirAll(filepath.Dir(to), 0o755)) //nolint:gosec // nothing secret in it
-			must(t, os.WriteFile(to, b, 0o600))
+			clienttest.Must(t, os.MkdirAll(filepath.Dir(to), 0o755)) //nolint:gosec // nothing secret in it
+			clienttest.Must(t, os.WriteFile(to, b, 0o600))
 		}
 		change = append(change, func(cfg *eventserver.Config) { cfg.CertFile, cfg.KeyFile = cert, key })
 	}
@@ -123,8 +124,8 @@ func goTest(t *testing.T, dir, group string, secure bool, f *fixture, change []f
 	t.Helper()
 	empty := start(t, change...)
 	data := filepath.Join(t.TempDir(), "populated")
-	_, err := eventserver.Import(within(t), bytes.NewReader(f.dump), data, store.ImportOptions{})
-	must(t, err)
+	_, err := eventserver.Import(clienttest.Within(t), bytes.NewReader(f.dump), data, store.ImportOptions{})
+	clienttest.Must(t, err)
 	populated := start(t, append(slices.Clip(change), func(cfg *eventserver.Config) { cfg.Dir = data })...)
 	f.expect(t, connectAs(t, populated, secure))
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-mod=mod", "-count=1", "-v", "-run", "^"+group+"$", "./esdb")
@@ -138,6 +139,6 @@ func goTest(t *testing.T, dir, group string, secure bool, f *fixture, change []f
 func local(t *testing.T, s *eventserver.Server) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(s.Addr())
-	must(t, err)
+	clienttest.Must(t, err)
 	return "localhost:" + port
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var aclCases = []testCase{
@@ -37,29 +39,29 @@ func (s *suite) attempt(t *testing.T, who esdb.Credentials, c *esdb.Client, what
 	var err error
 	switch what {
 	case reading:
-		return firstOf(t, c, stream)
+		return clienttest.FirstOf(t, c, stream)
 	case following:
 		var sub *esdb.Subscription
-		if sub, err = c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.Start{}}); err == nil {
+		if sub, err = c.SubscribeToStream(clienttest.Within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.Start{}}); err == nil {
 			defer func() { _ = sub.Close() }()
 			if e := sub.Recv(); e.SubscriptionDropped != nil {
 				return e.SubscriptionDropped.Error
 			}
 		}
 	case writing:
-		_, err = tryAppend(t, c, stream, esdb.Any{}, event(1))
+		_, err = clienttest.TryAppend(t, c, stream, esdb.Any{}, clienttest.Event(1))
 	case batching:
-		if s.batchOne(t, who, stream, proposed(text(uuid.New()), 1)) == "AccessDenied" {
+		if s.batchOne(t, who, stream, clienttest.Proposed(clienttest.Text(uuid.New()), 1)) == "AccessDenied" {
 			return errDenied
 		}
 	case removing:
-		_, err = c.DeleteStream(within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
+		_, err = c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
 	case tombstoning:
-		_, err = c.TombstoneStream(within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})
+		_, err = c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})
 	case readingMeta:
-		return firstOf(t, c, "$$"+stream)
+		return clienttest.FirstOf(t, c, "$$"+stream)
 	case writingMeta:
-		_, err = tryAppend(t, c, "$$"+stream, esdb.Any{}, metadataEvent(`{"k":1}`))
+		_, err = clienttest.TryAppend(t, c, "$$"+stream, esdb.Any{}, metadataEvent(`{"k":1}`))
 	}
 	return err
 }
@@ -68,21 +70,21 @@ func (s *suite) attempt(t *testing.T, who esdb.Credentials, c *esdb.Client, what
 func (s *suite) batchOne(t *testing.T, who esdb.Credentials, stream string, e *streams.BatchAppendReq_ProposedMessage) string {
 	t.Helper()
 	call := s.batchCall(t, who)
-	must(t, call.Send(&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: anywhere(stream), IsFinal: true,
+	clienttest.Must(t, call.Send(&streams.BatchAppendReq{CorrelationId: clienttest.Text(uuid.New()), Options: anywhere(stream), IsFinal: true,
 		ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{e}}))
 	r, err := call.Recv()
-	must(t, err)
-	return detail(r)
+	clienttest.Must(t, err)
+	return clienttest.Detail(r)
 }
 
 var errDenied = errors.New("a batch append's answer: access denied")
 
 func denied(err error) bool {
-	return errors.Is(err, errDenied) || code(err) == esdb.ErrorCodeAccessDenied
+	return errors.Is(err, errDenied) || clienttest.Code(err) == esdb.ErrorCodeAccessDenied
 }
 
 func anywhere(stream string) *streams.BatchAppendReq_Options {
-	o := noStream(stream)
+	o := clienttest.NoStream(stream)
 	o.ExpectedStreamPosition = &streams.BatchAppendReq_Options_Any{Any: &emptypb.Empty{}}
 	return o
 }
@@ -93,7 +95,7 @@ func metadataEvent(text string) esdb.EventData {
 
 func (s *suite) describe(t *testing.T, stream, text string) {
 	t.Helper()
-	appendTo(t, s.admin, "$$"+stream, esdb.Any{}, metadataEvent(text))
+	clienttest.Append(t, s.admin, "$$"+stream, esdb.Any{}, metadataEvent(text))
 }
 
 func (s *suite) mayHe(t *testing.T, who esdb.Credentials, c *esdb.Client, stream string, may map[string]bool) {
@@ -122,15 +124,15 @@ func aclDefaults(t *testing.T, s *suite) {
 	c := s.connect(t, who.Login, who.Password)
 	stream, system := unique("open"), "$"+unique("system")
 	for _, name := range []string{stream, system} {
-		appendTo(t, s.admin, name, esdb.NoStream{}, event(0))
+		clienttest.Append(t, s.admin, name, esdb.NoStream{}, clienttest.Event(0))
 		s.describe(t, name, `{"k":0}`)
 	}
 	s.mayHe(t, who, c, stream, everything(true))
 	s.mayHe(t, who, c, system, everything(false))
-	if _, err := collect(c.ReadAll(within(t), esdb.ReadAllOptions{}, 1)); !denied(err) {
+	if _, err := clienttest.Collect(c.ReadAll(clienttest.Within(t), esdb.ReadAllOptions{}, 1)); !denied(err) {
 		t.Errorf("read of $all by a user: %v", err)
 	}
-	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{})
+	sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{})
 	if err == nil {
 		defer func() { _ = sub.Close() }()
 		if e := sub.Recv(); e.SubscriptionDropped == nil {
@@ -149,7 +151,7 @@ func aclRights(t *testing.T, s *suite) {
 		"$mr": {readingMeta}, "$mw": {writingMeta}} {
 		for _, list := range []string{`"$admins"`, `["$admins","somebody"]`, `[]`} {
 			stream := unique("right")
-			appendTo(t, s.admin, stream, esdb.NoStream{}, event(0))
+			clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Event(0))
 			s.describe(t, stream, `{"$acl":{"`+right+`":`+list+`}}`)
 			may := everything(true)
 			for _, w := range what {
@@ -162,7 +164,7 @@ func aclRights(t *testing.T, s *suite) {
 		}
 		// The other way round: by name, and nothing else.
 		stream := unique("right")
-		appendTo(t, s.admin, stream, esdb.NoStream{}, event(0))
+		clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Event(0))
 		acl := map[string][]string{}
 		for _, r := range []string{"$r", "$w", "$d", "$mr", "$mw"} {
 			role := "$admins"
@@ -172,7 +174,7 @@ func aclRights(t *testing.T, s *suite) {
 			acl[r] = []string{role}
 		}
 		list, err := json.Marshal(map[string]any{"$acl": acl})
-		must(t, err)
+		clienttest.Must(t, err)
 		s.describe(t, stream, string(list))
 		may := everything(false)
 		for _, w := range what {
@@ -181,7 +183,7 @@ func aclRights(t *testing.T, s *suite) {
 		s.mayHe(t, who, c, stream, may)
 	}
 	stream := unique("tombstone")
-	appendTo(t, s.admin, stream, esdb.NoStream{}, event(0))
+	clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Event(0))
 	s.describe(t, stream, `{"$acl":{"$d":"$admins"}}`)
 	if err := s.attempt(t, who, c, tombstoning, stream); !denied(err) {
 		t.Errorf("tombstone: %v", err)
@@ -193,7 +195,7 @@ func aclTaken(t *testing.T, s *suite) {
 	who := s.newUser(t)
 	c := s.connect(t, who.Login, who.Password)
 	stream := unique("taken")
-	appendTo(t, s.admin, stream, esdb.NoStream{}, event(0))
+	clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Event(0))
 	for range 20 {
 		s.describe(t, stream, `{"$acl":{"$w":"$admins","$r":"$admins"}}`)
 		s.mayHe(t, who, c, stream, map[string]bool{reading: false, writing: false, batching: false})
@@ -201,7 +203,7 @@ func aclTaken(t *testing.T, s *suite) {
 		s.mayHe(t, who, c, stream, map[string]bool{reading: true, writing: true, batching: true})
 	}
 	// Whichever way the list is written.
-	list := proposed(text(uuid.New()), 1)
+	list := clienttest.Proposed(clienttest.Text(uuid.New()), 1)
 	list.Data = []byte(`{"$acl":{"$w":"$admins"}}`)
 	if wrong := s.batchOne(t, s.login, "$$"+stream, list); wrong != "" {
 		t.Errorf("metadata in a batch: %s", wrong)
@@ -209,8 +211,8 @@ func aclTaken(t *testing.T, s *suite) {
 	s.mayHe(t, who, c, stream, map[string]bool{writing: false, batching: false, reading: true})
 	// A stream that was deleted keeps its list.
 	s.describe(t, stream, `{"$acl":{"$w":"$admins"}}`)
-	_, err := s.admin.DeleteStream(within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
-	must(t, err)
+	_, err := s.admin.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
+	clienttest.Must(t, err)
 	s.mayHe(t, who, c, stream, map[string]bool{writing: false})
 }
 
@@ -218,7 +220,7 @@ func aclGroups(t *testing.T, s *suite) {
 	who, stranger := s.newUser(t, "clerks"), s.newUser(t, "cooks")
 	stream, everybody := unique("groups"), "$"+unique("everybody")
 	for _, name := range []string{stream, everybody} {
-		appendTo(t, s.admin, name, esdb.NoStream{}, event(0))
+		clienttest.Append(t, s.admin, name, esdb.NoStream{}, clienttest.Event(0))
 	}
 	s.describe(t, stream, `{"$acl":{"$r":["clerks","$admins"]}}`)
 	s.describe(t, everybody, `{"$acl":{"$r":"$all"}}`)
@@ -235,31 +237,31 @@ func aclPersistent(t *testing.T, s *suite) {
 	c, ops := s.connect(t, who.Login, who.Password), s.connect(t, operator.Login, operator.Password)
 	stream, closed := unique("group"), unique("closed")
 	for _, name := range []string{stream, closed} {
-		appendTo(t, s.admin, name, esdb.NoStream{}, event(0))
-		createGroup(t, ops, name, esdb.Start{})
+		clienttest.Append(t, s.admin, name, esdb.NoStream{}, clienttest.Event(0))
+		clienttest.CreateGroup(t, ops, name, esdb.Start{})
 	}
 	s.describe(t, closed, `{"$acl":{"$r":"$admins"}}`)
 	for what, err := range map[string]error{
-		"create": c.CreatePersistentSubscription(within(t), stream, "h", esdb.PersistentStreamSubscriptionOptions{}),
-		"update": c.UpdatePersistentSubscription(within(t), stream, group, esdb.PersistentStreamSubscriptionOptions{}),
-		"delete": c.DeletePersistentSubscription(within(t), stream, group, esdb.DeletePersistentSubscriptionOptions{}),
-		"replay": c.ReplayParkedMessages(within(t), stream, group, esdb.ReplayParkedMessagesOptions{}),
+		"create": c.CreatePersistentSubscription(clienttest.Within(t), stream, "h", esdb.PersistentStreamSubscriptionOptions{}),
+		"update": c.UpdatePersistentSubscription(clienttest.Within(t), stream, group, esdb.PersistentStreamSubscriptionOptions{}),
+		"delete": c.DeletePersistentSubscription(clienttest.Within(t), stream, group, esdb.DeletePersistentSubscriptionOptions{}),
+		"replay": c.ReplayParkedMessages(clienttest.Within(t), stream, group, esdb.ReplayParkedMessagesOptions{}),
 	} {
 		if !denied(err) {
 			t.Errorf("%s by a user: %v", what, err)
 		}
 	}
-	if _, err := c.GetPersistentSubscriptionInfo(within(t), stream, group, esdb.GetPersistentSubscriptionOptions{}); err != nil {
+	if _, err := c.GetPersistentSubscriptionInfo(clienttest.Within(t), stream, group, esdb.GetPersistentSubscriptionOptions{}); err != nil {
 		t.Errorf("info by a user: %v", err)
 	}
-	e, _ := delivered(t, consume(t, c, stream, 1))
+	e, _ := clienttest.Delivered(t, clienttest.Consume(t, c, stream, 1))
 	if e.Event.EventNumber != 0 {
 		t.Errorf("delivered %d", e.Event.EventNumber)
 	}
-	if _, err := c.SubscribeToPersistentSubscription(within(t), closed, group, esdb.SubscribeToPersistentSubscriptionOptions{}); !denied(err) {
+	if _, err := c.SubscribeToPersistentSubscription(clienttest.Within(t), closed, group, esdb.SubscribeToPersistentSubscriptionOptions{}); !denied(err) {
 		t.Errorf("consumer of a stream that he may not read: %v", err)
 	}
-	must(t, ops.DeletePersistentSubscription(within(t), closed, group, esdb.DeletePersistentSubscriptionOptions{}))
+	clienttest.Must(t, ops.DeletePersistentSubscription(clienttest.Within(t), closed, group, esdb.DeletePersistentSubscriptionOptions{}))
 }
 
 // settings changes what holds for streams without a list of their own, and puts it back.
@@ -268,26 +270,26 @@ func settings(t *testing.T, s *suite) {
 	c := s.connect(t, who.Login, who.Password)
 	user, system, own := unique("user"), "$"+unique("system"), unique("own")
 	for _, name := range []string{user, system, own} {
-		appendTo(t, s.admin, name, esdb.NoStream{}, event(0))
+		clienttest.Append(t, s.admin, name, esdb.NoStream{}, clienttest.Event(0))
 	}
 	s.describe(t, own, `{"$acl":{"$r":"$all"}}`)
 	before := []byte("{}")
-	if firstOf(t, s.admin, "$settings") == nil {
-		before = readStream(t, s.admin, "$settings", esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].Event.Data
+	if clienttest.FirstOf(t, s.admin, "$settings") == nil {
+		before = clienttest.ReadStream(t, s.admin, "$settings", esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].Event.Data
 	}
 	set := func(text []byte) {
-		appendTo(t, s.admin, "$settings", esdb.Any{}, esdb.EventData{EventID: uuid.New(), EventType: "update-default-acl", ContentType: esdb.ContentTypeJson, Data: text})
+		clienttest.Append(t, s.admin, "$settings", esdb.Any{}, esdb.EventData{EventID: uuid.New(), EventType: "update-default-acl", ContentType: esdb.ContentTypeJson, Data: text})
 	}
 	defer set(before)
 	set([]byte(`{"$userStreamAcl":{"$r":"$admins","$w":["` + who.Login + `"]},"$systemStreamAcl":{"$r":["` + who.Login + `"]}}`))
 	s.mayHe(t, who, c, user, map[string]bool{reading: false, writing: true, removing: true})
 	s.mayHe(t, who, c, system, map[string]bool{reading: true, writing: false})
 	s.mayHe(t, who, c, own, map[string]bool{reading: true, writing: true})
-	if _, err := collect(c.ReadAll(within(t), esdb.ReadAllOptions{}, 1)); err != nil {
+	if _, err := clienttest.Collect(c.ReadAll(clienttest.Within(t), esdb.ReadAllOptions{}, 1)); err != nil {
 		t.Errorf("read of $all, which the settings allow: %v", err)
 	}
 	set([]byte(`{}`))
-	appendTo(t, s.admin, user, esdb.Any{}, event(1))
+	clienttest.Append(t, s.admin, user, esdb.Any{}, clienttest.Event(1))
 	s.mayHe(t, who, c, user, everything(true))
 	s.mayHe(t, who, c, system, everything(false))
 }

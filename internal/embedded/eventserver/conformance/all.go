@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var allCases = []testCase{
@@ -13,8 +15,8 @@ var allCases = []testCase{
 
 func allDirections(t *testing.T, s *suite) {
 	a, b := unique("a"), unique("b")
-	appendTo(t, s.admin, a, esdb.NoStream{}, events(40)...)
-	appendTo(t, s.admin, b, esdb.NoStream{}, events(40)...)
+	clienttest.Append(t, s.admin, a, esdb.NoStream{}, clienttest.Events(40)...)
+	clienttest.Append(t, s.admin, b, esdb.NoStream{}, clienttest.Events(40)...)
 	own := func(es []*esdb.ResolvedEvent) (own []*esdb.RecordedEvent) {
 		for _, e := range es {
 			if o := e.OriginalEvent(); o.StreamID == a || o.StreamID == b {
@@ -23,9 +25,9 @@ func allDirections(t *testing.T, s *suite) {
 		}
 		return own
 	}
-	from := readStream(t, s.admin, a, esdb.ReadStreamOptions{}, 1)[0].Event.Position
-	to := readStream(t, s.admin, b, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].Event.Position
-	forwards := readAll(t, s.admin, esdb.ReadAllOptions{From: from}, unlimited)
+	from := clienttest.ReadStream(t, s.admin, a, esdb.ReadStreamOptions{}, 1)[0].Event.Position
+	to := clienttest.ReadStream(t, s.admin, b, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].Event.Position
+	forwards := clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: from}, clienttest.Unlimited)
 	if first := forwards[0].OriginalEvent(); first.StreamID != a || first.EventNumber != 0 {
 		t.Errorf("a forward read is inclusive, but began with %s %d", first.StreamID, first.EventNumber)
 	}
@@ -44,23 +46,23 @@ func allDirections(t *testing.T, s *suite) {
 		}
 		last = e.Position
 	}
-	back := own(readAll(t, s.admin, esdb.ReadAllOptions{From: to, Direction: esdb.Backwards}, unlimited))
+	back := own(clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: to, Direction: esdb.Backwards}, clienttest.Unlimited))
 	if len(back) != 79 || back[0].EventNumber != 38 || back[0].StreamID != b {
 		t.Errorf("a backward read is exclusive: %d events, want 79", len(back))
 	}
-	if n := len(readAll(t, s.admin, esdb.ReadAllOptions{From: esdb.Start{}, Direction: esdb.Backwards}, 10)); n != 0 {
+	if n := len(clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: esdb.Start{}, Direction: esdb.Backwards}, 10)); n != 0 {
 		t.Errorf("%d events before the first", n)
 	}
-	if n := len(readAll(t, s.admin, esdb.ReadAllOptions{From: esdb.End{}}, 10)); n != 0 {
+	if n := len(clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: esdb.End{}}, 10)); n != 0 {
 		t.Errorf("%d events after the last", n)
 	}
-	if n := len(readAll(t, s.admin, esdb.ReadAllOptions{From: from}, 3)); n != 3 {
+	if n := len(clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: from}, 3)); n != 3 {
 		t.Errorf("%d events, want 3", n)
 	}
 }
 
 func allBegins(t *testing.T, s *suite) {
-	first := readAll(t, s.admin, esdb.ReadAllOptions{From: esdb.Start{}}, 1)[0].OriginalEvent()
+	first := clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: esdb.Start{}}, 1)[0].OriginalEvent()
 	if first.StreamID[0] != '$' {
 		t.Errorf("the first event is in %s", first.StreamID)
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var batchCases = []testCase{
@@ -22,36 +23,9 @@ var batchCases = []testCase{
 
 func (s *suite) batchCall(t *testing.T, who esdb.Credentials) streams.Streams_BatchAppendClient {
 	t.Helper()
-	call, err := streams.NewStreamsClient(s.conn).BatchAppend(s.as(within(t), who))
-	must(t, err)
+	call, err := streams.NewStreamsClient(s.conn).BatchAppend(s.as(clienttest.Within(t), who))
+	clienttest.Must(t, err)
 	return call
-}
-
-func text(id uuid.UUID) *shared.UUID {
-	return &shared.UUID{Value: &shared.UUID_String_{String_: id.String()}}
-}
-
-func structured(id uuid.UUID) *shared.UUID {
-	most, least := esdb.UUIDAsInt64(id)
-	return &shared.UUID{Value: &shared.UUID_Structured_{Structured: &shared.UUID_Structured{MostSignificantBits: most, LeastSignificantBits: least}}}
-}
-
-func proposed(id *shared.UUID, n int) *streams.BatchAppendReq_ProposedMessage {
-	return &streams.BatchAppendReq_ProposedMessage{Id: id, Data: fmt.Appendf(nil, `{"n":%d}`, n),
-		Metadata: map[string]string{"type": "thing.happened", "content-type": "application/json"}}
-}
-
-func noStream(stream string) *streams.BatchAppendReq_Options {
-	return &streams.BatchAppendReq_Options{StreamIdentifier: &shared.StreamIdentifier{StreamName: []byte(stream)},
-		ExpectedStreamPosition: &streams.BatchAppendReq_Options_NoStream{NoStream: &emptypb.Empty{}}}
-}
-
-// detail names what went wrong by the type of the details, as clients do.
-func detail(r *streams.BatchAppendResp) string {
-	if r.GetError() == nil || len(r.GetError().GetDetails()) != 1 {
-		return ""
-	}
-	return string(r.GetError().GetDetails()[0].MessageName().Name())
 }
 
 func batchAppend(t *testing.T, s *suite) {
@@ -67,16 +41,16 @@ func batchAppend(t *testing.T, s *suite) {
 	errs := make(chan error, 1)
 	go func() {
 		for i, id := range ids {
-			correlation := structured(id)
+			correlation := clienttest.Structured(id)
 			if i%2 == 1 {
-				correlation = text(id)
+				correlation = clienttest.Text(id)
 			}
 			// In two frames each, the second one without options.
-			err := call.Send(&streams.BatchAppendReq{CorrelationId: correlation, Options: noStream(fmt.Sprintf("%s-%d", prefix, i)),
-				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), i)}})
+			err := call.Send(&streams.BatchAppendReq{CorrelationId: correlation, Options: clienttest.NoStream(fmt.Sprintf("%s-%d", prefix, i)),
+				ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), i)}})
 			if err == nil {
 				err = call.Send(&streams.BatchAppendReq{CorrelationId: correlation, IsFinal: true,
-					ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{proposed(structured(uuid.New()), i)}})
+					ProposedMessages: []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Structured(uuid.New()), i)}})
 			}
 			if err != nil {
 				errs <- err
@@ -90,7 +64,7 @@ func batchAppend(t *testing.T, s *suite) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		must(t, err)
+		clienttest.Must(t, err)
 		id := idOf(t, r.GetCorrelationId())
 		i, ok := want[id]
 		if !ok {
@@ -107,7 +81,7 @@ func batchAppend(t *testing.T, s *suite) {
 	if err := <-errs; err != nil || len(want) != 0 {
 		t.Errorf("%v; %d appends without an answer", err, len(want))
 	}
-	if got := readStream(t, s.admin, fmt.Sprintf("%s-%d", prefix, n-1), esdb.ReadStreamOptions{}, unlimited); len(got) != 2 {
+	if got := clienttest.ReadStream(t, s.admin, fmt.Sprintf("%s-%d", prefix, n-1), esdb.ReadStreamOptions{}, clienttest.Unlimited); len(got) != 2 {
 		t.Errorf("%d events, want 2", len(got))
 	}
 }
@@ -116,21 +90,21 @@ func idOf(t *testing.T, u *shared.UUID) uuid.UUID {
 	t.Helper()
 	if u.GetString_() != "" {
 		id, err := uuid.Parse(u.GetString_())
-		must(t, err)
+		clienttest.Must(t, err)
 		return id
 	}
 	id, err := esdb.ParseUUIDFromInt64(u.GetStructured().GetMostSignificantBits(), u.GetStructured().GetLeastSignificantBits())
-	must(t, err)
+	clienttest.Must(t, err)
 	return id
 }
 
 func batchErrors(t *testing.T, s *suite) {
 	call := s.batchCall(t, s.login)
 	stream := unique("batch")
-	one := []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 1)}
-	big := proposed(text(uuid.New()), 1)
+	one := []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), 1)}
+	big := clienttest.Proposed(clienttest.Text(uuid.New()), 1)
 	big.Data = make([]byte, 1<<20)
-	expired, revision := noStream(unique("late")), noStream(stream)
+	expired, revision := clienttest.NoStream(unique("late")), clienttest.NoStream(stream)
 	expired.DeadlineOption = &streams.BatchAppendReq_Options_Deadline_21_10_0{Deadline_21_10_0: timestamppb.New(time.Now().Add(-time.Minute))}
 	revision.ExpectedStreamPosition = &streams.BatchAppendReq_Options_StreamPosition{StreamPosition: 7}
 	for _, x := range []struct {
@@ -139,19 +113,19 @@ func batchErrors(t *testing.T, s *suite) {
 		es   []*streams.BatchAppendReq_ProposedMessage
 		want string // "" : success
 	}{
-		{"first", noStream(stream), one, ""},
-		{"repeat", noStream(stream), one, ""},
-		{"wrong version", revision, []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 2)}, "WrongExpectedVersion"},
+		{"first", clienttest.NoStream(stream), one, ""},
+		{"repeat", clienttest.NoStream(stream), one, ""},
+		{"wrong version", revision, []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), 2)}, "WrongExpectedVersion"},
 		{"deadline", expired, one, "Timeout"},
-		{"large", noStream(unique("large")), []*streams.BatchAppendReq_ProposedMessage{big}, "MaximumAppendSizeExceeded"},
-		{"after all that", noStream(unique("after")), []*streams.BatchAppendReq_ProposedMessage{proposed(text(uuid.New()), 3)}, ""},
+		{"large", clienttest.NoStream(unique("large")), []*streams.BatchAppendReq_ProposedMessage{big}, "MaximumAppendSizeExceeded"},
+		{"after all that", clienttest.NoStream(unique("after")), []*streams.BatchAppendReq_ProposedMessage{clienttest.Proposed(clienttest.Text(uuid.New()), 3)}, ""},
 	} {
-		must(t, call.Send(&streams.BatchAppendReq{CorrelationId: text(uuid.New()), Options: x.o, ProposedMessages: x.es, IsFinal: true}))
+		clienttest.Must(t, call.Send(&streams.BatchAppendReq{CorrelationId: clienttest.Text(uuid.New()), Options: x.o, ProposedMessages: x.es, IsFinal: true}))
 		r, err := call.Recv()
 		if err != nil {
 			t.Fatalf("%s: %v", x.name, err)
 		}
-		if got := detail(r); got != x.want || (r.GetSuccess() != nil) != (x.want == "") {
+		if got := clienttest.Detail(r); got != x.want || (r.GetSuccess() != nil) != (x.want == "") {
 			t.Errorf("%s: answered %q, want %q: %v", x.name, got, x.want, r)
 		}
 	}

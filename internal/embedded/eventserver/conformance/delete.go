@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var deleteCases = []testCase{
@@ -17,31 +19,31 @@ var deleteCases = []testCase{
 
 func softDelete(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("deleted")
-	appendTo(t, c, stream, esdb.NoStream{}, events(3)...)
-	if _, err := c.DeleteStream(within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(1)}); err == nil ||
+	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Events(3)...)
+	if _, err := c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(1)}); err == nil ||
 		!strings.Contains(err.Error(), "WrongExpectedVersion. Stream: "+stream+", Expected version: 1, Actual version: 2") {
 		t.Errorf("delete at another revision: %v", err)
 	}
-	r, err := c.DeleteStream(within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(2)})
+	r, err := c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Revision(2)})
 	if err != nil || r.Position.Commit == 0 {
 		t.Fatalf("%+v %v", r, err)
 	}
-	if err := firstOf(t, c, stream); code(err) != esdb.ErrorCodeResourceNotFound {
+	if err := clienttest.FirstOf(t, c, stream); clienttest.Code(err) != esdb.ErrorCodeResourceNotFound {
 		t.Errorf("read of a deleted stream: %v", err)
 	}
-	if _, err = tryAppend(t, c, stream, esdb.StreamExists{}, event(1)); code(err) != esdb.ErrorCodeWrongExpectedVersion {
+	if _, err = clienttest.TryAppend(t, c, stream, esdb.StreamExists{}, clienttest.Event(1)); clienttest.Code(err) != esdb.ErrorCodeWrongExpectedVersion {
 		t.Errorf("append to a deleted stream that must exist: %v", err)
 	}
 	// Written again it goes on with its revisions, and shows only what is new.
-	again := event(3)
-	if w := appendTo(t, c, stream, esdb.NoStream{}, again, event(4)); w.NextExpectedVersion != 4 {
+	again := clienttest.Event(3)
+	if w := clienttest.Append(t, c, stream, esdb.NoStream{}, again, clienttest.Event(4)); w.NextExpectedVersion != 4 {
 		t.Errorf("revisions go on at %d, want 4", w.NextExpectedVersion)
 	}
-	got := readStream(t, c, stream, esdb.ReadStreamOptions{}, unlimited)
+	got := clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)
 	if len(got) != 2 || got[0].Event.EventNumber != 3 || got[0].Event.EventID != again.EventID {
 		t.Errorf("%d events shown", len(got))
 	}
-	meta, err := c.GetStreamMetadata(within(t), stream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards})
+	meta, err := c.GetStreamMetadata(clienttest.Within(t), stream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards})
 	if err != nil || meta.TruncateBefore() == nil || *meta.TruncateBefore() != 3 {
 		t.Errorf("metadata %+v %v, want $tb 3", meta, err)
 	}
@@ -49,21 +51,21 @@ func softDelete(t *testing.T, s *suite) {
 
 func tombstone(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("tombstoned")
-	before := appendTo(t, c, stream, esdb.NoStream{}, events(3)...)
-	sub, err := c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.End{}})
-	must(t, err)
+	before := clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Events(3)...)
+	sub, err := c.SubscribeToStream(clienttest.Within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.End{}})
+	clienttest.Must(t, err)
 	defer func() { _ = sub.Close() }()
-	r, err := c.TombstoneStream(within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Revision(2)})
+	r, err := c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Revision(2)})
 	if err != nil || r.Position.Commit <= before.CommitPosition {
 		t.Fatalf("%+v %v", r, err)
 	}
-	if err := firstOf(t, c, stream); code(err) != esdb.ErrorCodeStreamDeleted {
+	if err := clienttest.FirstOf(t, c, stream); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
 		t.Errorf("read: %v", err)
 	}
-	if _, err = tryAppend(t, c, stream, esdb.Any{}, event(1)); code(err) != esdb.ErrorCodeStreamDeleted {
+	if _, err = clienttest.TryAppend(t, c, stream, esdb.Any{}, clienttest.Event(1)); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
 		t.Errorf("append: %v", err)
 	}
-	if _, err = c.TombstoneStream(within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}}); code(err) != esdb.ErrorCodeStreamDeleted {
+	if _, err = c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}}); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
 		t.Errorf("second tombstone: %v", err)
 	}
 	for {
@@ -71,7 +73,7 @@ func tombstone(t *testing.T, s *suite) {
 			break
 		}
 	}
-	for _, e := range readAll(t, c, esdb.ReadAllOptions{From: esdb.Position{Commit: before.CommitPosition, Prepare: before.PreparePosition}}, unlimited) {
+	for _, e := range clienttest.ReadAll(t, c, esdb.ReadAllOptions{From: esdb.Position{Commit: before.CommitPosition, Prepare: before.PreparePosition}}, clienttest.Unlimited) {
 		if o := e.OriginalEvent(); o.StreamID == stream && o.EventType == "$streamDeleted" {
 			return
 		}
@@ -82,11 +84,11 @@ func tombstone(t *testing.T, s *suite) {
 func limits(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("limited")
 	shown := func() (first, n uint64) {
-		got := readStream(t, c, stream, esdb.ReadStreamOptions{}, unlimited)
+		got := clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)
 		if len(got) > 0 {
 			first = got[0].Event.EventNumber
 		}
-		back := readStream(t, c, stream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, unlimited)
+		back := clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, clienttest.Unlimited)
 		if len(back) != len(got) || len(back) > 0 && back[len(back)-1].Event.EventNumber != first {
 			t.Errorf("%d events forwards, %d backwards", len(got), len(back))
 		}
@@ -95,15 +97,15 @@ func limits(t *testing.T, s *suite) {
 	set := func(change func(*esdb.StreamMetadata)) {
 		m := esdb.StreamMetadata{}
 		change(&m)
-		_, err := c.SetStreamMetadata(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
-		must(t, err)
+		_, err := c.SetStreamMetadata(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
+		clienttest.Must(t, err)
 	}
-	appendTo(t, c, stream, esdb.NoStream{}, events(20)...)
+	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Events(20)...)
 	set(func(m *esdb.StreamMetadata) { m.SetMaxCount(5) })
 	if first, n := shown(); first != 15 || n != 5 {
 		t.Errorf("$maxCount 5: %d from %d", n, first)
 	}
-	appendTo(t, c, stream, esdb.Revision(19), events(2)...)
+	clienttest.Append(t, c, stream, esdb.Revision(19), clienttest.Events(2)...)
 	if first, n := shown(); first != 17 || n != 5 {
 		t.Errorf("$maxCount 5 after more: %d from %d", n, first)
 	}
@@ -115,7 +117,7 @@ func limits(t *testing.T, s *suite) {
 	if _, n := shown(); n != 0 {
 		t.Errorf("$tb beyond the end: %d", n)
 	}
-	appendTo(t, c, stream, esdb.Revision(21), event(22)) // the revision still counts
+	clienttest.Append(t, c, stream, esdb.Revision(21), clienttest.Event(22)) // the revision still counts
 	set(func(*esdb.StreamMetadata) {})
 	if first, n := shown(); first != 0 || n != 23 {
 		t.Errorf("no limits: %d from %d", n, first)
@@ -125,10 +127,10 @@ func limits(t *testing.T, s *suite) {
 		t.Errorf("$maxAge of an hour: %d", n)
 	}
 	set(func(m *esdb.StreamMetadata) { m.SetMaxAge(time.Second) })
-	eventually(t, "$maxAge of a second hides the events", func() bool {
-		return len(readStream(t, c, stream, esdb.ReadStreamOptions{}, unlimited)) == 0
+	clienttest.Eventually(t, "$maxAge of a second hides the events", func() bool {
+		return len(clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)) == 0
 	})
-	if n := len(readStream(t, c, "$$"+stream, esdb.ReadStreamOptions{}, unlimited)); n != 1 {
+	if n := len(clienttest.ReadStream(t, c, "$$"+stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)); n != 1 {
 		t.Errorf("the metadata stream shows %d events, want 1", n)
 	}
 }
@@ -138,13 +140,13 @@ func metadataFirst(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("later")
 	m := esdb.StreamMetadata{}
 	m.SetMaxCount(1)
-	_, err := c.SetStreamMetadata(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
-	must(t, err)
-	if err := firstOf(t, c, stream); code(err) != esdb.ErrorCodeResourceNotFound {
+	_, err := c.SetStreamMetadata(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
+	clienttest.Must(t, err)
+	if err := clienttest.FirstOf(t, c, stream); clienttest.Code(err) != esdb.ErrorCodeResourceNotFound {
 		t.Errorf("metadata only: %v", err)
 	}
-	appendTo(t, c, stream, esdb.StreamExists{}, events(2)...)
-	if got := readStream(t, c, stream, esdb.ReadStreamOptions{}, unlimited); len(got) != 1 || got[0].Event.EventNumber != 1 {
+	clienttest.Append(t, c, stream, esdb.StreamExists{}, clienttest.Events(2)...)
+	if got := clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited); len(got) != 1 || got[0].Event.EventNumber != 1 {
 		t.Errorf("metadata came first: %d events", len(got))
 	}
 }

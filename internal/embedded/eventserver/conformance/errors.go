@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var errorCases = []testCase{{name: "errors and their trailers", run: trailers}}
@@ -117,17 +119,17 @@ func anyRevision(stream string) *streams.AppendReq_Options {
 }
 
 func message() *streams.AppendReq_ProposedMessage {
-	return &streams.AppendReq_ProposedMessage{Id: text(uuid.New()), Metadata: map[string]string{"type": "x", "content-type": "application/json"}, Data: []byte("{}")}
+	return &streams.AppendReq_ProposedMessage{Id: clienttest.Text(uuid.New()), Metadata: map[string]string{"type": "x", "content-type": "application/json"}, Data: []byte("{}")}
 }
 
 func trailers(t *testing.T, s *suite) {
-	ctx := s.as(within(t), s.login)
+	ctx := s.as(clienttest.Within(t), s.login)
 	stream, gone, absent := unique("trailers"), unique("gone"), unique("absent")
 	id := func(name string) *shared.StreamIdentifier { return &shared.StreamIdentifier{StreamName: []byte(name)} }
-	appendTo(t, s.admin, stream, esdb.NoStream{}, events(3)...)
-	_, err := s.admin.TombstoneStream(within(t), gone, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.NoStream{}})
-	must(t, err)
-	createGroup(t, s.admin, stream, esdb.Start{})
+	clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Events(3)...)
+	_, err := s.admin.TombstoneStream(clienttest.Within(t), gone, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.NoStream{}})
+	clienttest.Must(t, err)
+	clienttest.CreateGroup(t, s.admin, stream, esdb.Start{})
 	untyped, large := message(), message()
 	delete(untyped.GetMetadata(), "type")
 	large.Data = make([]byte, 1<<20+1)

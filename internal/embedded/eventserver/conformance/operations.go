@@ -6,6 +6,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var operationCases = []testCase{
@@ -22,7 +24,7 @@ func startScavenge() []byte {
 
 // scavenge: it begins, says who it is, and ends in the stream that is named after it.
 func scavenge(t *testing.T, s *suite) {
-	a := s.call(s.as(within(t), s.login), operations+"StartScavenge", startScavenge())
+	a := s.call(s.as(clienttest.Within(t), s.login), operations+"StartScavenge", startScavenge())
 	if a.code != codes.OK || len(a.messages) != 1 {
 		t.Fatalf("start: %v %s", a.code, a.text)
 	}
@@ -31,43 +33,43 @@ func scavenge(t *testing.T, s *suite) {
 	if m < 0 || id == "" {
 		t.Fatalf("start: %x", a.messages[0])
 	}
-	sub, err := s.admin.SubscribeToStream(within(t), "$scavenges-"+id, esdb.SubscribeToStreamOptions{From: esdb.Start{}})
-	must(t, err)
+	sub, err := s.admin.SubscribeToStream(clienttest.Within(t), "$scavenges-"+id, esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+	clienttest.Must(t, err)
 	defer func() { _ = sub.Close() }()
-	if e := next(t, sub); e.Event.EventType != "$scavengeStarted" {
+	if e := clienttest.Next(t, sub); e.Event.EventType != "$scavengeStarted" {
 		t.Errorf("it began with %s", e.Event.EventType)
 	}
-	for next(t, sub).Event.EventType != "$scavengeCompleted" {
+	for clienttest.Next(t, sub).Event.EventType != "$scavengeCompleted" {
 		continue // what it did
 	}
-	eventually(t, "a scavenge that has ended cannot be stopped", func() bool {
-		return s.call(s.as(within(t), s.login), operations+"StopScavenge", options(id)).is(codes.NotFound, "scavenge-not-found")
+	clienttest.Eventually(t, "a scavenge that has ended cannot be stopped", func() bool {
+		return s.call(s.as(clienttest.Within(t), s.login), operations+"StopScavenge", options(id)).is(codes.NotFound, "scavenge-not-found")
 	})
 }
 
 func operators(t *testing.T, s *suite) {
 	who, operator := s.newUser(t), s.newUser(t, "$ops")
 	for _, method := range []string{"StartScavenge", "StopScavenge", "Shutdown", "MergeIndexes", "ResignNode", "SetNodePriority", "RestartPersistentSubscriptions"} {
-		if a := s.call(s.as(within(t), who), operations+method, options()); !a.is(codes.PermissionDenied, "access-denied") {
+		if a := s.call(s.as(clienttest.Within(t), who), operations+method, options()); !a.is(codes.PermissionDenied, "access-denied") {
 			t.Errorf("%s by a user: %v %s", method, a.code, a.text)
 		}
 	}
 	for _, method := range []string{"MergeIndexes", "SetNodePriority"} {
-		if a := s.call(s.as(within(t), operator), operations+method, nil); a.code != codes.OK {
+		if a := s.call(s.as(clienttest.Within(t), operator), operations+method, nil); a.code != codes.OK {
 			t.Errorf("%s by an operator: %v %s", method, a.code, a.text)
 		}
 	}
 }
 
 func statistics(t *testing.T, s *suite) {
-	ctx := s.as(within(t), s.login)
+	ctx := s.as(clienttest.Within(t), s.login)
 	if a := s.callOnce(ctx, "monitoring.Monitoring/Stats"); a.code != codes.OK || len(a.messages) != 1 || len(a.messages[0]) == 0 {
 		t.Errorf("statistics: %v %s", a.code, a.text)
 	}
 	if !s.secured {
 		return
 	}
-	if a := s.callOnce(within(t), "monitoring.Monitoring/Stats"); !a.is(codes.PermissionDenied, "access-denied") {
+	if a := s.callOnce(clienttest.Within(t), "monitoring.Monitoring/Stats"); !a.is(codes.PermissionDenied, "access-denied") {
 		t.Errorf("statistics for nobody: %v %s", a.code, a.text)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var subscribeCases = []testCase{
@@ -17,16 +19,16 @@ var subscribeCases = []testCase{
 
 func subscribeToStream(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("followed")
-	appendTo(t, c, stream, esdb.NoStream{}, events(1500)...)
+	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Events(1500)...)
 	for _, x := range []struct {
 		from  esdb.StreamPosition
 		first uint64
 	}{{esdb.Start{}, 0}, {esdb.Revision(1200), 1201}, {esdb.End{}, 1500}} {
-		sub, err := c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: x.from})
-		must(t, err)
+		sub, err := c.SubscribeToStream(clienttest.Within(t), stream, esdb.SubscribeToStreamOptions{From: x.from})
+		clienttest.Must(t, err)
 		defer func() { _ = sub.Close() }()
 		for n := x.first; n < 1500; n++ {
-			if e := next(t, sub); e.Event.EventNumber != n {
+			if e := clienttest.Next(t, sub); e.Event.EventNumber != n {
 				t.Fatalf("from %#v: got %d, want %d", x.from, e.Event.EventNumber, n)
 			}
 		}
@@ -34,26 +36,26 @@ func subscribeToStream(t *testing.T, s *suite) {
 			t.Fatalf("from %#v: %+v, want caught up", x.from, e)
 		}
 		defer func() {
-			if e := next(t, sub); e.Event.EventNumber != 1500 {
+			if e := clienttest.Next(t, sub); e.Event.EventNumber != 1500 {
 				t.Errorf("from %#v: live event is %d", x.from, e.Event.EventNumber)
 			}
 		}()
 	}
-	appendTo(t, c, unique("other"), esdb.NoStream{}, event(0))
-	appendTo(t, c, stream, esdb.Revision(1499), event(1500))
+	clienttest.Append(t, c, unique("other"), esdb.NoStream{}, clienttest.Event(0))
+	clienttest.Append(t, c, stream, esdb.Revision(1499), clienttest.Event(1500))
 }
 
 func subscribeToLater(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("later")
-	sub, err := c.SubscribeToStream(within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.Start{}})
-	must(t, err)
+	sub, err := c.SubscribeToStream(clienttest.Within(t), stream, esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+	clienttest.Must(t, err)
 	defer func() { _ = sub.Close() }()
 	if e := sub.Recv(); e.CaughtUp == nil {
 		t.Fatalf("%+v, want caught up", e)
 	}
 	for i := range 3 {
-		appendTo(t, c, stream, esdb.Any{}, event(i))
-		if e := next(t, sub); e.Event.EventNumber != uint64(i) {
+		clienttest.Append(t, c, stream, esdb.Any{}, clienttest.Event(i))
+		if e := clienttest.Next(t, sub); e.Event.EventNumber != uint64(i) {
 			t.Errorf("got %d, want %d", e.Event.EventNumber, i)
 		}
 	}
@@ -62,16 +64,16 @@ func subscribeToLater(t *testing.T, s *suite) {
 // subscribeToAll: a subscription begins behind its position and shows everything once, in order, what is written later too.
 func subscribeToAll(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("all")
-	appendTo(t, c, stream, esdb.NoStream{}, events(300)...)
-	from := readStream(t, c, stream, esdb.ReadStreamOptions{From: esdb.Revision(5)}, 1)[0].Event.Position
-	sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: from})
-	must(t, err)
+	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Events(300)...)
+	from := clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{From: esdb.Revision(5)}, 1)[0].Event.Position
+	sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: from})
+	clienttest.Must(t, err)
 	defer func() { _ = sub.Close() }()
 	last := from.Prepare
 	want := func(n uint64) {
 		t.Helper()
 		for {
-			o := next(t, sub).OriginalEvent()
+			o := clienttest.Next(t, sub).OriginalEvent()
 			if o.Position.Prepare <= last {
 				t.Fatalf("position %d came after %d", o.Position.Prepare, last)
 			}
@@ -89,19 +91,19 @@ func subscribeToAll(t *testing.T, s *suite) {
 		want(n)
 	}
 	for i := range 20 {
-		appendTo(t, c, stream, esdb.Any{}, event(i))
+		clienttest.Append(t, c, stream, esdb.Any{}, clienttest.Event(i))
 		want(uint64(300 + i))
 	}
 }
 
 func subscribeFiltered(t *testing.T, s *suite) {
 	c, prefix, kind := s.admin, unique("order"), unique("happened")
-	start := readAll(t, c, esdb.ReadAllOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].OriginalEvent().Position
+	start := clienttest.ReadAll(t, c, esdb.ReadAllOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)[0].OriginalEvent().Position
 	for i := range 60 {
-		e := event(i)
+		e := clienttest.Event(i)
 		e.EventType = kind
-		appendTo(t, c, fmt.Sprintf("%s-%d", prefix, i), esdb.NoStream{}, e)
-		appendTo(t, c, unique("stock"), esdb.NoStream{}, events(3)...)
+		clienttest.Append(t, c, fmt.Sprintf("%s-%d", prefix, i), esdb.NoStream{}, e)
+		clienttest.Append(t, c, unique("stock"), esdb.NoStream{}, clienttest.Events(3)...)
 	}
 	for _, x := range []struct {
 		name   string
@@ -112,8 +114,8 @@ func subscribeFiltered(t *testing.T, s *suite) {
 		{"type prefix", esdb.SubscriptionFilter{Type: esdb.EventFilterType, Prefixes: []string{kind}}},
 		{"type expression", esdb.SubscriptionFilter{Type: esdb.EventFilterType, Regex: kind}},
 	} {
-		sub, err := c.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{From: start, MaxSearchWindow: 16, CheckpointInterval: 2, Filter: &x.filter})
-		must(t, err)
+		sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: start, MaxSearchWindow: 16, CheckpointInterval: 2, Filter: &x.filter})
+		clienttest.Must(t, err)
 		defer func() { _ = sub.Close() }()
 		orders, checkpoints, last := 0, 0, uint64(0)
 		for orders < 60 || checkpoints == 0 {
@@ -137,7 +139,7 @@ func subscribeFiltered(t *testing.T, s *suite) {
 }
 
 func badFilter(t *testing.T, s *suite) {
-	sub, err := s.admin.SubscribeToAll(within(t), esdb.SubscribeToAllOptions{Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: "("}})
+	sub, err := s.admin.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Regex: "("}})
 	if err == nil {
 		defer func() { _ = sub.Close() }()
 		if e := sub.Recv(); e.SubscriptionDropped == nil {

@@ -1,19 +1,16 @@
 package conformance
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"io"
 	"testing"
-	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // suite is one server under test.
@@ -68,141 +65,8 @@ func Run(t *testing.T, connection string) {
 // connect gives a client of its own, by another name.
 func (s *suite) connect(t *testing.T, login, password string) *esdb.Client {
 	t.Helper()
-	cfg, err := esdb.ParseConnectionString(s.connection)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Username, cfg.Password = login, password
-	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
-	c, err := esdb.NewClient(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	return clienttest.Connect(t, s.connection, func(cfg *esdb.Configuration) { cfg.Username, cfg.Password = login, password })
 }
 
 // unique is a stream that nobody else has.
 func unique(kind string) string { return "conformance-" + kind + "-" + uuid.NewString() }
-
-// within bounds a case's waiting; it is no synchronisation.
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func event(n int) esdb.EventData {
-	return esdb.EventData{EventID: uuid.New(), EventType: "thing.happened", ContentType: esdb.ContentTypeJson,
-		Data: fmt.Appendf(nil, `{"n":%d}`, n), Metadata: fmt.Appendf(nil, `{"schema":%d}`, n)}
-}
-
-func events(n int) []esdb.EventData {
-	es := make([]esdb.EventData, n)
-	for i := range es {
-		es[i] = event(i)
-	}
-	return es
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func appendTo(t *testing.T, c *esdb.Client, stream string, at esdb.ExpectedRevision, es ...esdb.EventData) *esdb.WriteResult {
-	t.Helper()
-	r, err := tryAppend(t, c, stream, at, es...)
-	if err != nil {
-		t.Fatalf("append to %s: %v", stream, err)
-	}
-	return r
-}
-
-func tryAppend(t *testing.T, c *esdb.Client, stream string, at esdb.ExpectedRevision, es ...esdb.EventData) (*esdb.WriteResult, error) {
-	t.Helper()
-	return c.AppendToStream(within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: at}, es...)
-}
-
-// code is the client's code of an error, -1 of none.
-func code(err error) esdb.ErrorCode {
-	if e, ok := errors.AsType[*esdb.Error](err); ok {
-		return e.Code()
-	}
-	return -1
-}
-
-func collect(r *esdb.ReadStream, err error) ([]*esdb.ResolvedEvent, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	var all []*esdb.ResolvedEvent
-	for {
-		e, err := r.Recv()
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return all, err
-		}
-		all = append(all, e)
-	}
-}
-
-const unlimited = ^uint64(0)
-
-func readStream(t *testing.T, c *esdb.Client, stream string, o esdb.ReadStreamOptions, count uint64) []*esdb.ResolvedEvent {
-	t.Helper()
-	r, err := c.ReadStream(within(t), stream, o, count)
-	all, err := collect(r, err)
-	if err != nil {
-		t.Fatalf("read %s: after %d events: %v", stream, len(all), err)
-	}
-	return all
-}
-
-// firstOf reads one event of a stream and gives its error.
-func firstOf(t *testing.T, c *esdb.Client, stream string) error {
-	t.Helper()
-	r, err := c.ReadStream(within(t), stream, esdb.ReadStreamOptions{}, 1)
-	_, err = collect(r, err)
-	return err
-}
-
-func readAll(t *testing.T, c *esdb.Client, o esdb.ReadAllOptions, count uint64) []*esdb.ResolvedEvent {
-	t.Helper()
-	r, err := c.ReadAll(within(t), o, count)
-	all, err := collect(r, err)
-	if err != nil {
-		t.Fatalf("read $all: after %d events: %v", len(all), err)
-	}
-	return all
-}
-
-// next waits for the subscription's next event, skipping what is none.
-func next(t *testing.T, sub *esdb.Subscription) *esdb.ResolvedEvent {
-	t.Helper()
-	for {
-		e := sub.Recv()
-		if e.SubscriptionDropped != nil {
-			t.Fatalf("subscription dropped: %v", e.SubscriptionDropped.Error)
-		}
-		if e.EventAppeared != nil {
-			return e.EventAppeared
-		}
-	}
-}
-
-// eventually waits until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-	}
-}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 var userCases = []testCase{
@@ -24,7 +26,7 @@ const service = "users.Users/"
 func (s *suite) newUser(t *testing.T, groups ...string) esdb.Credentials {
 	t.Helper()
 	who := esdb.Credentials{Login: "u-" + uuid.NewString(), Password: "secret-" + uuid.NewString()}
-	if a := s.call(s.as(within(t), s.login), service+"Create", options(append([]string{who.Login, who.Password, "Some Body"}, groups...)...)); a.code != codes.OK {
+	if a := s.call(s.as(clienttest.Within(t), s.login), service+"Create", options(append([]string{who.Login, who.Password, "Some Body"}, groups...)...)); a.code != codes.OK {
 		t.Fatalf("create user: %v %s", a.code, a.text)
 	}
 	return who
@@ -55,12 +57,12 @@ func details(t *testing.T, message []byte) map[protowire.Number][]string {
 // worksAs tells how a client by that name fares: nil, or why it may not write a stream of its own.
 func worksAs(t *testing.T, s *suite, who esdb.Credentials) error {
 	t.Helper()
-	_, err := s.connect(t, who.Login, who.Password).AppendToStream(within(t), unique("as"), esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, event(1))
+	_, err := s.connect(t, who.Login, who.Password).AppendToStream(clienttest.Within(t), unique("as"), esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, clienttest.Event(1))
 	return err
 }
 
 func userLife(t *testing.T, s *suite) {
-	admin := s.as(within(t), s.login)
+	admin := s.as(clienttest.Within(t), s.login)
 	who := s.newUser(t, "clerks")
 	do := func(method string, want codes.Code, exception string, text ...string) {
 		t.Helper()
@@ -71,7 +73,7 @@ func userLife(t *testing.T, s *suite) {
 	}
 	works := func(when string, who esdb.Credentials, want bool) {
 		t.Helper()
-		if err := worksAs(t, s, who); (err == nil) != want || !want && code(err) != esdb.ErrorCodeUnauthenticated {
+		if err := worksAs(t, s, who); (err == nil) != want || !want && clienttest.Code(err) != esdb.ErrorCodeUnauthenticated {
 			t.Errorf("%s: %v, want it to work %v", when, err, want)
 		}
 	}
@@ -111,7 +113,7 @@ func userLife(t *testing.T, s *suite) {
 
 func userRights(t *testing.T, s *suite) {
 	who, other := s.newUser(t), s.newUser(t)
-	ctx := s.as(within(t), who)
+	ctx := s.as(clienttest.Within(t), who)
 	for _, method := range []string{"Create", "Update", "Delete", "Disable", "Enable", "ResetPassword"} {
 		if a := s.call(ctx, service+method, options(other.Login, "x", "x")); !a.is(codes.PermissionDenied, "access-denied") {
 			t.Errorf("%s by a user: %v %s %v", method, a.code, a.text, a.trailers)
@@ -132,7 +134,7 @@ func userRights(t *testing.T, s *suite) {
 	if err := worksAs(t, s, esdb.Credentials{Login: who.Login, Password: "next"}); err != nil {
 		t.Errorf("by the new password: %v", err)
 	}
-	all := s.call(s.as(within(t), s.login), service+"Details", nil)
+	all := s.call(s.as(clienttest.Within(t), s.login), service+"Details", nil)
 	var names []string
 	for _, m := range all.messages {
 		names = append(names, details(t, m)[1]...)
@@ -143,42 +145,42 @@ func userRights(t *testing.T, s *suite) {
 }
 
 func nobody(t *testing.T, s *suite) {
-	if a := s.appendRaw(within(t), anyRevision(unique("nobody")), message()); !a.is(codes.PermissionDenied, "access-denied") {
+	if a := s.appendRaw(clienttest.Within(t), anyRevision(unique("nobody")), message()); !a.is(codes.PermissionDenied, "access-denied") {
 		t.Errorf("an append by nobody: %v %s", a.code, a.text)
 	}
-	if a := s.call(within(t), service+"Details", nil); !a.is(codes.PermissionDenied, "access-denied") {
+	if a := s.call(clienttest.Within(t), service+"Details", nil); !a.is(codes.PermissionDenied, "access-denied") {
 		t.Errorf("details by nobody: %v %s", a.code, a.text)
 	}
 	for _, header := range []string{"Basic", "Basic ", "Basic !!!!", "Basic " + base64.StdEncoding.EncodeToString([]byte("nocolon")), "Bearer x",
 		"Basic " + base64.StdEncoding.EncodeToString([]byte(":")), "Basic " + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 2000)+":y")),
 		"Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+strings.Repeat("x", 2000)))} {
-		if a := s.call(withAuthorization(within(t), header), service+"Details", nil); a.code != codes.Unauthenticated {
+		if a := s.call(withAuthorization(clienttest.Within(t), header), service+"Details", nil); a.code != codes.Unauthenticated {
 			t.Errorf("%.20q: %v %s", header, a.code, a.text)
 		}
 	}
-	if a := s.call(within(t), "server_features.ServerFeatures/GetSupportedMethods", nil); a.code != codes.OK {
+	if a := s.call(clienttest.Within(t), "server_features.ServerFeatures/GetSupportedMethods", nil); a.code != codes.OK {
 		t.Errorf("what the server can: %v %s", a.code, a.text)
 	}
-	if a := s.call(within(t), "gossip.Gossip/Read", nil); a.code != codes.OK {
+	if a := s.call(clienttest.Within(t), "gossip.Gossip/Read", nil); a.code != codes.OK {
 		t.Errorf("gossip: %v %s", a.code, a.text)
 	}
 }
 
 func userStreams(t *testing.T, s *suite) {
 	who := s.newUser(t)
-	got := readStream(t, s.admin, "$user-"+who.Login, esdb.ReadStreamOptions{}, unlimited)
+	got := clienttest.ReadStream(t, s.admin, "$user-"+who.Login, esdb.ReadStreamOptions{}, clienttest.Unlimited)
 	if len(got) != 1 || got[0].Event.EventType != "$UserCreated" || !strings.Contains(string(got[0].Event.Data), `"hash"`) ||
 		strings.Contains(string(got[0].Event.Data), who.Password) {
 		t.Fatalf("%d events in the user's stream", len(got))
 	}
-	if a := s.call(s.as(within(t), s.login), service+"Disable", options(who.Login)); a.code != codes.OK {
+	if a := s.call(s.as(clienttest.Within(t), s.login), service+"Disable", options(who.Login)); a.code != codes.OK {
 		t.Fatalf("disable: %v %s", a.code, a.text)
 	}
-	got = readStream(t, s.admin, "$user-"+who.Login, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
+	got = clienttest.ReadStream(t, s.admin, "$user-"+who.Login, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
 	if got[0].Event.EventType != "$UserUpdated" {
 		t.Errorf("the newest event is %s", got[0].Event.EventType)
 	}
-	for _, e := range readStream(t, s.admin, "$users", esdb.ReadStreamOptions{}, unlimited) {
+	for _, e := range clienttest.ReadStream(t, s.admin, "$users", esdb.ReadStreamOptions{}, clienttest.Unlimited) {
 		if e.Event.EventType == "$User" && string(e.Event.Data) == who.Login {
 			return
 		}
