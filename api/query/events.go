@@ -70,7 +70,8 @@ func (s *Server) StreamOrderEvents(ctx context.Context, in openapi.StreamOrderEv
 		}
 	}
 	q := s.events
-	wake, cancel := s.Changes(changed) // before the first look, so that nothing falls between
+	partition := s.Rows.Partition(in.Id)
+	wake, cancel := s.Rows.Watch(func(p int) bool { return p == partition }) // before the first look, so that nothing falls between
 	looking, done := context.WithTimeout(ctx, api.QueryWithin)
 	defer done()
 	rows, _, _, err := q.After(looking, projection.Ask{}, in.Id, from, streamPage)

@@ -27,14 +27,20 @@ import (
 
 // Config is what the queries need. All fields but Logger are needed.
 type Config struct {
-	// View gives a view of one projection (reader.Reader.View).
-	View func(...projection.Projection) (projection.View, error)
+	Rows Rows
 	Keys Opener
-	// Changes subscribes to what a projection that has written notifies (postgres.Listener.Subscribe).
-	Changes func(channel string) (wake <-chan struct{}, cancel func())
 	// TimeZone is the shop's: reports count its days.
 	TimeZone string
 	Logger   *slog.Logger
+}
+
+// Rows is what projections keep (reader.Reader).
+type Rows interface {
+	View(ps ...projection.Projection) (projection.View, error)
+	// Partition is where a key's rows are, and Watch wakes its caller when rows may have changed in a partition that concerns
+	// accepts, or for nothing.
+	Partition(key string) int
+	Watch(concerns func(partition int) bool) (wake <-chan struct{}, cancel func())
 }
 
 // Opener opens sealed personal data (package personal).
@@ -75,24 +81,21 @@ func New(cfg Config) (*Server, error) {
 		{sales.Projection, &s.sales.View}, {salesbyproduct.Projection, &s.byProduct.View},
 	} {
 		var err error
-		if *v.into, err = cfg.View(v.of); err != nil {
+		if *v.into, err = cfg.Rows.View(v.of); err != nil {
 			return nil, err
 		}
 	}
-	s.waiting = newWaiting(s.details, cfg.Logger)
+	s.waiting = newWaiting(s.details, cfg.Rows.Partition, cfg.Logger)
 	return s, nil
 }
 
 // Run serves those who wait for an order, until ctx ends; then open streams end too.
 func (s *Server) Run(ctx context.Context) error {
 	defer close(s.closing)
-	wake, cancel := s.Changes(changed)
+	wake, cancel := s.Rows.Watch(s.waiting.concerns)
 	defer cancel()
 	return s.waiting.run(ctx, wake)
 }
-
-// changed is the channel of NOTIFY that projections write to.
-const changed = "daybook_projection"
 
 // asked reads what every query can be given: how far to wait, and the moment asked about.
 func asked(least, asOf, known *string) (projection.Ask, error) {

@@ -14,16 +14,18 @@ import (
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 )
 
-// waiting lets any number of requests wait for the end of their orders at the price of one query per change, whoever
-// waits for how many.
+// waiting lets any number of requests wait for the end of their orders at the price of one query per change in a partition
+// of theirs, whoever waits for how many.
 type waiting struct {
-	details orderdetails.Queries
-	log     *slog.Logger
-	kick    chan struct{} // somebody has begun to wait
-	closed  chan struct{} // nobody looks any more
+	details   orderdetails.Queries
+	partition func(key string) int
+	log       *slog.Logger
+	kick      chan struct{} // somebody has begun to wait
+	closed    chan struct{} // nobody looks any more
 
-	mu     sync.Mutex
-	orders map[string][]*waiter
+	mu         sync.Mutex
+	orders     map[string][]*waiter
+	partitions map[int]int // how many of the orders are in each
 }
 
 type waiter struct {
@@ -37,8 +39,18 @@ const poll = 250 * time.Millisecond
 // lookWithin bounds a look: one that a dead connection swallows must not keep everybody from the next.
 const lookWithin = 5 * time.Second
 
-func newWaiting(details orderdetails.Queries, log *slog.Logger) *waiting {
-	return &waiting{details: details, log: log, kick: make(chan struct{}, 1), closed: make(chan struct{}), orders: map[string][]*waiter{}}
+func newWaiting(details orderdetails.Queries, partition func(string) int, log *slog.Logger) *waiting {
+	return &waiting{
+		details: details, partition: partition, log: log, kick: make(chan struct{}, 1), closed: make(chan struct{}),
+		orders: map[string][]*waiter{}, partitions: map[int]int{},
+	}
+}
+
+// concerns tells whether an order that is waited for is in the partition.
+func (w *waiting) concerns(partition int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.partitions[partition] > 0
 }
 
 func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
@@ -83,26 +95,41 @@ func (w *waiting) look(ctx context.Context) error {
 		if s.Waits() {
 			continue
 		}
-		left := slices.DeleteFunc(w.orders[s.Key], func(one *waiter) bool {
+		w.drop(s.Key, func(one *waiter) bool {
 			if s.Revision < one.revision {
 				return false
 			}
 			close(one.ended)
 			return true
 		})
-		if w.orders[s.Key] = left; len(left) == 0 {
-			delete(w.orders, s.Key)
-		}
 	}
 	return nil
+}
+
+func (w *waiting) add(id string, one *waiter) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.orders[id] = append(w.orders[id], one); len(w.orders[id]) == 1 {
+		w.partitions[w.partition(id)]++
+	}
+}
+
+// drop lets those go who wait for an order and are over. The caller holds w.mu.
+func (w *waiting) drop(id string, over func(*waiter) bool) {
+	before := len(w.orders[id])
+	left := slices.DeleteFunc(w.orders[id], over)
+	if w.orders[id] = left; len(left) == 0 {
+		delete(w.orders, id)
+		if before > 0 {
+			w.partitions[w.partition(id)]--
+		}
+	}
 }
 
 // await returns when the order has ended, ctx ended, the server stops or the time is up.
 func (w *waiting) await(ctx context.Context, id string, revision int64, atMost time.Duration) {
 	one := &waiter{revision, make(chan struct{})}
-	w.mu.Lock()
-	w.orders[id] = append(w.orders[id], one)
-	w.mu.Unlock()
+	w.add(id, one)
 	select {
 	case w.kick <- struct{}{}:
 	default:
@@ -118,10 +145,7 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	left := slices.DeleteFunc(w.orders[id], func(o *waiter) bool { return o == one })
-	if w.orders[id] = left; len(left) == 0 {
-		delete(w.orders, id)
-	}
+	w.drop(id, func(o *waiter) bool { return o == one })
 }
 
 // Await shows an order as its read model has it once that holds the receipt's events and the order waits for nothing any

@@ -124,7 +124,7 @@ func (n *Node) apis() error {
 		return err
 	}
 	asked, err := query.New(query.Config{
-		View: n.system.Reader.View, Keys: n.system.Keys, Changes: n.system.Changes.Subscribe, TimeZone: n.cfg.Shop.TimeZone, Logger: n.log,
+		Rows: n.system.Reader, Keys: n.system.Keys, TimeZone: n.cfg.Shop.TimeZone, Logger: n.log,
 	})
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ type Listener struct {
 	done   chan struct{}
 
 	mu        sync.Mutex
-	waiting   map[string]map[chan struct{}]struct{} // by channel
-	interrupt context.CancelFunc                    // ends the wait for a notification, to listen to more
+	waiting   map[string]map[chan struct{}]func(payload string) bool // by channel
+	interrupt context.CancelFunc                                     // ends the wait for a notification, to listen to more
 }
 
 const (
@@ -37,7 +37,7 @@ func Listen(ctx context.Context, url string, logger *slog.Logger) *Listener {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Listener{url: url, logger: logger, done: make(chan struct{}), waiting: map[string]map[chan struct{}]struct{}{}}
+	l := &Listener{url: url, logger: logger, done: make(chan struct{}), waiting: map[string]map[chan struct{}]func(string) bool{}}
 	go l.run(ctx)
 	return l
 }
@@ -48,18 +48,23 @@ func (l *Listener) Done() <-chan struct{} { return l.done }
 // Subscribe wakes its caller at every NOTIFY on channel. It also does so once when that has begun, for what may have
 // been missed before. Wake-ups that are not taken are merged into one. cancel may be called more than once.
 func (l *Listener) Subscribe(channel string) (wake <-chan struct{}, cancel func()) {
+	return l.SubscribeTo(channel, func(string) bool { return true })
+}
+
+// SubscribeTo is Subscribe for those notifications whose payload concerns the caller. concerns must not block or call the listener.
+func (l *Listener) SubscribeTo(channel string, concerns func(payload string) bool) (wake <-chan struct{}, cancel func()) {
 	c := make(chan struct{}, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting[channel] == nil {
-		l.waiting[channel] = map[chan struct{}]struct{}{}
+		l.waiting[channel] = map[chan struct{}]func(string) bool{}
 		if l.interrupt != nil {
 			l.interrupt()
 		}
 	} else {
 		c <- struct{}{} // it has begun already, or all are woken when it does
 	}
-	l.waiting[channel][c] = struct{}{}
+	l.waiting[channel][c] = concerns
 	return c, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -67,10 +72,14 @@ func (l *Listener) Subscribe(channel string) (wake <-chan struct{}, cancel func(
 	}
 }
 
-func (l *Listener) wake(channel string) {
+// wake wakes those on a channel whom the payload concerns, or all if some may have been missed.
+func (l *Listener) wake(channel, payload string, missed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for c := range l.waiting[channel] {
+	for c, concerns := range l.waiting[channel] {
+		if !missed && !concerns(payload) {
+			continue
+		}
 		select {
 		case c <- struct{}{}:
 		default: // it has one to take
@@ -128,7 +137,7 @@ func (l *Listener) session(ctx context.Context) (connected bool, err error) {
 		}
 		if missing != "" {
 			heard[missing] = true
-			l.wake(missing)
+			l.wake(missing, "", true)
 		}
 	}
 }
@@ -159,7 +168,7 @@ func (l *Listener) step(ctx, wait context.Context, conn *pgx.Conn, missing strin
 	n, err := conn.WaitForNotification(wait)
 	switch {
 	case err == nil:
-		l.wake(n.Channel)
+		l.wake(n.Channel, n.Payload, false)
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()

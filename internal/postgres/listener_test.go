@@ -42,6 +42,37 @@ func TestListenerWakesThoseWhoWait(t *testing.T) {
 	}
 }
 
+func TestListenerWakesWhomItConcerns(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	l := listen(t, pool)
+	all, cancelAll := l.Subscribe("daybook_test")
+	defer cancelAll()
+	mine, cancelMine := l.SubscribeTo("daybook_test", func(payload string) bool { return payload == "mine" })
+	defer cancelMine()
+	woken(t, all)
+	woken(t, mine)
+	drained(mine)
+	say := func(payload string) {
+		t.Helper()
+		if _, err := pool.Exec(t.Context(), "select pg_notify('daybook_test', $1)", payload); err != nil {
+			t.Fatal(err)
+		}
+		woken(t, all)
+	}
+	say("theirs")
+	say("theirs") // when all have been told of this one, all have of the first
+	select {
+	case <-mine:
+		t.Error("woken by what was said to others")
+	default:
+	}
+	say("mine")
+	woken(t, mine)
+	cut(t, pool)
+	woken(t, mine) // whatever was said meanwhile
+}
+
 func TestListenerHearsWhatIsSubscribedLater(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)

@@ -131,7 +131,7 @@ func (t *turn) save(ctx context.Context, s State) error {
 	const move = `update daybook.relay set position = $1, last = $2, caught_up_at = greatest(caught_up_at, $3) where epoch = $4 and position = $5`
 	sql := move
 	if s.Position > t.at {
-		sql = `with moved as (` + move + ` returning 1) select pg_notify('daybook_projection', '') from moved`
+		sql = `with moved as (` + move + ` returning 1) select pg_notify('` + Moved + `', '` + CheckpointMoved + `') from moved`
 	}
 	tag, err := t.conn.Exec(ctx, sql, int64(s.Position), last, caughtUp, t.epoch, int64(t.at)) //nolint:gosec // as above
 	if err != nil {

@@ -30,6 +30,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/relay"
@@ -74,13 +75,22 @@ func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
 	return v, nil
 }
 
-// Watch wakes its caller when some projection has moved on: for answers that follow a row until it ends. Wake-ups are
-// hints, and may be late by as much as the Listener's reconnecting: poll too.
-func (r *Reader) Watch() (wake <-chan struct{}, cancel func()) {
+// Partition is where a key's rows are.
+func (r *Reader) Partition(key string) int {
+	return relay.PartitionOf(es.StreamID{Category: "any", Key: key}.Partition(), r.cfg.Partitions)
+}
+
+// Watch wakes its caller when rows may have changed in a partition that concerns accepts: for answers that follow a row until
+// it ends. Wake-ups are hints, and may be late by as much as the Listener's reconnecting: poll too.
+func (r *Reader) Watch(concerns func(partition int) bool) (wake <-chan struct{}, cancel func()) {
+	return r.listen(func(payload string) bool { return relay.Moves(payload, concerns) })
+}
+
+func (r *Reader) listen(concerns func(payload string) bool) (wake <-chan struct{}, cancel func()) {
 	if r.cfg.Listener == nil {
 		return nil, func() {}
 	}
-	return r.cfg.Listener.Subscribe("daybook_projection")
+	return r.cfg.Listener.SubscribeTo(relay.Moved, concerns)
 }
 
 type view struct {
@@ -136,12 +146,14 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 	}
 }
 
-// listen is Watch for a query that may have to wait, begun before its first look so that nothing is missed between the two.
+// listen is for a query that may have to wait, begun before its first look so that nothing is missed between the two.
 func (v *view) listen(ask projection.Ask) (wake <-chan struct{}, cancel func()) {
 	if ask.MinPosition == 0 && ask.KnownAt.IsZero() {
 		return nil, func() {}
 	}
-	wake, cancel = v.reader.Watch()
+	wake, cancel = v.reader.listen(func(payload string) bool {
+		return payload == relay.CheckpointMoved || ask.Key == "" || relay.Moves(payload, func(p int) bool { return p == v.reader.Partition(ask.Key) })
+	})
 	select {
 	case <-wake: // of what was before
 	default:

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
@@ -147,12 +146,11 @@ func (s *snapshot) scanLive(res pgx.BatchResults) error {
 
 // reached is the position that the key's partition has reached, or all have.
 func (s *snapshot) reached(key string) uint64 {
-	n := s.view.reader.cfg.Partitions
 	if key != "" {
-		return s.partitionReached(relay.PartitionOf(es.StreamID{Category: "any", Key: key}.Partition(), n))
+		return s.partitionReached(s.view.reader.Partition(key))
 	}
 	least := ^uint64(0)
-	for p := range n {
+	for p := range s.view.reader.cfg.Partitions {
 		least = min(least, s.partitionReached(p))
 	}
 	return least

@@ -32,6 +32,7 @@ type line struct {
 	store  *memory.Store
 	pool   *pgxpool.Pool
 	broker *kafkaserver.Server
+	reader *reader.Reader
 	view   projection.View
 	at     map[string]es.Expected
 }
@@ -53,11 +54,11 @@ func newLine(t *testing.T, pool *pgxpool.Pool) *line {
 	listening, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	listener := postgres.Listen(listening, l.pool.Config().ConnString(), nil)
 	t.Cleanup(func() { stop(); <-listener.Done() })
-	rd, err := reader.New(reader.Config{Pool: l.pool, Partitions: partitions, Listener: listener})
+	l.reader, err = reader.New(reader.Config{Pool: l.pool, Partitions: partitions, Listener: listener})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.view, err = rd.View(parcels); err != nil {
+	if l.view, err = l.reader.View(parcels); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -169,6 +170,45 @@ func TestFromTheLogToTheQuery(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("from append to the row read: p50 %s, p95 %s", took[len(took)/2], took[len(took)*95/100])
 	l.settled(l.append(busy(10, rng.IntN)))
+}
+
+// Whoever follows a row is woken by changes in its partition, and not by those in others or by the relay.
+func TestWatchersAreWokenForTheirPartition(t *testing.T) {
+	t.Parallel()
+	l := newLine(t, postgrestest.New(t))
+	l.projector()
+	l.settled(l.append(busy(50, rand.New(rand.NewPCG(36, 37)).IntN)))
+	own := l.reader.Partition("own")
+	var other string
+	for i := 0; other == "" || l.reader.Partition(other) == own; i++ {
+		other = fmt.Sprint("other", i)
+	}
+	wake, cancel := l.reader.Watch(func(partition int) bool { return partition == own })
+	defer cancel()
+	count := func(key string) {
+		t.Helper()
+		j := newJournal()
+		j.add("parcel-"+key, counted{N: 1}, 5000, 0)
+		l.settled(l.append(j))
+	}
+	awake := func(within time.Duration) bool {
+		select {
+		case <-wake:
+			return true
+		case <-time.After(within):
+			return false
+		}
+	}
+	for awake(time.Second) { // of what was before
+	}
+	count(other)
+	if awake(300 * time.Millisecond) {
+		t.Error("woken by another partition's rows")
+	}
+	count("own")
+	if !awake(20 * time.Second) {
+		t.Error("not woken by its own")
+	}
 }
 
 // Workers come and go, alone and together, while the broker is replaced by an empty one again and again.

@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/mutant"
 	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/internal/relay"
 )
 
 // settings of each batch's transaction. A crash may lose it, for its checkpoint stands in it. Every statement looks rows
@@ -58,18 +59,15 @@ type transaction struct {
 
 // begin locks the builds' checkpoints and loads the rows, in one round trip.
 func (t *transaction) begin(ctx context.Context) error {
-	ids, parts := make([]int64, len(t.builds)), make([]int, len(t.shares))
+	ids := make([]int64, len(t.builds))
 	for i, b := range t.builds {
 		ids[i] = b.id
-	}
-	for i, s := range t.shares {
-		parts[i] = s.partition
 	}
 	groups := t.groups()
 	b := &pgx.Batch{}
 	b.Queue("begin")
 	b.Queue(settings)
-	b.Queue(`select part, build, position from daybook.projection_checkpoint where part = any($1) and build = any($2) order by part, build for update`, parts, ids)
+	b.Queue(`select part, build, position from daybook.projection_checkpoint where part = any($1) and build = any($2) order by part, build for update`, t.partitions(), ids)
 	queueLoads(b, groups)
 	err := send(ctx, t.conn, b, func(res pgx.BatchResults) error {
 		for range 2 {
@@ -88,6 +86,14 @@ func (t *transaction) begin(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+func (t *transaction) partitions() []int {
+	all := make([]int, len(t.shares))
+	for i, s := range t.shares {
+		all[i] = s.partition
+	}
+	return all
 }
 
 // load reads rows after begin.
@@ -251,7 +257,7 @@ func (t *transaction) write(ctx context.Context) error {
 	b.Queue(`update daybook.projection_checkpoint c set position = moved.upto, recorded_at = greatest(recorded_at, moved.recorded)
 		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) moved(part, build, was, upto, recorded)
 		where c.part = moved.part and c.build = moved.build and c.position = moved.was`, parts, ids, from, to, recorded)
-	b.Queue(`select pg_notify('daybook_projection', '')`)
+	b.Queue(`select pg_notify($1, $2)`, relay.Moved, relay.RowsMoved(t.partitions()))
 	b.Queue("commit")
 
 	var moved int64
