@@ -15,7 +15,7 @@ const (
 	PublishBefore          Name = "relay.publish.before"
 	PublishAfter           Name = "relay.publish.after"
 	RelayCheckpointAfter   Name = "relay.checkpoint.after"
-	ProjectorBefore        Name = "projector.commit.before" // rows written, not committed
+	ProjectorBefore        Name = "projector.commit.before" // rows folded, nothing committed
 	ProjectorAfter         Name = "projector.commit.after"
 	SagaEventBefore        Name = "saga.event.before" // stepped, not stored
 	SagaEventAfter         Name = "saga.event.after"

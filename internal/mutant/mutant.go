@@ -15,7 +15,7 @@ const (
 	FsyncSkipped             Name = "fsync-skipped"              // store: a group commit is written and not synced
 	VisibleBeforeSynced      Name = "visible-before-synced"      // store: readers see a batch before it is on the disk
 	AcknowledgedBeforeAppend Name = "acknowledged-before-append" // kernel: callers are answered, then their events are appended
-	CheckpointApart          Name = "checkpoint-apart"           // projections: rows are committed, then their checkpoint
+	CheckpointApart          Name = "checkpoint-apart"           // projections: checkpoints are committed, then their rows
 	DuplicateCheckDropped    Name = "duplicate-check-dropped"    // feed: a message that was applied is applied again
 	GapIgnored               Name = "gap-ignored"                // feed: a message is applied though the one before it is missing
 	PrevWrong                Name = "ce_prev-wrong"              // relay: ce_prev is what is acknowledged, not what was read

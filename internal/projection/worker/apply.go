@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/feed"
 )
 
 // patience bounds one batch, so that a connection nobody answers on does not hold its partition for ever.
@@ -15,16 +14,7 @@ const patience = time.Minute
 // Apply implements feed.Consumer. It feeds the builds that are where the batch begins; those behind are catching up.
 func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records []es.Record) error {
 	begin := time.Now()
-	err := w.turns.do(ctx, &share{
-		partition: partition, records: records,
-		chosen: func(at uint64) bool { return at == after },
-		check: func(s *share) error {
-			if lead := s.lead(); lead != after {
-				return fmt.Errorf("batch after %d, checkpoint %d: %w", after, lead, feed.ErrFenced)
-			}
-			return nil
-		},
-	})
+	err := w.turns.do(ctx, &share{partition: partition, records: records, after: after, live: true})
 	if err == nil {
 		w.metrics.seconds.Observe(time.Since(begin).Seconds())
 	}
@@ -34,13 +24,17 @@ func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records
 // applyAll writes batches of several partitions in one transaction.
 func (w *Worker) applyAll(ctx context.Context, shares []*share) error {
 	for _, s := range shares {
+		s.from = make(map[int64]uint64, len(w.builds))
+		for _, id := range w.ids {
+			s.from[id] = s.after
+		}
 		var err error
 		if s.folds, err = w.touch(s.partition, w.builds, s.records); err != nil {
 			return err
 		}
 	}
-	return w.transact(ctx, w.builds, shares, func(ctx context.Context, t *transaction) error {
-		if err := t.begin(ctx); err != nil {
+	return w.transact(ctx, shares, func(ctx context.Context, t *transaction) error {
+		if err := t.advance(ctx, opening()); err != nil {
 			return err
 		}
 		return t.post(ctx)
@@ -48,7 +42,7 @@ func (w *Worker) applyAll(ctx context.Context, shares []*share) error {
 }
 
 // transact runs f over a connection of its own. f begins the transaction; it is ended here if f fails.
-func (w *Worker) transact(ctx context.Context, builds []*build, shares []*share, f func(context.Context, *transaction) error) error {
+func (w *Worker) transact(ctx context.Context, shares []*share, f func(context.Context, *transaction) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := w.writers.Acquire(ctx)
@@ -56,7 +50,7 @@ func (w *Worker) transact(ctx context.Context, builds []*build, shares []*share,
 		return fmt.Errorf("connecting to Postgres: %w", err)
 	}
 	defer conn.Release() // which closes one that is inside a transaction
-	if err := f(ctx, &transaction{w: w, conn: conn, builds: builds, shares: shares}); err != nil {
+	if err := f(ctx, &transaction{w: w, conn: conn, shares: shares}); err != nil {
 		if ctx.Err() == nil {
 			_, _ = conn.Exec(ctx, "rollback")
 		}

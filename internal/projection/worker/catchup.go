@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
@@ -19,7 +18,7 @@ const joinEvents = 20_000
 // catchUp brings the builds that are behind in a partition to where the first one is. The others are fed meanwhile.
 func (w *Worker) catchUp(ctx context.Context, partition int) error {
 	for {
-		at, err := w.positions(ctx, partition)
+		at, err := w.positions(ctx, w.writers, partition)
 		if err != nil {
 			return err
 		}
@@ -29,10 +28,8 @@ func (w *Worker) catchUp(ctx context.Context, partition int) error {
 		}
 		w.log.Info("builds are behind: reading the event store", "partition", partition, "builds", len(behind), "after", from, "upto", lead)
 		var failed error
-		after := from
 		err = w.scan.Read(ctx, partition, from, lead, func(records []es.Record, _ func()) bool {
-			failed = w.follow(ctx, partition, behind, after, records)
-			after = records[len(records)-1].Position
+			failed = w.follow(ctx, partition, behind, at, records)
 			return failed == nil
 		})
 		if failed != nil {
@@ -61,49 +58,62 @@ func (w *Worker) split(at map[int64]uint64) (lead, from uint64, behind []*build)
 	return lead, from, behind
 }
 
-func (w *Worker) positions(ctx context.Context, partition int) (map[int64]uint64, error) {
+// querier is a connection, or a pool of them.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// positions reads where the builds' checkpoints stand in a partition.
+func (w *Worker) positions(ctx context.Context, from querier, partition int) (map[int64]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	at := map[int64]uint64{}
-	rows, err := w.writers.Query(ctx, `select build, position from daybook.projection_checkpoint where build = any($1) and part = $2`, w.ids, partition)
+	at, err := scanPositions(from.Query(ctx, `select build, position from daybook.projection_checkpoint where build = any($1) and part = $2`, w.ids, partition))
 	if err != nil {
-		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
-	}
-	var build, position int64
-	if _, err := pgx.ForEachRow(rows, []any{&build, &position}, func() error {
-		at[build] = uint64(position) //nolint:gosec // checkpoints are not negative
-		return nil
-	}); err != nil {
 		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
 	}
 	return at, nil
 }
 
-// follow feeds a chunk of the log to builds that are behind. Only their checkpoints are locked.
-func (w *Worker) follow(ctx context.Context, partition int, behind []*build, after uint64, records []es.Record) error {
-	folds, err := w.touch(partition, behind, records)
+func scanPositions(rows pgx.Rows, err error) (map[int64]uint64, error) {
 	if err != nil {
+		return nil, err
+	}
+	at := map[int64]uint64{}
+	var build, position int64
+	_, err = pgx.ForEachRow(rows, []any{&build, &position}, func() error {
+		at[build] = uint64(position) //nolint:gosec // checkpoints are not negative
+		return nil
+	})
+	return at, err
+}
+
+// follow feeds a chunk of the log to builds that are behind, from where they are, and notes where they are then.
+func (w *Worker) follow(ctx context.Context, partition int, behind []*build, at map[int64]uint64, records []es.Record) error {
+	s := &share{partition: partition, records: records, from: map[int64]uint64{}}
+	for _, b := range behind {
+		if at[b.id] < s.last().Position {
+			s.from[b.id] = at[b.id]
+		}
+	}
+	if len(s.from) == 0 {
+		return nil
+	}
+	var err error
+	if s.folds, err = w.touch(partition, behind, records); err != nil {
 		return err
 	}
-	last := records[len(records)-1].Position
-	s := &share{
-		partition: partition, records: records, folds: folds,
-		chosen: func(at uint64) bool { return at < last },
-		check: func(s *share) error {
-			for _, at := range s.at {
-				if at < after {
-					return fmt.Errorf("chunk after %d, a build is at %d: %w", after, at, feed.ErrFenced)
-				}
-			}
-			return nil
-		},
-	}
-	return w.transact(ctx, behind, []*share{s}, func(ctx context.Context, t *transaction) error {
-		if err := t.begin(ctx); err != nil {
+	if err := w.transact(ctx, []*share{s}, func(ctx context.Context, t *transaction) error {
+		if err := t.advance(ctx, opening()); err != nil {
 			return err
 		}
 		return t.post(ctx)
-	})
+	}); err != nil {
+		return err
+	}
+	for id := range s.from {
+		at[id] = s.last().Position
+	}
+	return nil
 }
 
 // errFar says that the builds behind are too far behind to let the others wait.
@@ -112,25 +122,27 @@ var errFar = errors.New("too far behind to join")
 // join brings builds that are a little behind to exactly where the others are, who wait meanwhile: their checkpoints are
 // locked while the last events are read. From then on one batch feeds all.
 func (w *Worker) join(ctx context.Context, partition int) error {
-	s := &share{partition: partition}
-	return w.transact(ctx, w.builds, []*share{s}, func(ctx context.Context, t *transaction) error {
-		if err := t.begin(ctx); err != nil {
+	s := &share{partition: partition, from: map[int64]uint64{}}
+	return w.transact(ctx, []*share{s}, func(ctx context.Context, t *transaction) error {
+		at, err := t.lock(ctx, w.ids, partition)
+		if err != nil {
 			return err
 		}
-		lead, from, behind := w.split(s.at)
+		lead, from, behind := w.split(at)
 		if len(behind) == 0 {
 			_, err := t.conn.Exec(ctx, "rollback")
 			return err
 		}
-		s.chosen = func(at uint64) bool { return at < lead }
-		var err error
+		for _, b := range behind {
+			s.from[b.id] = at[b.id]
+		}
 		if s.records, err = w.between(ctx, partition, from, lead); err != nil {
 			return err
 		}
 		if s.folds, err = w.touch(partition, behind, s.records); err != nil {
 			return err
 		}
-		if err := t.load(ctx); err != nil {
+		if err := t.advance(ctx, &pgx.Batch{}); err != nil {
 			return err
 		}
 		return t.post(ctx)

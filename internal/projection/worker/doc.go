@@ -5,15 +5,16 @@
 // All projections of a process are one consumer. Of a batch of events the worker loads every row they touch at once, folds
 // in memory, and writes all rows, the history and the checkpoints back in one transaction:
 //
-//	begin · lock the checkpoints · load rows │ fold │ upsert rows · add versions · move checkpoints · notify │ commit
+//	begin · move checkpoints · load rows │ fold │ upsert rows · add versions · notify · commit
 //
-// which is two round trips, for one event as for a thousand, of one partition as of all: batches that come while two
-// transactions are under way wait, and go together in the next one. No two partitions have a row in common, so one
-// statement serves all. If such a transaction fails, or finds one checkpoint moved, each partition is written for itself.
+// which is two round trips, for one event as for a thousand, of one partition as of all, and one where no row is touched:
+// batches that come while a transaction is under way wait, and go together in the next one. No two partitions have a row in
+// common, so one statement serves all. If such a transaction fails, or finds one checkpoint moved, each partition is written
+// for itself.
 //
-// A checkpoint is created at 0 with its build and only ever updated, from the position it was read at: a worker that was
-// thought dead waits at the locked row, finds it moved, and its batch is given up (feed.ErrFenced). Nothing about rows is
-// kept between batches, so there is nothing to go stale.
+// A checkpoint is created at 0 with its build and only ever updated, from the position where the batch begins: that both locks it
+// and tells whether it was there. A worker that was thought dead waits at the locked row, finds it moved, and its batch is
+// given up (feed.ErrFenced). Nothing about rows is kept between batches, so there is nothing to go stale.
 //
 // synchronous_commit is off: a crash of Postgres may take back the last batches, rows and checkpoint together, and feed
 // brings them again. It is on for builds and pointers.

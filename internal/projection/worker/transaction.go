@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -31,77 +32,170 @@ const settings = `select set_config('synchronous_commit', 'off', true), set_conf
 type share struct {
 	partition int
 	records   []es.Record
+	after     uint64 // where a live batch begins
 	folds     []*fold
-	// chosen says by its checkpoint whether a build is fed; check, which may be nil, whether the partition's may be at all.
-	chosen func(at uint64) bool
-	check  func(*share) error
-
-	at map[int64]uint64 // where the checkpoints were, by build, once they are locked
+	// from is where the checkpoints of the builds that are fed stand, by build: rows are folded from there on. What turns out
+	// to stand elsewhere is an error, but for builds behind a live batch, which are left out of it.
+	from map[int64]uint64
+	live bool
 }
 
 func (s *share) last() es.Record { return s.records[len(s.records)-1] }
-
-// lead is how far the first of the builds is.
-func (s *share) lead() (at uint64) {
-	for _, a := range s.at {
-		at = max(at, a)
-	}
-	return at
-}
 
 // transaction is batches of one or several partitions in Postgres.
 type transaction struct {
 	w      *Worker
 	conn   *pgxpool.Conn
-	builds []*build // whose checkpoints are locked
 	shares []*share // by partition
+	ended  bool     // committed with the checkpoints, for there was nothing else to write
 }
 
-// begin locks the builds' checkpoints and loads the rows, in one round trip.
-func (t *transaction) begin(ctx context.Context) error {
-	ids := make([]int64, len(t.builds))
-	for i, b := range t.builds {
-		ids[i] = b.id
-	}
-	groups := t.groups()
+// opening begins a transaction.
+func opening() *pgx.Batch {
 	b := &pgx.Batch{}
 	b.Queue("begin")
 	b.Queue(settings)
-	b.Queue(`select part, build, position from daybook.projection_checkpoint where part = any($1) and build = any($2) order by part, build for update`, t.partitions(), ids)
-	queueLoads(b, groups)
-	err := send(ctx, t.conn, b, func(res pgx.BatchResults) error {
-		for range 2 {
+	return b
+}
+
+// lock gives where the builds' checkpoints stand in a partition, and keeps everybody from moving them.
+func (t *transaction) lock(ctx context.Context, builds []int64, partition int) (at map[int64]uint64, err error) {
+	b := opening()
+	opened := b.Len()
+	b.Queue(`select build, position from daybook.projection_checkpoint where part = $1 and build = any($2) order by build for update`, partition, builds)
+	err = send(ctx, t.conn, b, func(res pgx.BatchResults) error {
+		for range opened {
 			if _, err := res.Exec(); err != nil {
 				return err
 			}
 		}
-		if err := t.checkpoints(res); err != nil {
+		at, err = scanPositions(res.Query())
+		return err
+	})
+	return at, err
+}
+
+// advance moves the checkpoints, which locks them, and loads the rows, in one round trip with what the batch holds already. What
+// touches no row is committed at once.
+func (t *transaction) advance(ctx context.Context, b *pgx.Batch) error {
+	before, groups := b.Len(), t.groups()
+	t.queueMoves(b)
+	if mutant.On(mutant.CheckpointApart) {
+		b.Queue("commit")
+		b.Queue("begin")
+	}
+	apart := b.Len() - before - 1
+	queueLoads(b, groups)
+	if t.ended = len(groups) == 0; t.ended {
+		failpoint.Hit(failpoint.ProjectorBefore)
+		t.queueEnd(b)
+	}
+	var moved map[int]map[int64]bool
+	err := send(ctx, t.conn, b, func(res pgx.BatchResults) (err error) {
+		for range before {
+			if _, err := res.Exec(); err != nil {
+				return err
+			}
+		}
+		if moved, err = scanMoves(res); err != nil {
 			return err
+		}
+		for range apart {
+			if _, err := res.Exec(); err != nil {
+				return err
+			}
 		}
 		return scanLoads(res, groups)
 	})
+	if err != nil {
+		return err
+	}
+	if t.ended {
+		failpoint.Hit(failpoint.ProjectorAfter)
+	}
 	for _, s := range t.shares {
-		if err == nil && s.check != nil {
-			err = s.check(s)
+		wanted := len(s.from)
+		maps.DeleteFunc(s.from, func(build int64, _ uint64) bool { return !moved[s.partition][build] })
+		if len(s.from) < wanted {
+			if err := t.miss(ctx, s); err != nil {
+				return err
+			}
 		}
 	}
-	return err
+	return nil
 }
 
-func (t *transaction) partitions() []int {
-	all := make([]int, len(t.shares))
-	for i, s := range t.shares {
-		all[i] = s.partition
+// miss is called if checkpoints were not where they should be. A live batch leaves builds out that are behind, if another
+// one is where it begins.
+func (t *transaction) miss(ctx context.Context, s *share) error {
+	if !s.live {
+		return fmt.Errorf("a build was moved meanwhile: %w", feed.ErrFenced)
 	}
-	return all
+	at, err := t.w.positions(ctx, t.conn, s.partition)
+	if err != nil {
+		return err
+	}
+	lead := uint64(0)
+	for build, a := range at {
+		if _, fed := s.from[build]; !fed {
+			lead = max(lead, a)
+		}
+	}
+	if len(s.from) == 0 || lead > s.after {
+		return fmt.Errorf("batch after %d, checkpoint %d: %w", s.after, lead, feed.ErrFenced)
+	}
+	return nil
 }
 
-// load reads rows after begin.
-func (t *transaction) load(ctx context.Context) error {
-	groups := t.groups()
-	b := &pgx.Batch{}
-	queueLoads(b, groups)
-	return send(ctx, t.conn, b, func(res pgx.BatchResults) error { return scanLoads(res, groups) })
+// queueMoves moves the checkpoints of all shares' builds from where they are said to stand, in an order that all transactions
+// share: with nothing but nested loops allowed, that of the arrays.
+func (t *transaction) queueMoves(b *pgx.Batch) {
+	var (
+		parts         []int
+		ids, from, to []int64
+		recorded      []time.Time
+	)
+	for _, s := range t.shares {
+		last := s.last()
+		for _, id := range slices.Sorted(maps.Keys(s.from)) {
+			parts, ids, from = append(parts, s.partition), append(ids, id), append(from, int64(s.from[id])) //nolint:gosec // positions stay below 2^63
+			to, recorded = append(to, int64(last.Position)), append(recorded, last.Created)                 //nolint:gosec // likewise
+		}
+	}
+	b.Queue(`update daybook.projection_checkpoint c set position = moved.upto, recorded_at = greatest(recorded_at, moved.recorded)
+		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) moved(part, build, was, upto, recorded)
+		where c.part = moved.part and c.build = moved.build and c.position = moved.was returning c.part, c.build`, parts, ids, from, to, recorded)
+}
+
+// scanMoves tells which checkpoints were moved, by partition and build.
+func scanMoves(res pgx.BatchResults) (map[int]map[int64]bool, error) {
+	rows, err := res.Query()
+	if err != nil {
+		return nil, err
+	}
+	var (
+		part  int
+		build int64
+		moved = map[int]map[int64]bool{}
+	)
+	_, err = pgx.ForEachRow(rows, []any{&part, &build}, func() error {
+		if moved[part] == nil {
+			moved[part] = map[int64]bool{}
+		}
+		moved[part][build] = true
+		return nil
+	})
+	return moved, err
+}
+
+// queueEnd tells those who wait, and commits.
+func (t *transaction) queueEnd(b *pgx.Batch) {
+	partitions := make([]int, len(t.shares))
+	for i, s := range t.shares {
+		partitions[i] = s.partition
+	}
+	b.Queue(`select pg_notify($1, $2)`, relay.Moved, relay.RowsMoved(partitions))
+	b.Queue("commit")
 }
 
 // group is one build's folds, of several partitions: one statement serves all, because no two have a row in common.
@@ -175,40 +269,17 @@ func (g group) scan(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-func (t *transaction) checkpoints(res pgx.BatchResults) error {
-	rows, err := res.Query()
-	if err != nil {
-		return err
-	}
-	at := map[int]map[int64]uint64{}
-	var (
-		part            int
-		build, position int64
-	)
-	if _, err := pgx.ForEachRow(rows, []any{&part, &build, &position}, func() error {
-		if at[part] == nil {
-			at[part] = make(map[int64]uint64, len(t.builds))
-		}
-		at[part][build] = uint64(position) //nolint:gosec // checkpoints are not negative
-		return nil
-	}); err != nil {
-		return err
-	}
-	for _, s := range t.shares {
-		if s.at = at[s.partition]; len(s.at) != len(t.builds) {
-			return fmt.Errorf("of %d builds only %d have a checkpoint in partition %d", len(t.builds), len(s.at), s.partition)
-		}
-	}
-	return nil
-}
-
-// post folds each share's records into the builds whose checkpoint is chosen, each from there on, and commits.
+// post folds each share's records into the builds whose checkpoints were moved, each from where it stood, writes every row
+// and version, and commits.
 func (t *transaction) post(ctx context.Context) error {
+	if t.ended {
+		return nil
+	}
 	events, rows := 0, 0
 	for _, s := range t.shares {
 		for _, f := range s.folds {
-			at := s.at[f.build.id]
-			if !s.chosen(at) {
+			at, fed := s.from[f.build.id]
+			if !fed {
 				continue
 			}
 			if err := f.apply(t.conn.Conn().TypeMap(), at); err != nil {
@@ -220,63 +291,18 @@ func (t *transaction) post(ctx context.Context) error {
 		}
 	}
 	failpoint.Hit(failpoint.ProjectorBefore)
-	if err := t.write(ctx); err != nil {
+	b := &pgx.Batch{}
+	for _, g := range t.groups() {
+		g.queueRows(b)
+	}
+	t.queueEnd(b)
+	if err := send(ctx, t.conn, b, func(pgx.BatchResults) error { return nil }); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.ProjectorAfter)
 	t.w.metrics.events.Add(float64(events))
 	t.w.metrics.rows.Add(float64(rows))
 	return nil
-}
-
-// write sends every row and version, moves the checkpoints to the last records from where they were read, and commits, in one
-// round trip. The checkpoints are locked, so where they were read is where they are.
-func (t *transaction) write(ctx context.Context) error {
-	b := &pgx.Batch{}
-	for _, g := range t.groups() {
-		g.queueRows(b)
-	}
-	if mutant.On(mutant.CheckpointApart) {
-		b.Queue("commit")
-		b.Queue("begin")
-	}
-	var (
-		parts         []int
-		ids, from, to []int64
-		recorded      []time.Time
-	)
-	for _, s := range t.shares {
-		last := s.last()
-		for id, at := range s.at {
-			if s.chosen(at) && at < last.Position {
-				parts, ids, from = append(parts, s.partition), append(ids, id), append(from, int64(at)) //nolint:gosec // positions stay below 2^63
-				to, recorded = append(to, int64(last.Position)), append(recorded, last.Created)         //nolint:gosec // likewise
-			}
-		}
-	}
-	b.Queue(`update daybook.projection_checkpoint c set position = moved.upto, recorded_at = greatest(recorded_at, moved.recorded)
-		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[]) moved(part, build, was, upto, recorded)
-		where c.part = moved.part and c.build = moved.build and c.position = moved.was`, parts, ids, from, to, recorded)
-	b.Queue(`select pg_notify($1, $2)`, relay.Moved, relay.RowsMoved(t.partitions()))
-	b.Queue("commit")
-
-	var moved int64
-	err := send(ctx, t.conn, b, func(res pgx.BatchResults) error {
-		for i := range b.Len() {
-			tag, err := res.Exec()
-			if err != nil {
-				return err
-			}
-			if i == b.Len()-3 {
-				moved = tag.RowsAffected()
-			}
-		}
-		return nil
-	})
-	if err == nil && moved != int64(len(ids)) {
-		err = fmt.Errorf("%d of %d checkpoints moved: %w", moved, len(ids), feed.ErrFenced)
-	}
-	return err
 }
 
 // queueRows queues what became of the rows that were folded.

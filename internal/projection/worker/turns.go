@@ -6,39 +6,48 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// turns lets batches of several partitions share transactions: few are under way at a time, and whoever is free takes along
-// all that wait. So a quiet system writes each batch at once, and a busy one writes many with one commit.
+// turns lets batches of several partitions share transactions: one is under way at a time, and the next takes along all that
+// wait. So a quiet system writes each batch at once, and a busy one writes many with one commit. Where one takes long, as behind
+// a lock, those who wait go beside it.
 type turns struct {
 	write func(context.Context, []*share) error
 
-	mu      sync.Mutex
-	waiting []*turn
-	running int
+	mu       sync.Mutex
+	waiting  []*turn // by since
+	lanes    []*lane
+	watching bool // for one who waits long
 }
+
+// lane is what writes one transaction after another.
+type lane struct{ began time.Time }
 
 // turn is a share that waits, or is being written.
 type turn struct {
 	*share
 
-	ctx  context.Context //nolint:containedctx // of who waits for it
-	done chan error
+	ctx   context.Context //nolint:containedctx // of who waits for it
+	since time.Time
+	done  chan error
 }
 
 const (
 	turnsAtOnce  = 2
-	turnsRecords = 2000 // in one transaction, unless one share alone has more
+	turnsBeside  = 50 * time.Millisecond // waited for before a second one is begun
+	turnsRecords = 2000                  // in one transaction, unless one share alone has more
 )
 
 // do writes a share, together with others or alone. Its error is the share's own.
 func (q *turns) do(ctx context.Context, s *share) error {
-	mine := &turn{share: s, ctx: ctx, done: make(chan error, 1)}
+	mine := &turn{share: s, ctx: ctx, since: time.Now(), done: make(chan error, 1)}
 	q.mu.Lock()
 	q.waiting = append(q.waiting, mine)
-	if q.running < turnsAtOnce {
-		q.running++
-		go q.lead()
+	if len(q.lanes) == 0 {
+		q.lead()
+	} else {
+		q.watch()
 	}
 	q.mu.Unlock()
 	select {
@@ -49,19 +58,46 @@ func (q *turns) do(ctx context.Context, s *share) error {
 	}
 }
 
-// lead writes what waits until nothing does.
-func (q *turns) lead() {
-	for {
+// watch begins another turn when the first of those who wait has waited long. The caller holds q.mu.
+func (q *turns) watch() {
+	if q.watching || len(q.lanes) == turnsAtOnce || len(q.waiting) == 0 {
+		return
+	}
+	q.watching = true
+	time.AfterFunc(time.Until(q.waiting[0].since.Add(turnsBeside)), func() {
 		q.mu.Lock()
-		batch := q.take()
-		if batch == nil {
-			q.running--
-			q.mu.Unlock()
+		defer q.mu.Unlock()
+		q.watching = false
+		if len(q.waiting) > 0 && len(q.lanes) < turnsAtOnce && time.Since(q.waiting[0].since) >= turnsBeside {
+			q.lead()
 			return
 		}
-		q.mu.Unlock()
-		q.run(batch)
-	}
+		q.watch()
+	})
+}
+
+// lead writes what waits until nothing does, or another one is quick enough for all. The caller holds q.mu.
+func (q *turns) lead() {
+	mine := &lane{began: time.Now()}
+	q.lanes = append(q.lanes, mine)
+	go func() {
+		for {
+			q.mu.Lock()
+			var batch []*turn
+			if !slices.ContainsFunc(q.lanes, func(l *lane) bool { return l != mine && time.Since(l.began) < turnsBeside }) {
+				batch = q.take()
+			}
+			if batch == nil {
+				q.lanes = slices.DeleteFunc(q.lanes, func(l *lane) bool { return l == mine })
+				q.watch()
+				q.mu.Unlock()
+				return
+			}
+			mine.began = time.Now()
+			q.mu.Unlock()
+			q.run(batch)
+		}
+	}()
 }
 
 // take picks those who have waited longest; nil if nobody waits. The caller holds q.mu.

@@ -49,7 +49,7 @@ func TestTurns(t *testing.T) {
 		})
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 			q.mu.Lock()
-			n, running := len(q.waiting), q.running
+			n, running := len(q.waiting), len(q.lanes)
 			q.mu.Unlock()
 			if n == waiting && (waiting > 0 || running == partition+1) {
 				return
@@ -60,7 +60,7 @@ func TestTurns(t *testing.T) {
 		}
 	}
 	for p := range turnsAtOnce {
-		ask(p, 1, 0) // at once
+		ask(p, 1, 0) // the second when it has waited long
 	}
 	ask(9, 1, 1)
 	ask(5, 1, 2)

@@ -102,7 +102,7 @@ func TestStaleBatchChangesNothing(t *testing.T) {
 func TestConnectionsCutMidBatch(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
-	j := busy(400, rand.New(rand.NewPCG(10, 11)).IntN)
+	j := busy(3000, rand.New(rand.NewPCG(10, 11)).IntN)
 	w := newWorker(t, pool, all...)
 	ctx, cancel := context.WithCancel(t.Context())
 	var cutting sync.WaitGroup

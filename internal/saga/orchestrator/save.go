@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
@@ -142,52 +143,70 @@ update daybook.saga_checkpoint c set position = r.upto
 from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as r(saga, partition, was, upto)
 where c.saga = r.saga and c.partition = r.partition and c.position = r.was`
 
+// statements are what a batch comes to.
+type statements struct {
+	names           []string // of the sagas whose checkpoints move
+	partitions      []int
+	from, upto      []int64
+	heard, lookedTo []row
+	moves, notify   bool
+}
+
+func statementsOf(batch []*saving) (all statements) {
+	for _, one := range batch {
+		all.notify = all.notify || one.notify
+		m := one.move
+		if m == nil {
+			all.lookedTo = append(all.lookedTo, one.rows...)
+			continue
+		}
+		all.moves, all.heard = true, append(all.heard, one.rows...)
+		for i := range m.names {
+			all.names, all.partitions = append(all.names, m.names[i]), append(all.partitions, m.partition)
+			all.from, all.upto = append(all.from, m.from[i]), append(all.upto, int64(m.last)) //nolint:gosec // below 2^63
+		}
+	}
+	return all
+}
+
+// send begins a transaction and writes, in one round trip.
+func (all statements) send(ctx context.Context, conn *pgxpool.Conn) error {
+	var b pgx.Batch
+	b.Queue("begin")
+	if all.moves {
+		b.Queue(moveAll, all.names, all.partitions, all.from, all.upto)
+	} else { // a database that crashes before this is on disk has older rows, which are still due: nothing is lost
+		b.Queue("set local synchronous_commit = off")
+	}
+	if !mutant.On(mutant.EffectLostAtCrash) {
+		queue(&b, upsert, all.heard)
+	}
+	queue(&b, lookedAt, all.lookedTo)
+	if all.notify {
+		b.Queue("select pg_notify($1, '')", Channel)
+	}
+	results := conn.SendBatch(ctx, &b)
+	_, err := results.Exec()
+	var tag pgconn.CommandTag
+	if err == nil {
+		tag, err = results.Exec()
+	}
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	if err == nil && tag.RowsAffected() != int64(len(all.names)) {
+		err = feed.ErrFenced
+	}
+	return err
+}
+
 func (s *saver) write(ctx context.Context, batch []*saving) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
-	var (
-		names           []string
-		partitions      []int
-		from, upto      []int64
-		heard, lookedTo []row
-		moves, notify   bool
-	)
-	for _, one := range batch {
-		notify = notify || one.notify
-		m := one.move
-		if m == nil {
-			lookedTo = append(lookedTo, one.rows...)
-			continue
-		}
-		moves, heard = true, append(heard, one.rows...)
-		for i := range m.names {
-			names, partitions = append(names, m.names[i]), append(partitions, m.partition)
-			from, upto = append(from, m.from[i]), append(upto, int64(m.last)) //nolint:gosec // below 2^63
-		}
-	}
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var b pgx.Batch
-		if moves {
-			b.Queue(moveAll, names, partitions, from, upto)
-		} else { // a database that crashes before this is on disk has older rows, which are still due: nothing is lost
-			b.Queue("set local synchronous_commit = off")
-		}
-		if !mutant.On(mutant.EffectLostAtCrash) {
-			queue(&b, upsert, heard)
-		}
-		queue(&b, lookedAt, lookedTo)
-		if notify {
-			b.Queue("select pg_notify($1, '')", Channel)
-		}
-		results := tx.SendBatch(ctx, &b)
-		tag, err := results.Exec()
-		if closed := results.Close(); err == nil {
-			err = closed
-		}
-		if err == nil && tag.RowsAffected() != int64(len(names)) {
-			err = feed.ErrFenced
-		}
-		if moves {
+	all := statementsOf(batch)
+	err := s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { // which closes one that is left inside a transaction
+		err := all.send(ctx, conn)
+		if all.moves {
 			s.hit(failpoint.SagaWaitingBefore)
 		}
 		for _, one := range batch {
@@ -195,10 +214,17 @@ func (s *saver) write(ctx context.Context, batch []*saving) error {
 				err = one.ctx.Err() // who ended meanwhile has done nothing
 			}
 		}
+		end := "commit"
+		if err != nil {
+			end = "rollback"
+		}
+		if _, ended := conn.Exec(ctx, end); err == nil {
+			err = ended
+		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("write checkpoints of sagas, and what %d instances wait for: %w", len(heard)+len(lookedTo), err)
+		return fmt.Errorf("write checkpoints of sagas, and what %d instances wait for: %w", len(all.heard)+len(all.lookedTo), err)
 	}
 	return nil
 }
