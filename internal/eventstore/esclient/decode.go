@@ -26,13 +26,11 @@ func failed(what string) error { return fmt.Errorf("answer to an append: malform
 
 func (a *answer) decode(b []byte) error {
 	*a = answer{}
-	return fields(b, "message", func(f uint64, v []byte, _ uint64) (err error) {
+	var id wireID
+	if err := fields(b, "message", func(f uint64, v []byte, _ uint64) (err error) {
 		switch f {
 		case 1<<3 | asBytes:
-			var u es.UUID
-			if u, err = decodeUUID(v); err == nil {
-				a.epoch, a.sequence = binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
-			}
+			err = id.decode(v)
 		case 2<<3 | asBytes:
 			a.success = false
 			err = a.decodeError(v)
@@ -41,7 +39,12 @@ func (a *answer) decode(b []byte) error {
 			err = a.decodeSuccess(v)
 		}
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	u, err := id.value()
+	a.epoch, a.sequence = binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
+	return err
 }
 
 func (a *answer) decodeSuccess(b []byte) error {
@@ -79,25 +82,41 @@ func (a *answer) decodeError(b []byte) error {
 	})
 }
 
-func decodeUUID(b []byte) (u es.UUID, err error) {
-	err = fields(b, "id", func(f uint64, v []byte, _ uint64) (err error) {
+// wireID is event_store.client.UUID. It may come in pieces; only its last form counts.
+type wireID struct {
+	bits    es.UUID
+	text    string
+	textual bool
+}
+
+func (id *wireID) decode(b []byte) error {
+	return fields(b, "id", func(f uint64, v []byte, _ uint64) error {
 		switch f {
 		case uuidStructured<<3 | asBytes:
+			if id.textual {
+				*id = wireID{}
+			}
 			return fields(v, "id", func(f uint64, _ []byte, n uint64) error {
 				switch f {
 				case 1<<3 | asVarint:
-					binary.BigEndian.PutUint64(u[:8], n)
+					binary.BigEndian.PutUint64(id.bits[:8], n)
 				case 2<<3 | asVarint:
-					binary.BigEndian.PutUint64(u[8:], n)
+					binary.BigEndian.PutUint64(id.bits[8:], n)
 				}
 				return nil
 			})
 		case uuidString<<3 | asBytes:
-			u, err = es.ParseUUID(string(v))
+			*id = wireID{text: string(v), textual: true}
 		}
-		return err
+		return nil
 	})
-	return u, err
+}
+
+func (id *wireID) value() (es.UUID, error) {
+	if id.textual {
+		return es.ParseUUID(id.text)
+	}
+	return id.bits, nil
 }
 
 // A field is known by its number and by how it is written: the wrong kind of a known number is an unknown field.

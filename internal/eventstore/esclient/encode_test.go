@@ -177,6 +177,9 @@ func FuzzAnswer(f *testing.F) {
 			}
 			t.Fatalf("%x: %v", b, err)
 		}
+		if s := resp.GetCorrelationId().GetStructured(); s != nil && (uint64(s.GetMostSignificantBits()) != a.epoch || uint64(s.GetLeastSignificantBits()) != a.sequence) {
+			t.Fatalf("%x: %d, %d, generated %v", b, a.epoch, a.sequence, s)
+		}
 		if _, one := resp.GetResult().(*streams.BatchAppendResp_Success_); a.success != one {
 			t.Fatalf("%x: success %v, result %v", b, a.success, resp.GetResult())
 		}

@@ -71,10 +71,11 @@ func (e *event) decodeRecorded(b []byte) error {
 	r := &e.record
 	var data, meta []byte
 	var created int64
+	var id wireID
 	err := fields(b, "event", func(f uint64, v []byte, n uint64) (err error) {
 		switch f {
 		case 1<<3 | asBytes:
-			r.ID, err = decodeUUID(v)
+			err = id.decode(v)
 		case 2<<3 | asBytes:
 			err = fields(v, "stream", func(f uint64, v []byte, _ uint64) error {
 				if f == identifierName<<3|asBytes {
@@ -95,6 +96,9 @@ func (e *event) decodeRecorded(b []byte) error {
 		}
 		return err
 	})
+	if err == nil {
+		r.ID, err = id.value()
+	}
 	if err != nil {
 		return err
 	}
