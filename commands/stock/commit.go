@@ -27,6 +27,8 @@ func (c Commit) Decide(s Stock) ([]es.Event, error) {
 		return es.Nothing()
 	case r.Open < c.Quantity:
 		return es.Reject(NotReserved, "reservation %s of %s holds %d, not %d", c.ReservationID, c.SKU, r.Open, c.Quantity)
+	case s.OnHand < c.Quantity: // after a shortfall: what is not there cannot leave
+		return es.Reject(NotEnough, "there are only %d of %s", s.OnHand, c.SKU)
 	}
 	return es.Facts(events.StockCommitted{
 		SKU: c.SKU, Location: events.MainLocation, ReservationID: c.ReservationID, OrderID: c.OrderID,

@@ -89,6 +89,9 @@ func TestCommit(t *testing.T) {
 	given(t, received(10), reserved("r1", 4), committed).When(commit(1)).ThenRejected(stock.NotReserved)
 	given(t, received(10), reserved("r1", 4)).When(commit(5)).ThenRejected(stock.NotReserved)
 	given(t, received(10)).When(commit(1)).ThenRejected(stock.NotReserved)
+	missing := events.StockAdjusted{SKU: "A", Location: "main", Change: -7, OnHand: 3}
+	given(t, received(10), reserved("r1", 4), missing).When(commit(4)).ThenRejected(stock.NotEnough)
+	given(t, received(10), reserved("r1", 4), missing, events.StockReceived{SKU: "A", ReceiptID: "more", Quantity: 1}).When(commit(4)).Then(committed)
 	given(t, received(10), reserved("r1", 4)).When(commit(0)).ThenRejected(stock.Invalid)
 	given(t, received(10), reserved("r1", 4), committed).When(release()).Then(released("r1", 0))
 	given(t, received(10), reserved("r1", 4), committed).When(reserve("r1", 4)).ThenNothing()
