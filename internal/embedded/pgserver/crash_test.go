@@ -197,7 +197,49 @@ func TestClosesWhatItTookOver(t *testing.T) {
 	}
 }
 
-// byHand starts Postgres on the data of a server that was closed, without anything that ties it to us.
+// A pid file that a starting server has made and not yet written is its own: taken for a power cut's and removed, the server
+// would run on, known to nobody, and no other could start.
+func TestPidFileThatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	dir := filledDir(t)
+	s := start(t, Config{Dir: dir})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := byHand(t, s)
+	until(t, "Postgres", func() bool { pm, err := readPostmaster(s.data); return err == nil && pm.status == "ready" })
+	content, err := os.ReadFile(pidFile(s.data))
+	if err == nil {
+		err = os.Truncate(pidFile(s.data), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error)
+	go func() {
+		time.Sleep(200 * time.Millisecond) // as long as a busy machine may keep it from writing
+		f, err := os.OpenFile(pidFile(s.data), os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.Write(content)
+			err = errors.Join(err, f.Close())
+		}
+		written <- err
+	}()
+	again := start(t, Config{Dir: dir})
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if again.PID() != cmd.Process.Pid {
+		t.Errorf("runs %d, want %d", again.PID(), cmd.Process.Pid)
+	}
+	if err := errors.Join(again.Close(), <-ended); err != nil {
+		t.Errorf("not a clean end: %v", err)
+	}
+}
+
+// byHand starts Postgres on the data of a server that was closed, without anything that ties it to us. It may still be starting.
 func byHand(t *testing.T, s *Server) *exec.Cmd {
 	t.Helper()
 	_, port, _ := strings.Cut(s.Addr(), ":")
@@ -212,6 +254,7 @@ func byHand(t *testing.T, s *Server) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	until(t, "its pid file", func() bool { pm, err := readPostmaster(s.data); return err == nil && pm.pid == cmd.Process.Pid })
 	return cmd
 }
 

@@ -20,6 +20,9 @@ type postmaster struct {
 	status  string // starting, stopping, ready
 }
 
+// errTorn says that a pid file does not begin with one: it is being written this moment, or a power cut left it so.
+var errTorn = errors.New("does not begin with a process id")
+
 // readPostmaster gives fs.ErrNotExist if there is no file. A file that is still being written lacks its last lines.
 func readPostmaster(data string) (postmaster, error) {
 	b, err := os.ReadFile(pidFile(data))
@@ -35,7 +38,7 @@ func readPostmaster(data string) (postmaster, error) {
 	}
 	pid, err := strconv.Atoi(line(0))
 	if err != nil || pid == 0 {
-		return postmaster{}, fmt.Errorf("%s does not begin with a process id", pidFile(data))
+		return postmaster{}, fmt.Errorf("%s: %w", pidFile(data), errTorn)
 	}
 	// A server in single-user mode writes its id negative.
 	return postmaster{pid: max(pid, -pid), started: line(2), port: line(3), host: line(5), status: line(7)}, nil

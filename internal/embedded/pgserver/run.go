@@ -78,15 +78,18 @@ func (c *clash) Error() string { return "what ran here before has not let go yet
 // adopt takes a server over that runs on our data. The lock is ours, so nobody looks after it. One that is about to
 // end is waited for; a pid file that nobody stands behind is made harmless.
 func (s *Server) adopt(ctx context.Context) (taken bool, err error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	pm, err := readPostmaster(s.data)
+	for begun := time.Now(); errors.Is(err, errTorn) && time.Since(begun) < torn && ctx.Err() == nil; <-tick.C {
+		pm, err = readPostmaster(s.data)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil || !serves(pm.pid, s.data):
 		return false, disown(s.data, s.acct)
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for serves(pm.pid, s.data) {

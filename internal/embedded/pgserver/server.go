@@ -35,6 +35,7 @@ var ErrPassword = errors.New("the embedded Postgres does not know this password"
 const (
 	patience = 60 * time.Second // for a clean shutdown, and for a restart, before something harder
 	clashing = 15 * time.Second // for what a killed server left behind to go away
+	torn     = 2 * time.Second  // for a pid file to be more than begun: Postgres makes it, and then writes it at once
 )
 
 // Start gives a server that accepts connections. ctx bounds the start alone: a recovery after a crash, an initdb or a
