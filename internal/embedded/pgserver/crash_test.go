@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -177,13 +179,9 @@ func TestTakesOver(t *testing.T) {
 // The one taken over ends with Close too.
 func TestClosesWhatItTookOver(t *testing.T) {
 	t.Parallel()
-	dir := filledDir(t)
-	s := start(t, Config{Dir: dir})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	s := ran(t)
 	cmd := byHand(t, s)
-	again := start(t, Config{Dir: dir})
+	again := start(t, Config{Dir: s.cfg.Dir})
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	if again.PID() != cmd.Process.Pid {
@@ -201,11 +199,7 @@ func TestClosesWhatItTookOver(t *testing.T) {
 // would run on, known to nobody, and no other could start.
 func TestPidFileThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
-	dir := filledDir(t)
-	s := start(t, Config{Dir: dir})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	s := ran(t)
 	cmd := byHand(t, s)
 	until(t, "Postgres", func() bool { pm, err := readPostmaster(s.data); return err == nil && pm.status == "ready" })
 	content, err := os.ReadFile(pidFile(s.data))
@@ -215,9 +209,10 @@ func TestPidFileThatIsBeingWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written := make(chan error)
+	read, written := make(chan struct{}), make(chan error)
+	seen := sync.OnceFunc(func() { close(read) })
 	go func() {
-		time.Sleep(200 * time.Millisecond) // as long as a busy machine may keep it from writing
+		<-read
 		f, err := os.OpenFile(pidFile(s.data), os.O_WRONLY, 0)
 		if err == nil {
 			_, err = f.Write(content)
@@ -225,9 +220,14 @@ func TestPidFileThatIsBeingWritten(t *testing.T) {
 		}
 		written <- err
 	}()
-	again := start(t, Config{Dir: dir})
-	if err := <-written; err != nil {
-		t.Error(err)
+	again, err := Start(t.Context(), Config{Dir: s.cfg.Dir, Disposable: true, Logger: slog.New(slog.NewTextHandler(writer(func(line []byte) {
+		if strings.Contains(string(line), beingWritten) {
+			seen()
+		}
+	}), &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	seen()
+	if err = errors.Join(err, <-written); err != nil {
+		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -237,6 +237,24 @@ func TestPidFileThatIsBeingWritten(t *testing.T) {
 	if err := errors.Join(again.Close(), <-ended); err != nil {
 		t.Errorf("not a clean end: %v", err)
 	}
+}
+
+// writer is called with each line of a log.
+type writer func(line []byte)
+
+func (w writer) Write(line []byte) (int, error) {
+	w(line)
+	return len(line), nil
+}
+
+// ran gives a server that was closed, for its directory.
+func ran(t *testing.T) *Server {
+	t.Helper()
+	s := start(t, Config{Dir: filledDir(t)})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // byHand starts Postgres on the data of a server that was closed, without anything that ties it to us. It may still be starting.

@@ -75,12 +75,17 @@ type clash struct{ said string }
 
 func (c *clash) Error() string { return "what ran here before has not let go yet:\n" + c.said }
 
+const beingWritten = "the pid file of Postgres holds nothing yet: waiting for whoever may be writing it"
+
 // adopt takes a server over that runs on our data. The lock is ours, so nobody looks after it. One that is about to
 // end is waited for; a pid file that nobody stands behind is made harmless.
 func (s *Server) adopt(ctx context.Context) (taken bool, err error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	pm, err := readPostmaster(s.data)
+	if errors.Is(err, errTorn) {
+		s.cfg.Logger.DebugContext(ctx, beingWritten)
+	}
 	for begun := time.Now(); errors.Is(err, errTorn) && time.Since(begun) < torn && ctx.Err() == nil; <-tick.C {
 		pm, err = readPostmaster(s.data)
 	}
