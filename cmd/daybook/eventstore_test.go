@@ -18,6 +18,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // TestEventstoreServe: the banner's connection string works, metrics and health are there, one server at a time, and SIGTERM ends
@@ -26,9 +28,9 @@ func TestEventstoreServe(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	s := serveStore(t, dir)
-	c := storeClient(t, s.said["connect"])
+	c := clienttest.Connect(t, s.said["connect"])
 	for i := range 10 {
-		if _, err := appendOne(within(t), c, "s", esdb.Any{}); err != nil {
+		if _, err := appendOne(clienttest.Within(t), c, "s", esdb.Any{}); err != nil {
 			t.Fatalf("append %d: %v", i, err)
 		}
 	}
@@ -49,7 +51,7 @@ func TestEventstoreServe(t *testing.T) {
 			t.Errorf("%s: %d %s", path, status, said)
 		}
 	}
-	sub, err := c.SubscribeToStream(within(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
+	sub, err := c.SubscribeToStream(clienttest.Within(t), "s", esdb.SubscribeToStreamOptions{From: esdb.Start{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +93,7 @@ func TestEventstoreFull(t *testing.T) {
 	if status, _ := get(t, admin+"/livez"); status != http.StatusOK {
 		t.Errorf("/livez: %d", status)
 	}
-	if _, err := appendOne(within(t), storeClient(t, s.said["connect"]), "s", esdb.Any{}); err == nil {
+	if _, err := appendOne(clienttest.Within(t), clienttest.Connect(t, s.said["connect"]), "s", esdb.Any{}); err == nil {
 		t.Error("an append was taken")
 	}
 	fails(t, "disk is full", "backup", "--eventstore", s.said["connect"], "--to", dir+".tar")
@@ -148,7 +150,7 @@ func TestEventstoreBackupWhileWriting(t *testing.T) {
 	var total atomic.Int64
 	for w := range writers {
 		acked[w].Store(-1)
-		c := storeClient(t, connection)
+		c := clienttest.Connect(t, connection)
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				r, err := appendOne(ctx, c, fmt.Sprintf("w-%d", w), esdb.Any{})

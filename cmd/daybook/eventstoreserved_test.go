@@ -16,6 +16,7 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 
@@ -106,28 +107,6 @@ func fails(t *testing.T, want string, args ...string) string {
 	return out
 }
 
-func storeClient(t *testing.T, connection string) *esdb.Client {
-	t.Helper()
-	cfg, err := esdb.ParseConnectionString(connection)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
-	c, err := esdb.NewClient(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func appendOne(ctx context.Context, c *esdb.Client, stream string, at esdb.ExpectedRevision) (*esdb.WriteResult, error) {
 	return c.AppendToStream(ctx, stream, esdb.AppendToStreamOptions{ExpectedRevision: at},
 		esdb.EventData{EventID: uuid.New(), EventType: "thing.happened", ContentType: esdb.ContentTypeJson, Data: []byte(`{"n":1}`), Metadata: []byte("\x01")})
@@ -135,7 +114,7 @@ func appendOne(ctx context.Context, c *esdb.Client, stream string, at esdb.Expec
 
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(within(t), http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(clienttest.Within(t), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

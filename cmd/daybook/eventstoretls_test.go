@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
 // loopbackCertificate writes a fresh self-signed one.
@@ -67,15 +69,15 @@ func TestEventstoreSecured(t *testing.T) {
 	as := func(user, file string) []string {
 		return []string{"--eventstore", server, "--user", user, "--password-file", file}
 	}
-	c := storeClient(t, strings.Replace(server, "esdb://", "esdb://admin:hunter2-admin@", 1))
+	c := clienttest.Connect(t, strings.Replace(server, "esdb://", "esdb://admin:hunter2-admin@", 1))
 	for i := range 20 {
-		if _, err := appendOne(within(t), c, "s", esdb.Any{}); err != nil {
+		if _, err := appendOne(clienttest.Within(t), c, "s", esdb.Any{}); err != nil {
 			t.Fatalf("append %d: %v", i, err)
 		}
 	}
 	m := esdb.StreamMetadata{}
 	m.SetMaxCount(5)
-	if _, err := c.SetStreamMetadata(within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m); err != nil {
+	if _, err := c.SetStreamMetadata(clienttest.Within(t), "s", esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m); err != nil {
 		t.Fatal(err)
 	}
 	tarball := filepath.Join(dir, "b.tar")
@@ -158,19 +160,19 @@ func TestEventstoreScavenge(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	s := serveStore(t, dir)
-	c := storeClient(t, s.said["connect"])
+	c := clienttest.Connect(t, s.said["connect"])
 	for i := range 30 {
-		if _, err := appendOne(within(t), c, fmt.Sprintf("s-%d", i%3), esdb.Any{}); err != nil {
+		if _, err := appendOne(clienttest.Within(t), c, fmt.Sprintf("s-%d", i%3), esdb.Any{}); err != nil {
 			t.Fatalf("append %d: %v", i, err)
 		}
 	}
-	if _, err := c.DeleteStream(within(t), "s-0", esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}}); err != nil {
+	if _, err := c.DeleteStream(clienttest.Within(t), "s-0", esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}}); err != nil {
 		t.Fatal(err)
 	}
 	if out := does(t, nil, "scavenge", "--eventstore", s.said["connect"]); !strings.HasPrefix(out, "scavenged: 10 events of 1 streams") {
 		t.Error(out)
 	}
-	if _, err := c.TombstoneStream(within(t), "s-1", esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}}); err != nil {
+	if _, err := c.TombstoneStream(clienttest.Within(t), "s-1", esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}}); err != nil {
 		t.Fatal(err)
 	}
 	s.stop(t)

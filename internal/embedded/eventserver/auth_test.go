@@ -51,14 +51,7 @@ func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) 
 // client connects as somebody, trusting whom it is told to.
 func client(t *testing.T, connection string, trust *x509.CertPool) *esdb.Client {
 	t.Helper()
-	cfg, err := esdb.ParseConnectionString(connection)
-	clienttest.Must(t, err)
-	cfg.RootCAs = trust
-	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
-	c, err := esdb.NewClient(cfg)
-	clienttest.Must(t, err)
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	return clienttest.Connect(t, connection, func(cfg *esdb.Configuration) { cfg.RootCAs = trust })
 }
 
 func tryAppend(t *testing.T, c *esdb.Client) error {

@@ -18,16 +18,7 @@ import (
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	cfg, err := esdb.ParseConnectionString(fmt.Sprintf("esdb://%s,127.0.0.1:1?tls=false", s.Addr()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Logger = func(esdb.LogLevel, string, ...any) {}
-	c, err := esdb.NewClient(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := clienttest.Connect(t, fmt.Sprintf("esdb://%s,127.0.0.1:1?tls=false", s.Addr()))
 	clienttest.Append(t, c, "s", esdb.NoStream{}, clienttest.Event(1))
 	v, err := c.GetServerVersion()
 	if err != nil || v.Major != 24 || v.Minor != 6 {
