@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/tour"
 )
 
 // composed is docker-compose.yml brought up under a project's name of its own, with images that were built here.
@@ -72,7 +73,7 @@ func (c *composed) up() {
 func (c *composed) consuming() bool {
 	for _, consumer := range []string{"projections", "sagas", "reactors"} {
 		said, err := c.run("logs", "--no-color", "--no-log-prefix", consumer)
-		if err != nil || partitionsOf(said, consumer) != relay.DefaultPartitions {
+		if err != nil || testenv.PartitionsOf(said, consumer) != relay.DefaultPartitions {
 			return false
 		}
 	}
@@ -88,10 +89,10 @@ func TestComposeComesUp(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "docker", "compose", "version").CombinedOutput(); err != nil {
 		t.Skipf("SKIP compose: docker has no compose: %.200s", out)
 	}
-	_, port, _ := strings.Cut(address(t), ":")
+	_, port, _ := strings.Cut(testenv.Address(t), ":")
 	c := &composed{t: t, project: fmt.Sprintf("daybook-test-%d", os.Getpid()), port: port}
 	c.up()
-	tourIsTrue(t, &testenv.Client{Base: "http://127.0.0.1:" + c.port, HTTP: &http.Client{Timeout: time.Minute}})
+	tour.Check(t, &testenv.Client{Base: "http://127.0.0.1:" + c.port, HTTP: &http.Client{Timeout: time.Minute}})
 	out, err := c.run("exec", "--no-TTY", "gateway", "/daybook", "doctor", "--json")
 	var r doctor.Report
 	if jsonErr := json.Unmarshal([]byte(out), &r); jsonErr != nil {

@@ -34,7 +34,9 @@ func floor(pkg string) int {
 		return 4
 	case pkg == "internal/app":
 		return 6
-	case top == "cmd", pkg == "internal/e2e", pkg == "internal/testenv", pkg == "deploy":
+	case pkg == "internal/testenv/apachekafka", pkg == "internal/testenv/output":
+		return 5
+	case top == "cmd", pkg == "deploy", strings.HasPrefix(pkg, "internal/e2e"), strings.HasPrefix(pkg, "internal/testenv"):
 		return 7
 	}
 	return 5

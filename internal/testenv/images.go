@@ -100,3 +100,13 @@ func root() string {
 	}
 	return filepath.Join(filepath.Dir(here), "..", "..")
 }
+
+// Sample is a file of 30,000 invoice lines of the Online Retail data set. Where it is missing, the test is skipped and says why.
+func Sample(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(root(), "..", "shared", "data", "online-retail", "online-retail-30k.csv")
+	if _, err := os.Stat(file); err != nil {
+		t.Skipf("SKIP %s: the Online Retail sample is missing: %v", t.Name(), err)
+	}
+	return file
+}

@@ -1,4 +1,4 @@
-package e2e
+package chaos_test
 
 import (
 	"context"
@@ -20,6 +20,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/fleet"
+	"github.com/daybook-dev/daybook/internal/testenv/market"
 )
 
 // TestChaosOnTheWay lets orders through while two relays and consumers of every kind come and go, are killed and frozen, leaders
@@ -72,10 +74,10 @@ func chaosOnTheWay(t *testing.T, seed uint64, events int, relays, consumers clus
 	sold.end(t)
 	c.calm()
 	calm := time.Now()
-	c.shop.ended(t, endWithin)
+	c.shop.Ended(t, market.EndWithin)
 	ended := time.Since(calm)
-	r := examine(t, "--data-dir", c.fleet.dir, "--kafka", c.relays.brokers())
-	if !r.AtRest || r.Checked["rows"] == 0 || r.Checked["charges"] == 0 || r.Checked["orders at rest"] != len(c.shop.orders) || r.Checked["events"] < events {
+	r := market.Examine(t, "--data-dir", c.fleet.Dir, "--kafka", c.relays.brokers())
+	if !r.AtRest || r.Checked["rows"] == 0 || r.Checked["charges"] == 0 || r.Checked["orders at rest"] != c.shop.Orders() || r.Checked["events"] < events {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
 	}
 	stop()
@@ -85,7 +87,7 @@ func chaosOnTheWay(t *testing.T, seed uint64, events int, relays, consumers clus
 		t.Errorf("%d messages with %d copies, %d carried, %d out of order: the test disturbed nothing", messages, copies, c.mirror.carried, c.mirror.moved)
 	}
 	t.Logf("DAYBOOK_SEED=%d: %d orders, %d events in %s, all ended %s after it was calm; %v; relays published %d messages, %d of them again; consumers were sent %d, %d of them out of order, %d were lost on the way",
-		seed, len(c.shop.orders), r.Checked["events"], calm.Sub(began).Round(time.Second), ended.Round(time.Millisecond), c.did, messages, copies, c.mirror.carried, c.mirror.moved, c.mirror.dropped)
+		seed, c.shop.Orders(), r.Checked["events"], calm.Sub(began).Round(time.Second), ended.Round(time.Millisecond), c.did, messages, copies, c.mirror.carried, c.mirror.moved, c.mirror.dropped)
 }
 
 // eventsPerOrder is about what an order of two lines comes to.
@@ -103,11 +105,11 @@ type chaos struct {
 	*rand.Rand
 
 	t         testing.TB
-	fleet     *fleet
+	fleet     *fleet.Fleet
 	relays    cluster // where they publish
 	consumers cluster // what they read
 	mirror    *mirror
-	shop      *market
+	shop      *market.Market
 	deck      []string
 	dealt     bool // every disturbance at least once
 	did       map[string]int
@@ -118,15 +120,15 @@ func startChaos(t *testing.T, seed uint64, relays, consumers cluster) *chaos {
 	t.Helper()
 	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 2)), t: t, relays: relays, consumers: consumers, did: map[string]int{}}
 	c.mirror = &mirror{t: t, from: c.relays, to: c.consumers, rng: rand.New(rand.NewPCG(seed, 3))}
-	c.fleet = startServers(t, nil, app.RoleEventStore, app.RolePostgres, app.RoleSimulator)
+	c.fleet = fleet.StartServers(t, nil, app.RoleEventStore, app.RolePostgres, app.RoleSimulator)
 	for range 2 {
-		c.fleet.add(app.RoleRelay, "", "--kafka", c.relays.brokers())
-		c.fleet.add(consuming, "", "--kafka", c.consumers.brokers())
+		c.fleet.Add(app.RoleRelay, "", "--kafka", c.relays.brokers())
+		c.fleet.Add(consuming, "", "--kafka", c.consumers.brokers())
 	}
-	at := address(t)
-	c.fleet.add(answering, at, "--kafka", c.consumers.brokers())
-	c.fleet.ready()
-	c.shop = newMarket(at)
+	at := testenv.Address(t)
+	c.fleet.Add(answering, at, "--kafka", c.consumers.brokers())
+	c.fleet.Ready()
+	c.shop = market.New(at)
 	return c
 }
 
@@ -155,7 +157,7 @@ func (c *chaos) sell(ctx context.Context, want int) *selling {
 	c.t.Helper()
 	skus := []string{"A", "B", "C", "D", "E"}
 	for _, sku := range skus {
-		if err := c.shop.stocked(ctx, sku, 1_000_000); err != nil {
+		if err := c.shop.Stocked(ctx, sku, 1_000_000); err != nil {
 			c.t.Fatal(err)
 		}
 	}
@@ -171,15 +173,13 @@ func (c *chaos) sell(ctx context.Context, want int) *selling {
 				if i%7 == 4 {
 					token, must = "tok_decline", "rejected"
 				}
-				err := c.shop.place(finish, id, token, must, testenv.Line(skus[i%5], 1+i%3), testenv.Line(skus[(i+1+buyer%3)%5], 1))
+				err := c.shop.Place(finish, id, token, must, testenv.Line(skus[i%5], 1+i%3), testenv.Line(skus[(i+1+buyer%3)%5], 1))
 				if err == nil && i%6 == 3 && must == "confirmed" {
-					c.shop.mu.Lock()
-					c.shop.orders[id] = "cancelled"
-					c.shop.mu.Unlock()
-					err = c.shop.command(finish, "/v1/orders/"+id+"/cancel", "cancel-"+id, "")
+					c.shop.Must(id, "cancelled")
+					err = c.shop.Command(finish, "/v1/orders/"+id+"/cancel", "cancel-"+id, "")
 				}
 				if open = append(open, id); err == nil && len(open) > mostOpen {
-					err = c.shop.away(finish, open[0])
+					err = c.shop.Away(finish, open[0])
 					open = open[1:]
 				}
 				cancel()
@@ -203,20 +203,6 @@ func (c *chaos) sell(ctx context.Context, want int) *selling {
 
 // mostOpen is how many orders a buyer leaves under way: more would show how fast this machine is, and nothing else.
 const mostOpen = 60
-
-// away waits until an order is no longer being placed.
-func (s *market) away(ctx context.Context, id string) error {
-	for {
-		if status := s.status(ctx, id); status != "" && status != "placed" {
-			return nil
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("order %s is still being placed: %w", id, ctx.Err())
-		}
-	}
-}
 
 // disturb does one of what can happen, and waits a little.
 func (c *chaos) disturb() {
@@ -245,24 +231,24 @@ func (c *chaos) disturb() {
 		c.mirror.instead(where, where.replace)
 	case "consumer killed":
 		m := c.any(consuming)
-		m.process.Kill()
+		m.Process.Kill()
 		c.later(m)
 	case "consumer left":
 		m := c.any(consuming)
-		m.process.Stop()
+		m.Process.Stop()
 		c.later(m)
 	case "consumer joined":
-		if len(c.fleet.members[consuming]) < mostConsumers {
-			c.back.Go(c.fleet.add(consuming, "", "--kafka", c.consumers.brokers()).process.Ready)
+		if len(c.fleet.Members[consuming]) < mostConsumers {
+			c.back.Go(c.fleet.Add(consuming, "", "--kafka", c.consumers.brokers()).Process.Ready)
 		}
 	case "consumer frozen": // longer than its session lasts: others work on its partitions when it wakes
 		c.freeze(c.any(consuming), 7*time.Second, func() {})
 	case "relay killed":
-		m, _ := c.fleet.pair(app.RoleRelay)
-		m.process.Kill()
+		m, _ := c.fleet.Pair(app.RoleRelay)
+		m.Process.Kill()
 		c.later(m)
 	case "zombie relay": // it wakes up as one that does not know that another has taken over
-		m, _ := c.fleet.pair(app.RoleRelay)
+		m, _ := c.fleet.Pair(app.RoleRelay)
 		c.freeze(m, time.Second, c.cutRelays)
 	}
 	time.Sleep(time.Duration(100+c.IntN(500)) * time.Millisecond)
@@ -277,31 +263,31 @@ func (c *chaos) publishedAgain() {
 			c.t.Fatal("no relay that died published anything again")
 		}
 		c.did["relay killed"]++
-		m, _ := c.fleet.pair(app.RoleRelay)
-		m.process.Kill()
+		m, _ := c.fleet.Pair(app.RoleRelay)
+		m.Process.Kill()
 		c.later(m)
 		c.back.Wait()
 	}
 }
 
 // any gives one of a role's processes that is not being started just now.
-func (c *chaos) any(role string) *member {
+func (c *chaos) any(role string) *fleet.Member {
 	c.back.Wait()
-	all := c.fleet.members[role]
+	all := c.fleet.Members[role]
 	return all[c.IntN(len(all))]
 }
 
 // later starts a process again after a while, and lets it become ready.
-func (c *chaos) later(m *member) {
+func (c *chaos) later(m *fleet.Member) {
 	time.Sleep(time.Duration(c.IntN(1000)) * time.Millisecond)
-	m.begin()
-	c.back.Go(m.process.Ready)
+	m.Begin()
+	c.back.Go(m.Process.Ready)
 }
 
 // freeze stops a process for some time. It begins with what is done to it while it cannot notice.
-func (c *chaos) freeze(m *member, d time.Duration, meanwhile func()) {
+func (c *chaos) freeze(m *fleet.Member, d time.Duration, meanwhile func()) {
 	signal := func(s syscall.Signal) {
-		if err := syscall.Kill(m.process.PID(), s); err != nil {
+		if err := syscall.Kill(m.Process.PID(), s); err != nil {
 			c.t.Errorf("%s: %v", m, err)
 		}
 	}
@@ -313,7 +299,7 @@ func (c *chaos) freeze(m *member, d time.Duration, meanwhile func()) {
 
 // cutRelays ends the relays' connections to Postgres, and with them the turn of the one that is active.
 func (c *chaos) cutRelays() {
-	conn, err := pgx.Connect(c.t.Context(), c.fleet.addresses().Postgres)
+	conn, err := pgx.Connect(c.t.Context(), c.fleet.Addresses().Postgres)
 	if err == nil {
 		defer func() { _ = conn.Close(context.WithoutCancel(c.t.Context())) }()
 		_, err = conn.Exec(c.t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'daybook-relay'`)
@@ -327,14 +313,14 @@ func (c *chaos) cutRelays() {
 func (c *chaos) calm() {
 	c.t.Helper()
 	c.back.Wait()
-	c.fleet.ready()
+	c.fleet.Ready()
 }
 
 // log is all events.
 func (c *chaos) log() (all []es.Record) {
 	c.t.Helper()
 	cfg := app.DefaultConfig()
-	cfg.DataDir, cfg.Kafka = c.fleet.dir, strings.Clone(c.relays.brokers())
+	cfg.DataDir, cfg.Kafka = c.fleet.Dir, strings.Clone(c.relays.brokers())
 	system, err := app.Attach(c.t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		c.t.Fatal(err)

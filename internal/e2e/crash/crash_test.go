@@ -1,13 +1,11 @@
-package e2e
+package crash_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/market"
 )
 
 // way is an order that goes a certain way.
@@ -144,15 +143,6 @@ func (v *victim) start() {
 	})
 }
 
-// anyPorts keeps the embedded servers of several systems out of each other's way.
-func anyPorts() []string {
-	var args []string
-	for _, s := range []string{"eventstore", "kafka", "postgres", "simulator"} {
-		args = append(args, "--"+s+"-listen", "127.0.0.1:0")
-	}
-	return args
-}
-
 func (v *victim) arm(at string) {
 	v.t.Helper()
 	if err := os.WriteFile(v.file, []byte(at), 0o600); err != nil {
@@ -162,10 +152,10 @@ func (v *victim) arm(at string) {
 
 func dieAt(t *testing.T, servers *testenv.Servers, deaths []death) {
 	t.Helper()
-	v := &victim{t: t, dir: testenv.DataDir(t), servers: servers, file: filepath.Join(t.TempDir(), "failpoint"), listen: address(t)}
-	s := newMarket(v.listen)
+	v := &victim{t: t, dir: testenv.DataDir(t), servers: servers, file: filepath.Join(t.TempDir(), "failpoint"), listen: testenv.Address(t)}
+	s := market.New(v.listen)
 	v.start()
-	if err := errors.Join(s.stocked(t.Context(), "PLENTY", 1_000_000), s.stocked(t.Context(), "FEW", 1)); err != nil {
+	if err := errors.Join(s.Stocked(t.Context(), "PLENTY", 1_000_000), s.Stocked(t.Context(), "FEW", 1)); err != nil {
 		t.Fatal(err)
 	}
 	var walking sync.WaitGroup
@@ -177,7 +167,7 @@ func dieAt(t *testing.T, servers *testenv.Servers, deaths []death) {
 		id := fmt.Sprintf("%s-%d", d.way, i+1)
 		ready := make(chan struct{})
 		walking.Go(func() {
-			if err := s.walk(ctx, id, d.way, ready, func() { v.arm(d.String()) }); err != nil {
+			if err := walk(ctx, s, id, d.way, ready, func() { v.arm(d.String()) }); err != nil {
 				t.Errorf("%s: %v", id, err)
 			}
 		})
@@ -191,22 +181,22 @@ func dieAt(t *testing.T, servers *testenv.Servers, deaths []death) {
 		died := time.Since(began)
 		v.start()
 		if d.way != silent { // whose provider is waited for
-			s.endedOne(t, id, 60*time.Second)
+			s.EndedOne(t, id, 60*time.Second)
 		}
 		t.Logf("%-28s %-10s died after %4d ms, had ended after %5d ms", d, d.way, died.Milliseconds(), time.Since(began).Milliseconds())
 	}
 	walking.Wait()
-	s.ended(t, 3*time.Minute)
+	s.Ended(t, 3*time.Minute)
 	t.Logf("%d of %d deaths", hit, len(deaths))
-	s.stillTrue(t)
+	s.StillTrue(t)
 	look := append([]string{"--data-dir", v.dir}, servers.Args()...)
-	r := examine(t, look...)
+	r := market.Examine(t, look...)
 	if !r.AtRest || r.Checked["charges"] == 0 || r.Checked["rows"] == 0 || r.Checked["kafka records"] == 0 {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
 	}
 	v.process.Stop()
-	if r := examine(t, look...); !slices.Contains([]int{len(s.orders)}, r.Checked["orders"]) {
-		t.Errorf("the doctor saw %d orders of a system at rest, there are %d", r.Checked["orders"], len(s.orders))
+	if r := market.Examine(t, look...); !slices.Contains([]int{s.Orders()}, r.Checked["orders"]) {
+		t.Errorf("the doctor saw %d orders of a system at rest, there are %d", r.Checked["orders"], s.Orders())
 	}
 }
 
@@ -220,64 +210,42 @@ func diesWithin(p *testenv.Process, d time.Duration) bool {
 }
 
 // walk leads an order along its way. arm is called before the step that comes past the points, and ready closed then.
-func (s *market) walk(ctx context.Context, id string, w way, ready chan<- struct{}, arm func()) error {
+func walk(ctx context.Context, s *market.Market, id string, w way, ready chan<- struct{}, arm func()) error {
 	begin := sync.OnceFunc(func() { arm(); close(ready) })
 	defer begin()
-	line, cancel := testenv.Line("PLENTY", 2), func() error { return s.command(ctx, "/v1/orders/"+id+"/cancel", "cancel-"+id, "") }
+	line, cancel := testenv.Line("PLENTY", 2), func() error { return s.Command(ctx, "/v1/orders/"+id+"/cancel", "cancel-"+id, "") }
 	switch w {
 	case approve:
 		begin()
-		return s.place(ctx, id, "tok_approve", "confirmed", line, testenv.Line("PLENTY", 1))
+		return s.Place(ctx, id, "tok_approve", "confirmed", line, testenv.Line("PLENTY", 1))
 	case decline:
 		begin()
-		return s.place(ctx, id, "tok_decline", "rejected", line)
+		return s.Place(ctx, id, "tok_decline", "rejected", line)
 	case short:
 		begin()
-		return s.place(ctx, id, "tok_approve", "rejected", testenv.Line("FEW", 2), line)
+		return s.Place(ctx, id, "tok_approve", "rejected", testenv.Line("FEW", 2), line)
 	case silent:
 		begin()
-		return s.place(ctx, id, "tok_silent_approved", "confirmed", line)
+		return s.Place(ctx, id, "tok_silent_approved", "confirmed", line)
 	case cancelled:
 		begin()
-		if err := s.place(ctx, id, "tok_slow_900", "cancelled", line); err != nil {
+		if err := s.Place(ctx, id, "tok_slow_900", "cancelled", line); err != nil {
 			return err
 		}
-		for asked := time.Now(); !s.paying(ctx, id) && time.Since(asked) < 5*time.Second; {
+		for asked := time.Now(); !s.Paying(ctx, id) && time.Since(asked) < 5*time.Second; {
 			time.Sleep(10 * time.Millisecond)
 		}
 		return cancel()
 	case recalled:
-		if err := s.place(ctx, id, "tok_approve", "confirmed", line); err != nil {
+		if err := s.Place(ctx, id, "tok_approve", "confirmed", line); err != nil {
 			return err
 		}
-		for s.status(ctx, id) != "confirmed" && ctx.Err() == nil {
+		for s.Status(ctx, id) != "confirmed" && ctx.Err() == nil {
 			time.Sleep(10 * time.Millisecond)
 		}
-		s.mu.Lock()
-		s.orders[id] = "cancelled"
-		s.mu.Unlock()
+		s.Must(id, "cancelled")
 		begin()
 		return cancel()
 	}
 	return fmt.Errorf("no way %q", w)
-}
-
-// paying tells whether an order's payment has been asked for.
-func (s *market) paying(ctx context.Context, id string) bool {
-	a, err := s.client.Do(ctx, http.MethodGet, "/v1/orders/"+id, "")
-	var o struct {
-		Payment struct {
-			Status string `json:"status"`
-		} `json:"payment"`
-	}
-	return err == nil && a.Status == http.StatusOK && json.Unmarshal(a.Body, &o) == nil && o.Payment.Status != "" && o.Payment.Status != "none"
-}
-
-// endedOne waits for one order.
-func (s *market) endedOne(t *testing.T, id string, within time.Duration) {
-	t.Helper()
-	s.mu.Lock()
-	one := &market{client: s.client, orders: map[string]string{id: s.orders[id]}}
-	s.mu.Unlock()
-	one.ended(t, within)
 }

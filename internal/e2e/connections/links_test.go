@@ -1,17 +1,14 @@
-package e2e
+package connections_test
 
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +16,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/daybook-dev/daybook/internal/app"
+	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/fleet"
 )
 
 // fault is what can be wrong with a connection.
@@ -110,7 +109,7 @@ func sortClients(t testing.TB, to map[string]*link, others string) string {
 			return
 		}
 		if _, err := out.Write(first); err == nil {
-			join(in, out)
+			fleet.Join(in, out)
 		}
 		_ = out.Close()
 	}
@@ -141,24 +140,8 @@ func firstRequest(in net.Conn) (read []byte, id string, err error) {
 	return slices.Concat(read, name), string(name), nil
 }
 
-// join carries bytes both ways until one side ends, and then ends the other, as it was ended.
-func join(a, b net.Conn) {
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
-		both.Go(func() {
-			if _, err := io.Copy(way[0], way[1]); errors.Is(err, syscall.ECONNRESET) {
-				for _, c := range way {
-					_ = c.(*net.TCPConn).SetLinger(0)
-				}
-			}
-			_, _ = a.Close(), b.Close()
-		})
-	}
-	both.Wait()
-}
-
 // startLinked starts every role as a process of its own, with a proxy on each way from one to another.
-func startLinked(t testing.TB) (*fleet, []*link) {
+func startLinked(t testing.TB) (*fleet.Fleet, []*link) {
 	t.Helper()
 	quiet := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	var all []*link
@@ -167,15 +150,15 @@ func startLinked(t testing.TB) (*fleet, []*link) {
 		all = append(all, l)
 		return l
 	}
-	broker := address(t)
+	broker := testenv.Address(t)
 	clients := map[string]*link{}
-	for _, role := range engines() {
+	for _, role := range fleet.Engines() {
 		clients["daybook-"+role] = open(role, "Kafka", broker)
 	}
-	f := startServers(t, map[string][]string{
+	f := fleet.StartServers(t, map[string][]string{
 		app.RoleKafka: {"--kafka-listen", broker, "--kafka-advertise", sortClients(t, clients, broker)},
 	})
-	at := f.addresses()
+	at := f.Addresses()
 	postgres := func(role string) string {
 		u, err := url.Parse(at.Postgres)
 		if err != nil {
@@ -194,7 +177,7 @@ func startLinked(t testing.TB) (*fleet, []*link) {
 			"--eventstore", "esdb://" + open(role, "event store", store.Host).addr() + "?tls=false",
 		}
 	}
-	for _, role := range engines() {
+	for _, role := range fleet.Engines() {
 		args := apart(role)
 		if role == app.RoleReactors {
 			provider, err := url.Parse(at.PaymentProvider)
@@ -203,25 +186,15 @@ func startLinked(t testing.TB) (*fleet, []*link) {
 			}
 			args = append(args, "--payment-provider", "http://"+open(role, "provider", provider.Host).addr())
 		}
-		f.add(role, "", args...)
+		f.Add(role, "", args...)
 	}
-	commands, queries, gateway := address(t), address(t), address(t)
-	f.add(app.RoleCommandAPI, commands, apart(app.RoleCommandAPI)...)
-	f.add(app.RoleQueryAPI, queries, apart(app.RoleQueryAPI)...)
-	f.add(app.RoleGateway, gateway, append(apart(app.RoleGateway),
+	commands, queries, gateway := testenv.Address(t), testenv.Address(t), testenv.Address(t)
+	f.Add(app.RoleCommandAPI, commands, apart(app.RoleCommandAPI)...)
+	f.Add(app.RoleQueryAPI, queries, apart(app.RoleQueryAPI)...)
+	f.Add(app.RoleGateway, gateway, append(apart(app.RoleGateway),
 		"--command-api", "http://"+open(app.RoleGateway, app.RoleCommandAPI, commands).addr(),
 		"--query-api", "http://"+open(app.RoleGateway, app.RoleQueryAPI, queries).addr())...)
-	f.api = "http://" + gateway
-	f.ready()
+	f.API = "http://" + gateway
+	f.Ready()
 	return f, all
-}
-
-// addresses is where the servers are.
-func (f *fleet) addresses() app.Addresses {
-	f.t.Helper()
-	at, err := app.ReadAddresses(f.dir)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return at
 }

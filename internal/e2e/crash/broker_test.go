@@ -1,13 +1,10 @@
-package e2e
+package crash_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,77 +15,9 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/fleet"
+	"github.com/daybook-dev/daybook/internal/testenv/market"
 )
-
-// trade places orders one after another, from several buyers at once, until it is told to stop.
-type trade struct {
-	shop   *market
-	placed atomic.Int64
-	errs   []error
-	mu     sync.Mutex
-	stop   context.CancelFunc
-	buyers sync.WaitGroup
-}
-
-func startTrade(ctx context.Context, s *market, name string) *trade {
-	t := &trade{shop: s}
-	ctx, t.stop = context.WithCancel(ctx)
-	for buyer := range 3 {
-		t.buyers.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				id := fmt.Sprintf("%s-%d-%d", name, buyer, i)
-				token, must := "tok_approve", "confirmed"
-				if i%5 == 4 {
-					token, must = "tok_decline", "rejected"
-				}
-				// What has begun is brought to its answer.
-				finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-				err := s.place(finish, id, token, must, testenv.Line("PLENTY", 1+i%3))
-				if err == nil && i%7 == 3 {
-					s.mu.Lock()
-					s.orders[id] = "cancelled"
-					s.mu.Unlock()
-					err = s.command(finish, "/v1/orders/"+id+"/cancel", "cancel-"+id, "")
-				}
-				cancel()
-				if err != nil {
-					t.mu.Lock()
-					t.errs = append(t.errs, err)
-					t.mu.Unlock()
-					return
-				}
-				t.placed.Add(1)
-				select { // a shop, not a benchmark
-				case <-time.After(150 * time.Millisecond):
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	return t
-}
-
-// more waits until some more orders have been placed.
-func (t *trade) more(tb testing.TB, n int64) {
-	tb.Helper()
-	const within = time.Minute
-	want, until := t.placed.Load()+n, time.Now().Add(within)
-	for t.placed.Load() < want {
-		if time.Now().After(until) {
-			tb.Fatalf("only %d orders were placed within %s, not %d more", t.placed.Load(), within, n)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-func (t *trade) end(tb testing.TB) {
-	tb.Helper()
-	t.stop()
-	t.buyers.Wait()
-	if err := errors.Join(t.errs...); err != nil {
-		tb.Error(err)
-	}
-}
 
 // deleteRecords empties every partition of the topic up to where it ends now.
 func deleteRecords(t *testing.T, broker string) (deleted int64) {
@@ -129,41 +58,41 @@ func deleteRecords(t *testing.T, broker string) (deleted int64) {
 // twice. Everything else goes on.
 func TestBrokerLosesEverything(t *testing.T) {
 	t.Parallel()
-	at, api := address(t), address(t)
+	at, api := testenv.Address(t), testenv.Address(t)
 	broker := testenv.Options{DataDir: testenv.DataDir(t), Roles: "kafka", Args: []string{"--kafka-listen", at}}
 	kafka := testenv.Start(t, broker)
 	rest := testenv.Start(t, testenv.Options{
 		Roles: "eventstore,postgres,simulator,relay,projections,sagas,reactors,command-api,query-api,gateway",
-		Args:  append([]string{"--listen", api, "--kafka", at}, anyPorts()...),
+		Args:  append([]string{"--listen", api, "--kafka", at}, testenv.AnyPorts()...),
 	})
-	s := newMarket(api)
-	if err := s.stocked(t.Context(), "PLENTY", 1_000_000); err != nil {
+	s := market.New(api)
+	if err := s.Stocked(t.Context(), "PLENTY", 1_000_000); err != nil {
 		t.Fatal(err)
 	}
-	trade := startTrade(t.Context(), s, "sold")
+	trade := market.StartTrade(t.Context(), s, "sold")
 	for round := range 2 {
-		trade.more(t, 40)
+		trade.More(t, 40)
 		if n := deleteRecords(t, at); n == 0 {
 			t.Error("there were no records to delete")
 		} else {
-			t.Logf("round %d: records deleted up to %d, after %d orders", round+1, n, trade.placed.Load())
+			t.Logf("round %d: records deleted up to %d, after %d orders", round+1, n, trade.Placed.Load())
 		}
-		trade.more(t, 40)
+		trade.More(t, 40)
 		kafka.Kill()
 		died := time.Now()
-		trade.more(t, 40) // the shop sells without a broker
+		trade.More(t, 40) // the shop sells without a broker
 		kafka = testenv.Start(t, broker)
 		back := time.Now()
 		healed(t, s, fmt.Sprintf("after-%d", round))
 		t.Logf("round %d: %s without a broker; an order placed after it came back empty was confirmed %s later", round+1,
 			back.Sub(died).Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
 	}
-	examine(t, "--data-dir", rest.DataDir, "--kafka", at, "--settle", "1s") // while it sells
-	trade.end(t)
-	s.ended(t, 90*time.Second)
-	t.Logf("%d orders", len(s.orders))
-	s.stillTrue(t)
-	r := examine(t, "--data-dir", rest.DataDir, "--kafka", at)
+	market.Examine(t, "--data-dir", rest.DataDir, "--kafka", at, "--settle", "1s") // while it sells
+	trade.End(t)
+	s.Ended(t, 90*time.Second)
+	t.Logf("%d orders", s.Orders())
+	s.StillTrue(t)
+	r := market.Examine(t, "--data-dir", rest.DataDir, "--kafka", at)
 	if !r.AtRest || r.Checked["kafka records"] == 0 || r.Checked["charges"] == 0 {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
 	}
@@ -197,68 +126,68 @@ func seesABrokenRow(t *testing.T, p *testenv.Process, args ...string) {
 }
 
 // healed places an order and waits until its read model shows it confirmed.
-func healed(t *testing.T, s *market, id string) {
+func healed(t *testing.T, s *market.Market, id string) {
 	t.Helper()
-	if err := s.place(t.Context(), id, "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
+	if err := s.Place(t.Context(), id, "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
 		t.Fatal(err)
 	}
-	s.endedOne(t, id, time.Minute)
+	s.EndedOne(t, id, time.Minute)
 }
 
 // Two processes of every engine role at once against one set of servers; one is killed while both sell. The other takes over.
 func TestOneOfTwoIsKilled(t *testing.T) {
 	t.Parallel()
-	servers := testenv.Start(t, testenv.Options{Roles: "eventstore,kafka,postgres,simulator", Args: anyPorts()})
+	servers := testenv.Start(t, testenv.Options{Roles: "eventstore,kafka,postgres,simulator", Args: testenv.AnyPorts()})
 	var addresses [2]string
 	var process [2]*testenv.Process
-	var markets [2]*market
+	var markets [2]*market.Market
 	for i := range process {
-		addresses[i] = address(t)
+		addresses[i] = testenv.Address(t)
 		process[i] = testenv.Start(t, testenv.Options{
 			DataDir: servers.DataDir, Roles: "relay,projections,sagas,reactors,command-api,query-api,gateway", Args: []string{"--listen", addresses[i]},
 		})
-		markets[i] = newMarket(addresses[i])
+		markets[i] = market.New(addresses[i])
 	}
-	if err := markets[0].stocked(t.Context(), "PLENTY", 1_000_000); err != nil {
+	if err := markets[0].Stocked(t.Context(), "PLENTY", 1_000_000); err != nil {
 		t.Fatal(err)
 	}
 	way := &detour{from: addresses[0], to: addresses[1]}
-	markets[0].client.HTTP.Transport = way
+	markets[0].Client.HTTP.Transport = way
 	shared(t, process)
-	first, second := startTrade(t.Context(), markets[0], "first"), startTrade(t.Context(), markets[1], "second")
-	first.more(t, 60)
-	second.more(t, 60)
+	first, second := market.StartTrade(t.Context(), markets[0], "first"), market.StartTrade(t.Context(), markets[1], "second")
+	first.More(t, 60)
+	second.More(t, 60)
 
 	process[0].Kill()
 	killed := time.Now()
 	// Buyers of the one that is gone go to the other, with the same keys.
 	way.open.Store(true)
 	all := make(chan time.Duration, 1)
-	go func() { all <- hasAll(process[1], killed.Add(time.Minute)).Sub(killed) }()
+	go func() { all <- process[1].HasAll(killed.Add(time.Minute)).Sub(killed) }()
 	for i := range 24 { // of every partition, most likely
 		id := fmt.Sprintf("taken-over-%d", i)
-		if err := markets[1].place(t.Context(), id, "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
+		if err := markets[1].Place(t.Context(), id, "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 24 {
-		markets[1].endedOne(t, fmt.Sprintf("taken-over-%d", i), time.Minute)
+		markets[1].EndedOne(t, fmt.Sprintf("taken-over-%d", i), time.Minute)
 	}
 	confirmed, had := time.Since(killed), <-all
 	t.Logf("the other had every partition %s after the death of one of two, and 24 orders placed meanwhile were all confirmed after %s",
 		had.Round(time.Millisecond), confirmed.Round(time.Millisecond))
-	if had > takeoverWithin {
+	if had > fleet.TakeoverWithin {
 		t.Errorf("taking over took %s", had)
 	}
-	second.more(t, 40)
-	first.end(t)
-	second.end(t)
+	second.More(t, 40)
+	first.End(t)
+	second.End(t)
 	for _, s := range markets {
-		s.ended(t, 90*time.Second)
-		s.stillTrue(t)
+		s.Ended(t, 90*time.Second)
+		s.StillTrue(t)
 	}
-	t.Logf("%d orders", len(markets[0].orders)+len(markets[1].orders))
-	r := examine(t, "--data-dir", servers.DataDir)
+	t.Logf("%d orders", markets[0].Orders()+markets[1].Orders())
+	r := market.Examine(t, "--data-dir", servers.DataDir)
 	if !r.AtRest || r.Checked["kafka records"] == 0 || r.Checked["charges"] == 0 {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
 	}
@@ -272,7 +201,7 @@ func shared(t *testing.T, process [2]*testenv.Process) {
 		missing := ""
 		for i, p := range process {
 			for _, consumer := range []string{"projections", "sagas", "reactors"} {
-				if n := partitionsOf(p.Output(), consumer); n == 0 || n == relay.DefaultPartitions {
+				if n := testenv.PartitionsOf(p.Output(), consumer); n == 0 || n == relay.DefaultPartitions {
 					missing = fmt.Sprintf("process %d has %d partitions of %s", i+1, n, consumer)
 				}
 			}
@@ -285,45 +214,6 @@ func shared(t *testing.T, process [2]*testenv.Process) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// hasAll is when a process had been given every partition of every consumer.
-func hasAll(p *testenv.Process, until time.Time) time.Time {
-	for time.Now().Before(until) {
-		said, all := p.Output(), true
-		for _, consumer := range []string{"projections", "sagas", "reactors"} {
-			all = all && partitionsOf(said, consumer) == relay.DefaultPartitions
-		}
-		if all {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return time.Now()
-}
-
-// partitionsOf is how many partitions a process said last that it was given.
-func partitionsOf(output, consumer string) (n int) {
-	for line := range strings.Lines(output) {
-		if given := assigned(line, consumer); given >= 0 {
-			n = given
-		}
-	}
-	return n
-}
-
-// assigned is how many partitions a line says that a consumer was given; -1 if it says nothing of the kind.
-func assigned(line, consumer string) int {
-	var said struct {
-		Msg        string `json:"msg"`
-		Consumer   string `json:"consumer"`
-		Partitions []int  `json:"partitions"`
-	}
-	const what = "partitions assigned"
-	if !strings.Contains(line, what) || json.Unmarshal([]byte(line), &said) != nil || said.Msg != what || said.Consumer != consumer {
-		return -1
-	}
-	return len(said.Partitions)
 }
 
 // detour sends requests to another address once it is open, as a balancer does.

@@ -1,4 +1,4 @@
-package e2e
+package connections_test
 
 import (
 	"context"
@@ -15,22 +15,20 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/market"
 )
-
-// endWithin is how long after the last fault healed every saga may take (I6).
-const endWithin = 60 * time.Second
 
 // bustle is demo-like trade with all that customers do besides buying: somebody comes a dozen times a second, however it goes
 // for those who are there, until it is stopped.
 type bustle struct {
-	shop *market
+	shop *market.Market
 	stop context.CancelFunc
 	all  sync.WaitGroup
 	mu   sync.Mutex
 	errs []error
 }
 
-func startBustle(ctx context.Context, s *market) *bustle {
+func startBustle(ctx context.Context, s *market.Market) *bustle {
 	b := &bustle{shop: s}
 	ctx, b.stop = context.WithCancel(ctx)
 	b.all.Go(func() {
@@ -69,29 +67,25 @@ func (b *bustle) buy(ctx context.Context, i int) error {
 	case i%20 == 9:
 		token = "tok_silent_approved"
 	}
-	s.mu.Lock()
-	s.orders[id] = must
-	s.mu.Unlock()
+	s.Must(id, must)
 	var headers []string
 	if i%2 == 0 {
 		headers = []string{"Prefer", "wait=2"}
 	}
 	body := testenv.Order(id, token, testenv.Line("PLENTY", 1+i%3), testenv.Line("HOT", 1))
-	a, err := s.client.Insist(ctx, "/v1/orders", "place-"+id, body, headers...)
+	a, err := s.Client.Insist(ctx, "/v1/orders", "place-"+id, body, headers...)
 	if err != nil || a.Status != http.StatusCreated {
 		return fmt.Errorf("placing %s: %d %s: %w", id, a.Status, a.Body, err)
 	}
 	looks := []string{"/v1/orders/" + id + "?min_position=" + a.Position(), "/v1/orders?limit=20", "/v1/stock/HOT", "/v1/orders/" + id + "/timeline", "/v1/reports/sales?by=day"}
 	for _, path := range []string{looks[0], looks[i%len(looks)]} {
-		_, _ = s.client.Do(ctx, http.MethodGet, path, "") // measured, whatever it says
+		_, _ = s.Client.Do(ctx, http.MethodGet, path, "") // measured, whatever it says
 	}
 	if i%8 != 3 || must != "confirmed" {
 		return nil
 	}
-	s.mu.Lock()
-	s.orders[id] = "cancelled"
-	s.mu.Unlock()
-	return s.command(ctx, "/v1/orders/"+id+"/cancel", "cancel-"+id, "")
+	s.Must(id, "cancelled")
+	return s.Command(ctx, "/v1/orders/"+id+"/cancel", "cancel-"+id, "")
 }
 
 func (b *bustle) end(t testing.TB) {
@@ -140,10 +134,10 @@ func TestFaultyConnections(t *testing.T) {
 	t.Logf("DAYBOOK_SEED=%d, %d faults of %s each", seed, rounds, each)
 	rng := rand.New(rand.NewPCG(seed, 1))
 
-	s := newMarket(strings.TrimPrefix(f.api, "http://"))
+	s := market.New(strings.TrimPrefix(f.API, "http://"))
 	measured := &gauge{under: &http.Transport{MaxIdleConnsPerHost: 64}}
-	s.client.HTTP = &http.Client{Transport: measured, Timeout: 90 * time.Second}
-	if err := errors.Join(s.stocked(t.Context(), "PLENTY", 1_000_000), s.stocked(t.Context(), "HOT", 1_000_000)); err != nil {
+	s.Client.HTTP = &http.Client{Transport: measured, Timeout: 90 * time.Second}
+	if err := errors.Join(s.Stocked(t.Context(), "PLENTY", 1_000_000), s.Stocked(t.Context(), "HOT", 1_000_000)); err != nil {
 		t.Fatal(err)
 	}
 	b := startBustle(t.Context(), s)
@@ -160,17 +154,17 @@ func TestFaultyConnections(t *testing.T) {
 	}
 	healed := time.Now()
 	b.end(t)
-	s.ended(t, endWithin-time.Since(healed))
-	t.Logf("%d orders; all had ended %s after the last fault had healed", len(s.orders), time.Since(healed).Round(time.Millisecond))
+	s.Ended(t, market.EndWithin-time.Since(healed))
+	t.Logf("%d orders; all had ended %s after the last fault had healed", s.Orders(), time.Since(healed).Round(time.Millisecond))
 	t.Logf("%-32s %-9s  %s", "nothing", "", tally(measured.during(times[0], times[1])))
 	for i, w := range all {
 		t.Logf("%-32s %-9s  %s", w.link, w.fault, tally(measured.during(times[i+1], times[i+2])))
 	}
 	t.Logf("%-32s %-9s  %s", "all", "", tally(measured.during(began, time.Now())))
 	measured.report(t)
-	s.stillTrue(t)
-	r := examine(t, "--data-dir", f.dir)
-	if !r.AtRest || r.Checked["kafka records"] == 0 || r.Checked["charges"] == 0 || r.Checked["orders at rest"] != len(s.orders) {
+	s.StillTrue(t)
+	r := market.Examine(t, "--data-dir", f.Dir)
+	if !r.AtRest || r.Checked["kafka records"] == 0 || r.Checked["charges"] == 0 || r.Checked["orders at rest"] != s.Orders() {
 		t.Errorf("the doctor has not seen all: at rest %t %v, %v", r.AtRest, r.Moving, r.Checked)
 	}
 }

@@ -1,4 +1,4 @@
-package e2e
+package connections_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/market"
 )
 
 // Connections that stand and carry nothing, for longer than any request may take: each is answered all the same, and within its
@@ -27,16 +28,16 @@ func TestNothingHangsPastItsDeadline(t *testing.T) {
 		t.Fatalf("there is no link from %s to %s", from, to)
 		return nil
 	}
-	s := newMarket(strings.TrimPrefix(f.api, "http://"))
+	s := market.New(strings.TrimPrefix(f.API, "http://"))
 	measured := &gauge{under: &http.Transport{MaxIdleConnsPerHost: 64}}
-	s.client.HTTP = &http.Client{Transport: measured, Timeout: 90 * time.Second}
-	if err := s.stocked(t.Context(), "PLENTY", 1000); err != nil {
+	s.Client.HTTP = &http.Client{Transport: measured, Timeout: 90 * time.Second}
+	if err := s.Stocked(t.Context(), "PLENTY", 1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.place(t.Context(), "before", "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
+	if err := s.Place(t.Context(), "before", "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
 		t.Fatal(err)
 	}
-	s.ended(t, time.Minute)
+	s.Ended(t, time.Minute)
 	for round, ways := range [][][2]string{
 		{{app.RoleGateway, app.RoleCommandAPI}, {app.RoleGateway, app.RoleQueryAPI}},
 		{{app.RoleCommandAPI, "event store"}, {app.RoleQueryAPI, "Postgres"}},
@@ -52,7 +53,7 @@ func TestNothingHangsPastItsDeadline(t *testing.T) {
 			all.Go(func() {
 				id := fmt.Sprintf("during-%d-%d", round, i)
 				body := testenv.Order(id, "tok_approve", testenv.Line("PLENTY", 1))
-				_, _ = s.client.Do(t.Context(), http.MethodPost, "/v1/orders", body, append(headers, "Idempotency-Key", "place-"+id)...)
+				_, _ = s.Client.Do(t.Context(), http.MethodPost, "/v1/orders", body, append(headers, "Idempotency-Key", "place-"+id)...)
 			})
 		}
 		paths := []string{"/v1/orders/before", "/v1/orders", "/v1/stock/PLENTY", "/v1/reports/sales?by=day"}
@@ -60,7 +61,7 @@ func TestNothingHangsPastItsDeadline(t *testing.T) {
 			paths = append(paths, "/v1/orders/before/events")
 		}
 		for _, path := range paths {
-			all.Go(func() { _, _ = s.client.Do(t.Context(), http.MethodGet, path, "") })
+			all.Go(func() { _, _ = s.Client.Do(t.Context(), http.MethodGet, path, "") })
 		}
 		all.Wait()
 		for _, h := range heal {
@@ -77,10 +78,10 @@ func TestNothingHangsPastItsDeadline(t *testing.T) {
 	}
 	measured.report(t)
 	// And all is as before, at once or nearly so.
-	within, cancel := context.WithTimeout(t.Context(), endWithin)
+	within, cancel := context.WithTimeout(t.Context(), market.EndWithin)
 	defer cancel()
-	if err := s.place(within, "after", "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
+	if err := s.Place(within, "after", "tok_approve", "confirmed", testenv.Line("PLENTY", 1)); err != nil {
 		t.Error(err)
 	}
-	s.ended(t, endWithin)
+	s.Ended(t, market.EndWithin)
 }

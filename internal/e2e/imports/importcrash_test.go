@@ -1,4 +1,4 @@
-package e2e
+package imports_test
 
 import (
 	"fmt"

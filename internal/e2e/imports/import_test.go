@@ -1,4 +1,4 @@
-package e2e
+package imports_test
 
 import (
 	"bytes"
@@ -12,9 +12,8 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/testenv/tour"
 )
-
-const sample = "../../../shared/data/online-retail/online-retail-30k.csv"
 
 // importFile runs the importer against a data directory and gives its summary.
 func importFile(t *testing.T, dataDir, file string) map[string]any {
@@ -35,6 +34,7 @@ func importFile(t *testing.T, dataDir, file string) map[string]any {
 // The whole file: import.md's numbers, an independent recount per month, country and product, and at ten past moments;
 // a second run changes nothing.
 func TestImport(t *testing.T) {
+	sample := testenv.Sample(t)
 	want := count(t, sample)
 	p := testenv.Start(t, testenv.Options{})
 	c := p.Client()
@@ -67,10 +67,10 @@ func TestImport(t *testing.T) {
 		checkReports(t, c, want, then, at+"&as_of="+url.QueryEscape(then.Format(time.RFC3339)))
 	}
 	checkStock(t, c, want, at)
-	before := end(t, p)
+	before := tour.End(t, p.Client())
 	again := importFile(t, p.DataDir, sample)
-	if fmt.Sprint(again["recorded"]) != "0" || end(t, p) != before {
-		t.Errorf("the second run recorded %v commands; position from %s to %s", again["recorded"], before, end(t, p))
+	if fmt.Sprint(again["recorded"]) != "0" || tour.End(t, p.Client()) != before {
+		t.Errorf("the second run recorded %v commands; position from %s to %s", again["recorded"], before, tour.End(t, p.Client()))
 	}
 }
 
@@ -168,9 +168,9 @@ func pages(t *testing.T, c *testenv.Client, path string) (n int) {
 // head is the first lines of the sample, in a file.
 func head(t *testing.T, lines int) string {
 	t.Helper()
-	b, err := os.ReadFile(sample)
+	b, err := os.ReadFile(testenv.Sample(t))
 	if err != nil {
-		t.Skipf("SKIP import: the Online Retail sample is not here: %v", err)
+		t.Fatal(err)
 	}
 	if lines > 0 {
 		b = bytes.Join(bytes.SplitAfterN(b, []byte("\n"), lines+2)[:lines+1], nil)

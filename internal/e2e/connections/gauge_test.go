@@ -1,4 +1,4 @@
-package e2e
+package connections_test
 
 import (
 	"bytes"

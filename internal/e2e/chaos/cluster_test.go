@@ -1,4 +1,4 @@
-package e2e
+package chaos_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
 )
 
@@ -42,7 +43,7 @@ func startFakeCluster(t testing.TB) cluster {
 	t.Helper()
 	c := &fakeCluster{t: t}
 	for range 3 {
-		_, port, err := net.SplitHostPort(address(t))
+		_, port, err := net.SplitHostPort(testenv.Address(t))
 		if err != nil {
 			t.Fatal(err)
 		}
