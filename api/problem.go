@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strconv"
 
@@ -25,8 +24,8 @@ type Problem struct {
 	Errors []openapi.FieldError
 	// RetryAfter asks to come back after so many seconds; 0: says nothing.
 	RetryAfter int
-	// Extra are further members of the body: what a caller needs to go on.
-	Extra map[string]any
+	// Quote is what the order comes to now, for a caller who expected another total.
+	Quote *openapi.Quote
 }
 
 func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
@@ -165,13 +164,12 @@ func ofHTTP(h *echo.HTTPError) *Problem {
 
 // Write sends the problem.
 func (p *Problem) Write(w http.ResponseWriter, traceID string) error {
-	body := map[string]any{
-		"type": "urn:daybook:problem:" + string(p.Code), "title": p.Title, "status": p.Status,
-		"detail": p.Detail, "code": p.Code, "trace_id": traceID,
+	body := openapi.Problem{
+		Type: "urn:daybook:problem:" + string(p.Code), Title: p.Title, Status: p.Status,
+		Code: string(p.Code), Detail: p.Detail, Quote: p.Quote, TraceId: traceID,
 	}
-	maps.Copy(body, p.Extra)
 	if len(p.Errors) > 0 {
-		body["errors"] = p.Errors
+		body.Errors = &p.Errors
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	if p.RetryAfter > 0 {

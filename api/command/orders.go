@@ -208,15 +208,20 @@ func (s *Server) quote(ctx context.Context, in *openapi.NewOrder) (order.Quote, 
 
 func priceChanged(expected int64, q order.Quote) error {
 	p := api.NewProblem("price_changed", "the order comes to %d, not %d", q.Total, expected).At("#/expected_total", "price_changed", "is now %d", q.Total)
-	lines := make([]map[string]any, len(q.Lines))
-	for i, l := range q.Lines {
-		lines[i] = map[string]any{"line": l.Line, "sku": l.SKU, "quantity": l.Quantity, "unit_price": l.UnitPrice, "tax": l.Tax, "total": l.Total}
-	}
-	p.Extra = map[string]any{"quote": map[string]any{
-		"currency": q.Currency, "goods": q.Goods, "discount": q.Discount, "shipping": q.Shipping.Price,
-		"tax_included": q.TaxIncluded, "total": q.Total, "lines": lines,
-	}}
+	p.Quote = quoteOf(q)
 	return p
+}
+
+// quoteOf shows a quote.
+func quoteOf(q order.Quote) *openapi.Quote {
+	lines := make([]openapi.QuoteLine, len(q.Lines))
+	for i, l := range q.Lines {
+		lines[i] = openapi.QuoteLine{Line: l.Line, Sku: l.SKU, Quantity: int64(l.Quantity), UnitPrice: l.UnitPrice, Tax: l.Tax, Total: l.Total}
+	}
+	return &openapi.Quote{
+		Currency: q.Currency, Goods: q.Goods, Discount: q.Discount, Shipping: q.Shipping.Price,
+		TaxIncluded: q.TaxIncluded, Total: q.Total, Lines: lines,
+	}
 }
 
 func notQuoted(err error) error {

@@ -80,7 +80,7 @@ func TestReceiptShowsTheShelfAtItsRevision(t *testing.T) {
 	for round := range 2 {
 		for n := range int64(5) {
 			w := receive(h, "S1", n)
-			want := fmt.Sprintf(`"on_hand":%d,"reserved":0,"revision":%d,"safety":0,"sku":"S1"`, n+1, n)
+			want := fmt.Sprintf(`{"sku":"S1","location":"main","on_hand":%d,"reserved":0,"safety":0,"available":%d,"backordered":0,"revision":%d}`, n+1, n+1, n)
 			if w.Code != http.StatusCreated || !strings.Contains(w.Body.String(), want) || (w.Header().Get("Idempotent-Replayed") == "true") != (round > 0) {
 				t.Errorf("%d, round %d: %d %v %s", n, round, w.Code, w.Header(), w.Body)
 			}

@@ -2,4 +2,4 @@
 
 package openapi
 
-//go:generate go run github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2 -config generate.yaml ../openapi.yaml
+//go:generate go run ./ordered -config generate.yaml ../openapi.yaml

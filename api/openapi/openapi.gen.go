@@ -137,21 +137,21 @@ func (e ReportSalesParamsBy) Valid() bool {
 
 // Actor defines model for Actor.
 type Actor struct {
-	Id   string `json:"id"`
 	Kind string `json:"kind"`
+	Id   string `json:"id"`
 }
 
 // Address defines model for Address.
 type Address struct {
-	City string `json:"city"`
-
-	// Country ISO 3166-1 alpha-2
-	Country    Country `json:"country"`
+	Name       *string `json:"name,omitempty"`
 	Line1      string  `json:"line1"`
 	Line2      *string `json:"line2,omitempty"`
-	Name       *string `json:"name,omitempty"`
+	City       string  `json:"city"`
 	PostalCode *string `json:"postal_code,omitempty"`
 	Region     *string `json:"region,omitempty"`
+
+	// Country ISO 3166-1 alpha-2
+	Country Country `json:"country"`
 }
 
 // Amount Minor units
@@ -164,9 +164,9 @@ type AxisStatus struct {
 
 // Buyer A registered customer's id, or a guest's name and email
 type Buyer struct {
-	Email *string `json:"email,omitempty"`
 	Id    *Id     `json:"id,omitempty"`
 	Name  *string `json:"name,omitempty"`
+	Email *string `json:"email,omitempty"`
 	Phone *string `json:"phone,omitempty"`
 }
 
@@ -183,26 +183,25 @@ type Currency = string
 
 // Customer defines model for Customer.
 type Customer struct {
-	AsOf         *time.Time `json:"as_of,omitempty"`
-	Country      *string    `json:"country,omitempty"`
-	Email        *string    `json:"email,omitempty"`
 	Id           string     `json:"id"`
-	KnownAt      *time.Time `json:"known_at,omitempty"`
 	Name         *string    `json:"name,omitempty"`
+	Email        *string    `json:"email,omitempty"`
 	Phone        *string    `json:"phone,omitempty"`
-	Position     *string    `json:"position,omitempty"`
+	Country      *string    `json:"country,omitempty"`
+	Status       string     `json:"status"`
 	RegisteredAt *time.Time `json:"registered_at,omitempty"`
 	Revision     int64      `json:"revision"`
-	Status       string     `json:"status"`
+	AsOf         *time.Time `json:"as_of,omitempty"`
+	KnownAt      *time.Time `json:"known_at,omitempty"`
+	Position     *string    `json:"position,omitempty"`
 }
 
 // FieldError defines model for FieldError.
 type FieldError struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-
 	// Pointer A JSON pointer into the body
 	Pointer string `json:"pointer"`
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
 }
 
 // Id defines model for Id.
@@ -210,36 +209,36 @@ type Id = string
 
 // NewCustomer defines model for NewCustomer.
 type NewCustomer struct {
+	Id    Id      `json:"id"`
+	Name  *string `json:"name,omitempty"`
+	Email *string `json:"email,omitempty"`
+	Phone *string `json:"phone,omitempty"`
+
 	// Country ISO 3166-1 alpha-2
 	Country *Country `json:"country,omitempty"`
-	Email   *string  `json:"email,omitempty"`
-	Id      Id       `json:"id"`
-	Name    *string  `json:"name,omitempty"`
-	Phone   *string  `json:"phone,omitempty"`
 }
 
 // NewLine defines model for NewLine.
 type NewLine struct {
-	Quantity Quantity `json:"quantity"`
-
 	// Sku Not dots alone, which no address can end with
-	Sku Sku `json:"sku"`
+	Sku      Sku      `json:"sku"`
+	Quantity Quantity `json:"quantity"`
 }
 
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
+	Id       *Id      `json:"id,omitempty"`
 	Currency Currency `json:"currency"`
 
 	// Customer A registered customer's id, or a guest's name and email
-	Customer Buyer `json:"customer"`
+	Customer       Buyer     `json:"customer"`
+	ShipTo         Address   `json:"ship_to"`
+	ShippingMethod string    `json:"shipping_method"`
+	Lines          []NewLine `json:"lines"`
 
 	// ExpectedTotal Minor units
-	ExpectedTotal  *Amount    `json:"expected_total,omitempty"`
-	Id             *Id        `json:"id,omitempty"`
-	Lines          []NewLine  `json:"lines"`
-	Payment        NewPayment `json:"payment"`
-	ShipTo         Address    `json:"ship_to"`
-	ShippingMethod string     `json:"shipping_method"`
+	ExpectedTotal *Amount    `json:"expected_total,omitempty"`
+	Payment       NewPayment `json:"payment"`
 }
 
 // NewPayment defines model for NewPayment.
@@ -250,112 +249,111 @@ type NewPayment struct {
 
 // NewProduct defines model for NewProduct.
 type NewProduct struct {
+	// Sku Not dots alone, which no address can end with
+	Sku  Sku    `json:"sku"`
 	Name string `json:"name"`
 
 	// Prices Minor units by currency
-	Prices Prices `json:"prices"`
-
-	// Sku Not dots alone, which no address can end with
-	Sku      Sku     `json:"sku"`
+	Prices   Prices  `json:"prices"`
 	TaxClass *string `json:"tax_class,omitempty"`
 }
 
 // Order defines model for Order.
 type Order struct {
-	AsOf       *time.Time    `json:"as_of,omitempty"`
-	Currency   string        `json:"currency"`
-	Customer   OrderCustomer `json:"customer"`
-	Discount   int64         `json:"discount"`
-	Fulfilment AxisStatus    `json:"fulfilment"`
-	Goods      int64         `json:"goods"`
-	Held       bool          `json:"held"`
-	Id         string        `json:"id"`
-	KnownAt    *time.Time    `json:"known_at,omitempty"`
-	Lines      []OrderLine   `json:"lines"`
-	Number     string        `json:"number"`
-	Payment    OrderPayment  `json:"payment"`
-	PlacedAt   time.Time     `json:"placed_at"`
-	Position   string        `json:"position"`
-
-	// Recorded Taken over from another system
-	Recorded  *bool      `json:"recorded,omitempty"`
-	Rejection *Rejection `json:"rejection,omitempty"`
-	Return    AxisStatus `json:"return"`
-	Revision  int64      `json:"revision"`
-
-	// ShipTo Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
-	ShipTo      *OrderAddress `json:"ship_to,omitempty"`
-	Shipping    int64         `json:"shipping"`
+	Id          string        `json:"id"`
+	Number      string        `json:"number"`
 	Status      OrderStatus   `json:"status"`
+	Rejection   *Rejection    `json:"rejection,omitempty"`
+	Held        bool          `json:"held"`
+	Currency    string        `json:"currency"`
+	Goods       int64         `json:"goods"`
+	Discount    int64         `json:"discount"`
+	Shipping    int64         `json:"shipping"`
 	TaxIncluded int64         `json:"tax_included"`
 	Total       int64         `json:"total"`
+	Lines       []OrderLine   `json:"lines"`
+	Payment     OrderPayment  `json:"payment"`
+	Fulfilment  AxisStatus    `json:"fulfilment"`
+	Return      AxisStatus    `json:"return"`
+	Customer    OrderCustomer `json:"customer"`
+
+	// ShipTo Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
+	ShipTo *OrderAddress `json:"ship_to,omitempty"`
+
+	// Recorded Taken over from another system
+	Recorded *bool      `json:"recorded,omitempty"`
+	PlacedAt time.Time  `json:"placed_at"`
+	Revision int64      `json:"revision"`
+	AsOf     *time.Time `json:"as_of,omitempty"`
+	KnownAt  *time.Time `json:"known_at,omitempty"`
+	Position string     `json:"position"`
 }
 
 // OrderAddress Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
 type OrderAddress struct {
-	City       *string `json:"city,omitempty"`
-	Country    string  `json:"country"`
+	Name       *string `json:"name,omitempty"`
 	Line1      *string `json:"line1,omitempty"`
 	Line2      *string `json:"line2,omitempty"`
-	Name       *string `json:"name,omitempty"`
+	City       *string `json:"city,omitempty"`
 	PostalCode *string `json:"postal_code,omitempty"`
 	Region     *string `json:"region,omitempty"`
+	Country    string  `json:"country"`
 }
 
 // OrderCustomer defines model for OrderCustomer.
 type OrderCustomer struct {
-	Email *string `json:"email,omitempty"`
 	Guest bool    `json:"guest"`
 	Id    *string `json:"id,omitempty"`
 	Name  *string `json:"name,omitempty"`
+	Email *string `json:"email,omitempty"`
 	Phone *string `json:"phone,omitempty"`
 }
 
 // OrderEvent defines model for OrderEvent.
 type OrderEvent struct {
-	Actor    Actor     `json:"actor"`
-	At       time.Time `json:"at"`
 	Position string    `json:"position"`
-	Revision int64     `json:"revision"`
 	Stream   string    `json:"stream"`
+	Revision int64     `json:"revision"`
 	Type     string    `json:"type"`
+	At       time.Time `json:"at"`
+	Actor    Actor     `json:"actor"`
 }
 
 // OrderLine defines model for OrderLine.
 type OrderLine struct {
-	Allocated int64  `json:"allocated"`
-	Cancelled int64  `json:"cancelled"`
-	Delivered int64  `json:"delivered"`
 	Line      int    `json:"line"`
-	Name      string `json:"name"`
-	Open      int64  `json:"open"`
-	Quantity  int64  `json:"quantity"`
-	Returned  int64  `json:"returned"`
-	Shipped   int64  `json:"shipped"`
 	Sku       string `json:"sku"`
+	Name      string `json:"name"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice int64  `json:"unit_price"`
 	Tax       int64  `json:"tax"`
 	Total     int64  `json:"total"`
-	UnitPrice int64  `json:"unit_price"`
+	Open      int64  `json:"open"`
+	Allocated int64  `json:"allocated"`
+	Shipped   int64  `json:"shipped"`
+	Delivered int64  `json:"delivered"`
+	Cancelled int64  `json:"cancelled"`
+	Returned  int64  `json:"returned"`
 }
 
 // OrderPage defines model for OrderPage.
 type OrderPage struct {
-	AsOf     *time.Time     `json:"as_of,omitempty"`
 	Items    []OrderSummary `json:"items"`
-	KnownAt  *time.Time     `json:"known_at,omitempty"`
 	Next     *string        `json:"next"`
+	AsOf     *time.Time     `json:"as_of,omitempty"`
+	KnownAt  *time.Time     `json:"known_at,omitempty"`
 	Position string         `json:"position"`
 }
 
 // OrderPayment defines model for OrderPayment.
 type OrderPayment struct {
-	Action     *PaymentAction     `json:"action,omitempty"`
-	Attempt    int                `json:"attempt"`
+	Status     OrderPaymentStatus `json:"status"`
 	Authorised int64              `json:"authorised"`
 	Captured   int64              `json:"captured"`
-	ExpiresAt  *time.Time         `json:"expires_at,omitempty"`
 	Refunded   int64              `json:"refunded"`
-	Status     OrderPaymentStatus `json:"status"`
+	Attempt    int                `json:"attempt"`
+	ExpiresAt  *time.Time         `json:"expires_at,omitempty"`
+	Action     *PaymentAction     `json:"action,omitempty"`
 }
 
 // OrderPaymentStatus defines model for OrderPayment.Status.
@@ -366,14 +364,14 @@ type OrderStatus string
 
 // OrderSummary defines model for OrderSummary.
 type OrderSummary struct {
-	Country    string      `json:"country"`
-	Currency   string      `json:"currency"`
-	CustomerId *string     `json:"customer_id,omitempty"`
 	Id         string      `json:"id"`
 	Number     string      `json:"number"`
-	PlacedAt   time.Time   `json:"placed_at"`
 	Status     OrderStatus `json:"status"`
 	Total      int64       `json:"total"`
+	Currency   string      `json:"currency"`
+	PlacedAt   time.Time   `json:"placed_at"`
+	Country    string      `json:"country"`
+	CustomerId *string     `json:"customer_id,omitempty"`
 }
 
 // PaymentAction defines model for PaymentAction.
@@ -387,33 +385,32 @@ type Prices map[string]Amount
 
 // Problem defines model for Problem.
 type Problem struct {
-	Code   string        `json:"code"`
-	Detail string        `json:"detail"`
-	Errors *[]FieldError `json:"errors,omitempty"`
+	// Type urn:daybook:problem:<code>
+	Type    string        `json:"type"`
+	Title   string        `json:"title"`
+	Status  int           `json:"status"`
+	Code    string        `json:"code"`
+	Detail  string        `json:"detail"`
+	Errors  *[]FieldError `json:"errors,omitempty"`
+	TraceId string        `json:"trace_id"`
 
 	// Quote What an order comes to now; in `price_changed`
-	Quote   *Quote `json:"quote,omitempty"`
-	Status  int    `json:"status"`
-	Title   string `json:"title"`
-	TraceId string `json:"trace_id"`
-
-	// Type urn:daybook:problem:<code>
-	Type string `json:"type"`
+	Quote *Quote `json:"quote,omitempty"`
 }
 
 // Product defines model for Product.
 type Product struct {
-	AsOf     *time.Time `json:"as_of,omitempty"`
-	KnownAt  *time.Time `json:"known_at,omitempty"`
-	Name     string     `json:"name"`
-	Position *string    `json:"position,omitempty"`
+	Sku  string `json:"sku"`
+	Name string `json:"name"`
 
 	// Prices Minor units by currency
-	Prices   Prices `json:"prices"`
-	Revision int64  `json:"revision"`
-	Sku      string `json:"sku"`
-	Status   string `json:"status"`
-	TaxClass string `json:"tax_class"`
+	Prices   Prices     `json:"prices"`
+	TaxClass string     `json:"tax_class"`
+	Status   string     `json:"status"`
+	Revision int64      `json:"revision"`
+	AsOf     *time.Time `json:"as_of,omitempty"`
+	KnownAt  *time.Time `json:"known_at,omitempty"`
+	Position *string    `json:"position,omitempty"`
 }
 
 // ProductChange defines model for ProductChange.
@@ -430,10 +427,10 @@ type ProductChangeStatus string
 
 // ProductPage defines model for ProductPage.
 type ProductPage struct {
-	AsOf     *time.Time `json:"as_of,omitempty"`
 	Items    []Product  `json:"items"`
-	KnownAt  *time.Time `json:"known_at,omitempty"`
 	Next     *string    `json:"next"`
+	AsOf     *time.Time `json:"as_of,omitempty"`
+	KnownAt  *time.Time `json:"known_at,omitempty"`
 	Position string     `json:"position"`
 }
 
@@ -443,22 +440,22 @@ type Quantity = int64
 // Quote What an order comes to now; in `price_changed`
 type Quote struct {
 	Currency    string      `json:"currency"`
-	Discount    int64       `json:"discount"`
 	Goods       int64       `json:"goods"`
-	Lines       []QuoteLine `json:"lines"`
+	Discount    int64       `json:"discount"`
 	Shipping    int64       `json:"shipping"`
 	TaxIncluded int64       `json:"tax_included"`
 	Total       int64       `json:"total"`
+	Lines       []QuoteLine `json:"lines"`
 }
 
 // QuoteLine defines model for QuoteLine.
 type QuoteLine struct {
 	Line      int    `json:"line"`
-	Quantity  int64  `json:"quantity"`
 	Sku       string `json:"sku"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice int64  `json:"unit_price"`
 	Tax       int64  `json:"tax"`
 	Total     int64  `json:"total"`
-	UnitPrice int64  `json:"unit_price"`
 }
 
 // Rejection defines model for Rejection.
@@ -471,36 +468,36 @@ type Rejection struct {
 
 // SalesReport defines model for SalesReport.
 type SalesReport struct {
-	AsOf     *time.Time `json:"as_of,omitempty"`
 	Items    []SalesRow `json:"items"`
-	KnownAt  *time.Time `json:"known_at,omitempty"`
 	Next     *string    `json:"next"`
+	AsOf     *time.Time `json:"as_of,omitempty"`
+	KnownAt  *time.Time `json:"known_at,omitempty"`
 	Position string     `json:"position"`
 }
 
 // SalesRow defines model for SalesRow.
 type SalesRow struct {
-	Cancelled     int64   `json:"cancelled"`
-	Country       *string `json:"country,omitempty"`
-	Currency      string  `json:"currency"`
-	Day           *string `json:"day,omitempty"`
-	Goods         int64   `json:"goods"`
 	Month         *string `json:"month,omitempty"`
-	Orders        int64   `json:"orders"`
-	Refunded      int64   `json:"refunded"`
-	ReturnedUnits int64   `json:"returned_units"`
-	Shipping      int64   `json:"shipping"`
+	Day           *string `json:"day,omitempty"`
+	Country       *string `json:"country,omitempty"`
 	Sku           *string `json:"sku,omitempty"`
-	Total         int64   `json:"total"`
+	Currency      string  `json:"currency"`
+	Orders        int64   `json:"orders"`
 	Units         int64   `json:"units"`
+	Goods         int64   `json:"goods"`
+	Shipping      int64   `json:"shipping"`
+	Total         int64   `json:"total"`
+	Cancelled     int64   `json:"cancelled"`
+	ReturnedUnits int64   `json:"returned_units"`
+	Refunded      int64   `json:"refunded"`
 }
 
 // ShortLine defines model for ShortLine.
 type ShortLine struct {
-	Available int64  `json:"available"`
 	Line      int    `json:"line"`
-	Requested int64  `json:"requested"`
 	Sku       string `json:"sku"`
+	Requested int64  `json:"requested"`
+	Available int64  `json:"available"`
 }
 
 // Sku Not dots alone, which no address can end with
@@ -508,17 +505,17 @@ type Sku = string
 
 // Stock defines model for Stock.
 type Stock struct {
-	AsOf        *time.Time `json:"as_of,omitempty"`
-	Available   int64      `json:"available"`
-	Backordered int64      `json:"backordered"`
-	KnownAt     *time.Time `json:"known_at,omitempty"`
+	Sku         string     `json:"sku"`
 	Location    string     `json:"location"`
 	OnHand      int64      `json:"on_hand"`
-	Position    *string    `json:"position,omitempty"`
 	Reserved    int64      `json:"reserved"`
-	Revision    int64      `json:"revision"`
 	Safety      int64      `json:"safety"`
-	Sku         string     `json:"sku"`
+	Available   int64      `json:"available"`
+	Backordered int64      `json:"backordered"`
+	Revision    int64      `json:"revision"`
+	AsOf        *time.Time `json:"as_of,omitempty"`
+	KnownAt     *time.Time `json:"known_at,omitempty"`
+	Position    *string    `json:"position,omitempty"`
 }
 
 // StockAdjustment defines model for StockAdjustment.
@@ -536,27 +533,27 @@ type StockReceipt struct {
 
 // TimelineItem defines model for TimelineItem.
 type TimelineItem struct {
-	Actor Actor `json:"actor"`
+	Position string `json:"position"`
+	Stream   string `json:"stream"`
+	Revision int64  `json:"revision"`
+	Type     string `json:"type"`
 
 	// At Business time
 	At          time.Time `json:"at"`
-	CausationId *string   `json:"causation_id,omitempty"`
-	Command     *string   `json:"command,omitempty"`
-	Position    string    `json:"position"`
-	Reason      *string   `json:"reason,omitempty"`
 	RecordedAt  time.Time `json:"recorded_at"`
-	Revision    int64     `json:"revision"`
-	Stream      string    `json:"stream"`
+	Actor       Actor     `json:"actor"`
+	Command     *string   `json:"command,omitempty"`
+	CausationId *string   `json:"causation_id,omitempty"`
+	Reason      *string   `json:"reason,omitempty"`
 	Summary     string    `json:"summary"`
-	Type        string    `json:"type"`
 }
 
 // TimelinePage defines model for TimelinePage.
 type TimelinePage struct {
-	AsOf     *time.Time     `json:"as_of,omitempty"`
 	Items    []TimelineItem `json:"items"`
-	KnownAt  *time.Time     `json:"known_at,omitempty"`
 	Next     *string        `json:"next"`
+	AsOf     *time.Time     `json:"as_of,omitempty"`
+	KnownAt  *time.Time     `json:"known_at,omitempty"`
 	Position string         `json:"position"`
 }
 

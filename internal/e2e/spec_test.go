@@ -19,6 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 
 	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/api/apitest"
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
@@ -40,7 +41,11 @@ func openShop(t *testing.T, o testenv.Options) *shop {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	t.Cleanup(transport.CloseIdleConnections)
-	s.spec = &specified{t: t, doc: doc, next: transport, seen: map[string]bool{}}
+	order, err := apitest.FieldOrder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.spec = &specified{t: t, doc: doc, order: order, next: transport, seen: map[string]bool{}}
 	s.c = &testenv.Client{Base: s.API, HTTP: &http.Client{Transport: s.spec, Timeout: time.Minute}}
 	return s
 }
@@ -186,11 +191,13 @@ func items(t *testing.T, c *testenv.Client, path string) (all []json.RawMessage)
 	}
 }
 
-// specified is a transport that holds what comes back to openapi.yaml: status, headers, body, and nothing beside them.
+// specified is a transport that holds what comes back to openapi.yaml: status, headers, body, the order of its fields, and
+// nothing beside them.
 type specified struct {
-	t    *testing.T
-	doc  *openapi3.T
-	next http.RoundTripper
+	t     *testing.T
+	doc   *openapi3.T
+	order apitest.Order
+	next  http.RoundTripper
 
 	mu   sync.Mutex
 	seen map[string]bool // "operation status"
@@ -274,6 +281,9 @@ func (s *specified) nothingElse(req *http.Request, op *openapi3.Operation, res *
 		return
 	}
 	s.members(req, media.Schema.Value, v, "")
+	if err := s.order.Check(strings.TrimPrefix(media.Schema.Ref, "#/components/schemas/"), body); err != nil {
+		s.t.Errorf("%s %s is not in openapi.yaml's order: %v in %s", req.Method, req.URL, err, body)
+	}
 }
 
 func (s *specified) members(req *http.Request, schema *openapi3.Schema, v any, at string) {
