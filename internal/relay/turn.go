@@ -27,14 +27,19 @@ type turn struct {
 // errTaken: another relay is active.
 var errTaken = errors.New("another relay is active; stop it first")
 
-// waitForTurn holds the lock when it returns. standing is called when Postgres has answered that it is another's turn;
-// without it, nobody waits.
+// lingering bounds how long the lock of a relay that has just ended may still be held: Postgres notices the end of a killed
+// process's connection a moment later.
+const lingering = 5 * time.Second
+
+// waitForTurn holds the lock when it returns. standing is called when Postgres has answered that another relay holds it;
+// without standing, it waits only for a lock that may be lingering, and then fails with errTaken.
 func waitForTurn(ctx context.Context, cfg Config, standing func()) (*turn, error) {
 	conn, err := connect(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Postgres: %w", err)
 	}
 	t := &turn{conn: conn}
+	until := time.Now().Add(lingering)
 	for {
 		var mine bool
 		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -47,12 +52,17 @@ func waitForTurn(ctx context.Context, cfg Config, standing func()) (*turn, error
 		if mine {
 			return t, nil
 		}
-		if standing == nil {
+		pause := cfg.StandbyEvery
+		switch {
+		case standing != nil:
+			standing()
+		case time.Now().After(until):
 			t.end()
 			return nil, errTaken
+		default:
+			pause = 100 * time.Millisecond
 		}
-		standing()
-		if err := sleep(ctx, cfg.StandbyEvery); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			t.end()
 			return nil, err
 		}
@@ -78,9 +88,11 @@ func connect(ctx context.Context, cfg Config) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// end gives the lock back before it closes the connection: Postgres frees what a closed connection held only after a while.
 func (t *turn) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
+	_, _ = t.conn.Exec(ctx, `select pg_advisory_unlock_all()`) // fails on a broken connection, which holds nothing for long
 	_ = t.conn.Close(ctx)
 }
 

@@ -36,18 +36,33 @@ func TestCrash(t *testing.T) {
 func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
 	t.Helper()
 	w := newWorld(t, sagas.Deadlines{Authorise: 150 * time.Millisecond})
-	w.receive("A", 5)
-	w.receive("B", 5)
+	w.receive("A", 1000)
+	w.receive("B", 1000)
 	w.provider()
 	p := w.start(crashAt(point, n))
-	ids := []string{"ok", "short", "declined", "late", "cancel"}
-	w.place("ok", "tok_approve", "A", "B")
-	w.place("short", "tok_approve", "A", "C")
-	w.place("declined", "tok_decline", "A")
-	w.place("late", "tok_late", "A", "B")
-	w.place("cancel", "tok_action", "B")
-	w.cancel("cancel")
-	w.until("the crash", func() (bool, string) { return p.dead.Load(), "" })
+	var ids, completed, compensated []string
+	// How often a round of orders passes the point depends on what goes together. Rounds follow until the process has died.
+	for round := 0; !p.dead.Load(); round++ {
+		id := func(kind string) string {
+			id := fmt.Sprintf("%s-%d", kind, round)
+			ids = append(ids, id)
+			return id
+		}
+		ok, short, declined, cancelled := id("ok"), id("short"), id("declined"), id("cancel")
+		w.place(ok, "tok_approve", "A", "B")
+		w.place(short, "tok_approve", "A", "C")
+		w.place(declined, "tok_decline", "A")
+		w.place(id("late"), "tok_late", "A", "B")
+		w.place(cancelled, "tok_action", "B")
+		w.cancel(cancelled)
+		completed, compensated = append(completed, ok), append(compensated, short, declined, cancelled)
+		for _, id := range ids[len(ids)-5:] {
+			w.until("the crash, or the end of "+id, func() (bool, string) {
+				ended, have := w.atRest(id)
+				return p.dead.Load() || ended, have
+			})
+		}
+	}
 	p.stop()
 	if lost {
 		if _, err := w.pool.Exec(t.Context(), "truncate daybook.saga_instance, daybook.saga_checkpoint"); err != nil {
@@ -55,8 +70,10 @@ func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
 		}
 	}
 	w.start(nil)
-	w.await("placement-ok", saga.Completed)
-	for _, id := range []string{"short", "declined", "cancel"} {
+	for _, id := range completed {
+		w.await("placement-"+id, saga.Completed)
+	}
+	for _, id := range compensated {
 		w.await("placement-"+id, saga.Compensated)
 	}
 	w.conservedSoon(ids, []string{"A", "B", "C"}) // the late yes may have come while nobody was there: then it counts

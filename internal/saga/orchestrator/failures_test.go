@@ -24,12 +24,15 @@ import (
 func (w *world) conservedSoon(orders, skus []string) {
 	w.t.Helper()
 	for _, id := range orders {
-		w.until("the placement of "+id+" to end", func() (bool, string) {
-			have, err := List(w.t.Context(), w.pool, Filter{Key: id})
-			return err == nil && len(have) == 0 && w.order(id).Status != order.Placed, fmt.Sprintf("%+v %v", have, err)
-		})
+		w.until("the placement of "+id+" to end", func() (bool, string) { return w.atRest(id) })
 	}
 	w.conserved(orders, skus)
+}
+
+// atRest tells whether an order's placement has ended and nothing of it is due, else what it waits for.
+func (w *world) atRest(id string) (bool, string) {
+	have, err := List(w.t.Context(), w.pool, Filter{Key: id})
+	return err == nil && len(have) == 0 && w.order(id).Status != order.Placed, fmt.Sprintf("%+v %v", have, err)
 }
 
 // TestStuck: a command fails for long enough to be recorded, is shown, is tried still, and its success frees the instance.
