@@ -1,204 +1,133 @@
 package api
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// document is a request body: its value, with numbers as they were written, and the fields that may not stand.
-type document struct {
-	value  any
-	faults []fault
+// canonical is a document with object keys sorted, no white space, and whole numbers in digits: what the digest of a request
+// is made of, and what its operation decodes.
+func (d *document) canonical() []byte {
+	return d.write(make([]byte, 0, len(d.body)), 0)
 }
 
-type fault struct{ pointer, code, detail string }
-
-// maxDepth bounds the nesting of a body.
-const maxDepth = 32
-
-// readJSON reads exactly one JSON value. A name that stands twice in one object, and text with U+0000, are faults.
-func readJSON(body []byte) (document, error) {
-	doc := document{}
-	if at := notText(body); at >= 0 {
-		return doc, fmt.Errorf("what stands at byte %d is not UTF-8", at)
+func (d *document) write(b []byte, i int32) []byte {
+	v := d.values[i]
+	switch v.kind {
+	case '{':
+		return d.writeObject(b, i)
+	case '[':
+		b = append(b, '[')
+		for item := i + 1; item < v.next; item = d.values[item].next {
+			if item > i+1 {
+				b = append(b, ',')
+			}
+			b = d.write(b, item)
+		}
+		return append(b, ']')
+	case '"':
+		d.work.do(int(v.end - v.start))
+		return appendText(b, d.text(v))
+	case '0':
+		d.work.do(int(v.end - v.start))
+		return appendNumber(b, d.raw(v))
+	default:
+		return append(b, d.raw(v)...)
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	v, err := doc.read(d, "#", 0)
-	if err != nil {
-		return doc, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return doc, fmt.Errorf("there is more than one JSON value, at byte %d", d.InputOffset())
-	}
-	doc.value = v
-	return doc, nil
 }
 
-func (doc *document) read(d *json.Decoder, at string, depth int) (any, error) {
-	t, err := d.Token()
+func (d *document) writeObject(b []byte, i int32) []byte {
+	type member struct {
+		name string
+		at   int32
+	}
+	o := d.values[i]
+	members := make([]member, 0, o.size)
+	for at := i + 1; at < o.next; at = d.values[at+1].next {
+		d.work.do(int(d.values[at].end - d.values[at].start))
+		members = append(members, member{d.text(d.values[at]), at + 1})
+	}
+	slices.SortFunc(members, func(a, b member) int { return cmp.Compare(a.name, b.name) })
+	b = append(b, '{')
+	for n, m := range members {
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendText(b, m.name), ':')
+		b = d.write(b, m.at)
+	}
+	return append(b, '}')
+}
+
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || strings.IndexByte(`"\<>&`, c) >= 0 {
+			enc, _ := json.Marshal(s) // a text always encodes
+			return append(b, enc...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+func appendNumber(b, raw []byte) []byte {
+	n := wholeOf(raw)
+	if !n.whole || n.huge || isDigits(raw) {
+		return append(b, raw...)
+	}
+	return strconv.AppendInt(b, n.value, 10)
+}
+
+// number is what a JSON number comes to, where it is a whole one.
+type number struct {
+	value int64
+	whole bool
+	huge  bool // beyond int64; value tells the sign
+}
+
+func isDigits(raw []byte) bool {
+	return !slices.ContainsFunc(raw, func(c byte) bool { return c == '.' || c == 'e' || c == 'E' })
+}
+
+// wholeOf reads a JSON number. 12, 12.0 and 1.2e1 are the same; 1e999999999 is never reckoned out.
+func wholeOf(raw []byte) number {
+	sign, digits := int64(1), string(raw)
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = -1, digits[1:]
+	}
+	point := len(digits)
+	if e := strings.IndexAny(digits, "eE"); e >= 0 {
+		exponent, err := strconv.Atoi(digits[e+1:])
+		if err != nil || exponent > 1<<30 || exponent < -1<<30 { // out of any range but that of zero
+			exponent = 1 << 30
+			if digits[e+1] == '-' {
+				exponent = -exponent
+			}
+		}
+		digits = digits[:e]
+		point = e + exponent
+	}
+	if dot := strings.IndexByte(digits, '.'); dot >= 0 {
+		point += dot - len(digits)
+		digits = digits[:dot] + digits[dot+1:]
+	}
+	significant := strings.TrimLeft(digits, "0")
+	point -= len(digits) - len(significant)
+	significant = strings.TrimRight(significant, "0")
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, fmt.Errorf("the JSON ends too early, at byte %d", d.InputOffset())
-	case err != nil:
-		return nil, fmt.Errorf("at byte %d: %w", d.InputOffset(), err)
-	case depth > maxDepth:
-		return nil, fmt.Errorf("nested deeper than %d, at byte %d", maxDepth, d.InputOffset())
+	case significant == "":
+		return number{whole: true}
+	case len(significant) > point:
+		return number{}
+	case point > 19:
+		return number{sign, true, true}
 	}
-	switch t := t.(type) {
-	case json.Delim:
-		if t == '{' {
-			return doc.object(d, at, depth)
-		}
-		return doc.array(d, at, depth)
-	case string:
-		doc.text(t, at)
-		return t, nil
-	case json.Number:
-		return doc.number(t, at), nil
-	}
-	return t, nil
-}
-
-func (doc *document) object(d *json.Decoder, at string, depth int) (any, error) {
-	out := map[string]any{}
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return nil, fmt.Errorf("at byte %d: %w", d.InputOffset(), err)
-		}
-		name := t.(string) //nolint:forcetypeassert // a key is
-		below := at + "/" + escapePointer(name)
-		doc.text(name, below)
-		if _, twice := out[name]; twice {
-			doc.faults = append(doc.faults, fault{below, "duplicate", "stands twice"})
-		}
-		if out[name], err = doc.read(d, below, depth+1); err != nil {
-			return nil, err
-		}
-	}
-	_, err := d.Token()
+	n, err := strconv.ParseInt(significant+strings.Repeat("0", point-len(significant)), 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("the JSON ends too early, at byte %d", d.InputOffset())
+		return number{sign, true, true}
 	}
-	return out, nil
-}
-
-func (doc *document) array(d *json.Decoder, at string, depth int) (any, error) {
-	out := []any{}
-	for d.More() {
-		v, err := doc.read(d, at+"/"+strconv.Itoa(len(out)), depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("the JSON ends too early, at byte %d", d.InputOffset())
-	}
-	return out, nil
-}
-
-// number takes whole numbers in plain digits only, as no field has any other: 1e3 is refused like 1.5, and before anybody
-// reckons out what 1e999999999 comes to.
-func (doc *document) number(n json.Number, at string) any {
-	if strings.ContainsAny(n.String(), ".eE") {
-		doc.faults = append(doc.faults, fault{at, "type", "must be a whole number, in digits"})
-		return json.Number("1")
-	}
-	return n
-}
-
-// notText finds the first byte that is not UTF-8, or half of a surrogate pair: the decoder would silently put U+FFFD there.
-// It gives -1 if there is none.
-func notText(body []byte) int {
-	for i := 0; i < len(body); {
-		switch {
-		case body[i] == '\\' && i+1 < len(body) && body[i+1] == 'u':
-			r, second := escaped(body[i:]), escaped(body[min(i+6, len(body)):])
-			switch {
-			case utf16.DecodeRune(r, second) != utf8.RuneError:
-				i += 12
-			case utf16.IsSurrogate(r):
-				return i
-			default:
-				i += 2
-			}
-		case body[i] == '\\':
-			i += 2
-		default:
-			r, size := utf8.DecodeRune(body[i:])
-			if r == utf8.RuneError && size == 1 {
-				return i
-			}
-			i += size
-		}
-	}
-	return -1
-}
-
-// escaped reads \uXXXX; -1 if it is not there.
-func escaped(b []byte) rune {
-	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
-		return -1
-	}
-	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
-	if err != nil {
-		return -1
-	}
-	return rune(n)
-}
-
-func (doc *document) text(s, at string) {
-	if strings.ContainsRune(s, 0) {
-		doc.faults = append(doc.faults, fault{at, "nul", "contains U+0000"})
-	}
-}
-
-// canonical writes a JSON value with object keys sorted and no white space: what the digest of a request is made of.
-func canonical(b *bytes.Buffer, v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		b.WriteByte('{')
-		for i, k := range slices.Sorted(maps.Keys(v)) {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			writeString(b, k)
-			b.WriteByte(':')
-			canonical(b, v[k])
-		}
-		b.WriteByte('}')
-	case []any:
-		b.WriteByte('[')
-		for i, e := range v {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			canonical(b, e)
-		}
-		b.WriteByte(']')
-	case string:
-		writeString(b, v)
-	case json.Number:
-		b.WriteString(v.String())
-	case bool:
-		b.WriteString(strconv.FormatBool(v))
-	case nil:
-		b.WriteString("null")
-	}
-}
-
-func writeString(b *bytes.Buffer, s string) {
-	enc, _ := json.Marshal(s) // a string always encodes
-	b.Write(enc)
+	return number{value: sign * n, whole: true}
 }

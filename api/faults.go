@@ -2,71 +2,75 @@ package api
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
-
-	"github.com/getkin/kin-openapi/openapi3"
+	"unicode/utf8"
 
 	"github.com/daybook-dev/daybook/api/openapi"
 )
 
+// What an answer that names faults may come to, whatever was sent.
+const (
+	maxFaults      = 50
+	longestToken   = 100 // of a pointer
+	longestPointer = 500
+	longestDetail  = 500
+	endless        = math.MaxInt32
+)
+
+// faults gathers what is wrong with a request, up to a number.
+type faults struct {
+	list []openapi.FieldError
+	most int
+	more bool // were found, or may be: looking ended
+}
+
+func (f *faults) full() bool {
+	f.more = f.more || len(f.list) >= f.most
+	return f.more
+}
+
+func (f *faults) add(pointer, code, format string, args ...any) {
+	if f.full() {
+		return
+	}
+	f.list = append(f.list, openapi.FieldError{Pointer: pointer, Code: code, Detail: clip(fmt.Sprintf(format, args...), longestDetail)})
+}
+
+// problem is what the caller is told; nil if nothing is wrong.
+func (f *faults) problem() *Problem {
+	if len(f.list) == 0 {
+		return nil
+	}
+	p := Invalid(f.list...)
+	if f.more {
+		p.Detail = fmt.Sprintf("%d fields or more are not valid; these were found first", len(f.list))
+	}
+	return p
+}
+
 // Invalid is the problem of fields that the schema lets through and the business does not.
 func Invalid(errs ...openapi.FieldError) *Problem {
-	p := NewProblem("validation", "")
-	p.Errors = errs
-	return finishValidation(p)
-}
-
-func finishValidation(p *Problem) *Problem {
-	slices.SortStableFunc(p.Errors, func(a, b openapi.FieldError) int { return cmp.Compare(a.Pointer, b.Pointer) })
-	p.Detail = fmt.Sprintf("%d fields are not valid", len(p.Errors))
-	if len(p.Errors) == 1 {
+	p := NewProblem("validation", "%d fields are not valid", len(errs))
+	if len(errs) == 1 {
 		p.Detail = "1 field is not valid"
 	}
+	p.Errors = errs
+	slices.SortStableFunc(p.Errors, func(a, b openapi.FieldError) int { return cmp.Compare(a.Pointer, b.Pointer) })
 	return p
 }
 
-// addFaults turns what the schema found into field errors below a pointer. The values themselves are not repeated.
-func addFaults(p *Problem, err error, base string) *Problem {
-	var many openapi3.MultiError
-	var one *openapi3.SchemaError
-	switch {
-	case errors.As(err, &many):
-		for _, e := range many {
-			_ = addFaults(p, e, base)
-		}
-	case errors.As(err, &one):
-		pointer, field := pointerTo(base, one.JSONPointer()), one.SchemaField
-		if obj, ok := one.Value.(map[string]any); ok && (field == "properties" || field == "additionalProperties") {
-			addUnknown(p, obj, one.Schema, pointer)
-			break
-		}
-		p.At(pointer, field, "%s", explain(one))
-	default:
-		p.At(base, "invalid", "%s", err.Error())
+// clip cuts a text that is too long to be repeated.
+func clip(s string, longest int) string {
+	if len(s) <= longest {
+		return s
 	}
-	return p
-}
-
-// addUnknown names the members that the schema does not have; the error itself names only their object.
-func addUnknown(p *Problem, obj map[string]any, s *openapi3.Schema, base string) {
-	for name := range obj {
-		pointer := base + "/" + escapePointer(name)
-		if s.Properties[name] == nil && !slices.ContainsFunc(p.Errors, func(f openapi.FieldError) bool { return f.Pointer == pointer }) {
-			p.At(pointer, "unknown", "is not a field here")
-		}
+	for longest > 0 && !utf8.RuneStart(s[longest]) {
+		longest--
 	}
-}
-
-func pointerTo(base string, tokens []string) string {
-	var b strings.Builder
-	b.WriteString(base)
-	for _, t := range tokens {
-		b.WriteString("/" + escapePointer(t))
-	}
-	return b.String()
+	return s[:longest] + "…"
 }
 
 func escapePointer(token string) string {
@@ -74,37 +78,4 @@ func escapePointer(token string) string {
 		return token
 	}
 	return strings.NewReplacer("~", "~0", "/", "~1", "\x00", `\u0000`).Replace(token)
-}
-
-func explain(e *openapi3.SchemaError) string {
-	s := e.Schema
-	switch e.SchemaField {
-	case "required":
-		return "is required"
-	case "minimum":
-		return fmt.Sprintf("must be at least %.0f", *s.Min)
-	case "maximum":
-		return fmt.Sprintf("must be at most %.0f", *s.Max)
-	case "minLength":
-		return fmt.Sprintf("must have at least %d characters", s.MinLength)
-	case "maxLength":
-		return fmt.Sprintf("must have at most %d characters", *s.MaxLength)
-	case "minItems":
-		return fmt.Sprintf("must have at least %d items", s.MinItems)
-	case "maxItems":
-		return fmt.Sprintf("must have at most %d items", *s.MaxItems)
-	case "minProperties":
-		return fmt.Sprintf("must have at least %d members", s.MinProps)
-	case "maxProperties":
-		return fmt.Sprintf("must have at most %d members", *s.MaxProps)
-	case "pattern":
-		return "must match " + s.Pattern
-	case "enum":
-		return fmt.Sprintf("must be one of %v", s.Enum)
-	case "nullable":
-		return "must not be null"
-	case "type":
-		return "must be of type " + strings.Join(s.Type.Slice(), " or ")
-	}
-	return e.Reason
 }

@@ -87,7 +87,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		{"two faults, by pointer", with(`"sku":"MUG","quantity":1`, `"sku":"","quantity":0`), nil, 422, "validation", []string{"#/lines/0/quantity", "#/lines/0/sku"}},
 		{"negative quantity", with(`"quantity":1`, `"quantity":-1`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
 		{"fraction", with(`"quantity":1`, `"quantity":1.5`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
-		{"exponent", with(`"quantity":1`, `"quantity":1e3`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
+		{"exponent that leaves a fraction", with(`"quantity":1`, `"quantity":15e-1`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
 		{"enormous exponent", with(`"quantity":1`, `"quantity":1e999999999`), nil, 422, "validation", []string{"#/lines/0/quantity"}},
 		{"null", with(`"lines":[{"sku":"MUG","quantity":1}]`, `"lines":null`), nil, 422, "validation", []string{"#/lines"}},
 		{"not UTF-8", with(`2 High Street`, "2 \xff Street"), nil, 400, "malformed_json", nil},
@@ -189,6 +189,26 @@ func TestTextIsTakenAsItIs(t *testing.T) {
 	}
 	if got := r.bodies[0].ShipTo.Line1; got != "😀 \\ud83d \ufffd 😀" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A whole number is one however it is written: JSON knows no other kind of number.
+func TestWholeNumbersAreTakenInAnyForm(t *testing.T) {
+	e, r := serve(t)
+	for _, number := range []string{"12", "12.0", "12.000", "1.2e1", "1.2E+1", "120e-1", "0.12e2"} {
+		if w := post(e, strings.Replace(order, `"quantity":1`, `"quantity":`+number, 1)); w.Code != http.StatusCreated {
+			t.Fatalf("%s: %d %s", number, w.Code, w.Body)
+		}
+	}
+	for i, body := range r.bodies {
+		if body.Lines[0].Quantity != 12 || string(r.requests[i].Digest) != string(r.requests[0].Digest) {
+			t.Errorf("%d came through as %d", i, body.Lines[0].Quantity)
+		}
+	}
+	for _, number := range []string{"1e999999999", "1e-999999999", "-1e999999999", "9e18", "1e19", "99999999999999999999", "1." + strings.Repeat("0", 1000) + "1", "0.5", "1e99999999999999999999"} {
+		if w := post(e, strings.Replace(order, `"quantity":1`, `"quantity":`+number, 1)); w.Code != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %s", number, w.Code, w.Body)
+		}
 	}
 }
 

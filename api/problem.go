@@ -33,12 +33,12 @@ func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.C
 // NewProblem gives a problem by its code; Titles knows its title and status.
 func NewProblem(code es.Code, format string, args ...any) *Problem {
 	k := kindOf(code)
-	return &Problem{Status: k.status, Code: code, Title: k.title, Detail: fmt.Sprintf(format, args...)}
+	return &Problem{Status: k.status, Code: code, Title: k.title, Detail: clip(fmt.Sprintf(format, args...), longestDetail)}
 }
 
 // At adds the field that is at fault.
 func (p *Problem) At(pointer string, code, format string, args ...any) *Problem {
-	p.Errors = append(p.Errors, openapi.FieldError{Pointer: pointer, Code: code, Detail: fmt.Sprintf(format, args...)})
+	p.Errors = append(p.Errors, openapi.FieldError{Pointer: clip(pointer, longestPointer), Code: code, Detail: clip(fmt.Sprintf(format, args...), longestDetail)})
 	return p
 }
 

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+)
+
+// param is a parameter of an operation.
+type param struct {
+	name, in string
+	required bool
+	shape    *shape
+}
+
+func (all shapes) params(list openapi3.Parameters, operation string) ([]param, error) {
+	var out []param
+	for _, ref := range list {
+		p := ref.Value
+		s, err := all.of(p.Schema, operation+"/"+p.Name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, param{p.Name, p.In, p.Required, s})
+	}
+	return out, nil
+}
+
+// faults is what is wrong with a value that was given.
+func (p param) faults(value string) []finding {
+	if !slices.Contains(p.shape.types, "integer") {
+		return p.shape.textFaults(value)
+	}
+	if !wholeNumber.MatchString(value) {
+		return []finding{{"type", "must be a whole number"}}
+	}
+	return p.shape.numberFaults(wholeOf([]byte(value)))
+}
+
+var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+
+// checkParams validates path, query and header parameters by their schemas.
+func (op *operation) checkParams(c echo.Context) error {
+	query, err := url.ParseQuery(c.Request().URL.RawQuery)
+	if err != nil {
+		return NewProblem("malformed_parameter", "the query string cannot be read: %v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.ContainsFunc(op.params, func(p param) bool { return p.in == "query" && p.name == name }) {
+			return NewProblem("unknown_parameter", "this operation has no query parameter %q", name).At(name, "unknown", "is not a parameter here")
+		}
+		if len(query[name]) > 1 {
+			return NewProblem("malformed_parameter", "the parameter %s is given more than once", name).At(name, "duplicate", "stands more than once")
+		}
+	}
+	for _, p := range op.params {
+		var value string
+		var given bool
+		switch p.in {
+		case "path":
+			if value, err = pathParam(c, p.name); err != nil {
+				return err
+			}
+			given = true
+		case "query":
+			value, given = query.Get(p.name), query.Has(p.name)
+		case "header":
+			value = c.Request().Header.Get(p.name)
+			given = value != ""
+			if p.name == "Idempotency-Key" {
+				given = unquote(value) != ""
+			}
+		}
+		switch {
+		case !given && p.required && p.name == "Idempotency-Key":
+			return NewProblem("idempotency_key_required", "send an Idempotency-Key header, so that a repeat takes effect once").
+				At(p.name, "required", "is missing")
+		case !given && p.required:
+			return NewProblem("malformed_parameter", "the parameter %s is missing", p.name).At(p.name, "required", "is missing")
+		case !given:
+			continue
+		}
+		if p.name == "Idempotency-Key" && len(unquote(value)) > 255 {
+			return NewProblem("malformed_parameter", "the Idempotency-Key is longer than 255 characters").At(p.name, "maxLength", "may have 255 characters")
+		}
+		if !utf8.ValidString(value) {
+			return NewProblem("malformed_parameter", "the parameter %s is not UTF-8", p.name).At(p.name, "utf8", "is not UTF-8")
+		}
+		if found := p.faults(value); found != nil {
+			problem := NewProblem("malformed_parameter", "the parameter %s cannot be used", p.name)
+			for _, f := range found {
+				problem.At(p.name, f.code, "%s", f.detail)
+			}
+			return problem
+		}
+	}
+	return nil
+}
+
+// pathParam is a segment as its sender meant it. The router gives it escaped where the address has an escape that it need
+// not have, %2F above all, and takes what follows a last parameter for a part of it.
+func pathParam(c echo.Context, name string) (string, error) {
+	value := c.Param(name)
+	if strings.Contains(value, "/") {
+		return "", NewProblem("route_not_found", "there is nothing at this address")
+	}
+	if c.Request().URL.RawPath == "" {
+		return value, nil
+	}
+	value, err := url.PathUnescape(value)
+	if err != nil {
+		return "", NewProblem("malformed_parameter", "the parameter %s cannot be read", name).At(name, "escape", "%v", err)
+	}
+	return value, nil
+}
