@@ -1,0 +1,29 @@
+// Package health holds what is wrong with a process at this moment, and logs when that changes.
+//
+//	Board ──▶ Reporter "projections" ──▶ part "partition 3, apply"   nil, or the error of the last look
+//	      ──▶ Reporter "relay"       ──▶ part "topic"
+//	      ──▶ Reporter "postgres"    ──▶ probe "ping"                asked at every poll
+//
+// A reporter is one line of /readyz?verbose. A part is one thing the reporter looks at again and again: it has one value, and
+// the same look sets and clears it.
+//
+// # Rules for reporters
+//
+//   - One part per activity that can fail alone. The success of one activity or partition never clears the failure of another.
+//   - The look that failed is repeated by itself, within a second or two, until it succeeds, whether or not there is work to do.
+//     A part that is only looked at when an event arrives stays red on an idle system.
+//   - A state that can be computed is a probe, not a remembered error.
+//   - A part that this process no longer answers for is forgotten: another process reports it.
+//   - An error caused by the end of the caller's own context is not reported.
+//
+// # Not yet
+//
+// A part that has not done its work for the first time is *NotYet: not ready, but no outage. It carries progress and is not
+// logged as a failure.
+//
+// # Log
+//
+// An outage of a reporter begins with its first failing part and ends when none has failed for a second. It is logged once when
+// it begins, once a minute while it lasts, with the number of failures, and once when it ends. Reporters do not log failures that
+// they also set here.
+package health
