@@ -49,7 +49,7 @@ func (n *Node) listen() error {
 // admin serves what operators look at: metrics, health, profiles.
 func (n *Node) admin() http.Handler {
 	e := newEcho(n.log)
-	n.health.routes(e)
+	healthRoutes(e, n.health, true)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})))
 	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
 	e.GET("/debug/pprof/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
@@ -142,7 +142,7 @@ func (n *Node) apis() error {
 		ops.commands = commands
 	}
 	e := newEcho(n.log)
-	n.health.routes(e)
+	healthRoutes(e, n.health, false)
 	api.Routes(e, gate, ops, ops.commands != nil, ops.queries != nil)
 	handler, err := n.front(api.HeadAsGet(e), ops)
 	if err != nil {

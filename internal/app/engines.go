@@ -54,36 +54,36 @@ const (
 func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	s := n.system
 	brokers := splitList(s.Addresses.Kafka)
-	n.health.add("postgres-client", s.Pool.Ping)
-	n.health.add("eventstore-client", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
+	n.health.Reporter("postgres-client").Probe("pool", s.Pool.Ping)
+	n.health.Reporter("eventstore-client").Probe("log", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
 	if n.cfg.Has(RoleRelay) {
-		r, err := relay.New(relay.Config{Log: s.Store, Pool: s.Pool, Brokers: brokers, Logger: n.log, Registerer: n.metrics})
+		r, err := relay.New(relay.Config{Log: s.Store, Pool: s.Pool, Brokers: brokers, Logger: n.log, Registerer: n.metrics,
+			Health: n.health.Reporter(RoleRelay)})
 		if err != nil {
 			return err
 		}
 		n.add(RoleRelay, r.Run)
-		n.health.add(RoleRelay, func(context.Context) error { return r.Health() })
 	}
 	scan := feed.NewScan(s.Store, relay.DefaultPartitions)
 	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
 			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
-			Logger: n.log, Registerer: n.metrics,
+			Logger: n.log, Registerer: n.metrics, Health: n.health.Reporter(c.Name()),
 		})
 	}
 	for _, e := range []struct {
 		role string
 		hold time.Duration
-		make func() (feed.Consumer, func() error, func(), error)
+		make func() (feed.Consumer, func(), error)
 	}{
-		{RoleProjections, holdRows, func() (feed.Consumer, func() error, func(), error) { return n.projector(ctx) }},
-		{RoleSagas, holdOthers, func() (feed.Consumer, func() error, func(), error) { return n.orchestrator(first) }},
-		{RoleReactors, holdOthers, func() (feed.Consumer, func() error, func(), error) { return n.reactors(ctx) }},
+		{RoleProjections, holdRows, func() (feed.Consumer, func(), error) { return n.projector(ctx) }},
+		{RoleSagas, holdOthers, func() (feed.Consumer, func(), error) { return n.orchestrator(first) }},
+		{RoleReactors, holdOthers, func() (feed.Consumer, func(), error) { return n.reactors(ctx) }},
 	} {
 		if !n.cfg.Has(e.role) {
 			continue
 		}
-		consumer, check, done, err := e.make()
+		consumer, done, err := e.make()
 		if err != nil {
 			return err
 		}
@@ -92,66 +92,63 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 			return err
 		}
 		n.add(e.role, func(ctx context.Context) error { defer done(); return f.Run(ctx) })
-		n.health.add(e.role, func(context.Context) error {
-			if err := f.Health(); err != nil {
-				return err
-			}
-			return check()
-		})
 	}
 	return nil
 }
 
-func (n *Node) projector(ctx context.Context) (feed.Consumer, func() error, func(), error) {
+func (n *Node) projector(ctx context.Context) (feed.Consumer, func(), error) {
 	s := n.system
 	w, err := worker.New(ctx, worker.Config{
 		Pool: s.Pool, Projections: Projections(), Catalog: s.Catalog, Log: s.Store, Incarnation: s.Incarnation, Logger: n.log, Registerer: n.metrics,
+		Health: n.health.Reporter(RoleProjections),
 	})
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("projections: %w", err)
+		return nil, nil, fmt.Errorf("projections: %w", err)
 	}
-	return w, w.Health, w.Close, nil
+	return w, w.Close, nil
 }
 
-func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func() error, func(), error) {
+func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), error) {
 	s := n.system
 	machines, err := saga.Compile(sagas.All(n.cfg.deadlines())...)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	o, err := orchestrator.New(orchestrator.Config{
 		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.Pool, Sagas: machines, First: first,
 		Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+		Health: n.health.Reporter(RoleSagas),
 	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return o, o.Health, func() {}, nil
+	return o, func() {}, nil
 }
 
-func (n *Node) reactors(ctx context.Context) (feed.Consumer, func() error, func(), error) {
+func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 	s := n.system
 	if s.Addresses.PaymentProvider == "" {
-		return nil, nil, nil, fmt.Errorf("no address is known of the payment provider: give --payment-provider, or run the role %s", RoleSimulator)
+		return nil, nil, fmt.Errorf("no address is known of the payment provider: give --payment-provider, or run the role %s", RoleSimulator)
 	}
 	client, err := paymentprovider.NewClient(paymentprovider.ClientConfig{URL: s.Addresses.PaymentProvider, Timeout: n.cfg.ProviderTimeout})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	payments, err := paymentprovider.New(paymentprovider.Config{
 		Provider: client, Handler: s.Handler, Opener: s.Keys, NotFoundAfter: n.cfg.notFoundAfter(), Logger: n.log,
 	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	e, err := reactor.New(reactor.Config{
 		Pool: s.Pool, Reactors: []reactor.Reactor{payments}, Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation,
 		Begin: s.begin, Listen: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+		Health: n.health.Reporter(RoleReactors),
 	})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return e, e.Health, client.Close, e.Prepare(ctx)
+	return e, client.Close, e.Prepare(ctx)
 }
 
 // notFoundAfter is the setting, or what fits the provider: see Config.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/telemetry"
 )
@@ -22,7 +23,7 @@ type Node struct {
 	version string
 	log     *slog.Logger
 	metrics *prometheus.Registry
-	health  *health
+	health  *health.Board
 
 	servers   []*running
 	system    *System // nil if the roles are embedded servers only
@@ -35,7 +36,7 @@ type Node struct {
 // Start opens the listeners, starts the embedded servers, connects to all servers and begins the deployments. What it
 // opened is closed again if it fails. Run must follow.
 func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_ *Node, err error) {
-	n := &Node{cfg: cfg, version: version, log: log, metrics: telemetry.NewRegistry(version), health: &health{}}
+	n := &Node{cfg: cfg, version: version, log: log, metrics: telemetry.NewRegistry(version), health: health.New(log)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -61,7 +62,7 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 	for _, s := range n.servers {
 		n.roles = append(n.roles, s)
 		*s.into(&n.addresses) = s.address(s.server)
-		n.health.add(s.role, s.alive)
+		n.health.Reporter(s.role).Probe("server", s.alive)
 	}
 	if !n.serversOnly() {
 		at, err := n.serverAddresses()
@@ -146,7 +147,7 @@ func (n *Node) close() error {
 // Ready waits until every part says that it is ready.
 func (n *Node) Ready(ctx context.Context) error {
 	for {
-		all, ready := n.health.ask(ctx)
+		all, ready := n.health.Ask(ctx)
 		if ready {
 			return nil
 		}
@@ -163,11 +164,15 @@ func (n *Node) Ready(ctx context.Context) error {
 	}
 }
 
+// alive is nil while the server runs and does all it is for.
 func (r *running) alive(context.Context) error {
 	select {
 	case <-r.server.Done():
 		return fmt.Errorf("ended: %w", r.server.Err())
 	default:
-		return nil
 	}
+	if s, ok := r.server.(interface{ Health() error }); ok {
+		return s.Health()
+	}
+	return nil
 }

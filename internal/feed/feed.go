@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
@@ -32,9 +34,12 @@ type Config struct {
 	Group      string
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // may be nil
+	Health     *health.Reporter      // nil: one of its own
 
 	// Hold is how long events that do not concern a Selective consumer may wait for others; default: not at all.
 	Hold time.Duration
+	// Unanswered is how long a try to apply events may take before Health says so; default 10 s.
+	Unanswered time.Duration
 	// Idle is how long a partition hears nothing before it looks whether it missed something; default 1 s.
 	Idle time.Duration
 }
@@ -46,7 +51,11 @@ type Feed struct {
 	transport *kafka.Transport
 	client    *kafka.Client
 	metrics   metrics
-	health    health
+	health    *health.Reporter
+
+	mu   sync.Mutex
+	owns map[int]*partition
+	left time.Time // when it last ceased to be a member of its group; zero while it is one
 }
 
 // New checks cfg. Run does the work.
@@ -72,6 +81,9 @@ func New(cfg Config) (*Feed, error) {
 	if cfg.Idle == 0 {
 		cfg.Idle = time.Second
 	}
+	if cfg.Unanswered == 0 {
+		cfg.Unanswered = 10 * time.Second
+	}
 	if cfg.Scan == nil {
 		cfg.Scan = NewScan(cfg.Log, cfg.Partitions)
 	}
@@ -85,12 +97,18 @@ func New(cfg Config) (*Feed, error) {
 		metrics:   newMetrics(cfg.Registerer, cfg.Consumer.Name()),
 	}
 	f.client = &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: f.transport}
-	f.health.set(joining, errors.New("not a member of its consumer group yet"))
+	if f.health = cfg.Health; f.health == nil {
+		f.health = (*health.Board)(nil).Reporter(cfg.Consumer.Name())
+	}
+	f.owns = map[int]*partition{}
+	f.health.Probe("answers", func(context.Context) error { return f.unanswered() })
+	f.health.Probe("membership", func(context.Context) error { return f.membership() })
+	f.health.Set(atGroup, &health.NotYet{What: "joining group " + cfg.Group})
 	return f, nil
 }
 
 // Health is nil while every partition this process was given is fed; else it says what is in the way.
-func (f *Feed) Health() error { return f.health.err() }
+func (f *Feed) Health() error { return f.health.Err() }
 
 const (
 	// sessionTimeout is how long the group waits for a process that has died. Others take over after it.
@@ -128,12 +146,15 @@ func (f *Feed) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			f.health.set(joining, fmt.Errorf("joining group %s: %w", f.cfg.Group, err))
-			f.log.Warn("joining the consumer group failed", "group", f.cfg.Group, "error", err)
+			f.health.Set(atGroup, fmt.Errorf("join group %s: %w", f.cfg.Group, err))
 		default:
-			f.health.clear(joining)
+			f.health.Set(atGroup, nil)
+			f.member(time.Time{})
 			g := &generation{feed: f, gen: gen, assigned: gen.Assignments[f.cfg.Topic], offsets: map[int]int64{}}
-			gen.Start(func(ended context.Context) { g.run(ctx, ended) })
+			gen.Start(func(ended context.Context) {
+				g.run(ctx, ended)
+				f.member(time.Now())
+			})
 			if len(g.assigned) > 0 {
 				continue
 			}
@@ -151,14 +172,15 @@ func (f *Feed) topic(ctx context.Context) error {
 		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := relay.EnsureTopic(asking, f.cfg.Brokers, f.cfg.Topic, f.cfg.Partitions)
 		cancel()
-		if err == nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if f.health.Set(atTopic, err); err == nil {
 			return nil
 		}
 		if _, never := errors.AsType[*relay.MismatchError](err); never {
 			return err
 		}
-		f.health.set(joining, err)
-		f.log.Warn("the topic cannot be had", "topic", f.cfg.Topic, "error", err)
 		pause(ctx, try, 2*time.Second)
 	}
 	return nil

@@ -48,13 +48,17 @@ func (g *generation) run(ctx, ended context.Context) {
 	var running sync.WaitGroup
 	for _, a := range g.assigned {
 		p := newPartition(g, a, at[a.ID])
+		g.feed.own(a.ID, p)
 		running.Go(func() { p.run(ctx) })
 		running.Go(func() { g.feed.cfg.Consumer.Own(ctx, a.ID) })
 	}
 	running.Go(func() { g.commit(ctx) })
 	running.Wait()
-	for _, a := range g.assigned { // whoever has them now speaks for them
-		g.feed.health.clear(a.ID)
+	for _, a := range g.assigned { // another member reports them now
+		g.feed.own(a.ID, nil)
+		for _, doing := range activities() {
+			g.feed.health.Forget(part(a.ID, doing))
+		}
 	}
 }
 
@@ -68,19 +72,31 @@ func (g *generation) ids() []int {
 
 // checkpoints asks the consumer until it answers. An error means that ctx ended.
 func (g *generation) checkpoints(ctx context.Context) (map[int]uint64, error) {
+	defer g.feed.health.Forget(atCheckpoints)
 	for try := 0; ; try++ {
-		at, err := g.feed.cfg.Consumer.Checkpoints(ctx, g.ids())
+		at, err := g.feed.readCheckpoints(ctx, g.ids())
 		if err == nil {
-			g.feed.health.clear(joining)
 			return at, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		g.feed.health.set(joining, fmt.Errorf("reading checkpoints: %w", err))
-		g.feed.log.Warn("reading checkpoints failed", "error", err)
+		g.feed.health.Set(atCheckpoints, err)
 		pause(ctx, try, 2*time.Second)
 	}
+}
+
+// askWithin bounds one question about checkpoints. A connection that is dead without a word must not hold up a partition.
+const askWithin = 10 * time.Second
+
+func (f *Feed) readCheckpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	at, err := f.cfg.Consumer.Checkpoints(ctx, partitions)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	return at, nil
 }
 
 // commit tells the broker now and then where a successor may resume. It is a hint: errors do not matter.
@@ -120,12 +136,14 @@ func (g *generation) look(ctx context.Context, since time.Time) (outlook, error)
 		return g.last, nil
 	}
 	o := outlook{began: time.Now()}
+	asking, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	var err error
-	if o.relay, err = g.feed.cfg.RelayState(ctx); err != nil {
-		return o, fmt.Errorf("asking how far the relay is: %w", err)
+	if o.relay, err = g.feed.cfg.RelayState(asking); err != nil {
+		return o, fmt.Errorf("read the relay's state: %w", err)
 	}
-	if o.checkpoints, err = g.feed.cfg.Consumer.Checkpoints(ctx, g.ids()); err != nil {
-		return o, fmt.Errorf("reading checkpoints: %w", err)
+	if o.checkpoints, err = g.feed.readCheckpoints(asking, g.ids()); err != nil {
+		return o, err
 	}
 	g.last = o
 	return o, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/memory"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
@@ -30,11 +31,13 @@ type shop struct {
 	broker *kafkaserver.Server
 	addr   string
 
-	hold time.Duration // of its feeds
+	hold   time.Duration // of its feeds
+	health *health.Reporter
 
 	mu    sync.Mutex
 	next  map[string]es.Expected
 	state relay.State
+	away  error // of the relay's state
 }
 
 func newShop(t *testing.T) *shop {
@@ -129,6 +132,9 @@ func once(es.Record) int { return 1 }
 func (s *shop) relayState(context.Context) (relay.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.away != nil {
+		return relay.State{}, s.away
+	}
 	state := s.state
 	state.Last = slices.Clone(state.Last)
 	return state, nil
@@ -139,7 +145,7 @@ func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
 	s.t.Helper()
 	f, err := feed.New(feed.Config{
 		Consumer: c, Log: s.store, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
-		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond,
+		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond, Health: s.health, Unanswered: 200 * time.Millisecond,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -165,6 +171,7 @@ type book struct {
 	got     map[int][]uint64 // positions, as applied
 	changed chan struct{}
 	owned   map[int]int
+	away    error                                                    // of the checkpoints
 	fail    func(part int, events []es.Record) (before, after error) // may be nil
 }
 
@@ -187,6 +194,9 @@ func (b *book) Checkpoints(_ context.Context, parts []int) (map[int]uint64, erro
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked++
+	if b.away != nil {
+		return nil, b.away
+	}
 	out := map[int]uint64{}
 	for _, p := range parts {
 		out[p] = b.at[p]

@@ -1,51 +1,80 @@
 package feed
 
 import (
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// joining is the place of whatever keeps the whole feed from working; partitions have their numbers.
-const joining = -1
+// Parts of a feed's health: what keeps all of it from working.
+const (
+	atGroup       = "group"
+	atTopic       = "topic"
+	atCheckpoints = "checkpoints"
+)
 
-// health remembers what is broken now.
-type health struct {
-	mu     sync.Mutex
-	broken map[int]error
+// activity is what a partition does again and again. Each has a health value of its own, set and cleared by the same look.
+type activity string
+
+const (
+	fetching activity = "fetch"
+	applying activity = "apply"
+	healing  activity = "heal"
+	looking  activity = "look"
+	history  activity = "history" // of the topic: once wrong, until the process is started again
+)
+
+func activities() []activity { return []activity{fetching, applying, healing, looking, history} }
+
+func part(partition int, a activity) string { return fmt.Sprintf("partition %d, %s", partition, a) }
+
+// rejoinWithin is how long a rebalance may take before a feed that belongs to no generation says so.
+const rejoinWithin = sessionTimeout + rebalanceTimeout + time.Second
+
+// member notes since when the feed has belonged to no generation of its group; zero: it does.
+func (f *Feed) member(left time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left = left
 }
 
-func (h *health) set(part int, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.broken == nil {
-		h.broken = map[int]error{}
+func (f *Feed) membership() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left.IsZero() || time.Since(f.left) < rejoinWithin {
+		return nil
 	}
-	h.broken[part] = err
+	return fmt.Errorf("not a member of group %s since %s", f.cfg.Group, f.left.UTC().Format(time.RFC3339))
 }
 
-func (h *health) clear(part int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.broken, part)
-}
-
-func (h *health) err() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var all []error
-	for _, part := range slices.Sorted(maps.Keys(h.broken)) {
-		err := h.broken[part]
-		if part != joining {
-			err = fmt.Errorf("partition %d: %w", part, err)
+// unanswered names the partition whose try to apply events has had no answer for longest, if that is too long.
+func (f *Feed) unanswered() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var err error
+	longest := f.cfg.Unanswered
+	for id, p := range f.owns {
+		began := p.trying.Load()
+		if began == 0 {
+			continue
 		}
-		all = append(all, err)
+		if waits := time.Since(time.UnixMicro(began)); waits > longest {
+			longest, err = waits, fmt.Errorf("partition %d: applying events has had no answer for %s", id, waits.Round(time.Second))
+		}
 	}
-	return errors.Join(all...)
+	return err
+}
+
+// own notes which partitions this process works on; nil: not any more.
+func (f *Feed) own(id int, p *partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p == nil {
+		delete(f.owns, id)
+		return
+	}
+	f.owns[id] = p
 }
 
 type metrics struct {

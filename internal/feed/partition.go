@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -29,6 +30,9 @@ type partition struct {
 	clear  uint64    // none stands in (at, clear]
 	heard  time.Time // when messages came last
 	looked time.Time // when it last compared itself with the relay
+	blind  bool      // it could not
+
+	trying atomic.Int64 // since when events are being applied, in Unix microseconds; 0: none are
 }
 
 func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partition {
@@ -41,21 +45,22 @@ func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partit
 func (p *partition) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		messages, err := p.source.fetch(ctx, p.held.patience())
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err != nil && !errors.Is(err, kafka.OffsetOutOfRange):
-			p.report(err)
+		}
+		if errors.Is(err, kafka.OffsetOutOfRange) { // the next fetch is of what there is
+			err = nil
+		}
+		if p.set(fetching, err); err != nil {
 			pause(ctx, failures, time.Second)
 			failures++
-		case failures > 0:
-			p.feed.health.clear(p.id)
+		} else {
 			failures = 0
 		}
 		if len(messages) > 0 {
 			p.heard = time.Now()
 			if err := p.deliver(ctx, messages); err != nil {
-				p.report(err)
+				p.set(history, err)
 				<-ctx.Done()
 				return
 			}
@@ -67,10 +72,11 @@ func (p *partition) run(ctx context.Context) {
 			if len(p.held.events) == 0 {
 				p.gen.resumeAt(p.id, p.source.offset)
 			}
-		} else if time.Since(p.heard) >= p.feed.cfg.Idle && time.Since(p.looked) >= p.feed.cfg.Idle {
+		}
+		if p.mustLook() {
 			p.settle(ctx)
 			if err := p.idle(ctx); err != nil {
-				p.report(err)
+				p.set(history, err)
 				<-ctx.Done()
 				return
 			}
@@ -147,14 +153,22 @@ func (p *partition) settle(ctx context.Context) {
 	}
 }
 
+// mustLook: a partition that hears nothing looks whether it missed something, and a look that failed is repeated until it succeeds.
+func (p *partition) mustLook() bool {
+	return time.Since(p.looked) >= p.feed.cfg.Idle && (p.blind || p.silent())
+}
+
+func (p *partition) silent() bool { return time.Since(p.heard) >= p.feed.cfg.Idle }
+
 // idle looks whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.
 func (p *partition) idle(ctx context.Context) error {
 	p.looked = time.Now()
 	o, err := p.gen.look(ctx, p.moved)
-	if err != nil {
-		if ctx.Err() == nil {
-			p.report(err)
-		}
+	if ctx.Err() != nil {
+		return nil
+	}
+	p.blind = err != nil
+	if p.set(looking, err); err != nil {
 		return nil
 	}
 	if at := o.checkpoints[p.id]; at != p.at {
@@ -166,7 +180,7 @@ func (p *partition) idle(ctx context.Context) error {
 	case s.Incarnation != p.feed.cfg.Incarnation || s.Partitions != p.feed.cfg.Partitions:
 		return fmt.Errorf("the relay works on incarnation %s with %d partitions, this process on %s with %d",
 			s.Incarnation, s.Partitions, p.feed.cfg.Incarnation, p.feed.cfg.Partitions)
-	case s.Last[p.id] > p.at:
+	case s.Last[p.id] > p.at && p.silent():
 		p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", s.Last[p.id])
 		p.heal(ctx, s.Last[p.id])
 	default:
@@ -178,6 +192,7 @@ func (p *partition) idle(ctx context.Context) error {
 // heal applies what the event store has of the partition up to and with the event at upto.
 func (p *partition) heal(ctx context.Context, upto uint64) {
 	p.feed.metrics.heals.Inc()
+	defer p.set(healing, nil)
 	for try := 0; p.at < upto && ctx.Err() == nil; try++ {
 		from := p.at
 		if p.clear < upto {
@@ -198,26 +213,21 @@ func (p *partition) heal(ctx context.Context, upto uint64) {
 			if err == nil {
 				err = errors.New("the event store does not have it")
 			}
-			p.report(fmt.Errorf("reading the event store from %d up to event %d: %w", p.at, upto, err))
+			p.set(healing, fmt.Errorf("read the event store from %d up to event %d: %w", p.at, upto, err))
 			p.clear = 0
 			pause(ctx, try, time.Second)
 		}
-	}
-	if ctx.Err() == nil {
-		p.feed.health.clear(p.id)
 	}
 }
 
 // apply gives events that follow on from the checkpoint to the consumer until it has taken them. False says that it
 // has not taken all: ctx ended, or the checkpoint is elsewhere than it was. release is called at the first failure.
 func (p *partition) apply(ctx context.Context, events []es.Record, release func()) bool {
+	defer p.set(applying, nil)
 	for try := 0; ctx.Err() == nil; try++ {
 		err := p.try(ctx, events)
 		if err == nil {
 			p.at, p.moved = events[len(events)-1].Position, time.Now()
-			if try > 0 {
-				p.feed.health.clear(p.id)
-			}
 			return true
 		}
 		if ctx.Err() != nil {
@@ -225,9 +235,9 @@ func (p *partition) apply(ctx context.Context, events []es.Record, release func(
 		}
 		release()
 		p.feed.metrics.failures.Inc()
-		p.report(fmt.Errorf("applying %d events after %d: %w", len(events), p.at, err))
-		if !errors.Is(err, ErrFenced) || try > 0 {
-			pause(ctx, try, 5*time.Second)
+		if !errors.Is(err, ErrFenced) || try > 0 { // being fenced once is how two owners are told apart
+			p.set(applying, fmt.Errorf("apply %d events after %d: %w", len(events), p.at, err))
+			pause(ctx, try, 2*time.Second)
 		}
 		before := p.at
 		if !p.reload(ctx) {
@@ -237,12 +247,14 @@ func (p *partition) apply(ctx context.Context, events []es.Record, release func(
 			return false
 		}
 		if events = after(p.at, events); len(events) == 0 {
-			p.feed.health.clear(p.id)
 			return true
 		}
 	}
 	return false
 }
+
+// applyWithin bounds one try. What became of it, the checkpoint tells.
+const applyWithin = time.Minute
 
 func (p *partition) try(ctx context.Context, events []es.Record) (err error) {
 	defer func() {
@@ -250,18 +262,22 @@ func (p *partition) try(ctx context.Context, events []es.Record) (err error) {
 			err = fmt.Errorf("panic: %v", x)
 		}
 	}()
+	ctx, cancel := context.WithTimeout(ctx, applyWithin)
+	defer cancel()
+	p.trying.Store(time.Now().UnixMicro())
+	defer p.trying.Store(0)
 	return p.feed.cfg.Consumer.Apply(ctx, p.id, p.at, events)
 }
 
 // reload reads the checkpoint again, as often as it takes. False says that ctx ended.
 func (p *partition) reload(ctx context.Context) bool {
 	for try := 0; ctx.Err() == nil; try++ {
-		at, err := p.feed.cfg.Consumer.Checkpoints(ctx, []int{p.id})
+		at, err := p.feed.readCheckpoints(ctx, []int{p.id})
 		if err == nil {
 			p.reset(at[p.id])
 			return true
 		}
-		p.report(fmt.Errorf("reading the checkpoint: %w", err))
+		p.set(applying, err)
 		pause(ctx, try, 2*time.Second)
 	}
 	return false
@@ -275,10 +291,8 @@ func (p *partition) reset(at uint64) {
 	p.at, p.moved = at, time.Now()
 }
 
-func (p *partition) report(err error) {
-	p.feed.health.set(p.id, err)
-	p.log.Warn("the partition is held up", "error", err)
-}
+// set records the outcome of one look of an activity.
+func (p *partition) set(doing activity, err error) { p.feed.health.Set(part(p.id, doing), err) }
 
 // pause waits longer at each try, from 20 ms to most, and not always as long as others.
 func pause(ctx context.Context, try int, most time.Duration) {

@@ -67,6 +67,16 @@ func (r *Reporter) Set(part string, err error) {
 // Forget drops a part that this process no longer answers for.
 func (r *Reporter) Forget(part string) { r.Set(part, nil) }
 
+// Reset drops every part; probes stay.
+func (r *Reporter) Reset() {
+	r.mu.Lock()
+	parts := r.parts()
+	r.mu.Unlock()
+	for _, part := range parts {
+		r.Forget(part)
+	}
+}
+
 // Probe adds a part whose value is computed at every poll. look must honour its context, which ends after two seconds.
 func (r *Reporter) Probe(part string, look func(context.Context) error) {
 	r.mu.Lock()

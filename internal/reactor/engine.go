@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/health"
 )
 
 // Channel is what rows changed by hand are announced on.
@@ -36,6 +37,7 @@ type Config struct {
 	Now         func() time.Time
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // none if nil
+	Health      *health.Reporter      // one of its own if nil
 }
 
 // Engine is a feed.Consumer: all reactors of a process.
@@ -48,6 +50,7 @@ type Engine struct {
 	wakes   map[string][]string // event type → reactors whose rows it makes due
 	slots   chan struct{}
 	metrics metrics
+	health  *health.Reporter
 
 	mu        sync.Mutex
 	positions map[int]map[string]uint64 // partition → reactor → checkpoint
@@ -101,6 +104,9 @@ func New(cfg Config) (*Engine, error) {
 			e.wakes[t] = append(e.wakes[t], name)
 		}
 	}
+	if e.health = cfg.Health; e.health == nil {
+		e.health = (*health.Board)(nil).Reporter(e.Name())
+	}
 	var err error
 	e.metrics, err = newMetrics(cfg.Registerer)
 	return e, err
@@ -130,22 +136,14 @@ func (e *Engine) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// Health is an error while an intent cannot be attended to, because its stream cannot be read or its outcome cannot be
-// recorded, say. A provider that does not answer is none: its attempts are unknown, and that is recorded.
-func (e *Engine) Health() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	stuck, first := 0, failure{}
-	for _, f := range e.failing {
-		if f.tries >= failingMost {
-			stuck, first = stuck+1, f
-		}
-	}
-	if stuck == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d intents cannot be attended to; one of them, %d times: %w", stuck, first.tries, first.err)
-}
+// Health is an error while a partition's open intents cannot be read, or one of them cannot be attended to, because its stream
+// cannot be read or its outcome cannot be recorded, say. A provider that does not answer is none: its attempts are unknown,
+// and that is recorded.
+func (e *Engine) Health() error { return e.health.Err() }
+
+// Parts of the engine's health, beside those of the feed.
+func atRound(partition int) string   { return fmt.Sprintf("partition %d, open intents", partition) }
+func atIntents(partition int) string { return fmt.Sprintf("partition %d, failing intents", partition) }
 
 // tried notes how a try ended.
 func (e *Engine) tried(partition int, r row, err error) {
@@ -153,9 +151,24 @@ func (e *Engine) tried(partition int, r row, err error) {
 	defer e.mu.Unlock()
 	if err == nil {
 		delete(e.failing, r.key())
-		return
+	} else {
+		e.failing[r.key()] = failure{partition, e.failing[r.key()].tries + 1, fmt.Errorf("%s, %s: %w", r.reactor, r.task.Stream, err)}
 	}
-	e.failing[r.key()] = failure{partition, e.failing[r.key()].tries + 1, fmt.Errorf("%s, %s: %w", r.reactor, r.task.Stream, err)}
+	e.health.Set(atIntents(partition), e.stuck(partition))
+}
+
+// stuck says which open intents of a partition have failed several times in a row. The caller holds e.mu.
+func (e *Engine) stuck(partition int) error {
+	n, first := 0, failure{}
+	for _, f := range e.failing {
+		if f.partition == partition && f.tries >= failingMost {
+			n, first = n+1, f
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d intents cannot be attended to; one of them, %d times: %w", n, first.tries, first.err)
 }
 
 func (e *Engine) now() time.Time { return es.Micro(e.cfg.Now()) }

@@ -41,6 +41,8 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		if e.owners[partition] == o.wake {
 			delete(e.owners, partition)
 			maps.DeleteFunc(e.failing, func(_ string, f failure) bool { return f.partition == partition })
+			e.health.Forget(atIntents(partition))
+			e.health.Forget(atRound(partition))
 		}
 	}()
 	var byHand <-chan struct{}
@@ -54,9 +56,7 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
-			o.log.Warn("cannot read the open intents of a partition", "partition", partition, "error", err)
-		}
+		e.health.Set(atRound(partition), err)
 		t := time.NewTimer(pause)
 		select {
 		case <-o.wake:
@@ -120,7 +120,10 @@ func (o *owner) round(ctx context.Context) (time.Duration, error) {
 	return o.cfg.Poll, nil
 }
 
-const roundMost = 256 // rows
+const (
+	roundMost  = 256              // rows
+	readWithin = 10 * time.Second // for the answer
+)
 
 func (o *owner) begin(r row) bool {
 	o.mu.Lock()
@@ -140,6 +143,8 @@ func (o *owner) end(r row) {
 }
 
 func (o *owner) read(ctx context.Context, until time.Time, most int) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
 	rows, err := o.cfg.Pool.Query(ctx, `
 		select reactor, intent::text, stream, revision, recorded_at, opened_at, due_at, tries, wakes, memo
 		from daybook.reactor_waiting where partition = $1 and due_at <= $2 and reactor = any($3)

@@ -14,6 +14,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/daybook-dev/daybook/internal/health"
 )
 
 // Two relays that are killed and started again, zombies that publish from an old checkpoint, cut connections to each
@@ -208,7 +210,7 @@ func (c *chaotic) zombie(ctx context.Context, cfg Config, life time.Duration) {
 	m, _ := newMetrics(nil)
 	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
-	_ = newSession(cfg, newStatus(m), from, func(context.Context, State) error { return nil }).run(ctx)
+	_ = newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), from, func(context.Context, State) error { return nil }).run(ctx)
 }
 
 // connections are those to Kafka, to be cut.

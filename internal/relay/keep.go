@@ -59,26 +59,32 @@ func (s *session) last(ctx context.Context, saved State) error {
 // probe asks the store where its log ends. If that is where the checkpoint is, the relay had caught up when it asked:
 // that is all it can learn on an idle store. Now and then it also looks after the topic, for the consumers' sake.
 func (s *session) probe(ctx context.Context) error {
-	looked := time.Now()
+	looked, missing := time.Now(), false
 	for {
 		began := time.Now()
 		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
 		end, err := s.cfg.Log.End(asking)
 		cancel()
-		if err == nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s.state.note(atEnd, err); err == nil {
 			// On the store's clock it was earlier than on ours by what its clock is behind, which is no more than what
 			// the quickest event took to come here.
 			s.ledger.caughtUp(end, began.Add(-time.Duration(s.state.behind.Load())))
 			s.state.metrics.lag(end, s.ledger.checkpoint().Position, s.ledger.oldest())
 		}
-		if time.Since(looked) > topicEvery && s.ledger.oldest().IsZero() {
+		// A look that failed is repeated, also while there is something to publish.
+		if missing && time.Since(looked) > topicAgain || time.Since(looked) > topicEvery && s.ledger.oldest().IsZero() {
 			looked = time.Now()
 			asking, cancel := context.WithTimeout(ctx, minProduceTimeout)
 			err := EnsureTopic(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
 			cancel()
-			if ctx.Err() == nil {
-				s.state.note(atTopic, err)
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
+			missing = err != nil
+			s.state.note(atTopic, err)
 			if permanent(err) {
 				return err
 			}

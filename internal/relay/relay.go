@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/health"
 )
 
 // Config of a relay. Log, Pool and Brokers must be given.
@@ -33,6 +34,7 @@ type Config struct {
 
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // default: none
+	Health     *health.Reporter      // default: one of its own
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // tests: to Kafka
 }
@@ -62,6 +64,9 @@ func (c *Config) defaults() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.Health == nil {
+		c.Health = (*health.Board)(nil).Reporter("relay")
+	}
 	if c.Partitions < 1 || c.BatchBytes < 1 || c.BatchBytes > MaxMessageBytes || c.BufferBytes < c.BatchBytes {
 		return fmt.Errorf("relay: %d partitions, batches of %d bytes, %d bytes buffered", c.Partitions, c.BatchBytes, c.BufferBytes)
 	}
@@ -83,7 +88,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{cfg: cfg, state: newStatus(m)}, nil
+	return &Relay{cfg: cfg, state: newStatus(m, cfg.Health)}, nil
 }
 
 // Run relays until ctx ends; then its error is the context's. Outages of any server are waited out. Any other error
@@ -92,8 +97,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	for try := 0; ; try++ {
 		led, err := r.lead(ctx)
 		r.state.metrics.active.Set(0)
-		if led {
-			r.state.rest()
+		if led { // another relay publishes now
+			r.state.health.Reset()
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -106,7 +111,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		if led {
 			try = 0
 		}
-		r.cfg.Logger.WarnContext(ctx, "relay stands by", "error", err)
+		r.cfg.Logger.DebugContext(ctx, "relay stands by", "error", err)
 		r.state.note(atCheckpoint, err)
 		if err := sleep(ctx, min(50*time.Millisecond<<min(try, 10), maxPause)); err != nil {
 			return err
@@ -118,7 +123,7 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) Active() bool { return r.state.active.Load() }
 
 // Health is nil while the relay publishes, has nothing to publish, or stands by for another; else it is what hinders it.
-func (r *Relay) Health() error { return r.state.health() }
+func (r *Relay) Health() error { return r.state.health.Err() }
 
 // lead waits for its turn and publishes until it may not go on. led tells whether its turn came.
 func (r *Relay) lead(ctx context.Context) (led bool, err error) {
@@ -135,6 +140,7 @@ func (r *Relay) lead(ctx context.Context) (led bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	r.state.note(atCheckpoint, nil)
 	r.state.metrics.takeovers.Inc()
 	r.state.metrics.active.Set(1)
 	r.state.active.Store(true)

@@ -15,6 +15,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/health"
 )
 
 func TestEverythingReachesKafkaInOrder(t *testing.T) {
@@ -348,10 +349,12 @@ func (w *world) cutPostgres() {
 func (w *world) unhealthy(r *Relay, want string) {
 	w.Helper()
 	deadline := time.Now().Add(10 * time.Second)
-	for r.Health() == nil && time.Now().Before(deadline) {
+	err := r.Health()
+	for (err == nil || !strings.Contains(err.Error(), want)) && time.Now().Before(deadline) {
 		_ = sleep(w.Context(), time.Millisecond)
+		err = r.Health()
 	}
-	if err := r.Health(); err == nil || !strings.Contains(err.Error(), want) {
+	if err == nil || !strings.Contains(err.Error(), want) {
 		w.Errorf("health does not name %q: %v", want, err)
 	}
 }
@@ -385,7 +388,7 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	claims := make(chan State, 1000)
-	s := newSession(cfg, newStatus(m), State{Last: make([]uint64, testPartitions), Partitions: testPartitions, Incarnation: w.incarnation()},
+	s := newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), State{Last: make([]uint64, testPartitions), Partitions: testPartitions, Incarnation: w.incarnation()},
 		func(_ context.Context, s State) error { claims <- s; return nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -21,6 +21,7 @@ const (
 	maxPause          = 2 * time.Second
 	clocksDiffer      = time.Second     // what the store's clock is taken to be behind ours until an event came live
 	topicEvery        = 5 * time.Second // how often an idle relay looks whether its topic is still there
+	topicAgain        = time.Second     // and how often if it was not
 )
 
 // session is the publishing from one taking over to the next. It ends with an error only.
@@ -69,6 +70,9 @@ func (s *session) ready(ctx context.Context) error {
 		asking, cancel := context.WithTimeout(ctx, minProduceTimeout)
 		err := EnsureTopic(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
 		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if s.state.note(atTopic, err); err == nil || permanent(err) {
 			return err
 		}
@@ -198,7 +202,7 @@ func (s *session) send(ctx context.Context, partition int, batch []kafka.Message
 		if errors.Is(err, context.DeadlineExceeded) { // a slow connection must be given the time it takes
 			patience = min(2*patience, maxProduceTimeout)
 		}
-		if err := s.mend(ctx, epoch, err); err != nil {
+		if err := s.mend(ctx, partition, epoch, err); err != nil {
 			return err
 		}
 		if err := s.pause(ctx, try, "producing", fmt.Errorf("partition %d: %w", partition, err)); err != nil {
@@ -208,7 +212,7 @@ func (s *session) send(ctx context.Context, partition int, batch []kafka.Message
 }
 
 // mend prepares the next try.
-func (s *session) mend(ctx context.Context, epoch int, cause error) error {
+func (s *session) mend(ctx context.Context, partition, epoch int, cause error) error {
 	if !topicIsGone(cause) {
 		s.broker.renew(epoch)
 		return nil
@@ -216,8 +220,13 @@ func (s *session) mend(ctx context.Context, epoch int, cause error) error {
 	asking, cancel := context.WithTimeout(ctx, minProduceTimeout)
 	defer cancel()
 	err := s.broker.ensure(asking, epoch)
-	if s.state.note(atTopic, err); permanent(err) {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case permanent(err):
 		return err
+	case err != nil:
+		s.state.note(atPartition(partition), err)
 	}
 	return nil
 }
@@ -227,7 +236,7 @@ func (s *session) pause(ctx context.Context, try int, doing string, cause error)
 	wait := min(minPause<<min(try, 20), maxPause)
 	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter
 	if try == 3 || try > 3 && try%30 == 0 {
-		s.cfg.Logger.WarnContext(ctx, "relay: "+doing+" fails; it goes on trying", "tries", try+1, "error", cause)
+		s.cfg.Logger.DebugContext(ctx, "relay: "+doing+" fails; it goes on trying", "tries", try+1, "error", cause)
 	}
 	return sleep(ctx, wait)
 }

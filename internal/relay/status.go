@@ -1,18 +1,19 @@
 package relay
 
 import (
-	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/internal/health"
 )
 
 // What may hinder a relay.
 const (
 	atStore      = "event store"
+	atEnd        = "end of the log"
 	atTopic      = "topic"
 	atCheckpoint = "checkpoint"
 )
@@ -24,59 +25,25 @@ type status struct {
 	metrics *metrics
 	active  atomic.Bool
 	behind  atomic.Int64 // what the store's clock is behind ours at most, in nanoseconds
-
-	mu       sync.Mutex
-	troubles map[string]trouble
+	health  *health.Reporter
 }
 
-type trouble struct {
-	since time.Time
-	err   error
-}
+func newStatus(m *metrics, h *health.Reporter) *status { return &status{metrics: m, health: h} }
 
-func newStatus(m *metrics) *status { return &status{metrics: m, troubles: map[string]trouble{}} }
-
-// note keeps what last went wrong at a place; nil clears it.
+// note records the outcome of one look at a place; nil clears it.
 func (s *status) note(at string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil {
-		delete(s.troubles, at)
-		return
+	if err != nil {
+		s.metrics.errors.WithLabelValues(label(at)).Inc()
 	}
-	s.metrics.errors.WithLabelValues(label(at)).Inc()
-	since := time.Now()
-	if before, ok := s.troubles[at]; ok {
-		since = before.since
-	}
-	s.troubles[at] = trouble{since, err}
-}
-
-// rest forgets what hindered the publishing, which is another's now.
-func (s *status) rest() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.troubles)
+	s.health.Set(at, err)
 }
 
 func label(at string) string {
 	switch at {
-	case atStore, atTopic, atCheckpoint:
+	case atStore, atEnd, atTopic, atCheckpoint:
 		return at
 	}
 	return "produce"
-}
-
-func (s *status) health() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []error
-	for at, t := range s.troubles {
-		if age := time.Since(t.since); age > time.Second { // a blink is not worth a word
-			all = append(all, fmt.Errorf("relay, %s, for %v: %w", at, age.Round(time.Second), t.err))
-		}
-	}
-	return errors.Join(all...)
 }
 
 type metrics struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
@@ -31,6 +31,7 @@ type Config struct {
 	Writers    int32
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // may be nil
+	Health     *health.Reporter      // nil: one of its own
 }
 
 // Worker runs projections. It is a feed.Consumer.
@@ -44,9 +45,7 @@ type Worker struct {
 	turns   turns
 	writers *pgxpool.Pool
 	metrics metrics
-
-	mu     sync.Mutex
-	broken map[int]error // by partition: why its builds cannot catch up
+	health  *health.Reporter
 }
 
 var _ feed.Selective = (*Worker)(nil)
@@ -72,7 +71,10 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, scan: feed.NewScan(cfg.Log, cfg.Partitions),
-		metrics: newMetrics(cfg.Registerer), broken: map[int]error{},
+		metrics: newMetrics(cfg.Registerer), health: cfg.Health,
+	}
+	if w.health == nil {
+		w.health = (*health.Board)(nil).Reporter(w.Name())
 	}
 	w.turns.write = w.applyAll
 	for _, plan := range plans {
@@ -184,19 +186,23 @@ func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 func (w *Worker) Own(ctx context.Context, partition int) {
 	again(ctx, func() bool {
 		err := w.catchUp(ctx, partition)
-		w.report(ctx, partition, err)
+		if ctx.Err() == nil {
+			w.health.Set(behind(partition), err)
+		}
 		return err == nil
 	})
+	w.health.Forget(behind(partition))
 	if partition != 0 {
 		return
 	}
 	again(ctx, func() bool {
 		left, err := w.flip(ctx)
-		if err != nil && ctx.Err() == nil {
-			w.log.Warn("a new build cannot be pointed to yet", "error", err)
+		if ctx.Err() == nil {
+			w.health.Set(pointing, err)
 		}
 		return err == nil && left == 0
 	})
+	w.health.Forget(pointing)
 }
 
 // again tries once a second until it is done.
@@ -212,25 +218,13 @@ func again(ctx context.Context, done func() bool) {
 	}
 }
 
-func (w *Worker) report(ctx context.Context, partition int, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.broken, partition)
-	if err != nil && ctx.Err() == nil {
-		w.log.Warn("builds that are behind cannot catch up", "partition", partition, "error", err)
-		w.broken[partition] = err
-	}
-}
+// Parts of the worker's health, beside those of the feed.
+const pointing = "pointers of new builds"
+
+func behind(partition int) string { return fmt.Sprintf("partition %d, builds behind", partition) }
 
 // Health says which builds cannot catch up; nil if none is held up. What holds up the others is the feed's to say.
-func (w *Worker) Health() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for partition, err := range w.broken {
-		return fmt.Errorf("builds of partition %d cannot catch up: %w", partition, err)
-	}
-	return nil
-}
+func (w *Worker) Health() error { return w.health.Err() }
 
 // register lets a connection send arrays of the tables' rows as they were encoded.
 func (b *build) register(types *pgtype.Map) {

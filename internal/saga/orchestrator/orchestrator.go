@@ -14,6 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/saga"
 )
@@ -50,6 +51,7 @@ type Config struct {
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
+	Health     *health.Reporter      // nil: one of its own
 
 	crash      func(failpoint.Name) // tests in this process
 	stuckRetry time.Duration        // of a command that failed for so long; 0: 5 min
@@ -70,12 +72,12 @@ type Orchestrator struct {
 	saver     saver
 	metrics   *metrics
 	slots     chan struct{} // one per worker
+	health    *health.Reporter
 
 	mu         sync.Mutex
 	positions  map[int]map[string]uint64 // checkpoints, per partition and saga
 	moves      map[int]int               // per partition: how often Apply has moved them
 	owned      map[int]*owner
-	failing    error // of the last look for due rows
 	complained time.Time
 	silent     int // complaints since
 }
@@ -133,6 +135,9 @@ func New(cfg Config) (*Orchestrator, error) {
 			o.newest[m.Name] = m
 		}
 	}
+	if o.health = cfg.Health; o.health == nil {
+		o.health = (*health.Board)(nil).Reporter(Group)
+	}
 	o.routes = o.table()
 	o.instances.init(cfg.Instances)
 	o.saver.pool, o.saver.hit = cfg.Pool, o.hit
@@ -159,17 +164,9 @@ func (o *Orchestrator) hit(n failpoint.Name) {
 func (o *Orchestrator) Name() string { return Group }
 
 // Health is nil, or why effects are not being run.
-func (o *Orchestrator) Health() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.failing
-}
+func (o *Orchestrator) Health() error { return o.health.Err() }
 
-func (o *Orchestrator) healthy(err error) {
-	o.mu.Lock()
-	o.failing = err
-	o.mu.Unlock()
-}
+func due(partition int) string { return fmt.Sprintf("partition %d, due instances", partition) }
 
 // complain logs a warning, of many at once the first: in an outage every waiting instance has the same to say.
 func (o *Orchestrator) complain(what string, args ...any) {

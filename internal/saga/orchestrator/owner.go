@@ -27,8 +27,10 @@ type owner struct {
 // again says that an instance was woken while it was being run.
 type again struct{ revision uint64 }
 
-// maxDue bounds one look for due rows.
-const maxDue = 1000
+const (
+	maxDue     = 1000             // rows of one look
+	lookWithin = 10 * time.Second // for its answer
+)
 
 // Own runs the effects of a partition's instances until ctx ends.
 func (o *Orchestrator) Own(ctx context.Context, partition int) {
@@ -40,6 +42,7 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 		o.mu.Lock()
 		if o.owned[partition] == w {
 			delete(o.owned, partition)
+			o.health.Forget(due(partition))
 		}
 		o.mu.Unlock()
 		w.mu.Lock()
@@ -57,10 +60,7 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 	defer tick.Stop()
 	for {
 		if err := w.look(ctx); ctx.Err() == nil {
-			if err != nil {
-				o.cfg.Logger.Error("sagas: looking for due instances failed", "partition", partition, "error", err)
-			}
-			o.healthy(err)
+			o.health.Set(due(partition), err)
 		}
 		select {
 		case <-ctx.Done():
@@ -73,6 +73,8 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 
 // look starts every instance that is due.
 func (w *owner) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
 	rows, err := w.o.cfg.Pool.Query(ctx, `
 		select instance, revision from daybook.saga_instance
 		where partition = $1 and due_at <= $2 order by due_at limit $3`, w.partition, w.o.cfg.Now(), maxDue)

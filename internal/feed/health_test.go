@@ -1,0 +1,82 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/health"
+)
+
+// Whatever an idle feed looks at fails once and comes back. No event ever comes that would clear it.
+func TestHealthOfAnIdleFeedClearsByItself(t *testing.T) {
+	t.Parallel()
+	s, b := newShop(t), newBook()
+	s.record(40)
+	s.publish(once)
+	f, _ := s.feed(b)
+	b.await(t, s.store)
+	away := errors.New("connection was terminated")
+	both := func(err error) {
+		b.mu.Lock()
+		b.away = err
+		b.mu.Unlock()
+		s.mu.Lock()
+		s.away = err
+		s.mu.Unlock()
+	}
+	for _, tt := range []struct {
+		what, named string
+		fail, heal  func()
+	}{
+		{"checkpoints", "look", func() { b.mu.Lock(); b.away = away; b.mu.Unlock() }, func() { both(nil) }},
+		{"the relay's row", "look", func() { s.mu.Lock(); s.away = away; s.mu.Unlock() }, func() { both(nil) }},
+		{"both", "look", func() { both(away) }, func() { both(nil) }},
+		{"Kafka", "fetch", func() {
+			if err := s.broker.Close(); err != nil {
+				t.Error(err)
+			}
+		}, func() { s.startBroker(s.addr) }},
+	} {
+		eventually(t, tt.what+": Health to be well before", func() bool { return f.Health() == nil })
+		tt.fail()
+		eventually(t, tt.what+": Health to name what failed", func() bool {
+			err := f.Health()
+			return err != nil && strings.Contains(err.Error(), tt.named)
+		})
+		tt.heal()
+		eventually(t, tt.what+": Health to be well again", func() bool { return f.Health() == nil })
+	}
+}
+
+// A database that is frozen gives no error: the state is computed.
+func TestApplyingWithoutAnAnswerIsNamed(t *testing.T) {
+	t.Parallel()
+	s, b := newShop(t), newBook()
+	board := health.New(nil)
+	s.health = board.Reporter("book")
+	thaw := make(chan struct{})
+	var frozen atomic.Bool
+	frozen.Store(true)
+	b.fail = func(int, []es.Record) (before, after error) {
+		if frozen.Load() {
+			<-thaw
+		}
+		return nil, nil
+	}
+	s.feed(b)
+	s.record(1)
+	s.publish(once)
+	red := func() (string, bool) {
+		all, ready := board.Ask(context.Background())
+		return all[0].Error, !ready
+	}
+	eventually(t, "the feed to be red", func() bool { why, is := red(); return is && strings.Contains(why, "no answer") })
+	frozen.Store(false)
+	close(thaw)
+	eventually(t, "the feed to be green", func() bool { _, is := red(); return !is })
+	b.await(t, s.store)
+}
