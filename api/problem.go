@@ -26,6 +26,8 @@ type Problem struct {
 	RetryAfter int
 	// Quote is what the order comes to now, for a caller who expected another total.
 	Quote *openapi.Quote
+	// Event is what this program cannot read.
+	Event *es.UnreadableError
 }
 
 func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
@@ -89,6 +91,8 @@ var kinds = map[es.Code]kind{
 	"unavailable":              {503, "Not available just now"},
 	"not_yet":                  {503, "Not that far yet"},
 	"rebuilding":               {503, "Being rebuilt"},
+	"newer_version":            {503, "A newer program is needed"},
+	"unreadable_event":         {503, "An event cannot be read"},
 	"outcome_unknown":          {504, "The outcome is not known"},
 }
 
@@ -109,6 +113,9 @@ func AsProblem(err error) *Problem {
 	}
 	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return ofHTTP(h)
+	}
+	if u, ok := errors.AsType[*es.UnreadableError](err); ok {
+		return unreadable(u)
 	}
 	switch {
 	case errors.Is(err, es.ErrKeyReused):
@@ -137,6 +144,21 @@ func AsProblem(err error) *Problem {
 		return unreachable()
 	}
 	return NewProblem("internal", "the request could not be carried out")
+}
+
+// unreadable names the event that this program cannot read. Nothing was recorded.
+func unreadable(e *es.UnreadableError) *Problem {
+	code := es.Code("unreadable_event")
+	if e.Newer {
+		code = "newer_version"
+	}
+	where := ""
+	if e.Stream != (es.StreamID{}) {
+		where = fmt.Sprintf(" at revision %d of %s", e.Revision, e.Stream)
+	}
+	p := NewProblem(code, "nothing was recorded: the event%s cannot be read: %s", where, e.What())
+	p.RetryAfter, p.Event = 60, e
+	return p
 }
 
 // unreachable: some server is away. A command may have taken effect before it was missed.
@@ -170,6 +192,11 @@ func (p *Problem) Write(w http.ResponseWriter, traceID string) error {
 	}
 	if len(p.Errors) > 0 {
 		body.Errors = &p.Errors
+	}
+	if e := p.Event; e != nil {
+		if body.EventType = &e.Type; e.Version > 0 {
+			body.EventVersion = &e.Version
+		}
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	if p.RetryAfter > 0 {

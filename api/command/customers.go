@@ -26,7 +26,7 @@ func (s *Server) RegisterCustomer(ctx context.Context, in openapi.RegisterCustom
 	if err != nil {
 		return nil, err
 	}
-	body := openapi.Customer{Id: b.Id, Name: b.Name, Email: b.Email, Phone: b.Phone, Country: b.Country, Status: "active", Revision: int64Of(receipt.Revision)}
+	body := openapi.Customer{Id: b.Id, Name: openapi.ShownText(b.Name), Email: openapi.ShownText(b.Email), Phone: openapi.ShownText(b.Phone), Country: b.Country, Status: "active", Revision: int64Of(receipt.Revision)}
 	return openapi.RegisterCustomer201JSONResponse{Body: body, Headers: openapi.RegisterCustomer201ResponseHeaders{
 		Location: "/v1/customers/" + b.Id, ETag: api.ETag(receipt.Revision, receipt.Position),
 		DaybookPosition: api.Position(receipt.Position), IdempotentReplayed: replayed(receipt),

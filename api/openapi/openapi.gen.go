@@ -93,6 +93,24 @@ func (e OrderStatus) Valid() bool {
 	}
 }
 
+// Defines values for Personal.
+const (
+	Erased     Personal = "erased"
+	KeyMissing Personal = "key_missing"
+)
+
+// Valid indicates whether the value is a known member of the Personal enum.
+func (e Personal) Valid() bool {
+	switch e {
+	case Erased:
+		return true
+	case KeyMissing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductChangeStatus.
 const (
 	Active       ProductChangeStatus = "active"
@@ -183,12 +201,22 @@ type Currency = string
 
 // Customer defines model for Customer.
 type Customer struct {
-	Id           string     `json:"id"`
-	Name         *string    `json:"name,omitempty"`
-	Email        *string    `json:"email,omitempty"`
-	Phone        *string    `json:"phone,omitempty"`
-	Country      *string    `json:"country,omitempty"`
-	Status       string     `json:"status"`
+	Id string `json:"id"`
+
+	// Name Personal text; `null` where it was given and cannot be shown, see `personal`
+	Name PersonalField `json:"name,omitempty,omitzero"`
+
+	// Email Personal text; `null` where it was given and cannot be shown, see `personal`
+	Email PersonalField `json:"email,omitempty,omitzero"`
+
+	// Phone Personal text; `null` where it was given and cannot be shown, see `personal`
+	Phone   PersonalField `json:"phone,omitempty,omitzero"`
+	Country *string       `json:"country,omitempty"`
+	Status  string        `json:"status"`
+
+	// Personal Why personal fields are `null`; absent where all can be shown. `key_missing`: the key they are encrypted with is not there,
+	// because Postgres was lost or restored to an older state; they are shown again when it is put back. `erased`: the key was destroyed.
+	Personal     *Personal  `json:"personal,omitempty"`
 	RegisteredAt *time.Time `json:"registered_at,omitempty"`
 	Revision     int64      `json:"revision"`
 	AsOf         *time.Time `json:"as_of,omitempty"`
@@ -280,6 +308,10 @@ type Order struct {
 	// ShipTo Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
 	ShipTo *OrderAddress `json:"ship_to,omitempty"`
 
+	// Personal Why personal fields are `null`; absent where all can be shown. `key_missing`: the key they are encrypted with is not there,
+	// because Postgres was lost or restored to an older state; they are shown again when it is put back. `erased`: the key was destroyed.
+	Personal *Personal `json:"personal,omitempty"`
+
 	// Recorded Taken over from another system
 	Recorded *bool      `json:"recorded,omitempty"`
 	PlacedAt time.Time  `json:"placed_at"`
@@ -291,22 +323,39 @@ type Order struct {
 
 // OrderAddress Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
 type OrderAddress struct {
-	Name       *string `json:"name,omitempty"`
-	Line1      *string `json:"line1,omitempty"`
-	Line2      *string `json:"line2,omitempty"`
-	City       *string `json:"city,omitempty"`
-	PostalCode *string `json:"postal_code,omitempty"`
-	Region     *string `json:"region,omitempty"`
-	Country    string  `json:"country"`
+	// Name Personal text; `null` where it was given and cannot be shown, see `personal`
+	Name PersonalField `json:"name,omitempty,omitzero"`
+
+	// Line1 Personal text; `null` where it was given and cannot be shown, see `personal`
+	Line1 PersonalField `json:"line1,omitempty,omitzero"`
+
+	// Line2 Personal text; `null` where it was given and cannot be shown, see `personal`
+	Line2 PersonalField `json:"line2,omitempty,omitzero"`
+
+	// City Personal text; `null` where it was given and cannot be shown, see `personal`
+	City PersonalField `json:"city,omitempty,omitzero"`
+
+	// PostalCode Personal text; `null` where it was given and cannot be shown, see `personal`
+	PostalCode PersonalField `json:"postal_code,omitempty,omitzero"`
+
+	// Region Personal text; `null` where it was given and cannot be shown, see `personal`
+	Region  PersonalField `json:"region,omitempty,omitzero"`
+	Country string        `json:"country"`
 }
 
 // OrderCustomer defines model for OrderCustomer.
 type OrderCustomer struct {
 	Guest bool    `json:"guest"`
 	Id    *string `json:"id,omitempty"`
-	Name  *string `json:"name,omitempty"`
-	Email *string `json:"email,omitempty"`
-	Phone *string `json:"phone,omitempty"`
+
+	// Name Personal text; `null` where it was given and cannot be shown, see `personal`
+	Name PersonalField `json:"name,omitempty,omitzero"`
+
+	// Email Personal text; `null` where it was given and cannot be shown, see `personal`
+	Email PersonalField `json:"email,omitempty,omitzero"`
+
+	// Phone Personal text; `null` where it was given and cannot be shown, see `personal`
+	Phone PersonalField `json:"phone,omitempty,omitzero"`
 }
 
 // OrderEvent defines model for OrderEvent.
@@ -380,6 +429,13 @@ type PaymentAction struct {
 	Url  string `json:"url"`
 }
 
+// Personal Why personal fields are `null`; absent where all can be shown. `key_missing`: the key they are encrypted with is not there,
+// because Postgres was lost or restored to an older state; they are shown again when it is put back. `erased`: the key was destroyed.
+type Personal string
+
+// PersonalField Personal text; `null` where it was given and cannot be shown, see `personal`
+type PersonalField = PersonalText
+
 // Prices Minor units by currency
 type Prices map[string]Amount
 
@@ -396,6 +452,12 @@ type Problem struct {
 
 	// Quote What an order comes to now; in `price_changed`
 	Quote *Quote `json:"quote,omitempty"`
+
+	// EventType In `newer_version` and `unreadable_event`: the event that this program cannot read
+	EventType *string `json:"event_type,omitempty"`
+
+	// EventVersion Its schema version, where that is known
+	EventVersion *int `json:"event_version,omitempty"`
 }
 
 // Product defines model for Product.
@@ -544,8 +606,14 @@ type TimelineItem struct {
 	Actor       Actor     `json:"actor"`
 	Command     *string   `json:"command,omitempty"`
 	CausationId *string   `json:"causation_id,omitempty"`
-	Reason      *string   `json:"reason,omitempty"`
-	Summary     string    `json:"summary"`
+
+	// Reason Personal text; `null` where it was given and cannot be shown, see `personal`
+	Reason PersonalField `json:"reason,omitempty,omitzero"`
+
+	// Personal Why personal fields are `null`; absent where all can be shown. `key_missing`: the key they are encrypted with is not there,
+	// because Postgres was lost or restored to an older state; they are shown again when it is put back. `erased`: the key was destroyed.
+	Personal *Personal `json:"personal,omitempty"`
+	Summary  string    `json:"summary"`
 }
 
 // TimelinePage defines model for TimelinePage.

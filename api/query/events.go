@@ -42,14 +42,17 @@ func (s *Server) GetOrderTimeline(ctx context.Context, in openapi.GetOrderTimeli
 	}
 	page := openapi.TimelinePage{Items: make([]openapi.TimelineItem, len(rows)), Position: position(answer)}
 	page.AsOf, page.KnownAt = times(answer)
-	open := s.opening(ctx)
 	for i, r := range rows {
 		page.Items[i] = openapi.TimelineItem{
 			Position: strconv.FormatInt(r.Position, 10), Stream: r.Stream, Revision: r.StreamRevision, Type: r.Type, At: r.At, RecordedAt: r.RecordedAt,
 			Actor: openapi.Actor{Kind: r.ActorKind, Id: r.ActorID}, Command: some(r.Command), CausationId: some(r.CausationID), Summary: r.Summary,
 		}
 		if r.Reason != nil {
-			page.Items[i].Reason = open.text(*r.Reason)
+			open := s.opening(ctx)
+			page.Items[i].Reason, page.Items[i].Personal = open.text(*r.Reason), open.withheld()
+			if open.err != nil {
+				return nil, open.err
+			}
 		}
 	}
 	if more {
@@ -57,7 +60,7 @@ func (s *Server) GetOrderTimeline(ctx context.Context, in openapi.GetOrderTimeli
 	}
 	return openapi.GetOrderTimeline200JSONResponse{Body: page, Headers: openapi.GetOrderTimeline200ResponseHeaders{
 		DaybookPosition: page.Position, Link: link(ctx, page.Next),
-	}}, open.err
+	}}, nil
 }
 
 // StreamOrderEvents serves GET /v1/orders/{id}/events.

@@ -187,6 +187,7 @@ func (s *Server) GetCustomer(ctx context.Context, in openapi.GetCustomerRequestO
 		Country: some(c.Country), Status: c.Status, RegisteredAt: &c.RegisteredAt, Revision: c.Revision, Position: &position,
 	}
 	body.AsOf, body.KnownAt = times(answer)
+	body.Personal = open.withheld()
 	return openapi.GetCustomer200JSONResponse{Body: body, Headers: openapi.GetCustomer200ResponseHeaders{
 		ETag: etag(c.Revision, answer), DaybookPosition: position,
 	}}, open.err

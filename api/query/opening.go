@@ -4,30 +4,46 @@ import (
 	"context"
 	"errors"
 
+	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/personal"
 )
 
-// opening opens the sealed fields of one answer; the first error stands. What has been erased is left out.
+// opening opens the sealed fields of one item; the first error stands. What has been erased, or whose key is missing, is
+// withheld.
 type opening struct {
 	ctx  context.Context //nolint:containedctx // lives as long as one answer is made
 	keys Opener
+	why  openapi.Personal // fields are withheld; empty: none
 	err  error
 }
 
 func (s *Server) opening(ctx context.Context) *opening { return &opening{ctx: ctx, keys: s.Keys} }
 
-func (o *opening) text(sealed es.Sealed) *string {
+func (o *opening) text(sealed es.Sealed) openapi.PersonalText {
 	if sealed.IsZero() || o.err != nil {
-		return nil
+		return openapi.PersonalText{}
 	}
 	plain, err := o.keys.Unseal(o.ctx, sealed)
 	switch {
+	case errors.Is(err, personal.ErrNoKey):
+		o.why = openapi.KeyMissing
 	case errors.Is(err, personal.ErrErased):
-		return nil
+		if o.why == "" {
+			o.why = openapi.Erased
+		}
 	case err != nil:
 		o.err = err
+	default:
+		return openapi.PersonalText{Text: plain}
+	}
+	return openapi.PersonalText{Withheld: true}
+}
+
+// withheld says why fields are null, nil if none is.
+func (o *opening) withheld() *openapi.Personal {
+	if o.why == "" {
 		return nil
 	}
-	return &plain
+	return &o.why
 }

@@ -72,6 +72,7 @@ func (s *Server) order(ctx context.Context, d orderdetails.Detail) (openapi.Orde
 		Name: open.text(a.Name), Line1: open.text(a.Line1), Line2: open.text(a.Line2), City: open.text(a.City),
 		Region: open.text(a.Region), PostalCode: open.text(a.PostalCode), Country: a.Country,
 	}
+	o.Personal = open.withheld()
 	return o, open.err
 }
 

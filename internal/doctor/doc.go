@@ -9,6 +9,7 @@
 //	I6 every saga has ended, or waits for something that is named
 //	I7 no command took effect twice
 //	I8 on Kafka, first copies keep their order and ce_prev hides no gap
+//	I9 every key that personal data was sealed with is there, or was erased
 //
 // # How
 //

@@ -94,9 +94,11 @@ type Report struct {
 	Skipped  []string       `json:"skipped,omitempty"`
 	Notes    []string       `json:"notes,omitempty"`
 	Findings []Finding      `json:"findings"`
-	Breaches map[string]int `json:"breaches"` // by invariant
-	Seconds  float64        `json:"seconds"`
-	Took     []Took         `json:"took"` // where they went; read models are looked at beside the rest
+	// MissingKeys are all subjects whose personal data cannot be shown though nobody erased it.
+	MissingKeys []string       `json:"missing_keys,omitempty"`
+	Breaches    map[string]int `json:"breaches"` // by invariant
+	Seconds     float64        `json:"seconds"`
+	Took        []Took         `json:"took"` // where they went; read models are looked at beside the rest
 }
 
 // Took is how long one part of the examination took, and what it decided on.
@@ -235,6 +237,7 @@ func (h *history) examine(ctx context.Context, settled chan<- struct{}) error {
 		{"stock", "I5", func() error { h.checkStock(); return nil }},
 		{"the ledger is compared", "I4", func() error { h.checkLedger(ledger); return nil }},
 		{"what the engines keep", "I3 I6 I8", func() error { return checkEngines(ctx, h.cfg, h, h.out) }},
+		{"personal keys", "I9", func() error { return h.checkKeys(ctx) }},
 		{"the topic is read", "I8", func() error { return checkTopic(ctx, h.cfg, h, h.out) }},
 	} {
 		began = time.Now()

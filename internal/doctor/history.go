@@ -37,6 +37,7 @@ type history struct {
 	due       map[es.StreamID]start // instances that must be
 	dueOf     map[string][]es.StreamID
 	deployed  map[string]uint64
+	sealed    map[sealedUnder]*sealedUse
 }
 
 type stream struct {
@@ -83,6 +84,7 @@ func newHistory(cfg Config, out *Report) *history {
 		orders: map[string]*order{}, shelves: map[string]*shelf{}, machines: map[string]saga.Machine{},
 		instances: map[es.StreamID]*instance{}, byKey: map[string][]*instance{}, due: map[es.StreamID]start{},
 		dueOf: map[string][]es.StreamID{}, deployed: map[string]uint64{},
+		sealed: map[sealedUnder]*sealedUse{},
 	}
 	for _, m := range cfg.Sagas {
 		if m.Version >= h.machines[m.Name].Version {
@@ -157,6 +159,7 @@ func (h *history) add(rec es.Record) {
 		h.out.find(at("I1", rec, "%s cannot be read: %v", rec.Type, err))
 		return
 	}
+	h.sealedIn(e)
 	h.command(rec, e)
 	if err := h.fold(rec, e); err != nil {
 		h.out.find(at("I1", rec, "%s cannot be folded: %v", rec.Type, err))

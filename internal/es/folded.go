@@ -67,8 +67,12 @@ func (f *folded[S, P]) place(r Recorded) {
 
 func evolve[S any, P State[S]](s *S, r Recorded) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("fold %s@%d %s: %v", r.Stream, r.Revision, r.Event.EventType(), p)
+		switch p := recover().(type) {
+		case nil:
+		case UnknownEvent: // it is in the catalogue, and has no place in streams of this kind yet
+			err = (&UnreadableError{Type: r.Event.EventType(), Newer: true, Cause: p}).at(r.Stream, r.Revision, r.Meta.Schema)
+		default:
+			err = (&UnreadableError{Type: r.Event.EventType(), Cause: fmt.Errorf("fold: %v", p)}).at(r.Stream, r.Revision, r.Meta.Schema)
 		}
 	}()
 	P(s).Evolve(r.Event)

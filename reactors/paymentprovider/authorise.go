@@ -45,7 +45,7 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	token, err := r.cfg.Opener.Unseal(ctx, e.Token)
 	switch {
-	case errors.Is(err, personal.ErrErased): // nobody can send it any more
+	case errors.Is(err, personal.ErrErased), errors.Is(err, personal.ErrNoKey): // nobody can send it any more: the provider knows whether it was sent
 		m.LookOnly = in.now
 		return look()
 	case err != nil:

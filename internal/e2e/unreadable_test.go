@@ -1,0 +1,123 @@
+package e2e_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/testenv"
+)
+
+// eventStore is a client of the event store that a process runs.
+func eventStore(t *testing.T, p *testenv.Process) *esclient.Client {
+	t.Helper()
+	var at struct {
+		EventStore string `json:"eventstore"`
+	}
+	p.Addresses(&at)
+	c, err := esclient.Open(t.Context(), esclient.Config{ConnectionString: at.EventStore})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// appendRaw appends an event that no command of this program wrote.
+func appendRaw(t *testing.T, c *esclient.Client, s es.StreamID, typ, data, meta string) {
+	t.Helper()
+	at := es.NoStream
+	for r, err := range c.Read(t.Context(), s, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = es.Expected(r.Revision) //nolint:gosec // a revision
+	}
+	if _, err := c.Append(t.Context(), s, at, []es.Proposed{{ID: es.UUID(uuid.New()), Type: typ, Data: []byte(data), Meta: []byte(meta)}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unreadable is an event that this program cannot read, and what it says of it.
+type unreadable struct {
+	name, typ, data, meta string // typ "": one that belongs into the stream
+	code, says            string
+	version               float64 // 0: not known
+}
+
+// A stream that holds an event which this program cannot read takes no command, says why, and none of its reads fails.
+func TestUnreadableEvents(t *testing.T) {
+	t.Parallel()
+	all := []unreadable{
+		{"newer-version", "", `{"x":1}`, `{"schema":9}`, "newer_version", "version 9: this program knows versions up to 1", 9},
+		{"unknown-type", "order.teleported", `{}`, `{"schema":2}`, "newer_version", "order.teleported version 2", 2},
+		{"type-of-other-streams", "lease.taken", `{}`, `{"schema":1}`, "newer_version", "lease.taken version 1", 1},
+		{"no-version", "", `{}`, `{}`, "unreadable_event", "is damaged", 0},
+		{"damaged-data", "", `[1]`, `{"schema":1}`, "unreadable_event", "version 1 is damaged", 1},
+		{"damaged-metadata", "", `{}`, `[1]`, "unreadable_event", "is damaged", 0},
+	}
+	s := openShop(t, testenv.Options{Args: testenv.AnyPorts()})
+	for _, u := range all {
+		s.stock(t, u.name, 10)
+		s.c.Post(t, 201, "/v1/customers", u.name, `{"id":"`+u.name+`","name":"Ann"}`)
+		s.c.Post(t, 201, "/v1/orders", u.name, testenv.Order(u.name, "tok_approve", testenv.Line(u.name, 1)))
+	}
+	for _, u := range all {
+		s.ended(t, u.name)
+	}
+	store := eventStore(t, s.Process)
+	for _, u := range all {
+		for category, typ := range map[string]string{
+			"order": "order.confirmed", "product": "product.renamed", "stock": "stock.received", "customer": "customer.registered", "payment": "payment.declined",
+		} {
+			appendRaw(t, store, es.StreamID{Category: category, Key: u.name}, cmp.Or(u.typ, typ), u.data, u.meta)
+		}
+	}
+	for _, u := range all {
+		t.Run(u.name, func(t *testing.T) { s.unreadable(t, u) })
+	}
+}
+
+func (s *shop) unreadable(t *testing.T, u unreadable) {
+	t.Helper()
+	for i, c := range []struct{ method, path, body string }{
+		{"POST", "/v1/orders/KEY/cancel", `{}`},
+		{"POST", "/v1/orders/KEY/cancel", `{"reason":"changed my mind"}`},
+		{"POST", "/v1/orders", testenv.Order("KEY", "tok_approve", testenv.Line("KEY", 2))},
+		{"POST", "/v1/orders", testenv.Order("new-KEY", "tok_approve", testenv.Line("KEY", 1))},
+		{"POST", "/v1/products", `{"sku":"KEY","name":"Mug","prices":{"GBP":1}}`},
+		{"PATCH", "/v1/products/KEY", `{"name":"Cup"}`},
+		{"POST", "/v1/stock/KEY/receipts", `{"id":"R9","quantity":1}`},
+		{"POST", "/v1/stock/KEY/adjustments", `{"change":-1,"reason":"count"}`},
+		{"POST", "/v1/customers", `{"id":"KEY","name":"Bo"}`},
+	} {
+		keyed := strings.NewReplacer("KEY", u.name)
+		a := s.do(t, c.method, keyed.Replace(c.path), keyed.Replace(c.body), "Idempotency-Key", fmt.Sprintf("%s-%d", u.name, i))
+		var p struct {
+			Code    string  `json:"code"`
+			Detail  string  `json:"detail"`
+			Type    string  `json:"event_type"`
+			Version float64 `json:"event_version"`
+		}
+		if err := json.Unmarshal(a.Body, &p); err != nil || a.Status != http.StatusServiceUnavailable || p.Code != u.code ||
+			!strings.Contains(p.Detail, u.says) || p.Version != u.version || !strings.Contains(p.Detail, p.Type) || p.Type == "" {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.Status, a.Body)
+		}
+	}
+	for _, path := range []string{
+		"/v1/orders/KEY", "/v1/orders/KEY?version=0", "/v1/orders/KEY/timeline", "/v1/orders", "/v1/products", "/v1/products/KEY", "/v1/stock/KEY",
+		"/v1/customers/KEY", "/v1/customers/KEY/orders", "/v1/reports/sales?by=month",
+	} {
+		path = strings.ReplaceAll(path, "KEY", u.name)
+		if a := s.do(t, http.MethodGet, path, ""); a.Status != http.StatusOK {
+			t.Errorf("GET %s: %d %s", path, a.Status, a.Body)
+		}
+	}
+}
