@@ -4,12 +4,15 @@ PACKAGES ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: run build test test-long mutants lint bench bench-parts generate
+.PHONY: help run build test test-long mutants lint bench bench-parts generate
+
+help: ## what can be made
+	@sed -nE 's/^([a-z-]+):[^=#]*## (.*)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
 
 run: build ## start everything on embedded defaults
 	./bin/daybook serve
 
-build:
+build: ## the program, bin/daybook
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/daybook ./cmd/daybook
 
 # Skips and what tests log (figures, seeds) are shown too; all of the output is in bin/test.log.
@@ -26,7 +29,7 @@ test-long: ## the heavy versions: the whole file killed in the middle, long outa
 mutants: ## each deliberate bug, and the test that notices it
 	$(GO) test -count=1 -v ./internal/mutant
 
-lint:
+lint: ## golangci-lint
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
 bench: build ## the system beside pgx and the disk: a table, and JSON in bin/bench.json; nothing is asserted
@@ -35,5 +38,5 @@ bench: build ## the system beside pgx and the disk: a table, and JSON in bin/ben
 bench-parts: ## the packages' own benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-generate:
+generate: ## what is generated from openapi.yaml and the events
 	$(GO) generate ./...

@@ -15,29 +15,37 @@ import (
 // command is the whole command line.
 func command(out, errs io.Writer) *cobra.Command {
 	root := &cobra.Command{
-		Use: "daybook", Short: "A headless order backend that forgets nothing.",
+		Use: "daybook", Short: "A headless order backend that forgets nothing.", Version: version,
 		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetOut(out)
 	root.SetErr(errs)
 	flags := root.PersistentFlags()
 	flags.String("config", "", "YAML file of settings (DAYBOOK_CONFIG)")
 	for _, f := range app.Flags() {
-		if f.Name == "allow-anonymous" {
-			flags.Bool(f.Name, false, f.Value)
-			continue
+		value := flags.VarPF(&given{kind: f.Kind}, f.Name, "", f.Help)
+		value.DefValue = f.Default
+		if f.Kind == "bool" {
+			value.NoOptDefVal = "true"
 		}
-		flags.String(f.Name, "", f.Value)
 	}
 	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), relayCommand(), projectionsCommand(), configCommand(), healthCommand(), doctorCommand(), eventstoreCommand(), versionCommand())
 	return root
 }
 
+// given is the text of a flag as the command line has it. What it means is the configuration's business, as it is for the environment.
+type given struct{ text, kind string }
+
+func (g *given) String() string     { return g.text }
+func (g *given) Set(s string) error { g.text = s; return nil }
+func (g *given) Type() string       { return g.kind }
+
 // load reads the configuration of a command: its flags, the environment, the file.
 func load(cmd *cobra.Command) (app.Config, []app.Setting, error) {
-	given := map[string]string{}
-	cmd.Flags().Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
-	return app.LoadConfig(app.Sources{File: given["config"], Environ: os.Environ(), Flags: given})
+	flags := map[string]string{}
+	cmd.Flags().Visit(func(f *pflag.Flag) { flags[f.Name] = f.Value.String() })
+	return app.LoadConfig(app.Sources{File: flags["config"], Environ: os.Environ(), Flags: flags})
 }
 
 func configCommand() *cobra.Command {
@@ -59,7 +67,11 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "The version of this program", Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "daybook %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprint(cmd.OutOrStdout(), versionLine())
 		},
 	}
+}
+
+func versionLine() string {
+	return fmt.Sprintf("daybook %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

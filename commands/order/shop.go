@@ -25,9 +25,9 @@ type Shop struct {
 
 // ShippingMethod is one way to send goods.
 type ShippingMethod struct {
-	Code string `koanf:"code"`
+	Code string `json:"code" koanf:"code"`
 	// Prices is minor units by country ("*": every country not named) and currency.
-	Prices map[string]map[string]int64 `koanf:"prices"`
+	Prices map[string]map[string]int64 `json:"prices" koanf:"prices"`
 }
 
 // StandardTax is the class that shipping is taxed at.

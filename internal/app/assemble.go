@@ -49,6 +49,7 @@ func (n *Node) listen() error {
 // admin serves what operators look at: metrics, health, profiles.
 func (n *Node) admin() http.Handler {
 	e := newEcho(n.log)
+	e.GET("/", api.Index("Daybook, for its operators", api.Link{Name: "Metrics", Href: "/metrics"}, api.Link{Name: "Is it ready?", Href: "/readyz?verbose"}, api.Link{Name: "Is it alive?", Href: "/livez"}))
 	healthRoutes(e, n.health, true)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})))
 	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -12,6 +13,7 @@ import (
 func (n *Node) Banner(w io.Writer, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Daybook %s   data %s\n", n.version, short(n.cfg.DataDir))
+	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	here := map[string]*running{}
 	for _, s := range n.servers {
 		here[s.role] = s
@@ -26,16 +28,24 @@ func (n *Node) Banner(w io.Writer, took time.Duration) {
 	} {
 		switch r := here[s.role]; {
 		case r != nil:
-			line(&b, s.label, plainAddress(s.address), r.kind(r.server), fmt.Sprintf("ready   %.1f s", r.took.Seconds()))
+			state := fmt.Sprintf("ready   %.1f s", r.took.Seconds())
+			if r.moved {
+				state += fmt.Sprintf("   port %s is taken by another program", r.port)
+			}
+			line(rows, s.label, withoutPassword(s.address), r.kind(r.server), state)
 		case s.address != "":
-			line(&b, s.label, plainAddress(s.address), "elsewhere", "")
+			line(rows, s.label, withoutPassword(s.address), "elsewhere", "")
 		}
 	}
 	if n.addresses.API != "" {
-		line(&b, "API", n.addresses.API, "/openapi.yaml", "")
+		line(rows, "API", n.addresses.API, "/openapi.yaml", "")
 	}
 	if n.addresses.Admin != "" {
-		line(&b, "admin", n.addresses.Admin, "/metrics", "")
+		line(rows, "admin", n.addresses.Admin, "/metrics", "")
+	}
+	_ = rows.Flush() // a Builder takes everything
+	if here[RolePostgres] != nil {
+		fmt.Fprintf(&b, "  The passwords of the embedded servers are in %s.\n", short(n.cfg.SecretsDir()))
 	}
 	fmt.Fprintf(&b, "  %s\n", n.openness())
 	fmt.Fprintf(&b, "Ready after %.1f s.\n", took.Seconds())
@@ -45,8 +55,8 @@ func (n *Node) Banner(w io.Writer, took time.Duration) {
 	_, _ = io.WriteString(w, b.String())
 }
 
-func line(b *strings.Builder, label, address, kind, state string) {
-	fmt.Fprintln(b, strings.TrimRight(fmt.Sprintf("  %-12s %-32s %-15s %s", label, address, kind, state), " "))
+func line(w io.Writer, label, address, kind, state string) {
+	fmt.Fprintln(w, strings.TrimRight("  "+strings.Join([]string{label, address, kind, state}, "\t"), "\t"))
 }
 
 func (n *Node) openness() string {
@@ -56,18 +66,15 @@ func (n *Node) openness() string {
 	return "No tokens needed: bound to loopback only."
 }
 
-// plainAddress leaves out what people need not read: user, password, parameters.
-func plainAddress(s string) string {
-	s, _, _ = strings.Cut(s, "?")
+// withoutPassword is a connection string that clients take, but for the password.
+func withoutPassword(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
 		return s
 	}
-	if _, host, ok := strings.Cut(rest, "@"); ok {
-		rest = host
-	}
-	if strings.HasPrefix(scheme, "postgres") {
-		return rest
+	if login, host, ok := strings.Cut(rest, "@"); ok {
+		user, _, _ := strings.Cut(login, ":")
+		rest = user + "@" + host
 	}
 	return scheme + "://" + rest
 }

@@ -93,6 +93,7 @@ func DefaultConfig() Config {
 	dir := defaultDataDir()
 	return Config{
 		DataDir: dir, Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081",
+		ReserveWithin: 30 * time.Second, AuthoriseWithin: time.Minute, ActionWithin: 15 * time.Minute, ProviderTimeout: 10 * time.Second,
 		Roles: AllRoles(), LogLevel: "info", LogFormat: defaultLogFormat(), Shop: order.DefaultShop(),
 	}
 }

@@ -1,12 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
 // ErrInUse says that another process runs the same embedded server on the same directory.
@@ -41,6 +45,29 @@ func lockFile(path string, how int) (*flock, error) {
 func (l *flock) release() {
 	_ = unix.Flock(int(l.f.Fd()), unix.LOCK_UN)
 	_ = l.f.Close()
+}
+
+// runsAlready refuses a process that would run an embedded server which another process runs on the data directory, and says which.
+func runsAlready(cfg Config) error {
+	at, err := ReadAddresses(cfg.DataDir)
+	if err != nil {
+		return nil //nolint:nilerr // the locks decide; a process that is just starting has published nothing
+	}
+	for _, e := range embeddedServers(cfg, secrets.Secrets{}, slog.New(slog.DiscardHandler), nil) {
+		if !cfg.Has(e.role) || e.given(cfg) != "" {
+			continue
+		}
+		lock, err := lockFile(filepath.Join(cfg.DataDir, e.role+".lock"), now)
+		if err == nil {
+			lock.release()
+			continue
+		}
+		if errors.Is(err, ErrInUse) {
+			return fmt.Errorf("daybook runs on %s already: process %d, %s; stop it first, give this process other roles, or another --data-dir",
+				cfg.DataDir, at.PID, cmp.Or(at.API, at.Admin, "without an API"))
+		}
+	}
+	return nil
 }
 
 // lockServer keeps others from running the same embedded server on the data directory.

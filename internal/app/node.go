@@ -53,10 +53,13 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
+	if err = runsAlready(cfg); err != nil {
+		return nil, err
+	}
 	if err = n.listen(); err != nil {
 		return nil, err
 	}
-	if n.servers, err = startServers(ctx, cfg, embeddedServers(cfg, sec, log, n.metrics)); err != nil {
+	if n.servers, err = startServers(ctx, cfg, embeddedServers(cfg, sec, log, n.metrics), log); err != nil {
 		return nil, err
 	}
 	for _, s := range n.servers {
@@ -85,14 +88,18 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 // makeDataDir makes it for everybody to pass through: Postgres may run as a user of its own.
 func makeDataDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is in it is private, see above
-		return fmt.Errorf("data directory %s: %w", dir, err)
+		return unusable(dir, err)
 	}
 	probe := filepath.Join(dir, ".writable")
 	if err := os.WriteFile(probe, nil, 0o600); err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, err)
+		return unusable(dir, err)
 	}
 	_ = os.Remove(probe)
 	return nil
+}
+
+func unusable(dir string, err error) error {
+	return fmt.Errorf("data directory %s cannot be written: %w; name another with --data-dir (DAYBOOK_DATA_DIR)", dir, err)
 }
 
 func (n *Node) serversOnly() bool {
@@ -126,7 +133,7 @@ func (n *Node) Addresses() Addresses { return n.addresses }
 // Run does the roles until ctx ends or one of them fails, then stops everything in reverse. Nothing is lost by that:
 // what was acknowledged is durable, what was under way goes on after the next start.
 func (n *Node) Run(ctx context.Context) error {
-	err := runAll(ctx, n.roles)
+	err := runAll(ctx, n.roles, n.log)
 	return errors.Join(err, n.close())
 }
 
@@ -141,7 +148,7 @@ func (n *Node) close() error {
 	if n.system != nil {
 		n.system.Close()
 	}
-	return closeServers(n.servers)
+	return closeServers(n.servers, n.log)
 }
 
 // Ready waits until every part says that it is ready.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 )
 
@@ -23,7 +24,7 @@ func (r role) Name() string                  { return r.name }
 func (r role) Run(ctx context.Context) error { return r.run(ctx) }
 
 // runAll runs roles until the context ends or one of them fails, which ends the others.
-func runAll(ctx context.Context, roles []Role) error {
+func runAll(ctx context.Context, roles []Role, log *slog.Logger) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -40,7 +41,9 @@ func runAll(ctx context.Context, roles []Role) error {
 		})
 	}
 	<-ctx.Done()
+	stopped := meanwhile(log, "stopping: requests and batches under way are finished first")
 	wg.Wait()
+	stopped()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}

@@ -116,12 +116,13 @@ type running struct {
 
 	server server
 	lock   *flock
+	moved  bool // the usual port is taken
 	took   time.Duration
 }
 
 // startServers starts, side by side, the embedded servers that this process has the role of and no address for.
 // If one fails, those that started are closed again.
-func startServers(ctx context.Context, cfg Config, all []embedded) ([]*running, error) {
+func startServers(ctx context.Context, cfg Config, all []embedded, log *slog.Logger) ([]*running, error) {
 	started := make([]*running, len(all))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, e := range all {
@@ -129,7 +130,7 @@ func startServers(ctx context.Context, cfg Config, all []embedded) ([]*running, 
 			continue
 		}
 		g.Go(func() error {
-			r, err := startServer(ctx, cfg, e)
+			r, err := startServer(ctx, cfg, e, log)
 			started[i] = r
 			return err
 		})
@@ -142,20 +143,22 @@ func startServers(ctx context.Context, cfg Config, all []embedded) ([]*running, 
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, closeServers(out))
+		return nil, errors.Join(err, closeServers(out, log))
 	}
 	return out, nil
 }
 
-func startServer(ctx context.Context, cfg Config, e embedded) (*running, error) {
+func startServer(ctx context.Context, cfg Config, e embedded, log *slog.Logger) (*running, error) {
 	began := time.Now()
+	defer meanwhile(log, "starting the embedded "+e.label)()
 	lock, err := lockServer(cfg.DataDir, e.role)
 	if err != nil {
 		return nil, err
 	}
 	listen := e.listen(cfg)
 	s, err := e.start(ctx, cmp.Or(listen, "127.0.0.1:"+e.port))
-	if errors.Is(err, syscall.EADDRINUSE) && listen == "" {
+	moved := errors.Is(err, syscall.EADDRINUSE) && listen == ""
+	if moved {
 		s, err = e.start(ctx, "127.0.0.1:0")
 	}
 	if err != nil {
@@ -165,16 +168,18 @@ func startServer(ctx context.Context, cfg Config, e embedded) (*running, error) 
 		}
 		return nil, fmt.Errorf("start the embedded %s: %w", e.label, err)
 	}
-	return &running{e, s, lock, time.Since(began)}, nil
+	return &running{e, s, lock, moved, time.Since(began)}, nil
 }
 
 // closeServers stops servers in the reverse of the order in which they are listed.
-func closeServers(all []*running) error {
+func closeServers(all []*running, log *slog.Logger) error {
 	var errs []error
 	for _, r := range slices.Backward(all) {
+		done := meanwhile(log, "stopping the embedded "+r.label)
 		if err := r.server.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("stop the embedded %s: %w", r.label, err))
 		}
+		done()
 		r.lock.release()
 	}
 	return errors.Join(errs...)

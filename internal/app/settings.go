@@ -1,11 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,35 +20,36 @@ import (
 type setting struct {
 	Name, Help string
 	field      func(*Config) any // *string, *bool, *time.Duration or *[]string
+	unset      string            // what an empty value stands for
 }
 
 // settings is all of Config but the shop, which only the file has.
 func settings() []setting {
 	return []setting{
-		{"data-dir", "where everything is kept", func(c *Config) any { return &c.DataDir }},
-		{"listen", "the API's address", func(c *Config) any { return &c.Listen }},
-		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }},
-		{"roles", "what this process does, comma-separated", func(c *Config) any { return &c.Roles }},
-		{"eventstore", "connection string of an EventStoreDB; default: the embedded one", func(c *Config) any { return &c.EventStore }},
-		{"kafka", "brokers, comma-separated; default: the embedded one", func(c *Config) any { return &c.Kafka }},
-		{"postgres", "URL of a Postgres database; default: the embedded one", func(c *Config) any { return &c.Postgres }},
-		{"payment-provider", "URL of the payment provider; default: the simulator", func(c *Config) any { return &c.PaymentProvider }},
-		{"command-api", "URL of the command API, for a gateway that runs alone", func(c *Config) any { return &c.CommandAPI }},
-		{"query-api", "URL of the query API, for a gateway that runs alone", func(c *Config) any { return &c.QueryAPI }},
-		{"eventstore-listen", "address of the embedded event store server (127.0.0.1:2113)", func(c *Config) any { return &c.EventStoreListen }},
-		{"kafka-listen", "address of the embedded Kafka broker (127.0.0.1:9092)", func(c *Config) any { return &c.KafkaListen }},
-		{"kafka-advertise", "address that the embedded Kafka broker gives its clients; default: where it listens", func(c *Config) any { return &c.KafkaAdvertise }},
-		{"postgres-listen", "address of the embedded Postgres (127.0.0.1:5433)", func(c *Config) any { return &c.PostgresListen }},
-		{"simulator-listen", "address of the payment provider's simulator (127.0.0.1:8082)", func(c *Config) any { return &c.SimulatorListen }},
-		{"secrets", "directory of the installation's keys; default: <data-dir>/secrets", func(c *Config) any { return &c.Secrets }},
-		{"allow-anonymous", "listen beyond loopback although nobody has to prove who they are", func(c *Config) any { return &c.AllowAnonymous }},
-		{"reserve-within", "how long placing waits for stock (30s)", func(c *Config) any { return &c.ReserveWithin }},
-		{"authorise-within", "how long placing waits for the payment provider (1m)", func(c *Config) any { return &c.AuthoriseWithin }},
-		{"action-within", "how long the buyer has for a 3-D Secure action (15m)", func(c *Config) any { return &c.ActionWithin }},
-		{"provider-timeout", "how long one call of the payment provider may take (10s)", func(c *Config) any { return &c.ProviderTimeout }},
-		{"not-found-after", "how long the provider must not know a payment before that counts (1h)", func(c *Config) any { return &c.NotFoundAfter }},
-		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }},
-		{"log-format", "text or json", func(c *Config) any { return &c.LogFormat }},
+		{"data-dir", "where everything is kept", func(c *Config) any { return &c.DataDir }, ""},
+		{"listen", "the API's address", func(c *Config) any { return &c.Listen }, ""},
+		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }, ""},
+		{"roles", "what this process does, comma-separated", func(c *Config) any { return &c.Roles }, ""},
+		{"eventstore", "connection string of an EventStoreDB", func(c *Config) any { return &c.EventStore }, "the embedded one"},
+		{"kafka", "brokers, comma-separated", func(c *Config) any { return &c.Kafka }, "the embedded one"},
+		{"postgres", "URL of a Postgres database", func(c *Config) any { return &c.Postgres }, "the embedded one"},
+		{"payment-provider", "URL of the payment provider", func(c *Config) any { return &c.PaymentProvider }, "the simulator"},
+		{"command-api", "URL of the command API, for a gateway that runs alone", func(c *Config) any { return &c.CommandAPI }, ""},
+		{"query-api", "URL of the query API, for a gateway that runs alone", func(c *Config) any { return &c.QueryAPI }, ""},
+		{"eventstore-listen", "address of the embedded event store server", func(c *Config) any { return &c.EventStoreListen }, "127.0.0.1:2113, or a free port if that is taken"},
+		{"kafka-listen", "address of the embedded Kafka broker", func(c *Config) any { return &c.KafkaListen }, "127.0.0.1:9092, or a free port if that is taken"},
+		{"kafka-advertise", "address that the embedded Kafka broker gives its clients", func(c *Config) any { return &c.KafkaAdvertise }, "where it listens"},
+		{"postgres-listen", "address of the embedded Postgres", func(c *Config) any { return &c.PostgresListen }, "127.0.0.1:5433, or a free port if that is taken"},
+		{"simulator-listen", "address of the payment provider's simulator", func(c *Config) any { return &c.SimulatorListen }, "127.0.0.1:8082, or a free port if that is taken"},
+		{"secrets", "directory of the installation's keys", func(c *Config) any { return &c.Secrets }, "<data-dir>/secrets"},
+		{"allow-anonymous", "listen beyond loopback although nobody has to prove who they are", func(c *Config) any { return &c.AllowAnonymous }, ""},
+		{"reserve-within", "how long placing waits for stock", func(c *Config) any { return &c.ReserveWithin }, ""},
+		{"authorise-within", "how long placing waits for the payment provider", func(c *Config) any { return &c.AuthoriseWithin }, ""},
+		{"action-within", "how long the buyer has for a 3-D Secure action", func(c *Config) any { return &c.ActionWithin }, ""},
+		{"provider-timeout", "how long one call of the payment provider may take", func(c *Config) any { return &c.ProviderTimeout }, ""},
+		{"not-found-after", "how long the provider must not know a payment before that counts", func(c *Config) any { return &c.NotFoundAfter }, "1h; 1s with the simulator"},
+		{"log-level", "debug, info, warn or error", func(c *Config) any { return &c.LogLevel }, ""},
+		{"log-format", "text or json", func(c *Config) any { return &c.LogFormat }, ""},
 	}
 }
 
@@ -98,7 +99,7 @@ func LoadConfig(src Sources) (Config, []Setting, error) {
 				from = source.from
 			}
 		}
-		out = append(out, Setting{s.Name, show(s.field(&c)), from})
+		out = append(out, Setting{s.Name, s.show(&c), from})
 	}
 	if k.Exists("shop") {
 		if c.Shop, err = readShop(k.Cut("shop"), c.Shop); err != nil {
@@ -182,14 +183,41 @@ func assign(field any, value string) error {
 	return nil
 }
 
-func show(field any) string {
-	switch f := field.(type) {
+// show gives a value as users write it, or, in parentheses, what an empty one stands for. Passwords are hidden.
+func (s setting) show(c *Config) string {
+	value := ""
+	switch f := s.field(c).(type) {
 	case *string:
-		return hidePassword(*f)
+		value = hidePassword(*f)
+	case *bool:
+		value = strconv.FormatBool(*f)
+	case *time.Duration:
+		value = shortDuration(*f)
 	case *[]string:
-		return strings.Join(*f, ",")
+		value = strings.Join(*f, ",")
+		if slices.Equal(*f, AllRoles()) {
+			value = "all"
+		}
 	}
-	return fmt.Sprint(reflect.ValueOf(field).Elem())
+	if value == "" && s.unset != "" {
+		return "(" + s.unset + ")"
+	}
+	return value
+}
+
+// shortDuration leaves out the units that are zero: 1m, not 1m0s. Zero is "".
+func shortDuration(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	s := d.String()
+	if short, ok := strings.CutSuffix(s, "m0s"); ok {
+		s = short + "m"
+	}
+	if short, ok := strings.CutSuffix(s, "h0m"); ok {
+		s = short + "h"
+	}
+	return s
 }
 
 // hidePassword keeps the password of a URL out of print.
@@ -205,11 +233,25 @@ func hidePassword(s string) string {
 	return s
 }
 
-// Flags lists the settings that have a flag, with their help.
-func Flags() []Setting {
-	var out []Setting
+// Flag is a setting as the command line has it.
+type Flag struct {
+	Name, Help, Default string
+	Kind                string // bool, duration or string
+}
+
+// Flags lists the settings with their flags' help and defaults.
+func Flags() []Flag {
+	c := DefaultConfig()
+	var out []Flag
 	for _, s := range settings() {
-		out = append(out, Setting{Name: s.Name, Value: s.Help})
+		kind := "string"
+		switch s.field(&c).(type) {
+		case *bool:
+			kind = "bool"
+		case *time.Duration:
+			kind = "duration"
+		}
+		out = append(out, Flag{s.Name, s.Help + " (" + envName(s.Name) + ")", cmp.Or(s.unset, s.show(&c)), kind})
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func TestDataDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{file, filepath.Join(file, "data"), "/proc/daybook"} {
-		if said, failed := serve(t, nil, "--data-dir", dir); !failed || !strings.Contains(said, "data directory") || !strings.Contains(said, dir) {
+		if said, failed := serve(t, nil, "--data-dir", dir); !failed || !strings.Contains(said, "data directory") || !strings.Contains(said, dir) || !strings.Contains(said, "--data-dir") {
 			t.Errorf("%s: failed %v: %s", dir, failed, said)
 		}
 	}
@@ -153,7 +154,7 @@ func TestSecondProcess(t *testing.T) {
 	}
 	for _, args := range [][]string{{}, {"--roles", "eventstore"}, {"--roles", "kafka"}, {"--roles", "postgres"}, {"--roles", "simulator"}} {
 		said, failed := serve(t, nil, append([]string{"--data-dir", s.DataDir}, args...)...)
-		if !failed || !strings.Contains(said, s.DataDir) || !strings.Contains(said, "another process") {
+		if !failed || !strings.Contains(said, "runs on "+s.DataDir+" already: process "+strconv.Itoa(s.PID())+", "+s.API) {
 			t.Errorf("%v: failed %v: %s", args, failed, said)
 		}
 	}
