@@ -21,6 +21,11 @@ type service struct {
 	Volumes     []string
 	Ports       []string
 	Healthcheck struct{ Test []string }
+	CapDrop     []string `yaml:"cap_drop"`
+	SecurityOpt []string `yaml:"security_opt"`
+	ReadOnly    bool     `yaml:"read_only"`
+	Privileged  bool
+	CapAdd      []string `yaml:"cap_add"`
 }
 
 func compose(t *testing.T, path string) (services map[string]service, volumes map[string]any) {
@@ -54,6 +59,32 @@ func TestLocalOverlayPullsNothing(t *testing.T) {
 		}
 		if s, ours := local[name], services[name].Image == "daybook:latest"; ours && s.Image != "daybook-local/daybook" {
 			t.Errorf("%s, a role of ours, runs %s", name, s.Image)
+		}
+	}
+}
+
+// No service has more privileges than it needs, and what its image is cannot change unnoticed.
+func TestComposeGivesNoPrivileges(t *testing.T) {
+	services, _ := compose(t, theFile)
+	for name, s := range services {
+		ours := s.Image == "daybook:latest"
+		if s.Privileged || s.CapAdd != nil || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("%s: privileged %v, capabilities %v dropped and %v added, %v", name, s.Privileged, s.CapDrop, s.CapAdd, s.SecurityOpt)
+		}
+		if ours && !s.ReadOnly {
+			t.Errorf("%s writes to its image", name)
+		}
+		if _, tag, _ := strings.Cut(s.Image, ":"); !ours && !strings.Contains(s.Image, "@sha256:") && strings.Count(tag, ".") < 2 {
+			t.Errorf("%s: %s is neither a digest nor an exact version", name, s.Image)
+		}
+	}
+	for _, file := range []string{"Dockerfile", "local/daybook/Dockerfile"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), "\nUSER 65532:65532\n") {
+			t.Errorf("%s runs as root", file)
 		}
 	}
 }
