@@ -141,7 +141,7 @@ func runningAPI(ctx context.Context, cfg app.Config, given string, log *slog.Log
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(running) }()
 	release := func() error { stop(); return <-ended }
-	if err := node.Ready(ctx); err != nil {
+	if err := node.Ready(ctx, nil); err != nil {
 		return "", nil, errors.Join(err, release())
 	}
 	return node.Addresses().API, release, nil

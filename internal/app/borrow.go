@@ -32,7 +32,7 @@ func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(running) }()
 	release := func() error { stop(); return <-ended }
-	if err := node.Ready(ctx); err != nil {
+	if err := node.Ready(ctx, nil); err != nil {
 		return nil, nil, errors.Join(err, release())
 	}
 	if node.system != nil {
@@ -40,7 +40,7 @@ func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger
 	}
 	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
 	if err == nil {
-		system, err = connect(ctx, merge(configured(cfg), node.addresses), local(node.servers), nil, sec, log, nil)
+		system, err = connect(ctx, merge(configured(cfg), node.addresses), local(node.servers), nil, sec, log, nil, nil)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, release())

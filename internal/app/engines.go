@@ -50,11 +50,16 @@ const (
 	holdOthers = 200 * time.Millisecond
 )
 
+// readModels is the reporter of what queries read.
+const readModels = "read-models"
+
 // engines makes the roles that carry events on: relay, projections, sagas, reactors.
 func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	s := n.system
 	brokers := splitList(s.Addresses.Kafka)
 	n.health.Reporter("postgres-client").Probe("pool", s.Pool.Ping)
+	n.health.Reporter("keys").Probe("table", s.Keys.Check)
+	n.health.Reporter(readModels).Probe("snapshot", s.Reader.Check)
 	n.health.Reporter("eventstore-client").Probe("log", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
 	if n.cfg.Has(RoleRelay) {
 		r, err := relay.New(relay.Config{Log: s.Store, Pool: s.Pool, Brokers: brokers, Logger: n.log, Registerer: n.metrics,
@@ -70,6 +75,10 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
 			Logger: n.log, Registerer: n.metrics, Health: n.health.Reporter(c.Name()),
 		})
+	}
+	var err error
+	if n.starting, err = n.awaitStart(ctx); err != nil {
+		return err
 	}
 	for _, e := range []struct {
 		role string
@@ -148,6 +157,7 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	n.health.Reporter("payment-provider").Probe("lookup", client.Check)
 	return e, client.Close, e.Prepare(ctx)
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,7 @@ type Node struct {
 	roles     []Role
 	addresses Addresses
 	withdraw  func()
+	starting  func(context.Context) // watches what catches up at start; may be nil
 }
 
 // Start opens the listeners, starts the embedded servers, connects to all servers and begins the deployments. What it
@@ -72,13 +74,15 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		if err != nil {
 			return nil, err
 		}
-		if n.system, err = connect(ctx, at, local(n.servers), cfg.Roles, sec, log, n.metrics); err != nil {
+		if n.system, err = connect(ctx, at, local(n.servers), cfg.Roles, sec, log, n.metrics, n.health); err != nil {
 			return nil, err
 		}
 		if err = n.assemble(ctx); err != nil {
 			return nil, err
 		}
 	}
+	n.metrics.MustRegister(n.health)
+	n.add("health", n.watch)
 	own := n.addresses
 	own.PID = os.Getpid()
 	n.withdraw, err = publish(cfg.DataDir, own)
@@ -151,12 +155,35 @@ func (n *Node) close() error {
 	return closeServers(n.servers, n.log)
 }
 
-// Ready waits until every part says that it is ready.
-func (n *Node) Ready(ctx context.Context) error {
+// watch logs outages although nothing asks for the health.
+func (n *Node) watch(ctx context.Context) error {
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	if n.starting != nil {
+		starting.Go(func() { n.starting(ctx) })
+	}
+	n.health.Watch(ctx, 2*time.Second)
+	return nil
+}
+
+// sayWaiting is how often Ready says what it waits for.
+const sayWaiting = 2 * time.Second
+
+// Ready waits until every part says that it is ready. waiting, which may be nil, is told now and then what is not.
+func (n *Node) Ready(ctx context.Context, waiting func(what string)) error {
+	said := time.Now()
 	for {
 		all, ready := n.health.Ask(ctx)
 		if ready {
 			return nil
+		}
+		if waiting != nil && time.Since(said) >= sayWaiting {
+			said = time.Now()
+			for _, v := range all {
+				if !v.OK {
+					waiting(v.Name + ": " + v.Error)
+				}
+			}
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):

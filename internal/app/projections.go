@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/projection"
@@ -23,6 +24,16 @@ func Projections() []projection.Projection {
 		customers.Projection, orderdetails.Projection, orderevents.Projection, orderlist.Projection,
 		products.Projection, sales.Projection, salesbyproduct.Projection, stocklevels.Projection,
 	}
+}
+
+func projectionNames() (names []string) {
+	plans, _ := projection.Compile(Projections()...) // the worker reports what is wrong with them
+	for _, p := range plans {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // Shows waits until every read model has reached a position.

@@ -16,6 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/projection/reader"
@@ -46,7 +47,7 @@ func NewCatalog() (*es.Catalog, error) {
 
 // connect opens the clients of the servers at their addresses. What is missing there is named. within is the event store, if it
 // is in this process.
-func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []string, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) (_ *System, err error) {
+func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []string, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer, board *health.Board) (_ *System, err error) {
 	s := &System{Addresses: at, Secrets: sec}
 	defer func() {
 		if err != nil {
@@ -79,7 +80,7 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.Changes = postgres.Listen(background, at.Postgres, log)
+	s.Changes = postgres.Listen(background, at.Postgres, board.Reporter("postgres-listener"))
 	s.Handler = es.NewHandler(s.Store, s.Catalog, time.Now)
 	s.Reader, err = reader.New(reader.Config{Pool: s.Pool, Listener: s.Changes})
 	return s, err
@@ -154,7 +155,7 @@ func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) 
 	if err != nil {
 		return nil, err
 	}
-	return connect(ctx, at, nil, nil, sec, log, nil)
+	return connect(ctx, at, nil, nil, sec, log, nil, nil)
 }
 
 // configured is the addresses that Config gives.

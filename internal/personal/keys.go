@@ -63,6 +63,15 @@ func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte)
 	return k, nil
 }
 
+// Check tells whether keys can be read now.
+func (k *Keys) Check(ctx context.Context) error {
+	var made bool
+	if err := k.pool.QueryRow(ctx, `select exists (select 1 from daybook.personal_key limit 1)`).Scan(&made); err != nil {
+		return fmt.Errorf("read the keys of personal data: %w", err)
+	}
+	return nil
+}
+
 // Prepare makes the keys that subjects lack and reads them all, in few statements: what an import does before it seals
 // a thousand orders. Erased subjects are no error here. Within 30 s Seal and Unseal then ask nobody.
 func (k *Keys) Prepare(ctx context.Context, subjects ...string) error {

@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/health"
 )
 
 // Listener passes notifications on to those who wait for work, over one connection of its own.
@@ -16,7 +18,7 @@ import (
 // cannot wait for that polls as well.
 type Listener struct {
 	url    string
-	logger *slog.Logger
+	health *health.Reporter
 	done   chan struct{}
 
 	mu        sync.Mutex
@@ -25,19 +27,21 @@ type Listener struct {
 }
 
 const (
-	idle     = 30 * time.Second // then the connection is tried
-	answer   = 5 * time.Second  // from a connection that lives
-	slowest  = 5 * time.Second  // between attempts to connect
+	idle     = 5 * time.Second // then the connection is tried
+	answer   = 5 * time.Second // from a connection that lives
+	slowest  = time.Second     // between attempts to connect
 	quickest = 100 * time.Millisecond
+
+	atConnection = "connection" // the part of its health
 )
 
 // Listen starts a listener that ends with ctx. It does not wait for its connection. url must lead to Postgres itself:
-// PgBouncer does not pass notifications on.
-func Listen(ctx context.Context, url string, logger *slog.Logger) *Listener {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+// PgBouncer does not pass notifications on. reporter, which may be nil, has the state of the connection.
+func Listen(ctx context.Context, url string, reporter *health.Reporter) *Listener {
+	if reporter == nil {
+		reporter = (*health.Board)(nil).Reporter("listener")
 	}
-	l := &Listener{url: url, logger: logger, done: make(chan struct{}), waiting: map[string]map[chan struct{}]func(string) bool{}}
+	l := &Listener{url: url, health: reporter, done: make(chan struct{}), waiting: map[string]map[chan struct{}]func(string) bool{}}
 	go l.run(ctx)
 	return l
 }
@@ -98,7 +102,7 @@ func (l *Listener) run(ctx context.Context) {
 		if connected {
 			pause = quickest
 		}
-		l.logger.WarnContext(ctx, "lost the connection for notifications; what waits for them polls", "error", err, "again in", pause)
+		l.health.Set(atConnection, fmt.Errorf("no connection for notifications; what waits for them polls: %w", err))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -127,6 +131,7 @@ func (l *Listener) session(ctx context.Context) (connected bool, err error) {
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
+	l.health.Set(atConnection, nil)
 	heard := map[string]bool{}
 	for {
 		wait, missing, cancel := l.next(ctx, heard)

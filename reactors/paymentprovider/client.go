@@ -105,6 +105,14 @@ func (c *Client) charge(ctx context.Context, path string, r Request) Answer {
 	return answerOf(status, got)
 }
 
+// Check tells whether the provider answers now: it looks up a key that was never used.
+func (c *Client) Check(ctx context.Context) error {
+	if a := c.Lookup(ctx, "00000000-0000-0000-0000-000000000000"); a.Outcome == Unknown {
+		return errors.New(a.Detail)
+	}
+	return nil
+}
+
 // Lookup implements Provider.
 func (c *Client) Lookup(ctx context.Context, key string) Answer {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"operations?effect="+url.QueryEscape(key), nil)

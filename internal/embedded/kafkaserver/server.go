@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 )
 
 // Config says where the broker keeps its log and where it listens. Only Dir must be given.
@@ -29,6 +31,9 @@ type Config struct {
 	MaxFrame int
 	// MaxConnections is how many clients may be connected; default 1,000.
 	MaxConnections int
+	// MinFree is how many bytes the disk must have left for Health to be nil; default 16 MiB. Records are taken as long as they
+	// can be written.
+	MinFree uint64
 	// RetentionEvery is how often records past their topic's retention are deleted; default 30 s.
 	RetentionEvery time.Duration
 
@@ -49,6 +54,9 @@ func (c *Config) defaults() error {
 	if c.MaxConnections <= 0 {
 		c.MaxConnections = 1000
 	}
+	if c.MinFree == 0 {
+		c.MinFree = 16 << 20
+	}
 	if c.RetentionEvery <= 0 {
 		c.RetentionEvery = 30 * time.Second
 	}
@@ -65,6 +73,7 @@ type Server struct {
 	cluster   *kfake.Cluster
 	listener  *listener
 	lock      *os.File
+	space     *diskspace.Guard
 	stop      chan struct{} // closed to end the ticker
 	ticking   sync.WaitGroup
 	closing   sync.Once
@@ -124,7 +133,10 @@ func start(ctx context.Context, cfg Config) (*Server, error) {
 		_ = tcp.Close()
 		return nil, fmt.Errorf("starting on %s: %w", s.addr, err)
 	}
-	s.ticking.Go(func() { s.applyRetention(cfg.RetentionEvery) })
+	s.space = diskspace.New(diskspace.Config{Dir: cfg.Dir, MinFree: cfg.MinFree, Logger: cfg.Logger})
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.ticking.Go(func() { s.space.Run(watching) })
+	s.ticking.Go(func() { defer cancel(); s.applyRetention(cfg.RetentionEvery) })
 	return s, nil
 }
 
@@ -139,6 +151,9 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Err is what ended the broker; nil after Close.
 func (s *Server) Err() error { return nil }
+
+// Health is nil while there is space for records.
+func (s *Server) Health() error { return s.space.Err() }
 
 // Close stops serving, cuts all connections and gives the directory up.
 func (s *Server) Close() error {

@@ -28,6 +28,10 @@ type Config struct {
 	// Disposable data may be lost with the machine: nothing is synced to disk. For tests. It does survive
 	// kill -9.
 	Disposable bool
+	// MinFree is how many bytes the disk must have left; below, transactions are read-only. Default 32 MiB.
+	MinFree uint64
+	// Reserve is how many bytes are kept for starting again after the disk was full. Default 64 MiB, none for disposable data.
+	Reserve uint64
 	// Logger gets what Postgres logs. Default: nothing is logged.
 	Logger *slog.Logger
 }
@@ -62,6 +66,12 @@ func (c Config) withDefaults() (Config, error) {
 		if c.Cache, err = defaultCache(); err != nil {
 			return c, err
 		}
+	}
+	if c.MinFree == 0 {
+		c.MinFree = 32 << 20
+	}
+	if c.Reserve == 0 && !c.Disposable {
+		c.Reserve = 64 << 20
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

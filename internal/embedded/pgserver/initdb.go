@@ -73,7 +73,7 @@ func makeData(ctx context.Context, cfg Config, bin binaries, acct account, passw
 	}
 	cmd := exec.CommandContext(ctx, bin.tool("initdb"), args...) //nolint:gosec // found by us
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = side, environment(), attributes(acct)
-	p, err := spawn(cmd, cfg.Logger)
+	p, err := spawn(cmd, cfg.Logger, nil)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}

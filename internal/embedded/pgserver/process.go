@@ -20,10 +20,10 @@ type process struct {
 	log  *logLines     // nil for one that was found
 }
 
-// spawn starts a program of Postgres. The kernel's death signal goes by the thread that started the child, not by the process,
+// spawn starts a program of Postgres. said, which may be nil, is called with each line of its log. The kernel's death signal goes by the thread that started the child, not by the process,
 // so that thread is held until the child has ended.
-func spawn(cmd *exec.Cmd, logger *slog.Logger) (*process, error) {
-	p := &process{done: make(chan struct{}), log: &logLines{logger: logger}}
+func spawn(cmd *exec.Cmd, logger *slog.Logger, said func(line string)) (*process, error) {
+	p := &process{done: make(chan struct{}), log: &logLines{logger: logger, said: said}}
 	cmd.Stderr = p.log
 	cmd.Stdout = p.log
 	cmd.WaitDelay = 5 * time.Second // backends that outlive their postmaster hold the pipe
@@ -75,10 +75,13 @@ func (p *process) stop(patience time.Duration) {
 // logLines passes the log on, line by line, and remembers the last lines for the error of a failed start.
 type logLines struct {
 	logger *slog.Logger
+	said   func(line string)
 
-	mu   sync.Mutex
-	part string
-	last []string
+	mu     sync.Mutex
+	part   string
+	last   []string
+	loud   string // the last warning, which is not repeated for a while
+	loudAt time.Time
 }
 
 func (l *logLines) Write(b []byte) (int, error) {
@@ -88,7 +91,10 @@ func (l *logLines) Write(b []byte) (int, error) {
 	l.part = lines[len(lines)-1]
 	for _, line := range lines[:len(lines)-1] {
 		l.last = append(l.last[max(0, len(l.last)-19):], line)
-		l.logger.Log(context.Background(), level(line), "postgres: "+line)
+		l.logger.Log(context.Background(), l.level(line), "postgres: "+line)
+		if l.said != nil {
+			l.said(line)
+		}
 	}
 	return len(b), nil
 }
@@ -100,9 +106,13 @@ func (l *logLines) text() string {
 }
 
 // level: what a client did wrong is the client's to report.
-func level(line string) slog.Level {
-	if strings.HasPrefix(line, "PANIC:") || strings.HasPrefix(line, "WARNING:") {
-		return slog.LevelWarn
+func (l *logLines) level(line string) slog.Level {
+	if !strings.HasPrefix(line, "PANIC:") && !strings.HasPrefix(line, "WARNING:") {
+		return slog.LevelDebug
 	}
-	return slog.LevelDebug
+	if line == l.loud && time.Since(l.loudAt) < time.Minute {
+		return slog.LevelDebug
+	}
+	l.loud, l.loudAt = line, time.Now()
+	return slog.LevelWarn
 }

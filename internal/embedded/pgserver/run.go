@@ -44,7 +44,11 @@ func (s *Server) begin(ctx context.Context) error {
 	if err := makeData(ctx, s.cfg, s.bin, s.acct, s.password, s.data); err != nil {
 		return err
 	}
-	return s.run(ctx, s.cfg.Listen)
+	err = s.run(ctx, s.cfg.Listen)
+	if err != nil && noSpace(err) && s.space.Release() {
+		err = s.run(ctx, s.cfg.Listen)
+	}
+	return err
 }
 
 // run leaves a server that answers in s.proc: the one that runs already, else a new one at listen.
@@ -140,7 +144,7 @@ func (s *Server) spawn(ctx context.Context, listen string) error {
 	}
 	cmd := exec.Command(s.bin.tool("postgres"), args...) //nolint:gosec,noctx // it ends by stop, not with a context
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.data, environment(), attributes(s.acct)
-	p, err := spawn(cmd, s.cfg.Logger)
+	p, err := spawn(cmd, s.cfg.Logger, s.panicked)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}

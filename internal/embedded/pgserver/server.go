@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 )
 
 // Server is a running Postgres. If it dies it is started again, at the same address.
@@ -18,6 +20,7 @@ type Server struct {
 	data     string
 	password string
 	lock     *dirLock
+	space    *diskspace.Guard
 
 	life   context.Context //nolint:containedctx // ends with Close
 	cancel context.CancelFunc
@@ -55,13 +58,16 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.lock, err = lockDir(cfg.Dir); err != nil {
 		return nil, err
 	}
+	s.space = diskspace.New(diskspace.Config{Dir: cfg.Dir, MinFree: cfg.MinFree, Reserve: cfg.Reserve, Low: s.readOnly, Logger: cfg.Logger})
 	s.life, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.begin(ctx); err != nil {
 		s.cancel()
 		s.lock.release()
 		return nil, fmt.Errorf("start Postgres in %s: %w", cfg.Dir, err)
 	}
-	go s.supervise() //nolint:contextcheck // ctx is the start's alone
+	watching := make(chan struct{})
+	go func() { defer close(watching); s.space.Run(s.life) }()
+	go s.supervise(watching) //nolint:contextcheck // ctx is the start's alone
 	return s, nil
 }
 
@@ -121,9 +127,10 @@ func (s *Server) running(p *process, addr string) {
 	s.proc, s.addr = p, addr
 }
 
-// supervise starts Postgres again when it dies, until Close.
-func (s *Server) supervise() {
+// supervise starts Postgres again when it dies, until Close. A full disk is waited out.
+func (s *Server) supervise(watching <-chan struct{}) {
 	defer close(s.done)
+	defer func() { s.cancel(); <-watching }()
 	defer s.lock.release()
 	pause := time.Duration(0)
 	for {
@@ -143,9 +150,7 @@ func (s *Server) supervise() {
 		case <-s.life.Done():
 			return
 		}
-		ctx, cancel := context.WithTimeout(s.life, patience)
-		err := s.run(ctx, s.Addr())
-		cancel()
+		err := s.restart()
 		switch {
 		case err != nil && s.life.Err() != nil:
 			return

@@ -58,6 +58,19 @@ func New(cfg Config) (*Reader, error) {
 	return &Reader{cfg}, nil
 }
 
+// Check tells whether a query could begin now: pointer, checkpoints and the relay's row can be read.
+func (r *Reader) Check(ctx context.Context) error {
+	var found bool
+	err := r.cfg.Pool.QueryRow(ctx, `select exists (select 1 from daybook.projection_pointer p join daybook.projection_checkpoint c on c.build = p.build limit 1)`).Scan(&found)
+	if err != nil {
+		return fmt.Errorf("read where the read models are: %w", err)
+	}
+	if _, err := relay.LoadState(ctx, r.cfg.Pool); err != nil {
+		return err
+	}
+	return nil
+}
+
 // View reads the projections given, of exactly their versions. Several can be joined in one query.
 func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
 	plans, err := projection.Compile(ps...)

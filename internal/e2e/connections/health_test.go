@@ -1,0 +1,255 @@
+package connections_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+
+	"github.com/daybook-dev/daybook/internal/app"
+	"github.com/daybook-dev/daybook/internal/testenv"
+)
+
+const (
+	redWithin   = 40 * time.Second
+	greenWithin = 20 * time.Second
+	// settled is how long a reporter is well before its outage has ended in the log, and some.
+	settled = 3 * time.Second
+)
+
+// outage is something that fails, and the reporters that must say so.
+type outage struct {
+	what string
+	fail func() (heal func())
+	red  []string
+	// passing: it may be over before anybody has looked.
+	passing bool
+}
+
+// Every reporter of a process turns red by what it depends on, and green by itself. The log stays as it is: nothing may need a new
+// event. The log of the process says each outage once for each reporter when it begins and once when it ends.
+func TestEveryReporterTurnsRedAndGreenByItself(t *testing.T) {
+	t.Parallel()
+	quiet := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	broker := testenv.Address(t)
+	kafka := newLink(t, quiet, "all", "Kafka", broker)
+	servers := testenv.Start(t, testenv.Options{
+		Roles: strings.Join([]string{app.RoleEventStore, app.RoleKafka, app.RolePostgres, app.RoleSimulator}, ","),
+		Args:  append(testenv.AnyPorts(), "--kafka-listen", broker, "--kafka-advertise", kafka.addr()),
+	})
+	var at app.Addresses
+	servers.Addresses(&at)
+	through := func(name, address string) (*link, string) {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLink(t, quiet, "all", name, u.Host)
+		u.Host = l.addr()
+		return l, u.String()
+	}
+	store, storeURL := through("event store", at.EventStore)
+	postgres, postgresURL := through("Postgres", at.Postgres)
+	provider, providerURL := through("provider", at.PaymentProvider)
+	p := testenv.Start(t, testenv.Options{
+		Roles: strings.Join([]string{
+			app.RoleRelay, app.RoleProjections, app.RoleSagas, app.RoleReactors, app.RoleCommandAPI, app.RoleQueryAPI, app.RoleGateway,
+		}, ","),
+		Args: []string{
+			"--eventstore", storeURL, "--postgres", postgresURL, "--kafka", kafka.addr(), "--payment-provider", providerURL,
+			"--secrets", servers.DataDir + "/secrets",
+		},
+	})
+
+	engines := []string{app.RoleProjections, app.RoleSagas, app.RoleReactors}
+	ofPostgres := append([]string{"postgres-client", "keys", "read-models", "postgres-listener", app.RoleRelay}, engines...)
+	by := func(l *link, f fault) func() func() { return func() func() { return l.suffer(t, f) } }
+	outages := []outage{
+		{what: "Postgres is cut off", fail: by(postgres, cut), red: ofPostgres},
+		{what: "Postgres is half-open", fail: by(postgres, halfOpen), red: ofPostgres},
+		{what: "the backends of Postgres are terminated", fail: func() func() { terminate(t, at.Postgres); return func() {} }, passing: true},
+		{what: "Postgres has no connection left", fail: func() func() { return exhaust(t, at.Postgres) }, red: ofPostgres},
+		{what: "the event store is cut off", fail: by(store, cut), red: []string{"eventstore-client", app.RoleRelay}},
+		{what: "the event store is half-open", fail: by(store, halfOpen), red: []string{"eventstore-client", app.RoleRelay}},
+		{what: "Kafka is cut off", fail: by(kafka, cut), red: append([]string{app.RoleRelay}, engines...)},
+		{what: "Kafka is half-open", fail: by(kafka, halfOpen), red: append([]string{app.RoleRelay}, engines...)},
+		{what: "the payment provider is cut off", fail: by(provider, cut), red: []string{"payment-provider"}},
+		{what: "the payment provider is half-open", fail: by(provider, halfOpen), red: []string{"payment-provider"}},
+	}
+	untried := maps.Clone(poll(t, p))
+	for _, o := range outages {
+		for _, name := range o.red {
+			delete(untried, name)
+		}
+	}
+	if len(untried) > 0 {
+		t.Errorf("reporters without a case here: %v", slices.Sorted(maps.Keys(untried)))
+	}
+	for _, o := range outages {
+		green(t, p, greenWithin) // also those that the last outage was not about
+		said := len(p.Output())
+		heal := o.fail()
+		began, seen := time.Now(), map[string]time.Duration{}
+		for !o.passing && len(seen) < len(o.red) && time.Since(began) < redWithin {
+			for name, why := range poll(t, p) {
+				if _, known := seen[name]; !known && why != "" && slices.Contains(o.red, name) {
+					seen[name] = time.Since(began).Round(10 * time.Millisecond)
+				}
+			}
+		}
+		for _, name := range o.red {
+			if _, ok := seen[name]; !ok {
+				t.Errorf("%s: %s did not turn red within %s", o.what, name, redWithin)
+			}
+		}
+		heal()
+		took := green(t, p, greenWithin)
+		lasting(t, p)
+		lines := loud(p.Output()[said:])
+		t.Logf("%-42s red %v, green after %s, %d lines at WARN or above", o.what, seen, took.Round(10*time.Millisecond), len(lines))
+		if reporters := len(poll(t, p)); len(lines) > reporters {
+			t.Errorf("%s: %d lines for %d reporters:\n%s", o.what, len(lines), reporters, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// poll asks /readyz?verbose for what is wrong with each reporter, "" if nothing is.
+func poll(t *testing.T, p *testenv.Process) map[string]string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Admin+"/readyz?verbose", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var said struct {
+		Ready  bool
+		Checks []struct {
+			Name, Error string
+			OK          bool
+		}
+	}
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
+		t.Fatal(err)
+	}
+	out, ready := map[string]string{}, true
+	for _, c := range said.Checks {
+		ready = ready && c.OK
+		if out[c.Name] = c.Error; !c.OK && c.Error == "" {
+			t.Errorf("%s is not well and does not say why", c.Name)
+		}
+	}
+	if said.Ready != ready || (res.StatusCode == http.StatusOK) != ready {
+		t.Errorf("status %d, ready %t, checks %v", res.StatusCode, said.Ready, out)
+	}
+	return out
+}
+
+// green waits until every reporter is well.
+func green(t *testing.T, p *testenv.Process, within time.Duration) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		said := poll(t, p)
+		maps.DeleteFunc(said, func(_, why string) bool { return why == "" })
+		if len(said) == 0 {
+			return time.Since(began)
+		}
+		if time.Since(began) > within {
+			t.Fatalf("still red after %s: %v", within, said)
+		}
+	}
+}
+
+// lasting fails if a reporter turns red again by itself.
+func lasting(t *testing.T, p *testenv.Process) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < settled; {
+		for name, why := range poll(t, p) {
+			if why != "" {
+				t.Errorf("%s turned red again: %s", name, why)
+				return
+			}
+		}
+	}
+}
+
+// loud gives the lines of a JSON log at WARN and above.
+func loud(out string) (lines []string) {
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+func connect(t *testing.T, address string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+const terminateAll = `select count(pg_terminate_backend(pid)) from pg_stat_activity
+	where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'test'`
+
+func terminate(t *testing.T, address string) {
+	t.Helper()
+	var n int
+	if err := connect(t, address).QueryRow(t.Context(), terminateAll).Scan(&n); err != nil || n == 0 {
+		t.Fatalf("%d backends terminated: %v", n, err)
+	}
+}
+
+// exhaust takes every connection that Postgres has.
+func exhaust(t *testing.T, address string) (heal func()) {
+	t.Helper()
+	first := connect(t, address)
+	if _, err := first.Exec(t.Context(), "set application_name = 'test'"); err != nil {
+		t.Fatal(err)
+	}
+	var all []*pgx.Conn
+	cfg, err := pgx.ParseConfig(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.RuntimeParams["application_name"] = "test"
+	for refused := 0; refused < 20; { // those that are terminated come back meanwhile
+		conn, err := pgx.ConnectConfig(t.Context(), cfg)
+		if err == nil {
+			all = append(all, conn)
+			continue
+		}
+		refused++
+		if _, err := first.Exec(t.Context(), terminateAll); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(all) < 50 {
+		t.Fatal(fmt.Sprintf("only %d connections were taken", len(all)))
+	}
+	return func() {
+		for _, conn := range append(all, first) {
+			_ = conn.Close(context.Background())
+		}
+	}
+}

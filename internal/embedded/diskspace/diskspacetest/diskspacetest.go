@@ -1,0 +1,78 @@
+// Package diskspacetest gives tests a small disk of their own, to be filled up.
+package diskspacetest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
+)
+
+// Mount gives an empty disk of some bytes, which everybody may enter. The test is skipped where this process may not mount one.
+func Mount(t testing.TB, size uint64) string {
+	t.Helper()
+	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
+		t.Skipf("%s needs root on Linux to mount a small disk of its own", t.Name())
+	}
+	dir, err := os.MkdirTemp("", "daybook-disk-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, args ...string) error {
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", name, err, out)
+		}
+		return nil
+	}
+	if err := run("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d,mode=0755", size), "tmpfs", dir); err != nil {
+		_ = os.Remove(dir)
+		t.Skipf("%s cannot mount a small disk of its own: %v", t.Name(), err)
+	}
+	t.Cleanup(func() {
+		if err := run("umount", dir); err != nil {
+			t.Error(err)
+			_ = run("umount", "-l", dir)
+		}
+		_ = os.Remove(dir)
+	})
+	return dir
+}
+
+const fillerName = "filler"
+
+// Fill leaves no more than some bytes free on the disk that Mount gave.
+func Fill(t testing.TB, disk string, leave uint64) {
+	t.Helper()
+	free, err := diskspace.Free(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free <= leave {
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(disk, fillerName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	zeros := make([]byte, 64<<10)
+	for left := free - leave; left > 0; {
+		n, err := f.Write(zeros[:min(left, uint64(len(zeros)))])
+		left -= uint64(n) //nolint:gosec // not negative
+		if err != nil {   // somebody else took the rest
+			return
+		}
+	}
+}
+
+// Free takes away what Fill has written.
+func Free(t testing.TB, disk string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(disk, fillerName)); err != nil {
+		t.Error(err)
+	}
+}
