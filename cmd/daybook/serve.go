@@ -36,7 +36,7 @@ func serveCommand() *cobra.Command {
 			defer stop()
 			ended := make(chan error, 1)
 			go func() { ended <- node.Run(ctx) }()
-			switch err := node.Ready(ctx, func(what string) { cmd.Println("Starting. " + what) }); {
+			switch err := node.Ready(ctx, func(what string) { log.Info("starting: " + what) }); {
 			case err == nil:
 				node.Banner(cmd.OutOrStdout(), time.Since(began))
 			case ctx.Err() == nil:
