@@ -28,6 +28,7 @@ func settings() []setting {
 	return []setting{
 		{"data-dir", "where everything is kept", func(c *Config) any { return &c.DataDir }, ""},
 		{"listen", "the API's address", func(c *Config) any { return &c.Listen }, ""},
+		{"public-url", "URL at which clients reach the API, named by messages on Kafka", func(c *Config) any { return &c.PublicURL }, "where the API listens"},
 		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }, ""},
 		{"roles", "what this process does, comma-separated", func(c *Config) any { return &c.Roles }, ""},
 		{"eventstore", "connection string of an EventStoreDB", func(c *Config) any { return &c.EventStore }, "the embedded one"},
