@@ -156,23 +156,24 @@ func (g *groups) Update(ctx context.Context, r *proto.UpdateReq) (*proto.UpdateR
 		return nil, end(unaryTrailers{ctx}, err)
 	}
 	c := persistent.Config{Group: r.GetOptions().GetGroupName()}
-	err := change(r.GetOptions(), &c)
+	keepStart, err := change(r.GetOptions(), &c)
 	if err == nil {
-		err = g.m.Update(ctx, c)
+		err = g.m.Update(ctx, c, keepStart)
 	}
 	return &proto.UpdateResp{}, finish(ctx, c.Stream, c.Group, err)
 }
 
-// change reads to what a group is to be changed.
-func change(o *proto.UpdateReq_Options, c *persistent.Config) (err error) {
+// change reads to what a group is to be changed; its start stays where none is given.
+func change(o *proto.UpdateReq_Options, c *persistent.Config) (keepStart bool, err error) {
 	set := o.GetSettings()
 	switch from := o.GetStreamOption().(type) {
 	case *proto.UpdateReq_Options_Stream:
 		c.Stream = string(from.Stream.GetStreamIdentifier().GetStreamName())
 		_, end := from.Stream.GetRevisionOption().(*proto.UpdateReq_StreamOptions_End)
-		err = startStream(c, from.Stream.GetRevision(), end)
+		keepStart, err = from.Stream.GetRevisionOption() == nil, startStream(c, from.Stream.GetRevision(), end)
 	case *proto.UpdateReq_Options_All:
 		_, end := from.All.GetAllOption().(*proto.UpdateReq_AllOptions_End)
+		keepStart = from.All.GetAllOption() == nil
 		err = startAll(c, from.All.GetPosition().GetCommitPosition(), from.All.GetPosition().GetPreparePosition(), end)
 	default: // as clients before 21.10 ask
 		c.Stream = string(o.GetStreamIdentifier().GetStreamName()) //nolint:staticcheck // for old clients
@@ -180,7 +181,7 @@ func change(o *proto.UpdateReq_Options, c *persistent.Config) (err error) {
 	}
 	c.Settings = settingsOf(set, set.GetMessageTimeoutTicks(), set.GetCheckpointAfterTicks())
 	c.Settings.Strategy = set.GetNamedConsumerStrategy().String()
-	return errors.Join(err, c.Check())
+	return keepStart, errors.Join(err, c.Check())
 }
 
 // Delete implements PersistentSubscriptionsServer.

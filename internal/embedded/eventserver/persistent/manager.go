@@ -83,18 +83,22 @@ func (m *Manager) start(cfg Config) (*runner, error) {
 	return r, nil
 }
 
-// Create makes a group; a start at the end means the end as it is now.
+// Create makes a group.
 func (m *Manager) Create(ctx context.Context, cfg Config) error {
 	m.change.Lock()
 	defer m.change.Unlock()
 	if m.get(cfg.Stream, cfg.Group) != nil {
 		return ErrExists
 	}
+	if err := m.begin(ctx, &cfg); err != nil {
+		return err
+	}
 	return m.put(ctx, cfg, nil)
 }
 
-// Update changes a group's settings and drops its consumers. A checkpoint that is stored counts more than a start.
-func (m *Manager) Update(ctx context.Context, cfg Config) error {
+// Update changes a group's settings and, unless keepStart, its start, and drops its consumers. A checkpoint that is stored counts more
+// than a start.
+func (m *Manager) Update(ctx context.Context, cfg Config, keepStart bool) error {
 	m.change.Lock()
 	defer m.change.Unlock()
 	old := m.get(cfg.Stream, cfg.Group)
@@ -102,24 +106,35 @@ func (m *Manager) Update(ctx context.Context, cfg Config) error {
 		return ErrNotFound
 	}
 	cfg.Filter = old.s.cfg.Filter
+	if keepStart {
+		cfg.From, cfg.StartEnd = old.s.cfg.From, old.s.cfg.StartEnd
+		return m.put(ctx, cfg, old)
+	}
+	if err := m.begin(ctx, &cfg); err != nil {
+		return err
+	}
 	return m.put(ctx, cfg, old)
+}
+
+// begin finds where a group begins: the end is the end as it is now.
+func (m *Manager) begin(ctx context.Context, cfg *Config) error {
+	switch {
+	case cfg.StartEnd && cfg.Stream == All:
+		cfg.From = m.st.Visible() + 1
+	case cfg.StartEnd:
+		v, err := m.st.View(ctx, cfg.Stream)
+		if err != nil {
+			return err
+		}
+		cfg.From = uint64(v.Last + 1) //nolint:gosec // at least 0
+	case cfg.Stream == All && cfg.From > m.st.Visible():
+		return refused("Invalid Start From position: commit position must be less than or equal to the last commit position in the transaction file.")
+	}
+	return nil
 }
 
 // put stores a group and then starts it, in place of its old self.
 func (m *Manager) put(ctx context.Context, cfg Config, old *runner) error {
-	if cfg.Stream == All && cfg.From > m.st.Visible() && !cfg.StartEnd {
-		return refused("Invalid Start From position: commit position must be less than or equal to the last commit position in the transaction file.")
-	}
-	if cfg.StartEnd {
-		cfg.From = m.st.Visible() + 1
-		if cfg.Stream != All {
-			v, err := m.st.View(ctx, cfg.Stream)
-			if err != nil {
-				return err
-			}
-			cfg.From = uint64(v.Last + 1) //nolint:gosec // at least 0
-		}
-	}
 	if err := m.store(ctx, cfg.key(), &cfg); err != nil {
 		return err
 	}
