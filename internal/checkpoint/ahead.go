@@ -66,7 +66,7 @@ type Querier interface {
 const beyondSQL = `
 	select 'relay', '', 0::bigint, -1, position from daybook.relay where position > $1
 	union all select 'read model', b.projection, b.id, c.part, c.position
-		from daybook.projection_checkpoint c join daybook.projection_build b on b.id = c.build where c.position > $1
+		from daybook.projection_progress c join daybook.projection_build b on b.id = c.build where c.position > $1
 	union all select 'saga', saga, 0, partition, position from daybook.saga_checkpoint where position > $1
 	union all select 'reactor', reactor, 0, partition, position from daybook.reactor_checkpoint where position > $1
 	order by 1, 2, 3, 4`

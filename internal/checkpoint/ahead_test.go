@@ -37,6 +37,7 @@ func TestEveryKindOfCheckpointAheadOfTheLogIsFound(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `
 		insert into daybook.relay (position, last, partitions, incarnation) values (`+"9000000000000000000"+`, '{0,0}', 2, 'm');
 		insert into daybook.projection_build (projection, version, schema_name, partitions, incarnation, fingerprint) values ('orders', 1, 'b1', 2, 'm', '');
+		insert into daybook.projection_group (part, position) values (0, 1), (1, 1);
 		insert into daybook.projection_checkpoint (build, part, position) values (1, 0, 9000000000000000000), (1, 1, 1);
 		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation) values ('placement', 0, 1, 2, 'm'), ('placement', 1, 9000000000000000000, 2, 'm');
 		insert into daybook.reactor_checkpoint (reactor, partition, partitions, incarnation, position) values ('payments', 0, 2, 'm', 9000000000000000000), ('payments', 1, 2, 'm', 2)`)

@@ -53,7 +53,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 	}
 	rows, err := tx.Query(ctx, `select p.projection, b.version, b.schema_name, array_agg(c.position order by c.part)
 		from daybook.projection_pointer p join daybook.projection_build b on b.id = p.build
-		join daybook.projection_checkpoint c on c.build = b.id group by 1, 2, 3 order by 1`)
+		join daybook.projection_progress c on c.build = b.id group by 1, 2, 3 order by 1`)
 	if err != nil {
 		return nil, err
 	}

@@ -78,8 +78,8 @@ func TestBrokenRows(t *testing.T) {
 		{"an old version does not end", "I3", `update {stock_levels_history} set valid_to = 'infinity' where version = 1`, []string{"version 1", "column valid_to"}},
 		{"the newest version has ended", "I3", `update {stock_levels_history} set recorded_to = now() where recorded_to = 'infinity'`, []string{"column recorded_to", "expected infinity"}},
 		{"rows behind their checkpoint", "I3", `update {order_events} set suffix = suffix || 'x' where key = 'confirmed'`, []string{`"order_events" confirmed`}},
-		{"a checkpoint behind its rows", "I3", `update daybook.projection_checkpoint set position = 0`, []string{"should not be there"}},
-		{"a checkpoint beyond the log", "I3", `update daybook.projection_checkpoint set position = 100000`, []string{"beyond the log", "100000"}},
+		{"a checkpoint behind its rows", "I3", `update daybook.projection_group set position = 0`, []string{"should not be there"}},
+		{"a checkpoint beyond the log", "I3", `update daybook.projection_group set position = 100000`, []string{"beyond the log", "100000"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			undo := change(t, pool, tt.sql)
@@ -99,7 +99,7 @@ func change(t *testing.T, pool *pgxpool.Pool, sql string) (undo func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables := []string{"daybook.projection_checkpoint"}
+	tables := []string{"daybook.projection_group"}
 	var name, schema string
 	if _, err := pgx.ForEachRow(rows, []any{&name, &schema}, func() error {
 		for _, suffix := range []string{"", "_history"} {

@@ -77,7 +77,7 @@ func (h *history) behind(ctx context.Context) (out []string, err error) {
 		out = append(out, fmt.Sprintf("the relay is at %d of %d", state.Position, h.end))
 	}
 	rows, err := h.cfg.Pool.Query(ctx, `
-		select 'read model ' || p.projection, c.part, c.position from daybook.projection_pointer p join daybook.projection_checkpoint c on c.build = p.build
+		select 'read model ' || p.projection, c.part, c.position from daybook.projection_pointer p join daybook.projection_progress c on c.build = p.build
 		union all select 'saga ' || saga, partition, position from daybook.saga_checkpoint
 		union all select 'reactor ' || reactor, partition, position from daybook.reactor_checkpoint`)
 	if err != nil {

@@ -273,7 +273,7 @@ func (p *partition) heal(ctx context.Context, upto uint64) {
 		if p.at > before {
 			try = 0
 		}
-		if p.at < upto && ctx.Err() == nil && !errors.Is(err, errLeft) {
+		if p.at < upto && ctx.Err() == nil && !errors.Is(err, ErrLeft) {
 			if err == nil {
 				err = errors.New("the event store does not have it")
 			}

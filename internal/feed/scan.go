@@ -32,7 +32,8 @@ type request struct {
 	after, upto uint64
 	chunks      chan []es.Record // closed at the end of the pass
 	err         error            // once chunks is closed
-	gone        chan struct{}    // closed when the reader leaves
+	gone        chan struct{}    // closed by leave, when the reader leaves or is left behind
+	leave       func()
 	chunk       []es.Record
 	bytes       int
 }
@@ -46,15 +47,18 @@ func (r *request) left() bool {
 	}
 }
 
-// errLeft says that the reader released the pass before its end: what is missing is read by another one.
-var errLeft = errors.New("left before the end")
+// lingers is how long a pass waits for one of its readers. Whoever takes longer is left behind, and reads the rest by another pass.
+const lingers = 2 * time.Second
+
+// ErrLeft says that the reader left the pass before its end, or was left behind: what is missing is read by another one.
+var ErrLeft = errors.New("left before the end")
 
 // Read gives a partition's events in (after, upto] to take, chunk by chunk, until there are none or take returns false.
 // release, which take may call, tells the pass not to wait for this reader any longer: this is then its last chunk. A nil error does not mean that the event at upto was there.
 func (s *Scan) Read(ctx context.Context, part int, after, upto uint64, take func(events []es.Record, release func()) bool) error {
 	r := &request{part: part, after: after, upto: upto, chunks: make(chan []es.Record, 1), gone: make(chan struct{})}
-	release := sync.OnceFunc(func() { close(r.gone) })
-	defer release()
+	r.leave = sync.OnceFunc(func() { close(r.gone) })
+	defer r.leave()
 	s.mu.Lock()
 	s.waiting = append(s.waiting, r)
 	if len(s.waiting) == 1 {
@@ -64,13 +68,16 @@ func (s *Scan) Read(ctx context.Context, part int, after, upto uint64, take func
 	for {
 		select {
 		case <-ctx.Done():
-			return errLeft
+			return ErrLeft
 		case events, ok := <-r.chunks:
+			if !ok && r.left() {
+				return ErrLeft
+			}
 			if !ok {
 				return r.err
 			}
-			if !take(events, release) || r.left() {
-				return errLeft // what the pass has offered since may have holes
+			if !take(events, r.leave) || r.left() {
+				return ErrLeft // what the pass has offered since may have holes
 			}
 		}
 	}
@@ -168,13 +175,17 @@ func (r *request) offer(rec es.Record) {
 	}
 }
 
-// flush hands over the chunk. It waits for its reader, unless that has left.
+// flush hands over the chunk. It waits a while for its reader, unless that has left.
 func (r *request) flush() {
-	if len(r.chunk) > 0 {
+	if len(r.chunk) > 0 && !r.left() {
+		late := time.NewTimer(lingers)
 		select {
 		case r.chunks <- r.chunk:
 		case <-r.gone:
+		case <-late.C:
+			r.leave()
 		}
+		late.Stop()
 	}
 	r.chunk, r.bytes = nil, 0
 }

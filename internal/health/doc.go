@@ -21,6 +21,11 @@
 // A part that has not done its work for the first time is *NotYet: not ready, but no outage. It carries progress and is not
 // logged as a failure.
 //
+// # In part
+//
+// A failure that concerns only some of what a reporter serves is *Partial: it is shown and logged as any other, and the reporter
+// stays ready. A read model that cannot be written is no reason to take away the process that serves all the others.
+//
 // # Log
 //
 // An outage of a reporter begins with its first failing part and ends when none has failed for a second. It is logged once when

@@ -173,3 +173,23 @@ daybook_health_ready{reporter="sagas"} 1
 		t.Error(err)
 	}
 }
+
+func TestAFailureInPartIsShownAndLeavesTheProcessReady(t *testing.T) {
+	t.Parallel()
+	b := health.New(nil)
+	r := b.Reporter("projections")
+	r.Set("read model sales", health.Partly(errAway))
+	v, ready := b.Ask(t.Context())
+	if !ready || !v[0].OK || v[0].Starting || !strings.Contains(v[0].Error, "read model sales: away") || v[0].Since == nil || r.Err() == nil {
+		t.Errorf("%+v, ready %v", v, ready)
+	}
+	r.Set("partition 3", errAway)
+	if v, ready := b.Ask(t.Context()); ready || v[0].OK {
+		t.Errorf("%+v, ready %v, while another part has failed", v, ready)
+	}
+	r.Set("partition 3", nil)
+	r.Set("read model sales", health.Partly(nil))
+	if v, ready := b.Ask(t.Context()); !ready || v[0].Error != "" {
+		t.Errorf("%+v, ready %v, after it was mended", v, ready)
+	}
+}

@@ -155,11 +155,16 @@ func (r *Reporter) ask(ctx context.Context) Verdict {
 	looking.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	v := Verdict{Name: r.name, OK: len(r.broken) == 0}
-	if v.OK {
+	v := Verdict{Name: r.name, OK: true, Starting: true}
+	for _, err := range r.broken {
+		_, partial := errors.AsType[*Partial](err)
+		_, waiting := errors.AsType[*NotYet](err)
+		v.OK, v.Starting = v.OK && partial, v.Starting && (partial || waiting)
+	}
+	v.Starting = v.Starting && !v.OK
+	if len(r.broken) == 0 {
 		return v
 	}
-	v.Starting = !r.failing()
 	v.Error = r.summary()
 	if r.outage != nil {
 		v.Since, v.Failures = &r.outage.since, r.outage.failures

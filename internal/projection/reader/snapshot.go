@@ -47,7 +47,7 @@ const pointed = `select p.projection, b.version, b.schema_name,
 	array_agg(c.position order by c.part), array_agg(c.recorded_at order by c.part)
 	from daybook.projection_pointer p
 	join daybook.projection_build b on b.id = p.build
-	join daybook.projection_checkpoint c on c.build = b.id
+	join daybook.projection_progress c on c.build = b.id
 	where p.projection = any($1) group by p.projection, b.version, b.schema_name`
 
 // once takes a snapshot and calls read on it if it satisfies the goal; else ErrNotYet.

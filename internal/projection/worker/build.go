@@ -110,7 +110,18 @@ func (b *build) make(ctx context.Context, tx pgx.Tx, cfg Config) error {
 		b.id, b.plan.Name, b.plan.Version, b.schema, cfg.Partitions, cfg.Incarnation, fingerprintOf(b.plan)); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `insert into daybook.projection_checkpoint (build, part) select $1, generate_series(0, $2 - 1)`, b.id, cfg.Partitions); err != nil {
+	for _, sql := range []string{
+		`insert into daybook.projection_group (part) select generate_series(0, $1 - 1) on conflict do nothing`,
+		// Where nothing has been applied yet it belongs to the group from the start, which whoever feeds that must know.
+		`update daybook.projection_group set epoch = nextval('daybook.projection_epoch')
+			where part in (select part from daybook.projection_group where part < $1 and position = 0 order by part for update)`,
+	} {
+		if _, err := tx.Exec(ctx, sql, cfg.Partitions); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(ctx, `insert into daybook.projection_checkpoint (build, part) select $1, part from daybook.projection_group
+		where part < $2 and position > 0`, b.id, cfg.Partitions); err != nil {
 		return err
 	}
 	if err := b.createTables(ctx, tx); err != nil {
@@ -181,7 +192,8 @@ func Reset(ctx context.Context, pool *pgxpool.Pool) error {
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, `delete from daybook.projection_pointer; delete from daybook.projection_checkpoint; delete from daybook.projection_build`)
+		_, err = tx.Exec(ctx, `delete from daybook.projection_pointer; delete from daybook.projection_checkpoint;
+			delete from daybook.projection_group; delete from daybook.projection_build`)
 		return err
 	})
 	if err != nil {

@@ -12,9 +12,17 @@
 // common, so one statement serves all. If such a transaction fails, or finds one checkpoint moved, each partition is written
 // for itself.
 //
-// A checkpoint is created at 0 with its build and only ever updated, from the position where the batch begins: that both locks it
-// and tells whether it was there. A worker that was thought dead waits at the locked row, finds it moved, and its batch is
-// given up (feed.ErrFenced). Nothing about rows is kept between batches, so there is nothing to go stale.
+// # Groups
+//
+// The builds that are fed together in a partition are its group, and have one checkpoint in common: a row of
+// daybook.projection_group with a position and an epoch. A build is a member as long as it has no row of its own in
+// daybook.projection_checkpoint; whoever asks how far a build is reads daybook.projection_progress, which knows both.
+//
+// A batch moves the group's row only from the position and the epoch that it was made for, which both locks it and tells
+// whether it was there. Each change of members gives the row a new epoch, never used before, and is committed
+// synchronously. So a worker that was thought dead waits at the locked row, finds it moved, and its batch is given up
+// (feed.ErrFenced), also where the position is the same and only the members are others. Nothing about rows is kept between
+// batches, so there is nothing to go stale. Locks are taken in one order: groups by partition, then builds' own rows, then tables.
 //
 // synchronous_commit is off: a crash of Postgres may take back the last batches, rows and checkpoint together, and feed
 // brings them again. It is on for builds and pointers.
@@ -24,20 +32,27 @@
 // A build is one run of one version of a projection's code over the log, in a schema of its own. The pointer says which
 // build serves. At start every version that the process knows gets a build if it has none:
 //
-//	none ──▶ behind ─────────────────▶ joined ──────────────────────▶ serving ──▶ replaced
-//	         catches up from the       fed with the others, by one    pointer     still fed where
-//	         event store on its own    batch, in every partition                  its code is registered
+//	none ──▶ apart ───────────────▶ member ─────────────────────▶ serving ──▶ replaced
+//	         has a checkpoint of    │  fed with the others, by   pointer     still fed where
+//	         its own, and goes by   │  one batch                             its code is registered
+//	         itself from the log    │
+//	           ▲                    │
+//	           └──── in trouble ────┘
 //
-// In each partition the builds that are furthest lead: they are what feed feeds. One that is behind is left out of batches
-// and catches up beside them, chunk by chunk; at the end it locks the leading checkpoints for the moment it takes to
-// read the few events between, so that it stands exactly where they do. The first build of a projection serves at once,
-// and queries wait for positions; a later one is pointed to, in one transaction, when it has come as far as the one before
-// it in every partition. A build remembers a fingerprint of its tables and events: start refuses code that changed without
-// a new version, and builds of another incarnation of the store or another number of partitions.
+// A build that goes by itself is fed from the event store, by transactions and connections that no other build waits for. Close
+// behind its group it joins: it locks the group for the moment that the few events between take, so that it stands exactly
+// where the others do. A worker that is given a partition first puts out the members whose code it does not have. The first build
+// of a projection serves at once, and queries wait for positions; a later one is pointed to, in one transaction, when it has come
+// as far as the one before it in every partition. A build remembers a fingerprint of its tables and events: start refuses code
+// that changed without a new version, and builds of another incarnation of the store or another number of partitions.
 //
-// # Failure
+// # Trouble
 //
-// An event that cannot be decoded or folded, or whose row Postgres refuses, fails its batch: feed tries again for ever, the
-// partition is held up, and the feed's Health names the event. Other partitions go on. What keeps a build from catching up
-// is tried again each second and shown by the worker's own Health; the builds that serve do not notice.
+// No read model waits for another. An event that a build cannot decode or fold, a row that Postgres refuses, a table that is locked
+// or slow (limits.go says how long is too long) is that build's trouble: it leaves the group, in the same transaction that writes the
+// batch for the others, and if that cannot be committed either, it stays. It goes on by itself, each second anew where it fails,
+// comes as far as it can, and may join again after a while that is longer each time. Waiting for the group's row, or a Postgres
+// that is away, full or slow for most, is the fault of no build. A build that is alone in its group fails its batch: feed tries
+// again for ever, the partition is held up, and the feed's Health names the event. The worker's Health names the builds that are
+// held up by themselves.
 package worker

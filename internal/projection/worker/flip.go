@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -18,19 +19,19 @@ func (w *Worker) flip(ctx context.Context) (left int, err error) {
 		}
 	}
 	for name, b := range newest {
-		done, err := w.flipTo(ctx, b)
-		if err != nil {
-			return len(newest), fmt.Errorf("projection %s: %w", name, err)
+		done, e := w.flipTo(ctx, b)
+		if e != nil { // the others need not wait for it
+			err = errors.Join(err, fmt.Errorf("projection %s: %w", name, e))
 		}
 		if !done {
 			left++
 		}
 	}
-	return left, nil
+	return left, err
 }
 
-// flipTo points to b if the pointer names a build of an older version and b has come as far. Both builds' checkpoints are
-// locked meanwhile, so nothing moves.
+// flipTo points to b if the pointer names a build of an older version and b has come as far. The groups and both builds'
+// own checkpoints are locked meanwhile, so nothing moves.
 func (w *Worker) flipTo(ctx context.Context, b *build) (done bool, err error) {
 	err = pgx.BeginFunc(ctx, w.cfg.Pool, func(tx pgx.Tx) error {
 		var (
@@ -44,10 +45,16 @@ func (w *Worker) flipTo(ctx context.Context, b *build) (done bool, err error) {
 		if done = version >= b.plan.Version; done { // a newer program has been here
 			return nil
 		}
+		if _, err := tx.Exec(ctx, `set local lock_timeout = '1s'`); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `select from daybook.projection_group order by part for update`); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `select from daybook.projection_checkpoint where build in ($1, $2) order by part, build for update`, old, b.id); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, `select not exists (select from daybook.projection_checkpoint o join daybook.projection_checkpoint n using (part)
+		if err := tx.QueryRow(ctx, `select not exists (select from daybook.projection_progress o join daybook.projection_progress n using (part)
 			where o.build = $1 and n.build = $2 and n.position < o.position)`, old, b.id).Scan(&done); err != nil || !done {
 			return err
 		}

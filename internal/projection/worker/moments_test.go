@@ -357,8 +357,9 @@ func TestAnotherVersionServes(t *testing.T) {
 	if err := get(viewOf(t, pool, next)); !errors.Is(err, projection.ErrRebuilding) {
 		t.Errorf("the new version, while it catches up: %v", err)
 	}
-	j.post(t, w, 10)
-	w.Own(t.Context(), 0)
+	for p := range partitions {
+		owned(t, w, pool, partitions-1-p, next)
+	}
 	if err := get(viewOf(t, pool, next)); err != nil {
 		t.Errorf("the new version, caught up: %v", err)
 	}

@@ -19,6 +19,11 @@ type statements struct {
 	source []source
 }
 
+// all are those that the build has.
+func (s statements) all() []string {
+	return slices.DeleteFunc([]string{s.load, s.upsert, s.insert, s.end}, func(sql string) bool { return sql == "" })
+}
+
 // source is the index of a field, or, negative, an engine's column.
 type source int
 

@@ -1,10 +1,14 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +31,8 @@ type Config struct {
 	Log         es.Log // where builds that are behind catch up from
 	Incarnation string // of the event store
 	Partitions  int    // default relay.DefaultPartitions
-	// Writers is how many connections of its own the worker has; default 4: two for what is live, others for builds that catch up.
+	// Writers is how many connections of its own the worker has for the builds' common transactions; default 4. Builds that go by
+	// themselves have as many again and two more.
 	Writers    int32
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // may be nil
@@ -44,8 +49,16 @@ type Worker struct {
 	scan    *feed.Scan
 	turns   turns
 	writers *pgxpool.Pool
+	aparts  *pgxpool.Pool // for builds that go by themselves
 	metrics metrics
 	health  *health.Reporter
+
+	standings map[*build]*standing
+	long      atomic.Bool // the last common transaction was: the next is watched
+
+	mu     sync.Mutex
+	groups map[int]group         // by partition, as last read or changed
+	wakes  map[int]chan struct{} // by partition, when its group changes
 }
 
 var _ feed.Selective = (*Worker)(nil)
@@ -71,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, scan: feed.NewScan(cfg.Log, cfg.Partitions),
-		metrics: newMetrics(cfg.Registerer), health: cfg.Health,
+		metrics: newMetrics(cfg.Registerer), health: cfg.Health, standings: map[*build]*standing{}, groups: map[int]group{}, wakes: map[int]chan struct{}{},
 	}
 	if w.health == nil {
 		w.health = (*health.Board)(nil).Reporter(w.Name())
@@ -88,11 +101,22 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if w.builds, err = openBuilds(ctx, cfg, plans); err != nil {
 		return nil, err
 	}
+	slices.SortFunc(w.builds, func(a, b *build) int { return cmp.Compare(a.id, b.id) })
 	for _, b := range w.builds {
 		w.ids = append(w.ids, b.id)
+		w.standings[b] = newStanding()
 	}
-	return w, w.openWriters(ctx)
+	if w.writers, err = w.connections(ctx, cfg.Writers); err != nil {
+		return nil, err
+	}
+	if w.aparts, err = w.connections(ctx, cfg.Writers+2); err != nil {
+		w.writers.Close()
+		return nil, err
+	}
+	return w, nil
 }
+
+func (w *Worker) standing(b *build) *standing { return w.standings[b] }
 
 // ConfigError says that the program and what it finds do not belong together; trying again does not help.
 type ConfigError struct{ Err error }
@@ -117,10 +141,14 @@ func (w *Worker) checkTypes(plans []projection.Plan) error {
 	return errors.Join(unknown...)
 }
 
-// openWriters makes the worker's own connections. They know the types of its tables' rows.
-func (w *Worker) openWriters(ctx context.Context) error {
+// connections makes connections of the worker's own. They know the types of its tables' rows.
+func (w *Worker) connections(ctx context.Context, most int32) (*pgxpool.Pool, error) {
 	cfg := w.cfg.Pool.Config()
-	cfg.MinConns, cfg.MaxConns = 0, w.cfg.Writers
+	cfg.MinConns, cfg.MaxConns = 0, most
+	if !unprepared(cfg.ConnConfig) { // statements are prepared outside of transactions, which waits for locks, too
+		lock, statement := forTables.texts()
+		cfg.ConnConfig.RuntimeParams["lock_timeout"], cfg.ConnConfig.RuntimeParams["statement_timeout"] = lock, statement
+	}
 	before := cfg.AfterConnect
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if before != nil {
@@ -133,15 +161,18 @@ func (w *Worker) openWriters(ctx context.Context) error {
 		}
 		return nil
 	}
-	var err error
-	if w.writers, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return fmt.Errorf("connections of the projections: %w", err)
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connections of the projections: %w", err)
 	}
-	return nil
+	return pool, nil
 }
 
 // Close gives the worker's connections back.
-func (w *Worker) Close() { w.writers.Close() }
+func (w *Worker) Close() {
+	w.writers.Close()
+	w.aparts.Close()
+}
 
 // Name implements feed.Consumer.
 func (w *Worker) Name() string { return "projections" }
@@ -149,67 +180,27 @@ func (w *Worker) Name() string { return "projections" }
 // Concerns implements feed.Selective: whether some projection reads the event.
 func (w *Worker) Concerns(_ int, event es.Record) bool { return w.reads[event.Type] }
 
-// Checkpoints implements feed.Consumer: how far the first of the builds is. Those behind catch up on their own.
+// Checkpoints implements feed.Consumer: where the groups of the partitions stand.
 func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	at := make(map[int]uint64, len(partitions))
 	if len(w.builds) == 0 || len(partitions) == 0 {
-		return at, nil
+		return map[int]uint64{}, nil
 	}
-	rows, err := w.writers.Query(ctx, `select part, max(position), count(*) from daybook.projection_checkpoint
-		where build = any($1) and part = any($2) group by part`, w.ids, partitions)
-	if err != nil {
-		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
-	}
-	var (
-		part, builds int
-		position     int64
-	)
-	_, err = pgx.ForEachRow(rows, []any{&part, &position, &builds}, func() error {
-		if builds == len(w.builds) {
-			at[part] = uint64(position) //nolint:gosec // checkpoints are not negative
-		}
-		return nil
-	})
-	if err == nil && len(at) != len(partitions) {
-		err = fmt.Errorf("of %d partitions only %d have a checkpoint for every build", len(partitions), len(at))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the projections' checkpoints: %w", err)
-	}
-	return at, nil
+	return w.regroup(ctx, partitions)
 }
 
-// Own implements feed.Consumer: the partition's builds that are behind catch up, and then whoever has partition 0 points
-// to the new ones when they have everywhere.
-func (w *Worker) Own(ctx context.Context, partition int) {
-	again(ctx, func() bool {
-		err := w.catchUp(ctx, partition)
-		if ctx.Err() == nil {
-			w.health.Set(behind(partition), err)
-		}
-		return err == nil
-	})
-	w.health.Forget(behind(partition))
-	if partition != 0 {
-		return
-	}
-	again(ctx, func() bool {
-		left, err := w.flip(ctx)
-		if ctx.Err() == nil {
-			w.health.Set(pointing, err)
-		}
-		return err == nil && left == 0
-	})
-	w.health.Forget(pointing)
-}
-
-// again tries once a second until it is done.
-func again(ctx context.Context, done func() bool) {
+// flips points to new builds until there are none.
+func (w *Worker) flips(ctx context.Context) {
+	defer w.health.Forget(pointing)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for !done() {
+	for {
+		left, err := w.flip(ctx)
+		if ctx.Err() == nil {
+			w.health.Set(pointing, health.Partly(err))
+		}
+		if err == nil && left == 0 {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -221,9 +212,11 @@ func again(ctx context.Context, done func() bool) {
 // Parts of the worker's health, beside those of the feed.
 const pointing = "pointers of new builds"
 
-func behind(partition int) string { return fmt.Sprintf("partition %d, builds behind", partition) }
+func (b *build) part(partition int) string {
+	return fmt.Sprintf("read model %s, partition %d", b.plan.Name, partition)
+}
 
-// Health says which builds cannot catch up; nil if none is held up. What holds up the others is the feed's to say.
+// Health says which builds are held up, each by itself; nil if none is. What holds up the others is the feed's to say.
 func (w *Worker) Health() error { return w.health.Err() }
 
 // register lets a connection send arrays of the tables' rows as they were encoded.

@@ -17,6 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/projection/worker"
+	"github.com/daybook-dev/daybook/internal/relay"
 )
 
 func TestRowsAreTheFoldOfTheLog(t *testing.T) {
@@ -143,33 +144,55 @@ func TestConnectionsCutMidBatch(t *testing.T) {
 	checkAll(t, pool, j)
 }
 
-func TestFailingFoldFailsItsBatchOnly(t *testing.T) {
+// A fold that fails takes its own read model out, and nobody else's batch fails for it.
+func TestFailingFoldFailsItsReadModelOnly(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	broken := totals
-	broken.On = []projection.Fold[total]{projection.OnKey(func(counted, es.Recorded) string { return "x" }, func(_ *total, e counted, _ es.Recorded) {
+	broken.On = []projection.Fold[total]{projection.OnKey(func(counted, es.Recorded) string { return "x" }, func(r *total, e counted, _ es.Recorded) {
 		if e.N == 13 {
 			panic("thirteen")
 		}
+		r.N += e.N
 	})}
-	w := newWorker(t, pool, parcels, broken)
 	j := newJournal()
-	j.add("parcel-a", counted{N: 1}, 1, 1)
+	w := newWorkerOn(t, j, pool, parcels, broken)
+	for i, n := range []int64{1, 2, 13, 4} {
+		j.add("parcel-a", counted{N: n}, i, i)
+	}
+	p := relay.PartitionOf(j.records[0].Stream.Partition(), partitions)
 	j.post(t, w, 10)
-	j.add("parcel-a", counted{N: 13}, 2, 2)
-	p := 0
-	for len(j.parts[p]) == 0 {
-		p++
+	check(t, pool, parcels, j)
+	ctx, cancel := context.WithCancel(t.Context())
+	var owning sync.WaitGroup
+	defer owning.Wait()
+	defer cancel()
+	owning.Go(func() { w.Own(ctx, p) })
+	until(t, func() bool {
+		err := w.Health()
+		return err != nil && strings.Contains(err.Error(), "thirteen") && strings.Contains(err.Error(), "parcel-a@2") && strings.Contains(err.Error(), "totals")
+	})
+	var position, n int64 // it comes as far as the event that it cannot fold
+	if err := pool.QueryRow(t.Context(), `select c.position, t.n from daybook.projection_checkpoint c, `+schemaOf(t, pool, "totals", 1)+`.totals t`).Scan(&position, &n); err != nil {
+		t.Fatal(err)
 	}
-	err := w.Apply(t.Context(), p, 1, j.parts[p][1:])
-	if err == nil || !strings.Contains(err.Error(), "thirteen") || !strings.Contains(err.Error(), "parcel-a@1") {
-		t.Errorf("got %v", err)
+	if uint64(position) != j.records[1].Position || n != 3 {
+		t.Errorf("it stands at %d with a sum of %d, want %d and 3", position, n, j.records[1].Position)
 	}
-	if at, err := w.Checkpoints(t.Context(), []int{p}); err != nil || at[p] != 1 {
-		t.Errorf("checkpoint %d, %v after the batch failed, want 1", at[p], err)
+}
+
+// until waits for a fact.
+func until(t *testing.T, fact func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(time.Minute); !fact(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it has not come true within a minute")
+		}
 	}
-	j.parts[p] = j.parts[p][:1]
-	check(t, pool, parcels, j) // nothing of the failed batch is in the other projection either
 }
 
 func TestUndecodableEventIsNamed(t *testing.T) {
@@ -299,10 +322,10 @@ func TestNewVersionServesWhenItHasCaughtUp(t *testing.T) {
 			t.Fatalf("version %d serves before it has caught up", v)
 		}
 		if p < partitions-1 {
-			owned(t, w, partitions-1-p)
+			owned(t, w, pool, partitions-1-p, parcels, next, items, items2, totals)
 		}
 	}
-	owned(t, w, 0) // ends when every pointer stands at the newest version
+	owned(t, w, pool, 0, parcels, next, items, items2, totals)
 	for _, name := range []string{"parcels", "items"} {
 		if v := pointed(t, pool, name); v != 2 {
 			t.Errorf("version %d of %s serves after the new one has caught up", v, name)
@@ -316,27 +339,47 @@ func TestNewVersionServesWhenItHasCaughtUp(t *testing.T) {
 	checkAll(t, pool, j)    // and the way back is open
 
 	last := newWorkerOn(t, j, pool, all...) // an older program does not point back
-	owned(t, last, 0)
+	owned(t, last, pool, 0, all...)
 	if v := pointed(t, pool, "parcels"); v != 2 {
 		t.Errorf("an older program pointed back to version %d", v)
 	}
 	j.add("parcel-k1", counted{N: 6}, 1001, 1001)
 	j.post(t, last, 50) // and leaves the new build behind, which catches up when its owner is back
-	owned(t, w, 2)
-	owned(t, w, 1)
-	owned(t, w, 0)
+	owned(t, w, pool, 2, parcels, next, items, items2, totals)
+	owned(t, w, pool, 1, parcels, next, items, items2, totals)
+	owned(t, w, pool, 0, parcels, next, items, items2, totals)
 	check(t, pool, next, j)
 }
 
-// owned runs Own, which ends by itself when nothing is left to do.
-func owned(t *testing.T, w *worker.Worker, partition int) {
+// owned runs Own until every build belongs to the partition's group and, for partition 0, every new build is pointed to.
+func owned(t *testing.T, w *worker.Worker, pool *pgxpool.Pool, partition int, builds ...projection.Projection) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	var owning sync.WaitGroup
+	defer owning.Wait()
 	defer cancel()
-	w.Own(ctx, partition)
-	if ctx.Err() != nil {
-		t.Fatalf("partition %d has not caught up: %v", partition, w.Health())
+	if _, err := w.Checkpoints(t.Context(), []int{partition}); err != nil {
+		t.Fatal(err)
 	}
+	owning.Go(func() { w.Own(ctx, partition) })
+	until(t, func() bool {
+		var left int
+		for _, p := range builds {
+			plans, err := projection.Compile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var behind int
+			if err := pool.QueryRow(t.Context(), `select count(*) from daybook.projection_checkpoint c join daybook.projection_build b on b.id = c.build
+				where b.projection = $1 and b.version = $2 and c.part = $3`, plans[0].Name, plans[0].Version, partition).Scan(&behind); err != nil {
+				t.Fatal(err)
+			}
+			if left += behind; partition == 0 && pointed(t, pool, plans[0].Name) < plans[0].Version {
+				left++
+			}
+		}
+		return left == 0
+	})
 }
 
 // A projection that is added later catches up beside the others, while they are fed all the time.
@@ -348,9 +391,10 @@ func TestAddedProjectionCatchesUpUnderLoad(t *testing.T) {
 	j.head(2000).post(t, first, 500)
 	first.Close()
 	w := newWorkerOn(t, j, pool, all...)
-	var running sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	var owning, running sync.WaitGroup
 	for p := range partitions {
-		running.Go(func() { w.Own(t.Context(), p) })
+		owning.Go(func() { w.Own(ctx, p) })
 		running.Go(func() { // the rest comes in small batches, never out of order
 			at, err := w.Checkpoints(t.Context(), []int{p})
 			if err != nil {
@@ -368,8 +412,10 @@ func TestAddedProjectionCatchesUpUnderLoad(t *testing.T) {
 		})
 	}
 	running.Wait()
+	cancel()
+	owning.Wait()
 	for p := range partitions {
-		owned(t, w, p) // one that joined early stays joined, one that lost its chance has another
+		owned(t, w, pool, p, all...) // one that joined early stays joined, one that lost its chance has another
 	}
 	checkAll(t, pool, j)
 }
@@ -385,14 +431,13 @@ func TestBuildThatCannotCatchUpIsSeen(t *testing.T) {
 	w := newWorkerOn(t, j.head(10), pool, parcels, items) // a log that has lost what was applied
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := w.Checkpoints(ctx, []int{0, 1, 2}); err != nil {
+		t.Fatal(err)
+	}
 	for p := range partitions {
 		running.Go(func() { w.Own(ctx, p) })
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for w.Health() == nil && t.Context().Err() == nil {
-		<-tick.C
-	}
+	until(t, func() bool { return w.Health() != nil })
 	if err := w.Health(); err == nil || !strings.Contains(err.Error(), "does not have event") {
 		t.Errorf("got %v", err)
 	}
