@@ -162,20 +162,18 @@ func (t *transaction) queueMoves(b *pgx.Batch) (statements int) {
 		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::boolean[]) moved(part, was, epoch, upto, recorded, changes)
 		where g.part = moved.part and g.position = moved.was and g.epoch = moved.epoch returning g.part, g.epoch`,
 		parts, was, epochs, to, recorded, changes)
+	statements, t.settled = b.Len()-before, 0
 	if mutant.On(mutant.CheckpointApart) {
 		b.Queue("commit")
 		b.Queue("begin")
+		t.settled = 2
 	}
-	return b.Len() - before
+	return statements
 }
 
 // takeMoves reads what queueMoves has sent: which groups have moved, and at which epoch they are now.
 func (t *transaction) takeMoves(res pgx.BatchResults, statements int) (map[int]int64, error) {
-	after := 0
-	if mutant.On(mutant.CheckpointApart) {
-		after = 2
-	}
-	if err := exec(res, statements-1-after); err != nil {
+	if err := exec(res, statements-1); err != nil {
 		return nil, err
 	}
 	rows, err := res.Query()
@@ -193,7 +191,7 @@ func (t *transaction) takeMoves(res pgx.BatchResults, statements int) (map[int]i
 	if len(moved) < len(t.shares) {
 		return nil, errMoved
 	}
-	return moved, exec(res, after)
+	return moved, exec(res, t.settled)
 }
 
 // settleMoved reads groups anew that were not what they were taken for. It is an error if one is not even where it was.

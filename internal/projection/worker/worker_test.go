@@ -199,9 +199,9 @@ func TestUndecodableEventIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t, postgrestest.New(t), parcels)
 	for name, rec := range map[string]es.Record{
-		"this program knows 1 to 1": {Type: "parcel.counted", Data: []byte(`{}`), Meta: []byte(`{"schema":2}`)},
-		"parcel.weighed":            {Type: "parcel.weighed", Data: []byte(`{"grams":"x"}`), Meta: []byte(`{"schema":1}`)},
-		"metadata":                  {Type: "parcel.weighed", Data: []byte(`{}`), Meta: []byte(`{`)},
+		"this program knows versions up to 1": {Type: "parcel.counted", Data: []byte(`{}`), Meta: []byte(`{"schema":2}`)},
+		"parcel.weighed":                      {Type: "parcel.weighed", Data: []byte(`{"grams":"x"}`), Meta: []byte(`{"schema":1}`)},
+		"metadata":                            {Type: "parcel.weighed", Data: []byte(`{}`), Meta: []byte(`{`)},
 	} {
 		rec.Stream, rec.Position = es.StreamID{Category: "parcel", Key: "a"}, 1
 		if err := w.Apply(t.Context(), 0, 0, []es.Record{rec}); err == nil || !strings.Contains(err.Error(), name) {
