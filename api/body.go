@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"time"
@@ -43,12 +42,11 @@ func (op *operation) checkBody(c echo.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkContent(req.Header, len(body) == 0 && !op.needed); err != nil {
+		return nil, err
+	}
 	if len(body) == 0 && !op.needed {
 		body = []byte("{}")
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if mt, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || mt != "application/json" {
-		return nil, NewProblem("unsupported_media_type", "send application/json")
 	}
 	canon, err := op.judge(newWork(req.Context(), len(body)), body)
 	if err != nil {
@@ -56,6 +54,7 @@ func (op *operation) checkBody(c echo.Context) ([]byte, error) {
 	}
 	req.Body = io.NopCloser(bytes.NewReader(canon))
 	req.ContentLength = int64(len(canon))
+	req.Header.Set("Content-Type", "application/json") // as generated code knows it
 	return canon, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,23 +20,12 @@ const (
 	maxWait = 30 * time.Second
 )
 
-// Wait reads `wait=N` out of a Prefer header (RFC 7240); what it does not know it passes over.
-func Wait(prefer string) (wait time.Duration, ok bool) {
-	for p := range strings.FieldsFuncSeq(prefer, func(r rune) bool { return r == ',' || r == ';' }) {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if n, err := strconv.ParseUint(strings.Trim(value, `" `), 10, 31); strings.EqualFold(strings.TrimSpace(name), "wait") && err == nil {
-			return min(time.Duration(n)*time.Second, maxWait), true
-		}
-	}
-	return 0, false
-}
-
 // Within is how long a request may take. A stream's is that until it begins.
 func Within(r *http.Request) time.Duration {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return QueryWithin
 	}
-	wait, _ := Wait(r.Header.Get("Prefer"))
+	wait, _ := Wait(r.Header)
 	return CommandWithin + wait
 }
 

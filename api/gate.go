@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ type operation struct {
 	id     string
 	params []param
 	body   *shape
-	needed bool // the body
+	needed bool     // the body
+	gives  []string // media types of its answers
 }
 
 // NewGate reads openapi.yaml. digestKey is the installation key.
@@ -41,6 +43,11 @@ func NewGate(digestKey []byte) (*Gate, error) {
 			op := &operation{id: o.OperationID}
 			if op.params, err = made.params(append(slices.Clone(item.Parameters), o.Parameters...), o.OperationID); err != nil {
 				return nil, err
+			}
+			for _, code := range slices.Sorted(maps.Keys(o.Responses.Map())) {
+				if code[0] == '2' {
+					op.gives = append(op.gives, slices.Sorted(maps.Keys(o.Responses.Value(code).Value.Content))...)
+				}
 			}
 			if o.RequestBody != nil {
 				op.needed = o.RequestBody.Value.Required
@@ -64,12 +71,21 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 		req := c.Request()
 		r := Request{
 			Actor:     es.Actor{Kind: "user", ID: "anonymous"},
-			Operation: op.id, IdempotencyKey: unquote(req.Header.Get("Idempotency-Key")), query: c.QueryParams(),
+			Operation: op.id, query: c.QueryParams(), key: g.digestKey,
 		}
 		r.TraceID, r.Traceparent = traceOf(req)
 		r.HeadOnly, _ = req.Context().Value(headKey{}).(bool)
+		if !accepts(req.Header, op.gives) {
+			return NewProblem("not_acceptable", "this address answers with %s", strings.Join(op.gives, " or "))
+		}
 		if err := op.checkParams(c); err != nil {
 			return err
+		}
+		if err := r.readHeaders(req.Header); err != nil {
+			return err
+		}
+		if op.body == nil && req.ContentLength != 0 {
+			return NewProblem("unexpected_body", "this address takes no body with this method")
 		}
 		if op.body != nil {
 			canon, err := op.checkBody(c)
@@ -83,11 +99,20 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func unquote(s string) string {
-	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
-		return s[1 : len(s)-1]
+// readHeaders takes what the operation is to know of the headers.
+func (r *Request) readHeaders(h http.Header) (err error) {
+	r.Wait, r.Waits = Wait(h)
+	if r.IdempotencyKey, err = idempotencyKey(h); err != nil {
+		return err
 	}
-	return s
+	r.IfMatch, err = ifMatch(h)
+	return err
+}
+
+func newTrace() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
 }
 
 // TraceID is what problems name the request by.
@@ -101,8 +126,8 @@ func traceOf(req *http.Request) (id, parent string) {
 	if s := trace.SpanContextFromContext(req.Context()); s.IsValid() {
 		return s.TraceID().String(), fmt.Sprintf("00-%s-%s-%02x", s.TraceID(), s.SpanID(), byte(s.TraceFlags()))
 	}
-	var b [24]byte
-	_, _ = rand.Read(b[:]) // never fails
-	id = hex.EncodeToString(b[:16])
-	return id, "00-" + id + "-" + hex.EncodeToString(b[16:]) + "-00"
+	var span [8]byte
+	_, _ = rand.Read(span[:]) // never fails
+	id = newTrace()
+	return id, "00-" + id + "-" + hex.EncodeToString(span[:]) + "-00"
 }

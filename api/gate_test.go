@@ -3,12 +3,15 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,8 +38,7 @@ func serve(t *testing.T) (*echo.Echo, *reached) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, r := echo.New(), &reached{}
-	e.HTTPErrorHandler = api.Errors(slog.New(slog.DiscardHandler))
+	e, r := api.NewEcho(slog.New(slog.DiscardHandler)), &reached{}
 	api.Routes(e, gate, r, true, true)
 	return e, r
 }
@@ -214,6 +216,12 @@ func TestWholeNumbersAreTakenInAnyForm(t *testing.T) {
 
 func TestAddressesAndMethods(t *testing.T) {
 	e, r := serve(t)
+	body := httptest.NewRequest(http.MethodGet, "/v1/orders", strings.NewReader("{}"))
+	body.ContentLength = -1 // in chunks
+	w := httptest.NewRecorder()
+	if e.ServeHTTP(w, body); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `"unexpected_body"`) {
+		t.Errorf("a query with a body: %d %s", w.Code, w.Body)
+	}
 	for _, tt := range []struct {
 		method, target string
 		status         int
@@ -227,6 +235,12 @@ func TestAddressesAndMethods(t *testing.T) {
 		{"GET", "/v1/products/%2Fa%00", 400, "malformed_parameter"},
 		{"GET", "/v1/products/" + strings.Repeat("%2F", 65), 400, "malformed_parameter"},
 		{"GET", "/v1/products/%ff", 400, "malformed_parameter"},
+		{"GET", "/v1/products/", 404, "route_not_found"},
+		{"GET", "/v1/orders/o1/timeline/", 404, "route_not_found"},
+		{"GET", "//v1/orders", 404, "route_not_found"},
+		{"GET", "/v1/orders?as_of=2011-01-01T00:00:00+01:00", 400, "bad_time"},
+		{"GET", "/v1/orders?as_of=2011-01-01T00:00:00,5Z", 400, "bad_time"},
+		{"GET", "/v1/orders?limit=1.0", 400, "malformed_parameter"},
 		{"GET", "/v1/orders?limit=%zz", 400, "malformed_parameter"},
 		{"GET", "/v1/orders?as_of=2011-01-01T00:00:00Z&as_of=2012-01-01T00:00:00Z", 400, "malformed_parameter"},
 	} {
@@ -238,5 +252,124 @@ func TestAddressesAndMethods(t *testing.T) {
 	}
 	if len(r.requests) != 0 {
 		t.Errorf("%d requests came through", len(r.requests))
+	}
+}
+
+// Every operation that changes something needs a key, by the document and in fact; and none takes what a form of a web page
+// can send, with a body or without.
+func TestEveryCommandNeedsAKeyAndJSON(t *testing.T) {
+	e, r := serve(t)
+	doc, err := api.LoadSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if method == http.MethodGet {
+				continue
+			}
+			n++
+			p := append(slices.Clone(item.Parameters), op.Parameters...).GetByInAndName("header", "Idempotency-Key")
+			if p == nil || !p.Required {
+				t.Errorf("%s does not need an Idempotency-Key", op.OperationID)
+			}
+			at := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, "x")
+			for _, c := range []struct {
+				body, key, mediaType, encoding string
+				status                         int
+				code                           string
+			}{
+				{"{}", "", "application/json", "", 400, "idempotency_key_required"},
+				{"", "", "", "", 400, "idempotency_key_required"},
+				{"{}", `""`, "application/json", "", 400, "idempotency_key_required"},
+				{"", "k", "text/plain", "", 415, "unsupported_media_type"},
+				{"{}", "k", "text/plain", "", 415, "unsupported_media_type"},
+				{"", "k", "application/x-www-form-urlencoded", "", 415, "unsupported_media_type"},
+				{"", "k", "multipart/form-data; boundary=x", "", 415, "unsupported_media_type"},
+				{"{}", "k", "", "", 415, "unsupported_media_type"},
+				{"{}", "k", "application/json; charset=utf-16", "", 415, "unsupported_media_type"},
+				{"{}", "k", "application/json", "gzip", 415, "unsupported_encoding"},
+			} {
+				req := httptest.NewRequest(method, at, strings.NewReader(c.body))
+				for name, value := range map[string]string{"Idempotency-Key": c.key, "Content-Type": c.mediaType, "Content-Encoding": c.encoding} {
+					if value != "" {
+						req.Header.Set(name, value)
+					}
+				}
+				w := httptest.NewRecorder()
+				e.ServeHTTP(w, req)
+				if w.Code != c.status || !strings.Contains(w.Body.String(), `"`+c.code+`"`) {
+					t.Errorf("%s with %+v: %d %s", op.OperationID, c, w.Code, w.Body)
+				}
+			}
+		}
+	}
+	if n < 7 || len(r.requests) != 0 {
+		t.Errorf("%d operations, and %d requests came through", n, len(r.requests))
+	}
+}
+
+// A header that may stand once is refused twice, and lists go on over several lines.
+func TestRepeatedHeaders(t *testing.T) {
+	for _, c := range []struct {
+		lines  [][2]string
+		status int
+	}{
+		{[][2]string{{"Idempotency-Key", "a"}, {"Idempotency-Key", "a"}}, 400},
+		{[][2]string{{"Idempotency-Key", "a"}, {"Content-Type", "application/json"}, {"Content-Type", "text/plain"}}, 400},
+		{[][2]string{{"Idempotency-Key", "a"}, {"Prefer", "respond-async"}, {"Prefer", "wait=5"}}, 201},
+		{[][2]string{{"Idempotency-Key", "a"}, {"If-Match", `"0-1"`}, {"If-Match", `"3-17"`}}, 201},
+		{[][2]string{{"Idempotency-Key", "a"}, {"If-Match", `0-1`}}, 400},
+		{[][2]string{{"Idempotency-Key", "a"}, {"Content-Type", "Application/Json; Charset=UTF-8"}}, 201},
+		{[][2]string{{"Idempotency-Key", "a"}, {"Accept", "text/html"}}, 406},
+	} {
+		e, r := serve(t)
+		req := httptest.NewRequest(http.MethodPost, "/v1/orders", strings.NewReader(order))
+		for _, l := range c.lines {
+			req.Header.Add(l[0], l[1])
+		}
+		if req.Header.Get("Content-Type") == "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, req)
+		if w.Code != c.status {
+			t.Errorf("%v: %d %s", c.lines, w.Code, w.Body)
+			continue
+		}
+		if strings.Contains(fmt.Sprint(c.lines), "wait=5") && r.requests[0].Wait != 5*time.Second {
+			t.Errorf("%v: waits %s", c.lines, r.requests[0].Wait)
+		}
+	}
+}
+
+// Allow names every method, and a preflight is told nothing that would let a page in.
+func TestAllowNamesEveryMethod(t *testing.T) {
+	e, _ := serve(t)
+	for _, c := range []struct {
+		method, target, allow string
+		status                int
+	}{
+		{"DELETE", "/v1/orders", "OPTIONS, GET, HEAD, POST", 405},
+		{"PUT", "/v1/products/MUG", "OPTIONS, GET, HEAD, PATCH", 405},
+		{"GET", "/v1/orders/o1/cancel", "OPTIONS, POST", 405},
+		{"HEAD", "/v1/orders/o1/cancel", "OPTIONS, POST", 405},
+		{"TRACE", "/v1/orders/o1", "OPTIONS, GET, HEAD", 405},
+		{"OPTIONS", "/v1/orders", "OPTIONS, GET, HEAD, POST", 204},
+		{"OPTIONS", "/v1/nothing", "", 404},
+	} {
+		w := httptest.NewRecorder()
+		req := httptest.NewRequest(c.method, c.target, nil)
+		req.Header.Set("Access-Control-Request-Method", "POST")
+		api.HeadAsGet(e).ServeHTTP(w, req)
+		if w.Code != c.status || w.Header().Get("Allow") != c.allow {
+			t.Errorf("%s %s: %d, Allow %q", c.method, c.target, w.Code, w.Header().Get("Allow"))
+		}
+		for name := range w.Header() {
+			if strings.HasPrefix(name, "Access-Control-") {
+				t.Errorf("%s %s: %s: %s", c.method, c.target, name, w.Header().Get(name))
+			}
+		}
 	}
 }

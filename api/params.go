@@ -47,9 +47,9 @@ var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 // checkParams validates path, query and header parameters by their schemas.
 func (op *operation) checkParams(c echo.Context) error {
-	query, err := url.ParseQuery(c.Request().URL.RawQuery)
+	query, err := queryOf(c.Request().URL.RawQuery)
 	if err != nil {
-		return NewProblem("malformed_parameter", "the query string cannot be read: %v", err)
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if !slices.ContainsFunc(op.params, func(p param) bool { return p.in == "query" && p.name == name }) {
@@ -60,54 +60,78 @@ func (op *operation) checkParams(c echo.Context) error {
 		}
 	}
 	for _, p := range op.params {
-		var value string
-		var given bool
-		switch p.in {
-		case "path":
-			if value, err = pathParam(c, p.name); err != nil {
-				return err
-			}
-			given = true
-		case "query":
-			value, given = query.Get(p.name), query.Has(p.name)
-		case "header":
-			value = c.Request().Header.Get(p.name)
-			given = value != ""
-			if p.name == "Idempotency-Key" {
-				given = unquote(value) != ""
-			}
+		value, given, err := p.value(c, query)
+		if err == nil && given {
+			err = p.check(value)
 		}
 		switch {
+		case err != nil:
+			return err
 		case !given && p.required && p.name == "Idempotency-Key":
 			return NewProblem("idempotency_key_required", "send an Idempotency-Key header, so that a repeat takes effect once").
 				At(p.name, "required", "is missing")
 		case !given && p.required:
 			return NewProblem("malformed_parameter", "the parameter %s is missing", p.name).At(p.name, "required", "is missing")
-		case !given:
-			continue
-		}
-		if p.name == "Idempotency-Key" && len(unquote(value)) > 255 {
-			return NewProblem("malformed_parameter", "the Idempotency-Key is longer than 255 characters").At(p.name, "maxLength", "may have 255 characters")
-		}
-		if !utf8.ValidString(value) {
-			return NewProblem("malformed_parameter", "the parameter %s is not UTF-8", p.name).At(p.name, "utf8", "is not UTF-8")
-		}
-		if found := p.faults(value); found != nil {
-			problem := NewProblem("malformed_parameter", "the parameter %s cannot be used", p.name)
-			for _, f := range found {
-				problem.At(p.name, f.code, "%s", f.detail)
-			}
-			return problem
 		}
 	}
 	return nil
+}
+
+// value is what was sent of a parameter. A header is left with one line, which is all that generated code reads.
+func (p param) value(c echo.Context, query url.Values) (value string, given bool, err error) {
+	switch p.in {
+	case "path":
+		value, err = pathParam(c, p.name)
+		return value, true, err
+	case "query":
+		return query.Get(p.name), query.Has(p.name), nil
+	}
+	h := c.Request().Header
+	switch p.name {
+	case "Idempotency-Key":
+		if value, err = idempotencyKey(h); value == "" || err != nil {
+			return "", false, err
+		}
+		return h.Get(p.name), true, nil
+	case "Prefer", "If-Match":
+		value = strings.Join(elements(h.Values(p.name)), ", ")
+	default:
+		if value, _, err = single(h, p.name); err != nil {
+			return "", false, err
+		}
+	}
+	if value == "" {
+		h.Del(p.name)
+		return "", false, nil
+	}
+	h.Set(p.name, value)
+	return value, true, nil
+}
+
+// check holds a value to the parameter's schema.
+func (p param) check(value string) error {
+	if !utf8.ValidString(value) {
+		return NewProblem("malformed_parameter", "the parameter %s is not UTF-8", p.name).At(p.name, "utf8", "is not UTF-8")
+	}
+	found := p.faults(value)
+	if found == nil {
+		return nil
+	}
+	problem := NewProblem("malformed_parameter", "the parameter %s cannot be used", p.name)
+	if p.shape.isTime && len(found) == 1 {
+		problem = NewProblem("bad_time", "%s is not an RFC 3339 time", p.name)
+	}
+	for _, f := range found {
+		problem.At(p.name, f.code, "%s", f.detail)
+	}
+	return problem
 }
 
 // pathParam is a segment as its sender meant it. The router gives it escaped where the address has an escape that it need
 // not have, %2F above all, and takes what follows a last parameter for a part of it.
 func pathParam(c echo.Context, name string) (string, error) {
 	value := c.Param(name)
-	if strings.Contains(value, "/") {
+	if value == "" || strings.Contains(value, "/") {
 		return "", NewProblem("route_not_found", "there is nothing at this address")
 	}
 	if c.Request().URL.RawPath == "" {

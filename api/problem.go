@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -24,6 +25,8 @@ type Problem struct {
 	Errors []openapi.FieldError
 	// RetryAfter asks to come back after so many seconds; 0: says nothing.
 	RetryAfter int
+	// Header are further headers of the answer.
+	Header http.Header
 	// Quote is what the order comes to now, for a caller who expected another total.
 	Quote *openapi.Quote
 	// Event is what this program cannot read.
@@ -65,10 +68,17 @@ var kinds = map[es.Code]kind{
 	"stock_not_found":          {404, "There is no such stock"},
 	"order_not_found":          {404, "There is no such order"},
 	"customer_not_found":       {404, "There is no such customer"},
+	"host_not_served":          {421, "This server has another name"},
+	"cross_origin":             {403, "Not from a page of another site"},
+	"malformed_request":        {400, "The request cannot be read"},
+	"unexpected_body":          {400, "No body is taken here"},
+	"headers_too_large":        {431, "The headers are too large"},
+	"not_acceptable":           {406, "There is no such form of it"},
 	"method_not_allowed":       {405, "The address does not take this method"},
 	"body_too_slow":            {408, "The body is too slow"},
 	"precondition_failed":      {412, "It has changed since"},
 	"body_too_large":           {413, "The body is too large"},
+	"unsupported_encoding":     {415, "The body may not be encoded"},
 	"unsupported_media_type":   {415, "The body must be application/json"},
 	"validation":               {422, "The request is not valid"},
 	"idempotency_key_reused":   {422, "The key was used for another request"},
@@ -186,6 +196,16 @@ func ofHTTP(h *echo.HTTPError) *Problem {
 
 // Write sends the problem.
 func (p *Problem) Write(w http.ResponseWriter, traceID string) error {
+	maps.Copy(w.Header(), p.Header)
+	w.Header().Set("Content-Type", "application/problem+json")
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	w.WriteHeader(p.Status)
+	return json.NewEncoder(w).Encode(p.body(traceID))
+}
+
+func (p *Problem) body(traceID string) openapi.Problem {
 	body := openapi.Problem{
 		Type: "urn:daybook:problem:" + string(p.Code), Title: p.Title, Status: p.Status,
 		Code: string(p.Code), Detail: p.Detail, Quote: p.Quote, TraceId: traceID,
@@ -198,10 +218,27 @@ func (p *Problem) Write(w http.ResponseWriter, traceID string) error {
 			body.EventVersion = &e.Version
 		}
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	return body
+}
+
+// Unread is the problem of a request that net/http could not make one of.
+func Unread(status int, detail string) (mediaType string, body []byte) {
+	code := es.Code("malformed_request")
+	if status == http.StatusRequestHeaderFieldsTooLarge {
+		code = "headers_too_large"
 	}
-	w.WriteHeader(p.Status)
-	return json.NewEncoder(w).Encode(body)
+	p := NewProblem(code, "the request cannot be read: %s", detail)
+	p.Status = status
+	body, err := json.Marshal(p.body(newTrace()))
+	if err != nil { // texts
+		panic(err)
+	}
+	return "application/problem+json", body
+}
+
+// Refuse answers what is not let in, as package webguard has it.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
+	p := NewProblem(es.Code(code), "%s", detail)
+	p.Status = status
+	_ = p.Write(w, TraceID(r)) // the client has gone
 }

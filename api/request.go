@@ -4,9 +4,10 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"net/url"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/daybook-dev/daybook/internal/es"
 )
@@ -15,13 +16,17 @@ import (
 type Request struct {
 	Actor          es.Actor
 	Operation      string // operationId of openapi.yaml
-	IdempotencyKey string // without quotes; "" if there is none
-	Digest         []byte // HMAC of operation, path and body as sent
+	IdempotencyKey string // without quotes
+	IfMatch        *es.Condition
+	Wait           time.Duration // asked for by Prefer
+	Waits          bool          // it was asked for
+	Digest         []byte        // HMAC of operation, path and body as sent
 	Traceparent    string
 	TraceID        string
 	HeadOnly       bool // nobody will read the body
 
 	query url.Values
+	key   []byte // the installation's
 }
 
 // OtherQuery is the request's query string without one parameter, ready for another to follow: "a=b&".
@@ -51,19 +56,36 @@ func withRequest(ctx context.Context, r Request) context.Context {
 }
 
 // CommandID identifies what the caller asks for: resource is the target stream where the caller names it, else the collection.
-// Without an Idempotency-Key every request is its own.
 func (r Request) CommandID(resource string) es.UUID {
-	key := "key:" + r.IdempotencyKey
-	if r.IdempotencyKey == "" {
-		key = "trace:" + r.Traceparent
+	return es.CommandID(r.caller(), r.Operation, resource, "key:"+r.IdempotencyKey)
+}
+
+// Who gives identities, and whose shop it is, as long as there are no tokens that say so.
+const (
+	issuer = "daybook"
+	tenant = "default"
+)
+
+// caller is who asks, as a JSON array: no two callers are the same, whatever their names.
+func (r Request) caller() string {
+	b, err := json.Marshal([]string{issuer, tenant, r.Actor.Kind, r.Actor.ID})
+	if err != nil { // texts
+		panic(err)
 	}
-	return es.CommandID(r.Actor.Kind+":"+r.Actor.ID, r.Operation, resource, key)
+	return string(b)
+}
+
+// Choose gives what the server chooses for a command, an id for one: the same for its repeat, and nothing that others could compute.
+func (r Request) Choose(what string, command es.UUID) []byte {
+	m := hmac.New(sha256.New, r.key)
+	m.Write([]byte("\x00chosen\x00" + what + "\x00" + command.String())) // no operation begins so: it is no digest
+	return m.Sum(nil)
 }
 
 // Call is how a command is asked for on behalf of this request. Nothing led to it but the request: it is its own cause.
 func (r Request) Call(resource string) es.Call {
 	id := r.CommandID(resource)
-	return es.Call{ID: id, Digest: r.Digest, Causation: id.String(), Actor: r.Actor, Traceparent: r.Traceparent}
+	return es.Call{ID: id, Digest: r.Digest, Causation: id.String(), Actor: r.Actor, IfMatch: r.IfMatch, Traceparent: r.Traceparent}
 }
 
 // digest is of what was sent, before anything is looked up or filled in. The key is the installation's, so that the log
@@ -73,22 +95,6 @@ func digest(key []byte, operation, path string, body []byte) []byte {
 	m.Write([]byte(operation + "\n" + path + "\n"))
 	m.Write(body)
 	return m.Sum(nil)
-}
-
-// IfMatch reads the revision of an ETag, `"<revision>-<position>"`; nil if none was sent or any will do.
-func IfMatch(header *string) (*uint64, error) {
-	if header == nil || strings.TrimSpace(*header) == "*" {
-		return nil, nil //nolint:nilnil // no condition, and no mistake
-	}
-	revision, position, ok := strings.Cut(strings.Trim(strings.TrimSpace(*header), `"`), "-")
-	n, err := strconv.ParseUint(revision, 10, 63)
-	if err == nil {
-		_, err = strconv.ParseUint(position, 10, 63) // so several of them are not taken for the first
-	}
-	if !ok || err != nil {
-		return nil, NewProblem("malformed_parameter", "If-Match is not an ETag of this API").At("If-Match", "format", `must be "<revision>-<position>"`)
-	}
-	return &n, nil
 }
 
 // ETag writes one.

@@ -5,11 +5,32 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
 )
+
+// NewEcho serves what is registered on it, with errors as problems. Where GET is taken, Allow says that HEAD is too (HeadAsGet).
+func NewEcho(log *slog.Logger) *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = Errors(log)
+	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			c.Response().Before(func() {
+				h := c.Response().Header()
+				methods := elements(h.Values("Allow"))
+				if at := slices.Index(methods, http.MethodGet); at >= 0 && !slices.Contains(methods, http.MethodHead) {
+					h.Set("Allow", strings.Join(slices.Insert(methods, at+1, http.MethodHead), ", "))
+				}
+			})
+			return next(c)
+		}
+	})
+	return e
+}
 
 // Routes puts operations behind the gate on e: those that change something if commands is set, those that read if queries is.
 func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, commands, queries bool) {

@@ -24,6 +24,7 @@ type shape struct {
 	minLength, maxLength int
 	pattern              *regexp.Regexp
 	format               func(string) string
+	isTime               bool
 
 	min, max *int64
 
@@ -76,7 +77,7 @@ func (all shapes) of(ref *openapi3.SchemaRef, at string) (*shape, error) {
 		return nil, fmt.Errorf("openapi.yaml: %s: the gate does not check the format %s", at, s.Format)
 	}
 	made := &shape{
-		types: s.Type.Slice(), about: strings.TrimSpace(s.Description), format: format,
+		types: s.Type.Slice(), about: strings.TrimSpace(s.Description), format: format, isTime: s.Format == "date-time",
 		minLength: int(s.MinLength), maxLength: most(s.MaxLength), minItems: int(s.MinItems), maxItems: most(s.MaxItems), //nolint:gosec // small
 		minMembers: int(s.MinProps), maxMembers: most(s.MaxProps), required: s.Required, together: s.DependentRequired, //nolint:gosec // small
 		min: bound(s.Min), max: bound(s.Max), closed: s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has,

@@ -17,20 +17,19 @@ import (
 
 // PlaceOrder serves POST /v1/orders.
 func (s *Server) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObject) (openapi.PlaceOrderResponseObject, error) {
-	wait, applied := waitOf(in.Params.Prefer)
-	ctx, cancel := context.WithTimeout(ctx, deadline+wait)
+	r := api.RequestOf(ctx)
+	ctx, cancel := context.WithTimeout(ctx, deadline+r.Wait)
 	defer cancel()
 	if err := checkBuyer(in.Body.Customer); err != nil {
 		return nil, err
 	}
-	r := api.RequestOf(ctx)
 	var id, resource string
 	if in.Body.Id != nil {
 		id = *in.Body.Id
 		resource = es.StreamID{Category: "order", Key: id}.String()
 	} else {
 		resource = "orders"
-		id = order.IDFor(r.CommandID(resource))
+		id = order.IDFrom(r.Choose("order", r.CommandID(resource)))
 	}
 	receipt, err := es.HandlePrepared(ctx, s.Handler, id, r.Call(resource), func(ctx context.Context) (es.Decision[order.Order], error) {
 		placed, err := s.snapshot(ctx, id, in.Body)
@@ -39,27 +38,24 @@ func (s *Server) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObj
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.shown(ctx, id, receipt, wait)
+	shown, err := s.shown(ctx, id, receipt, r.Wait)
 	if err != nil {
 		return nil, err
 	}
 	return openapi.PlaceOrder201JSONResponse{Body: shown.order, Headers: openapi.PlaceOrder201ResponseHeaders{
 		Location: "/v1/orders/" + id, ETag: shown.etag, DaybookPosition: shown.position,
-		IdempotentReplayed: replayed(receipt), PreferenceApplied: applied,
+		IdempotentReplayed: replayed(receipt), PreferenceApplied: applied(r),
 	}}, nil
 }
 
 // CancelOrder serves POST /v1/orders/{id}/cancel.
 func (s *Server) CancelOrder(ctx context.Context, in openapi.CancelOrderRequestObject) (openapi.CancelOrderResponseObject, error) {
-	wait, applied := waitOf(in.Params.Prefer)
-	ctx, cancel := context.WithTimeout(ctx, deadline+wait)
+	r := api.RequestOf(ctx)
+	ctx, cancel := context.WithTimeout(ctx, deadline+r.Wait)
 	defer cancel()
 	stream := es.StreamID{Category: "order", Key: in.Id}
-	call := api.RequestOf(ctx).Call(stream.String())
+	call := r.Call(stream.String())
 	var err error
-	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
-		return nil, err
-	}
 	if in.Body != nil && in.Body.Reason != nil {
 		if call.Reason, err = s.sealReason(ctx, stream, "order.cancel_requested", *in.Body.Reason); err != nil {
 			return nil, err
@@ -69,13 +65,13 @@ func (s *Server) CancelOrder(ctx context.Context, in openapi.CancelOrderRequestO
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.shown(ctx, in.Id, receipt, wait)
+	shown, err := s.shown(ctx, in.Id, receipt, r.Wait)
 	if err != nil {
 		return nil, err
 	}
 	headers := openapi.CancelOrder200ResponseHeaders{
 		Location: "/v1/orders/" + in.Id, ETag: shown.etag, DaybookPosition: shown.position,
-		IdempotentReplayed: replayed(receipt), PreferenceApplied: applied,
+		IdempotentReplayed: replayed(receipt), PreferenceApplied: applied(r),
 	}
 	if shown.order.Status == openapi.Cancelling {
 		return openapi.CancelOrder202JSONResponse{Body: shown.order, Headers: openapi.CancelOrder202ResponseHeaders(headers)}, nil

@@ -51,10 +51,6 @@ func (s *Server) ChangeProduct(ctx context.Context, in openapi.ChangeProductRequ
 		change.Status = product.Status(*in.Body.Status)
 	}
 	call := api.RequestOf(ctx).Call(es.StreamID{Category: "product", Key: in.Sku}.String())
-	var err error
-	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
-		return nil, err
-	}
 	receipt, body, err := es.HandleView(ctx, s.Handler, change, call, onSale)
 	if err != nil {
 		return nil, err

@@ -68,17 +68,13 @@ func replayed(r es.Receipt) *string {
 	return &yes
 }
 
-// waitOf is what a Prefer header asks to wait for, and how that is acknowledged.
-func waitOf(prefer *string) (wait time.Duration, applied *string) {
-	if prefer == nil {
-		return 0, nil
+// applied acknowledges what a request asked to wait.
+func applied(r api.Request) *string {
+	if !r.Waits {
+		return nil
 	}
-	wait, ok := api.Wait(*prefer)
-	if !ok {
-		return 0, nil
-	}
-	said := "wait=" + strconv.Itoa(int(wait/time.Second))
-	return wait, &said
+	said := "wait=" + strconv.Itoa(int(r.Wait/time.Second))
+	return &said
 }
 
 func int64Of(n uint64) int64 { return int64(n) } //nolint:gosec // revisions and positions stay below 2^63

@@ -18,10 +18,6 @@ func (s *Server) ReceiveStock(ctx context.Context, in openapi.ReceiveStockReques
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	call := api.RequestOf(ctx).Call(es.StreamID{Category: "stock", Key: in.Sku}.String())
-	var err error
-	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
-		return nil, err
-	}
 	receipt, body, err := es.HandlePreparedView(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
 		return stock.Receive{SKU: in.Sku, ReceiptID: in.Body.Id, Quantity: int(in.Body.Quantity)}, s.known(ctx, in.Sku)
 	}, shelf)
@@ -42,9 +38,6 @@ func (s *Server) AdjustStock(ctx context.Context, in openapi.AdjustStockRequestO
 	stream := es.StreamID{Category: "stock", Key: in.Sku}
 	call := api.RequestOf(ctx).Call(stream.String())
 	var err error
-	if call.IfRevision, err = api.IfMatch(in.Params.IfMatch); err != nil {
-		return nil, err
-	}
 	if call.Reason, err = s.Keys.Seal(ctx, "staff", stream, "stock.adjusted", "reason", in.Body.Reason); err != nil {
 		return nil, err
 	}

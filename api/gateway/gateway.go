@@ -47,6 +47,9 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
 			p.SetXForwarded()
+			for _, name := range []string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"} { // which were ours to look at
+				p.Out.Header.Del(name)
+			}
 		},
 		ModifyResponse: func(res *http.Response) error {
 			if begun, ok := res.Request.Context().Value(begunKey{}).(func()); ok {

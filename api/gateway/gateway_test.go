@@ -13,7 +13,9 @@ import (
 
 func TestReadingGoesToTheQueries(t *testing.T) {
 	side := func(name string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, name+" "+r.URL.EscapedPath()) })
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, name+" "+r.URL.EscapedPath()+r.Header.Get("Origin")+r.Header.Get("Sec-Fetch-Site"))
+		})
 	}
 	commands, queries := httptest.NewServer(side("command")), httptest.NewServer(side("query"))
 	defer commands.Close()
@@ -31,6 +33,8 @@ func TestReadingGoesToTheQueries(t *testing.T) {
 	defer front.Close()
 	for method, want := range map[string]string{"GET": "query", "POST": "command", "PATCH": "command", "DELETE": "command"} {
 		req, _ := http.NewRequestWithContext(t.Context(), method, front.URL+"/v1/stock/A%2FB", strings.NewReader("{}"))
+		req.Header.Set("Origin", front.URL) // which is not that of the API behind
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -117,7 +117,7 @@ func moment(name string, value *string) (time.Time, error) {
 	if value == nil {
 		return time.Time{}, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, *value)
+	t, err := api.ParseTime(*value)
 	if err != nil || t.Year() < 1 {
 		return t, api.NewProblem("bad_time", "%s is not an RFC 3339 time", name).At(name, "format", "must look like 2026-01-31T12:00:00Z")
 	}

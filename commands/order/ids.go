@@ -3,8 +3,6 @@ package order
 import (
 	"encoding/base32"
 	"strconv"
-
-	"github.com/daybook-dev/daybook/internal/es"
 )
 
 // MaxIDLength is of an order's id, in bytes.
@@ -12,11 +10,9 @@ const MaxIDLength = 64
 
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
-// IDFor is the id of an order whose caller named none: a repeat of the command finds the same order.
-func IDFor(command es.UUID) string {
-	id := es.DerivedID(command, "order")
-	return crockford.EncodeToString(id[:])
-}
+// IDFrom is the id of an order whose caller named none. What it is made of is a function of the command, so that a repeat finds the
+// same order, and a secret, so that others cannot compute it.
+func IDFrom(chosen []byte) string { return crockford.EncodeToString(chosen[:16]) }
 
 // ValidID tells whether a client may name an order so: [A-Za-z0-9_-]{1,64}.
 func ValidID(id string) bool {

@@ -21,7 +21,7 @@ import (
 
 // listen opens the addresses of this process before anything is started, so that a taken one is known at once.
 func (n *Node) listen() error {
-	admin, err := listen("admin", n.cfg.AdminListen, "admin-listen", n.admin(), n.log)
+	admin, err := listen("admin", n.cfg.AdminListen, "admin-listen", n.admin(), n.cfg.guard(), n.log)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (n *Node) listen() error {
 	if !n.cfg.Has(RoleGateway) && !n.cfg.Has(RoleCommandAPI) && !n.cfg.Has(RoleQueryAPI) {
 		return nil
 	}
-	public, err := listen("api", n.cfg.Listen, "listen", http.NotFoundHandler(), n.log)
+	public, err := listen("api", n.cfg.Listen, "listen", http.NotFoundHandler(), n.cfg.guard(), n.log)
 	if err != nil {
 		return err
 	}
@@ -46,12 +46,15 @@ func (n *Node) listen() error {
 	return nil
 }
 
-// admin serves what operators look at: metrics, health, profiles.
+// admin serves what operators look at: metrics, health, and profiles if they are asked for.
 func (n *Node) admin() http.Handler {
 	e := newEcho(n.log)
 	e.GET("/", api.Index("Daybook, for its operators", api.Link{Name: "Metrics", Href: "/metrics"}, api.Link{Name: "Is it ready?", Href: "/readyz?verbose"}, api.Link{Name: "Is it alive?", Href: "/livez"}))
 	healthRoutes(e, n.health, true)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})))
+	if !n.cfg.Pprof {
+		return api.HeadAsGet(e)
+	}
 	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
 	e.GET("/debug/pprof/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
 	e.GET("/debug/pprof/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
@@ -59,9 +62,8 @@ func (n *Node) admin() http.Handler {
 }
 
 func newEcho(log *slog.Logger) *echo.Echo {
-	e := echo.New()
+	e := api.NewEcho(log)
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = api.Errors(log)
 	return e
 }
 
@@ -149,7 +151,7 @@ func (n *Node) apis() error {
 	if err != nil {
 		return err
 	}
-	public.server.Handler = otelhttp.NewHandler(handler, "http")
+	public.serve(otelhttp.NewHandler(handler, "http"))
 	n.roles = append(n.roles, public)
 	return nil
 }

@@ -21,11 +21,12 @@ type Config struct {
 	DataDir string
 	// Listen is the API's address: the gateway's, or the one API's that runs here.
 	Listen string
-	// PublicURL is where clients reach the API: messages on Kafka name the schemas of events by it. Empty: the API of this
-	// process, or of another one on the data directory, or Listen.
-	PublicURL string
-	// AdminListen serves metrics, health and profiles.
+	// AdminListen serves metrics, health and, with Pprof, profiles.
 	AdminListen string
+	Pprof       bool
+	// HostNames are the names, besides localhost, by which clients call the addresses of this process. A request with another
+	// one in Host is refused.
+	HostNames []string
 	// Roles are what this process does.
 	Roles []string
 	// EventStore is a connection string, esdb://…; empty: the embedded server, or the one in run.json.
@@ -151,7 +152,7 @@ func (c Config) Validate() error {
 		}
 		if host, _, err := net.SplitHostPort(a.value); err != nil {
 			wrong(a.setting, "%q is not host:port", a.value)
-		} else if a.setting != "admin-listen" && !loopback(host) && !c.AllowAnonymous {
+		} else if !loopback(host) && !c.AllowAnonymous {
 			wrong(a.setting, "%s is reachable from other machines and no keys are configured: listen on 127.0.0.1, or give --allow-anonymous", a.value)
 		}
 	}
@@ -169,7 +170,6 @@ func (c Config) Validate() error {
 		{"payment-provider", c.PaymentProvider, "http://|https://"},
 		{"command-api", c.CommandAPI, "http://|https://"},
 		{"query-api", c.QueryAPI, "http://|https://"},
-		{"public-url", c.PublicURL, "http://|https://"},
 	} {
 		schemes := strings.Split(u.scheme, "|")
 		switch address, err := url.Parse(u.value); {

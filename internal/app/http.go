@@ -8,22 +8,30 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/internal/webguard"
 )
 
 // web is an HTTP server that listens before its role runs, so that its address is known.
 type web struct {
 	name     string
 	listener net.Listener
+	guard    webguard.Guard
 	server   *http.Server
 }
 
-func listen(name, addr, setting string, handler http.Handler, log *slog.Logger) (*web, error) {
+// serve has another handler answer.
+func (w *web) serve(handler http.Handler) { w.server.Handler = w.guard.In(handler) }
+
+// listen opens an address. What comes in there is for the handler if the guard lets it in.
+func listen(name, addr, setting string, handler http.Handler, guard webguard.Guard, log *slog.Logger) (*web, error) {
 	l, err := net.Listen("tcp", addr) //nolint:noctx // at once
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot listen on %s (--%s): %w", name, addr, setting, err)
 	}
-	return &web{name, l, &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	return &web{name, l, guard, &http.Server{
+		Handler: guard.In(handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}, nil
 }
@@ -49,7 +57,7 @@ func (w *web) Run(ctx context.Context) error {
 		}
 	}()
 	w.server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
-	if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := w.server.Serve(webguard.Listener(w.listener, api.Unread)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve on %s: %w", w.listener.Addr(), err)
 	}
 	return nil

@@ -61,6 +61,13 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 	if err = n.listen(); err != nil {
 		return nil, err
 	}
+	if exposed := cfg.exposed(); exposed != nil {
+		n.add("exposure", func(ctx context.Context) error {
+			again := time.NewTicker(exposureEvery)
+			defer again.Stop()
+			return cfg.warnOfExposure(ctx, log, again.C)
+		})
+	}
 	if n.servers, err = startServers(ctx, cfg, embeddedServers(cfg, sec, log, n.metrics), log); err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 		{
 			role: RoleSimulator, label: "payments", port: "8082",
 			start: func(ctx context.Context, listen string) (server, error) {
-				return simulator.Start(ctx, simulator.Config{Dir: dir("simulator"), Listen: listen, Logger: log.With("server", RoleSimulator), Registerer: reg})
+				return simulator.Start(ctx, simulator.Config{Dir: dir("simulator"), Listen: listen, HostNames: cfg.hostNames(), Logger: log.With("server", RoleSimulator), Registerer: reg})
 			},
 			address: func(s server) string { return s.(*simulator.Server).URL() }, //nolint:forcetypeassert // its own
 			kind:    func(server) string { return "simulator" },

@@ -62,6 +62,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"", map[string]string{"postgres": "x"}, "postgres: does not begin with"},
 		{"", map[string]string{"kafka": "x"}, "kafka:"},
 		{"", map[string]string{"listen": "0.0.0.0:8080"}, "--allow-anonymous"},
+		{"", map[string]string{"admin-listen": "0.0.0.0:8081"}, "--allow-anonymous"},
+		{"", map[string]string{"admin-listen": ":8081"}, "--allow-anonymous"},
 		{"", map[string]string{"listen": "here"}, "listen:"},
 		{"", map[string]string{"log-level": "loud"}, "log-level"},
 		{"", map[string]string{"data-dir": "relative"}, "data-dir"},

@@ -37,7 +37,7 @@ const (
 // start runs roles as a process of their own and waits until they are ready.
 func (b *bench) start(ctx context.Context, name, roles string) (*child, error) {
 	c := &child{dir: filepath.Join(b.dir, name), said: &tail{}, exited: make(chan struct{})}
-	args := []string{"serve", "--data-dir", c.dir, "--roles", roles, "--log-level", "warn", "--log-format", "json"}
+	args := []string{"serve", "--data-dir", c.dir, "--roles", roles, "--log-level", "warn", "--log-format", "json", "--pprof"}
 	for _, listen := range []string{"listen", "admin-listen", "eventstore-listen", "kafka-listen", "postgres-listen", "simulator-listen"} {
 		args = append(args, "--"+listen, "127.0.0.1:0")
 	}

@@ -26,7 +26,7 @@ func TestBadInput(t *testing.T) {
 	s := openShop(t, testenv.Options{Args: []string{"--log-level", "debug"}})
 	s.stock(t, "MUG", 10)
 	s.c.Post(t, 201, "/v1/products", "gone", `{"sku":"GONE","name":"Gone","prices":{"GBP":1}}`)
-	if a := s.do(t, "PATCH", "/v1/products/GONE", `{"status":"discontinued"}`); a.Status != 200 {
+	if a := s.do(t, "PATCH", "/v1/products/GONE", `{"status":"discontinued"}`, "Idempotency-Key", "discontinue"); a.Status != 200 {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	s.c.Post(t, 201, "/v1/orders", "used", testenv.Order("used", "tok_approve", testenv.Line("MUG", 1)))
@@ -37,6 +37,8 @@ func TestBadInput(t *testing.T) {
 	t.Run("card numbers", s.cardNumbers)
 	t.Run("imports", s.badImports)
 	t.Run("slow body", s.slowBody)
+	t.Run("pages of other sites", s.otherSites)
+	t.Run("unreadable requests", s.unreadableRequests)
 	if after := s.quiet(t); after != before {
 		t.Errorf("the log went from %s to %s", before, after)
 	}
@@ -79,7 +81,7 @@ func (s *shop) badOrders(t *testing.T) {
 		{"negative quantity", with(`"quantity":1`, `"quantity":-1`), 422, "validation", "#/lines/0/quantity"},
 		{"no quantity", with(`"quantity":1`, `"quantity":0`), 422, "validation", "#/lines/0/quantity"},
 		{"half a unit", with(`"quantity":1`, `"quantity":0.5`), 422, "validation", "#/lines/0/quantity"},
-		{"exponent", with(`"quantity":1`, `"quantity":1e1`), 422, "validation", "#/lines/0/quantity"},
+		{"exponent that leaves a fraction", with(`"quantity":1`, `"quantity":15e-1`), 422, "validation", "#/lines/0/quantity"},
 		{"enormous exponent", with(`"quantity":1`, `"quantity":1e999999999`), 422, "validation", "#/lines/0/quantity"},
 		{"more than there can be", with(`"quantity":1`, `"quantity":1000000000`), 422, "validation", "#/lines/0/quantity"},
 		{"more than an int64", with(`"quantity":1`, `"quantity":99999999999999999999`), 422, "validation", "#/lines/0/quantity"},
@@ -166,6 +168,9 @@ func (s *shop) badBodies(t *testing.T) {
 	for _, path := range []string{"/v1/products/%00", "/v1/products/%ff", "/v1/stock/%00", "/v1/orders/%00", "/v1/customers/a%20b"} {
 		s.refused(t, 400, "malformed_parameter", "GET", path, "")
 	}
+	for _, c := range []struct{ method, path, body string }{{"PATCH", "/v1/products/MUG", `{"name":"A"}`}, {"POST", "/v1/orders/used/cancel", ""}} {
+		s.refused(t, 400, "idempotency_key_required", c.method, c.path, c.body)
+	}
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	if p := s.refused(t, 404, "order_not_found", "GET", "/v1/orders/none", "", "traceparent", "00-"+trace+"-00f067aa0ba902b7-01"); p.TraceID != trace {
 		t.Errorf("trace %s, want the caller's", p.TraceID)
@@ -208,7 +213,7 @@ func (s *shop) slowBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if _, err := fmt.Fprintf(conn, "POST /v1/orders HTTP/1.1\r\nHost: daybook\r\nContent-Type: application/json\r\nIdempotency-Key: slow\r\nContent-Length: %d\r\n\r\n%s", len(goodOrder), goodOrder[:50]); err != nil {
+	if _, err := fmt.Fprintf(conn, "POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: slow\r\nContent-Length: %d\r\n\r\n%s", len(goodOrder), goodOrder[:50]); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
@@ -222,6 +227,78 @@ func (s *shop) slowBody(t *testing.T) {
 	var p problem
 	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != http.StatusRequestTimeout || p.Code != "body_too_slow" {
 		t.Errorf("%d %+v %v", res.StatusCode, p, err)
+	}
+}
+
+// otherSites: no listener that speaks HTTP takes what a page of another site sends, by its own name for this machine or by ours.
+func (s *shop) otherSites(t *testing.T) {
+	var at struct {
+		API, Admin string
+		Provider   string `json:"payment_provider"`
+	}
+	s.Addresses(&at)
+	for name, c := range map[string]struct{ method, url string }{
+		"API":       {http.MethodPost, at.API + "/v1/orders/used/cancel"},
+		"stream":    {http.MethodGet, at.API + "/v1/orders/used/events"},
+		"document":  {http.MethodGet, at.API + "/openapi.yaml"},
+		"admin":     {http.MethodGet, at.Admin + "/metrics"},
+		"simulator": {http.MethodPost, at.Provider + "/simulator/v1/actions/x"},
+	} {
+		for _, h := range []struct {
+			host, header, value string
+			status              int
+		}{
+			{"evil.example", "", "", 421}, {"evil.example", "Origin", "http://evil.example", 421},
+			{"", "Origin", "http://evil.example", 403}, {"", "Origin", "null", 403}, {"", "Sec-Fetch-Site", "cross-site", 403},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), c.method, c.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = h.host
+			if h.header != "" {
+				req.Header.Set(h.header, h.value)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != h.status || res.Header.Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s, %+v: %d %v", name, h, res.StatusCode, res.Header)
+			}
+		}
+	}
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace", "/debug/pprof/heap"} {
+		res, err := http.Get(at.Admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusNotFound {
+			t.Errorf("%s without --pprof: %d", path, res.StatusCode)
+		}
+	}
+}
+
+// unreadableRequests: what net/http refuses by itself is a problem like any other.
+func (s *shop) unreadableRequests(t *testing.T) {
+	for _, lines := range []string{"GET /v1/products/%zz HTTP/1.1\r\nHost: localhost", "nonsense", "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 200_000)} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.API, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprintf(conn, "%s\r\n\r\n", lines)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%.40s: %v", lines, err)
+		}
+		var p problem
+		if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.Header.Get("Content-Type") != "application/problem+json" || res.StatusCode/100 != 4 || len(p.TraceID) != 32 {
+			t.Errorf("%.40s: %d %+v %v", lines, res.StatusCode, p, err)
+		}
+		_ = res.Body.Close()
+		_ = conn.Close()
 	}
 }
 

@@ -55,6 +55,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"no role", "", nil, []string{"--roles", ","}, []string{"roles"}},
 		{"bad address", "", nil, []string{"--listen", "8080"}, []string{"listen", `"8080"`, "host:port"}},
 		{"beyond loopback", "", nil, []string{"--listen", "0.0.0.0:0"}, []string{"listen", "0.0.0.0:0", "--allow-anonymous"}},
+		{"admin beyond loopback", "", nil, []string{"--admin-listen", "0.0.0.0:0"}, []string{"admin-listen", "0.0.0.0:0", "--allow-anonymous"}},
 		{"embedded server beyond loopback", "", nil, []string{"--postgres-listen", "0.0.0.0:0"}, []string{"postgres-listen", "--allow-anonymous"}},
 		{"bad event store", "", nil, []string{"--eventstore", "http://127.0.0.1:2113"}, []string{"eventstore", "esdb://"}},
 		{"bad Kafka", "", nil, []string{"--kafka", "127.0.0.1"}, []string{"kafka", `"127.0.0.1"`}},

@@ -68,7 +68,7 @@ func (s *shop) fifty(t *testing.T, key, path, body, prefer string) {
 	// Every request comes over a connection of its own, as from as many processes.
 	apart := http.DefaultTransport.(*http.Transport).Clone()
 	apart.DisableKeepAlives = true
-	c := &testenv.Client{Base: s.API, HTTP: &http.Client{Transport: &specified{t: t, doc: s.spec.doc, next: apart, seen: map[string]bool{}}, Timeout: time.Minute}}
+	c := &testenv.Client{Base: s.API, HTTP: &http.Client{Transport: &specified{t: t, doc: s.spec.doc, order: s.spec.order, next: apart, seen: map[string]bool{}}, Timeout: time.Minute}}
 	start := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range n {
@@ -147,9 +147,9 @@ func (s *shop) scope(t *testing.T) {
 	s.refused(t, 409, "not_enough_stock", "POST", "/v1/stock/ONE/adjustments", short, "Idempotency-Key", "refused first")
 	s.c.Post(t, 201, "/v1/stock/ONE/receipts", "ONE", `{"id":"R","quantity":1}`)
 	s.c.Post(t, 201, "/v1/stock/ONE/adjustments", "refused first", short)
-	// Without a key each request is its own.
+	// Each key is a request of its own.
 	for _, name := range []string{"Other", "Other again"} {
-		if a := s.do(t, "PATCH", "/v1/products/ONE", fmt.Sprintf(`{"name":%q}`, name)); a.Status != 200 || a.Header.Get("Idempotent-Replayed") != "" {
+		if a := s.do(t, "PATCH", "/v1/products/ONE", fmt.Sprintf(`{"name":%q}`, name), "Idempotency-Key", name); a.Status != 200 || a.Header.Get("Idempotent-Replayed") != "" {
 			t.Errorf("%d %v %s", a.Status, a.Header, a.Body)
 		}
 	}
@@ -201,14 +201,22 @@ func (s *shop) ifMatch(t *testing.T) {
 			t.Errorf("%s: %d %s", c.path, a.Status, a.Body)
 		}
 	}
-	if a := s.do(t, "PATCH", "/v1/products/MATCHED", `{"name":"C"}`, "If-Match", now.Header.Get("ETag")); a.Status != 200 {
+	if a := s.do(t, "PATCH", "/v1/products/MATCHED", `{"name":"C"}`, "Idempotency-Key", "matched C", "If-Match", now.Header.Get("ETag")); a.Status != 200 {
 		t.Errorf("with the tag just read: %d %s", a.Status, a.Body)
 	}
-	if a := s.do(t, "PATCH", "/v1/products/MATCHED", `{"name":"D"}`, "If-Match", "*"); a.Status != 200 {
-		t.Errorf("with *: %d %s", a.Status, a.Body)
+	star := s.do(t, "PATCH", "/v1/products/MATCHED", `{"name":"D"}`, "Idempotency-Key", "matched D", "If-Match", "*")
+	if star.Status != 200 {
+		t.Errorf("with *: %d %s", star.Status, star.Body)
 	}
-	for _, bad := range []string{`"abc"`, `"1"`, `"1-"`, `"1-x"`, `W/"1-1"`, `"0-1", "1-2"`} {
-		s.refused(t, 400, "malformed_parameter", "PATCH", "/v1/products/MATCHED", `{"name":"E"}`, "If-Match", bad)
+	at := star.Object(t)["revision"]
+	for _, other := range []string{`"abc"`, `"1"`, `"1-"`, `"1-x"`, fmt.Sprintf(`W/"%v-1"`, at), `"0-1", "1-2"`} {
+		s.refused(t, 412, "precondition_failed", "PATCH", "/v1/products/MATCHED", `{"name":"E"}`, "If-Match", other, "Idempotency-Key", "matched E")
+	}
+	for _, bad := range []string{`abc`, `1-2`, `"1-2`, `*, "1-2"`, `""1-2"`} {
+		s.refused(t, 400, "malformed_parameter", "PATCH", "/v1/products/MATCHED", `{"name":"E"}`, "If-Match", bad, "Idempotency-Key", "matched E")
+	}
+	if a := s.do(t, "PATCH", "/v1/products/MATCHED", `{"name":"F"}`, "If-Match", fmt.Sprintf(`"0-1", "%v-1"`, at), "Idempotency-Key", "matched F"); a.Status != 200 {
+		t.Errorf("with a list: %d %s", a.Status, a.Body)
 	}
 }
 

@@ -353,7 +353,7 @@ func (s *shop) names(t *testing.T) {
 				t.Errorf("%q came back as %q", sku, got["sku"])
 			}
 		}
-		if a := s.do(t, "PATCH", "/v1/products/"+path, `{"name":"Renamed"}`, "If-Match", added.Header.Get("ETag")); a.Status != 200 || a.Object(t)["sku"] != sku {
+		if a := s.do(t, "PATCH", "/v1/products/"+path, `{"name":"Renamed"}`, "Idempotency-Key", fmt.Sprint("rename-", i), "If-Match", added.Header.Get("ETag")); a.Status != 200 || a.Object(t)["sku"] != sku {
 			t.Errorf("%q: PATCH %d %s", sku, a.Status, a.Body)
 		}
 		var o placed

@@ -215,7 +215,7 @@ func (s *shop) slowClient(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		_ = conn.(*net.TCPConn).SetReadBuffer(1)
-		if _, err := fmt.Fprintf(conn, "GET /v1/orders/live/events HTTP/1.1\r\nHost: daybook\r\n\r\n"); err != nil {
+		if _, err := fmt.Fprintf(conn, "GET /v1/orders/live/events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,13 +16,12 @@ import (
 // Commands that queue up are decided one after another, each on what the ones before it did, and appended together.
 func TestBatch(t *testing.T) {
 	f := begin(t)
-	at := func(revision uint64) *uint64 { return &revision }
 	got := f.behind("a",
-		f.queue(Add{K: "a", Tag: "one", N: 1}, es.Call{ID: id(1), IfRevision: at(0)}),
+		f.queue(Add{K: "a", Tag: "one", N: 1}, es.Call{ID: id(1), IfMatch: es.At(0)}),
 		f.queue(Add{K: "a", Tag: "one", N: 1}, es.Call{ID: id(1)}),                               // its repeat
-		f.queue(Add{K: "a", Tag: "two", N: 2}, es.Call{ID: id(2), IfRevision: at(0)}),            // stale: behind one
+		f.queue(Add{K: "a", Tag: "two", N: 2}, es.Call{ID: id(2), IfMatch: es.At(0)}),            // stale: behind one
 		f.queue(Add{K: "a", Tag: "three", N: 3, Limit: 4}, es.Call{ID: id(3)}),                   // 2 + 3 is too much
-		f.queue(Add{K: "a", Tag: "four", N: 4, Times: 2}, es.Call{ID: id(4), IfRevision: at(1)}), // one's
+		f.queue(Add{K: "a", Tag: "four", N: 4, Times: 2}, es.Call{ID: id(4), IfMatch: es.At(1)}), // one's
 		f.queue(Add{K: "a"}, es.Call{ID: id(5)}),                                                 // nothing to do
 		f.queue(Add{K: "a", Tag: "one", N: 1}, es.Call{ID: id(1), Digest: []byte("other")}),      // key reused
 	)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -66,9 +67,9 @@ func (u UnknownEvent) Error() string { return "no case for event " + string(u) }
 
 // Call is who asks for a command, and under which guarantees.
 type Call struct {
-	ID          UUID    // CommandID or EffectID; the command takes effect once per ID and stream. Zero: a random one
-	Digest      []byte  // of what the caller sent, not of the command: prices may have moved since. Empty: not compared
-	IfRevision  *uint64 // If-Match: decide on this revision or fail with ErrPrecondition, without retry
+	ID          UUID       // CommandID or EffectID; the command takes effect once per ID and stream. Zero: a random one
+	Digest      []byte     // of what the caller sent, not of the command: prices may have moved since. Empty: not compared
+	IfMatch     *Condition // decide on a stream that is so or fail with ErrPrecondition, without retry; nil: on any
 	Actor       Actor
 	Reason      Sealed
 	OccurredAt  time.Time // the stated business time; zero: now
@@ -76,6 +77,21 @@ type Call struct {
 	Causation   string    // the event or command that led here
 	Effect      EffectRef // the saga effect that the events will answer
 	Traceparent string
+}
+
+// Condition is what a stream must be for a command to be decided on it (RFC 9110's If-Match): at one of some revisions, or at any.
+// One that does not exist is at none.
+type Condition struct {
+	Any       bool
+	Revisions []uint64
+}
+
+// At is the condition that a stream is at a revision.
+func At(revision uint64) *Condition { return &Condition{Revisions: []uint64{revision}} }
+
+// holds tells whether a stream is so whose next event has the revision next.
+func (c *Condition) holds(next uint64) bool {
+	return c == nil || next > 0 && (c.Any || slices.Contains(c.Revisions, next-1))
 }
 
 // Receipt is the answer to a command, and the answer again to its repeat.

@@ -85,8 +85,8 @@ func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, e
 	case p.decision == nil:
 		return nil, nil, nil
 	}
-	if want := p.call.IfRevision; want != nil && (l.folded.next == 0 || *want != l.folded.next-1) {
-		return nil, nil, fmt.Errorf("%s is at %d, not %d: %w", l.stream, l.folded.expected(), *want, ErrPrecondition)
+	if want := p.call.IfMatch; !want.holds(l.folded.next) {
+		return nil, nil, fmt.Errorf("%s is at %d, not as in %+v: %w", l.stream, l.folded.expected(), *want, ErrPrecondition)
 	}
 	facts, err := decide(p.decision, l.folded.state)
 	if err != nil {

@@ -78,7 +78,7 @@ func TestKeyReuse(t *testing.T) {
 	call.Digest = []byte("two")
 	f.fails(es.ErrKeyReused, Add{K: "a", Tag: "x", N: 2}, call)
 	stale := uint64(77)
-	call.IfRevision = &stale
+	call.IfMatch = es.At(stale)
 	f.fails(es.ErrKeyReused, Add{K: "a", Tag: "x", N: 2}, call) // before If-Match
 	call.Digest = []byte("one")
 	if r := f.must(Add{K: "a", Tag: "x", N: 2}, call); !r.Replayed { // which a repeat does not meet either
@@ -97,14 +97,19 @@ func TestKeyReuse(t *testing.T) {
 
 func TestIfMatch(t *testing.T) {
 	f := begin(t)
-	at := func(revision uint64) es.Call { return es.Call{IfRevision: &revision} }
+	at := func(revision uint64) es.Call { return es.Call{IfMatch: es.At(revision)} }
 	f.fails(es.ErrPrecondition, Add{K: "a", Tag: "x", N: 1}, at(0))
 	f.fails(es.ErrPrecondition, Add{K: "a", Tag: "x", N: 1}, at(1<<64-1)) // is not "no stream"
 	f.must(Add{K: "a", Tag: "x", N: 1}, es.Call{})
 	f.must(Add{K: "a", Tag: "y", N: 1}, at(0))
 	f.fails(es.ErrPrecondition, Add{K: "a", Tag: "z", N: 1}, at(0))
 	f.must(Add{K: "a", Tag: "z", N: 1}, at(1))
-	if d := cmp.Diff(map[string]int{"x": 1, "y": 1, "z": 1}, f.tags("a")); d != "" {
+	f.fails(es.ErrPrecondition, Add{K: "b", Tag: "x", N: 1}, es.Call{IfMatch: &es.Condition{Any: true}}) // there is no b
+	f.fails(es.ErrPrecondition, Add{K: "a", Tag: "v", N: 1}, es.Call{IfMatch: &es.Condition{}})
+	f.fails(es.ErrPrecondition, Add{K: "a", Tag: "v", N: 1}, es.Call{IfMatch: &es.Condition{Revisions: []uint64{0, 1, 3}}})
+	f.must(Add{K: "a", Tag: "v", N: 1}, es.Call{IfMatch: &es.Condition{Revisions: []uint64{0, 2}}})
+	f.must(Add{K: "a", Tag: "w", N: 1}, es.Call{IfMatch: &es.Condition{Any: true}})
+	if d := cmp.Diff(map[string]int{"x": 1, "y": 1, "z": 1, "v": 1, "w": 1}, f.tags("a")); d != "" {
 		t.Error(d)
 	}
 }
@@ -181,12 +186,12 @@ func TestAnswersThatAppendNothingAreFresh(t *testing.T) {
 		}},
 		{"If-Match", func(f *fixture) error {
 			one := uint64(1)
-			_, err := f.do(Add{K: "a", Tag: "mine", N: 1}, es.Call{ID: id("mine"), IfRevision: &one})
+			_, err := f.do(Add{K: "a", Tag: "mine", N: 1}, es.Call{ID: id("mine"), IfMatch: es.At(one)})
 			return err
 		}},
 		{"stale If-Match", func(f *fixture) error {
 			zero := uint64(0)
-			_, err := f.do(Add{K: "a", Tag: "mine", N: 1}, es.Call{ID: id("mine"), IfRevision: &zero})
+			_, err := f.do(Add{K: "a", Tag: "mine", N: 1}, es.Call{ID: id("mine"), IfMatch: es.At(zero)})
 			if !errors.Is(err, es.ErrPrecondition) {
 				return fmt.Errorf("%w, want ErrPrecondition", err)
 			}

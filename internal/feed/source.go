@@ -26,7 +26,7 @@ type source struct {
 	failed  bool   // since the cluster was last asked
 }
 
-// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out unread.
+// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out.
 func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
 	messages, err := s.tryFetch(ctx, wait)
 	if err != nil {
@@ -104,9 +104,10 @@ func (s *source) read(records kafka.RecordReader) (messages []relay.Message, err
 			return messages, err
 		}
 		s.offset = r.Offset + 1
-		decoded, err := s.feed.cfg.Keys.Open(m)
+		decoded, err := relay.Decode(m)
 		if err != nil {
-			s.feed.refuse(m, err)
+			s.feed.metrics.foreign.Inc()
+			s.feed.log.Warn("a message is skipped", "error", err)
 			continue
 		}
 		messages = append(messages, decoded)

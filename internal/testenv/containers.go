@@ -41,7 +41,7 @@ func (s *Servers) contained(t testing.TB) {
 	eventstore := &box{image: "daybook", port: "2113/tcp", at: freePort(t), alive: []string{"CMD", "/daybook", "health"}}
 	eventstore.cmd = []string{
 		"eventstore", "serve", "--data-dir=/data/eventstore", "--listen=0.0.0.0:2113", "--advertise=" + eventstore.at,
-		"--admin-listen=0.0.0.0:8081", "--insecure",
+		"--admin-listen=127.0.0.1:8081", "--insecure",
 	}
 	kafka := &box{
 		image: "kafka", port: "9092/tcp", at: freePort(t), alive: []string{"CMD", "bash", "-c", ": > /dev/tcp/127.0.0.1/9092"},

@@ -68,16 +68,8 @@
 //   - StartScavenge's threads and chunks, MergeIndexes, ResignNode and SetNodePriority mean nothing to this server: they are accepted
 //     and change nothing. Client certificates are not looked at.
 //   - Replayed parked messages leave the parked stream when all of them are done, not when they are sent: a crash in between
-//     leaves them parked. They come with the link by which they came at first, there with the parked stream's; that is so here only
-//     where their event or link is gone.
-//   - A persistent subscription's start at the end is the end at its creation or update, also after a restart.
-//   - A group's negative settings are refused. A message timeout of 0 is none, there it has passed at once; a checkpoint is saved after
-//     0 ms at once, there only by count.
-//   - A full consumer holds up only what is pinned to it: a group reads past that, up to 64 MiB. Two messages of one event id are
-//     not in flight together, there the second is taken for the first.
-//   - An acknowledgement counts from the consumer that has the message. The nack action stop ends the consumer, and what it had goes to
-//     others; there the message counts as done. Groups on $all do not see the groups' own streams.
-//   - A group whose stream cannot be read drops its consumers, and tries again with the next one. Statistics by time are 0.
+//     leaves them parked.
+//   - A persistent subscription's start at the end is the end at its creation, also after a restart.
 //   - Projections and the HTTP interface are not offered.
 //
 // A call that panics ends with Internal and is logged. A panic of the store's writer ends the process.

@@ -126,13 +126,3 @@ func moved(partition int, have int64, want int, err error) error {
 	}
 	return nil
 }
-
-// Farthest implements feed.Several.
-func (o *Orchestrator) Farthest(partition int) (most uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, at := range o.positions[partition] {
-		most = max(most, at)
-	}
-	return most
-}

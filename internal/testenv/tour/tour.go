@@ -246,7 +246,7 @@ func theSpine(t *testing.T, c *testenv.Client) {
 	if code := c.Post(t, 422, "/v1/orders", "t3", other).Object(t)["code"]; code != "idempotency_key_reused" {
 		t.Errorf("t3 with another body: %v", code)
 	}
-	stale, err := c.Do(t.Context(), "PATCH", "/v1/products/MUG-BLUE", `{"name":"Mug"}`, "If-Match", `"7-1"`)
+	stale, err := c.Do(t.Context(), "PATCH", "/v1/products/MUG-BLUE", `{"name":"Mug"}`, "Idempotency-Key", "stale", "If-Match", `"7-1"`)
 	if err != nil || stale.Status != 412 {
 		t.Errorf("a stale If-Match: %d %s %v", stale.Status, stale.Body, err)
 	}

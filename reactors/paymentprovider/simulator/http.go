@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/webguard"
 )
 
 // problem is an error as the API gives it.
@@ -52,6 +54,13 @@ const (
 	mostBody    = 64 << 10
 	mostSilence = 5 * time.Minute // then the connection is cut
 )
+
+// guard keeps the pages of other sites out.
+func (s *Server) guard() webguard.Guard {
+	return webguard.Guard{Names: s.cfg.HostNames, Refuse: func(w http.ResponseWriter, _ *http.Request, status int, code, detail string) {
+		reply(w, status, &problem{status, code, detail})
+	}}
+}
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
@@ -175,11 +184,14 @@ func read(w http.ResponseWriter, r *http.Request, into any) *problem {
 	if err != nil {
 		return badRequest("the body cannot be read")
 	}
-	if len(b) == 0 {
+	if len(b) == 0 && r.Header.Get("Content-Type") == "" {
 		return nil
 	}
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return &problem{415, "unsupported_media_type", "the body is not application/json"}
+	}
+	if len(b) == 0 {
+		return nil
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return badRequest("the body is not the JSON expected: " + err.Error())

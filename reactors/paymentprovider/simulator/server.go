@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Dir         string                // of the ledger; made if absent, used by one simulator at a time
 	Listen      string                // "127.0.0.1:0" if empty
+	HostNames   []string              // by which it is called, besides localhost
 	KeyLifetime time.Duration         // how long an idempotency key is remembered; 24 h if 0
 	Now         func() time.Time      // time.Now if nil
 	Logger      *slog.Logger          // slog.Default() if nil
@@ -95,7 +96,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return errors.Join(err, s.ledger.close(), s.lock.Close())
 	}
 	s.http = &http.Server{
-		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: s.guard().In(s.routes()), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	return nil

@@ -78,6 +78,9 @@ func (c Config) Validate() error {
 	case secured && c.AdminPassword == "" && !store.Exists(vfs.Default, c.DataDir):
 		wrong("admin-password-file", "a new secured store needs a password for its user admin")
 	}
+	if host, _, err := net.SplitHostPort(c.AdminListen); err == nil && !secured && !c.Insecure && !loopback(host) {
+		wrong("admin-listen", "%s is reachable from other machines: give --tls-cert and --tls-key, or say --insecure", c.AdminListen)
+	}
 	if c.MaxAppend < 0 {
 		wrong("max-append-size", "it is below 0")
 	}

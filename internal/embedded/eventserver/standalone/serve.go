@@ -17,6 +17,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
+	"github.com/daybook-dev/daybook/internal/webguard"
 )
 
 // Serve runs the server until ctx ends, an operator asks it over the network to end, or it fails. On banner it says, when it is
@@ -43,9 +44,9 @@ func Serve(ctx context.Context, c Config, version string, log *slog.Logger, reg 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	failed := make(chan error, 1)
 	if admin != nil {
-		web := &http.Server{Handler: adminHandler(s, reg), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-		go func() { failed <- web.Serve(admin) }()
-		defer web.Close() //nolint:errcheck // scrapes may end
+		metrics := &http.Server{Handler: guard(c.AdminListen).In(adminHandler(s, reg)), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		go func() { failed <- metrics.Serve(admin) }()
+		defer metrics.Close() //nolint:errcheck // scrapes may end
 	}
 	c.sayHello(banner, version, cfg, s, admin, time.Since(began))
 	select {
@@ -85,6 +86,17 @@ func closeListener(l net.Listener) error {
 		return nil
 	}
 	return l.Close()
+}
+
+// guard keeps the pages of other sites out.
+func guard(listen string) webguard.Guard {
+	g := webguard.Guard{Refuse: func(w http.ResponseWriter, _ *http.Request, status int, _, detail string) {
+		http.Error(w, detail, status)
+	}}
+	if host, _, err := net.SplitHostPort(listen); err == nil {
+		g.Names = []string{host}
+	}
+	return g
 }
 
 // adminHandler serves metrics, /livez, which answers while the process does, and /healthz, which also says whether appends are taken.

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/internal/webguard"
+)
+
+// guard lets in requests that call this process by one of its names, and none of another site's pages.
+func (c Config) guard() webguard.Guard {
+	return webguard.Guard{Names: c.hostNames(), Refuse: api.Refuse}
+}
+
+// hostNames are the configured ones, and those in the addresses that this process listens on.
+func (c Config) hostNames() []string {
+	names := c.HostNames
+	for _, listen := range []string{c.Listen, c.AdminListen, c.SimulatorListen} {
+		if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
+			names = append(names, host)
+		}
+	}
+	return names
+}
+
+// exposed are the settings by which this process can be reached from other machines.
+func (c Config) exposed() []string {
+	var out []string
+	for _, s := range settings() {
+		address, ok := s.field(&c).(*string)
+		if !ok || len(s.Name) < len("listen") || s.Name[len(s.Name)-len("listen"):] != "listen" {
+			continue
+		}
+		if host, _, err := net.SplitHostPort(*address); err == nil && !loopback(host) {
+			out = append(out, "--"+s.Name+" "+*address)
+		}
+	}
+	return out
+}
+
+const exposureEvery = time.Hour
+
+// warnOfExposure says again and again that other machines reach what asks nobody who they are.
+func (c Config) warnOfExposure(ctx context.Context, log *slog.Logger, again <-chan time.Time) error {
+	for {
+		log.Warn("other machines reach this process, and nobody has to prove who they are", "addresses", c.exposed(), "setting", "--allow-anonymous")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again:
+		}
+	}
+}
