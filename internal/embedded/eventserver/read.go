@@ -157,6 +157,15 @@ func (s *Server) readStream(p *page, name string, o *streams.ReadReq_Options_Str
 	return nil
 }
 
+// reached refuses to go forwards from a position that the log has not reached, by which events to come would be passed over. The
+// caller's position is one of another history.
+func reached(position, most uint64) error {
+	if position > most {
+		return invalid("Trying to read from an invalid position: %d, the log ends at %d.", position, most)
+	}
+	return nil
+}
+
 func (s *Server) readAll(p *page, o *streams.ReadReq_Options_AllOptions, back bool) error {
 	ctx := p.st.Context()
 	end := s.store.Visible()
@@ -166,6 +175,11 @@ func (s *Server) readAll(p *page, o *streams.ReadReq_Options_AllOptions, back bo
 		next = from.Position.GetCommitPosition()
 	case *streams.ReadReq_Options_AllOptions_End:
 		next = math.MaxUint64
+	}
+	if !back && next != math.MaxUint64 {
+		if err := reached(next, end+1); err != nil { // the position behind the last event is where the next one will be
+			return err
+		}
 	}
 	for more := true; more && p.left > 0; {
 		if err := gone(ctx); err != nil {

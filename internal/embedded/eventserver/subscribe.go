@@ -81,6 +81,9 @@ func (s *Server) subscribeAll(p *page, o *streams.ReadReq_Options_AllOptions, wi
 	if last == math.MaxUint64 {
 		last = s.store.Visible()
 	}
+	if err := reached(last, s.store.Visible()); err != nil {
+		return err
+	}
 	p.add(confirmation())
 	live, looked := false, 0
 	for {

@@ -39,7 +39,7 @@ func FuzzMetadata(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if l := parseLimits(b); l.MaxCount < 0 || l.MaxAge < 0 || l.TruncateBefore < 0 {
+		if l := parseLimits(true, b); l.MaxCount < 0 || l.MaxAge < 0 || l.TruncateBefore < 0 {
 			t.Errorf("limits %+v", l)
 		}
 	})

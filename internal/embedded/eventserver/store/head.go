@@ -18,6 +18,7 @@ type head struct {
 	last    int64  // revision of the newest event, noRevision if there is none
 	pos     uint64 // its position
 	first   int64  // the lowest revision still kept; those below were scavenged
+	named   int64  // the index of ids has the events below this revision
 	dead    bool   // ended by a tombstone
 	metaPos uint64 // position of the metadata event in force, 0 if none
 	meta    Limits
@@ -29,6 +30,24 @@ const noRevision = -1
 func (h *head) newest() uint64 { return max(h.pos, h.metaPos) }
 
 func (h *head) softDeleted() bool { return h.meta.TruncateBefore == math.MaxInt64 }
+
+// showing is what readers of a stream see: its events from one revision on that are not too old. Events come in the order of their
+// times, so what is hidden always lies below what is shown.
+type showing struct {
+	first  int64 // revision
+	oldest int64 // created time, in ticks
+}
+
+func (h *head) showing(now time.Time) showing {
+	v := showing{first: max(h.first, h.meta.TruncateBefore), oldest: math.MinInt64}
+	if h.meta.MaxCount > 0 {
+		v.first = max(v.first, h.last-h.meta.MaxCount+1)
+	}
+	if h.meta.MaxAge > 0 {
+		v.oldest = now.Add(-h.meta.MaxAge).UnixNano() / 100
+	}
+	return v
+}
 
 // Limits are the parts of a stream's metadata that decide which of its events are shown.
 type Limits struct {
@@ -47,8 +66,11 @@ func metadataOf(stream string) (string, bool) {
 	return "", false
 }
 
-// parseLimits reads the metadata event's JSON; what cannot be understood limits nothing, as in EventStoreDB.
-func parseLimits(data []byte) Limits {
+// parseLimits reads a metadata event; what is not JSON or cannot be understood limits nothing, as in EventStoreDB.
+func parseLimits(isJSON bool, data []byte) Limits {
+	if !isJSON {
+		return Limits{}
+	}
 	var raw struct {
 		MaxCount       *int64 `json:"$maxCount"`
 		MaxAge         *int64 `json:"$maxAge"` // seconds
@@ -79,7 +101,7 @@ func (h *head) encode(dst []byte, stream string) []byte {
 		dead = 1
 	}
 	dst = append(dst, 0, 0, 0, 0, headVersion, dead)
-	for _, v := range []int64{h.last, int64(h.pos), h.first, int64(h.metaPos), h.meta.MaxCount, int64(h.meta.MaxAge), h.meta.TruncateBefore} {
+	for _, v := range []int64{h.last, int64(h.pos), h.first, int64(h.metaPos), h.meta.MaxCount, int64(h.meta.MaxAge), h.meta.TruncateBefore, h.named} {
 		dst = binary.AppendVarint(dst, v)
 	}
 	binary.BigEndian.PutUint32(dst[start:], headChecksum(stream, dst[start+4:]))
@@ -100,8 +122,11 @@ func decodeHead(stream string, b []byte) (head, error) {
 	}
 	h.dead = b[5] == 1
 	b = b[6:]
-	var v [7]int64
+	var v [8]int64
 	for i := range v {
+		if i == len(v)-1 && len(b) == 0 {
+			break // written before events were found by their ids: none is in the index
+		}
 		x, n := binary.Varint(b)
 		if n <= 0 {
 			return h, fmt.Errorf("head of stream %q: %w: cut short", stream, ErrCorrupt)
@@ -109,7 +134,7 @@ func decodeHead(stream string, b []byte) (head, error) {
 		v[i], b = x, b[n:]
 	}
 	h.last, h.pos, h.first, h.metaPos = v[0], uint64(v[1]), v[2], uint64(v[3])
-	h.meta = Limits{MaxCount: v[4], MaxAge: time.Duration(v[5]), TruncateBefore: v[6]}
+	h.meta, h.named = Limits{MaxCount: v[4], MaxAge: time.Duration(v[5]), TruncateBefore: v[6]}, v[7]
 	return h, nil
 }
 

@@ -30,5 +30,10 @@ func (x *index) add(key, value func([]byte) []byte) {
 }
 
 func (x *index) sort() {
-	slices.SortFunc(x.entries, func(a, b entry) int { return bytes.Compare(x.key(a), x.key(b)) })
+	slices.SortFunc(x.entries, func(a, b entry) int {
+		if c := bytes.Compare(x.key(a), x.key(b)); c != 0 {
+			return c
+		}
+		return bytes.Compare(x.value(a), x.value(b)) // an id twice: the later position counts
+	})
 }

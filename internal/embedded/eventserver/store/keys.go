@@ -7,7 +7,7 @@ import "encoding/binary"
 //	a position            → record
 //	s len(stream) stream revision → position
 //	h stream              → head
-//	i event id            → position, of events appended without a definite expected revision
+//	i len(stream) stream event id → position of the newest event, up to the revision that the head names
 //	m name                → the directory's own facts
 const (
 	prefixAll    = 'a'
@@ -22,17 +22,19 @@ func allKey(dst []byte, position uint64) []byte {
 }
 
 // streamPrefix carries the name's length, so that no stream's keys lie among another's.
-func streamPrefix(dst []byte, stream string) []byte {
-	dst = binary.AppendUvarint(append(dst, prefixStream), uint64(len(stream)))
+func streamPrefix(dst []byte, prefix byte, stream string) []byte {
+	dst = binary.AppendUvarint(append(dst, prefix), uint64(len(stream)))
 	return append(dst, stream...)
 }
 
 func streamKey(dst []byte, stream string, revision uint64) []byte {
-	return binary.BigEndian.AppendUint64(streamPrefix(dst, stream), revision)
+	return binary.BigEndian.AppendUint64(streamPrefix(dst, prefixStream, stream), revision)
 }
 
 func headKey(dst []byte, stream string) []byte { return append(append(dst, prefixHead), stream...) }
 
-func idKey(dst []byte, id ID) []byte { return append(append(dst, prefixID), id[:]...) }
+func idKey(dst []byte, stream string, id ID) []byte {
+	return append(streamPrefix(dst, prefixID, stream), id[:]...)
+}
 
 func metaKey(name string) []byte { return append([]byte{prefixMeta}, name...) }

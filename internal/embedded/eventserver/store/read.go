@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -141,36 +140,49 @@ type View struct {
 	First  int64 // lowest revision shown
 	Last   int64 // highest, -1 if there is none
 	Exists bool  // it has or had events and is not deleted
-	Dead   bool  // ended by a tombstone
-	MaxAge time.Duration
+	Dead   bool  // ended by a tombstone, its own or that of the stream whose metadata it is
 
-	kept int64
+	oldest int64 // created time of the oldest event shown
+	kept   int64
 }
 
 // View looks a stream up. What it shows is synced: if the stream is just being written, it waits for that.
 func (s *Store) View(ctx context.Context, stream string) (View, error) {
-	h, err := s.loadHead(stream)
+	h, err := s.readableHead(ctx, stream)
 	if err != nil {
 		return View{}, err
+	}
+	for target, level := stream, 0; !h.dead && level < metadataLevels; level++ {
+		var ok bool
+		if target, ok = metadataOf(target); !ok {
+			break
+		}
+		of, err := s.readableHead(ctx, target)
+		if err != nil {
+			return View{}, err
+		}
+		h.dead = of.dead
+	}
+	seen := h.showing(s.cfg.Now())
+	return View{Stream: stream, First: seen.first, Last: h.last, Dead: h.dead, oldest: seen.oldest, kept: h.first,
+		Exists: h.last != noRevision && !h.dead && !h.softDeleted()}, nil
+}
+
+// readableHead is a stream's head once it is synced.
+func (s *Store) readableHead(ctx context.Context, stream string) (head, error) {
+	h, err := s.loadHead(stream)
+	if err != nil {
+		return h, err
 	}
 	if n := h.newest(); n > s.visible.Load() && !mutant.On(mutant.UnsyncedHeadsShown) {
 		if err = s.waitVisible(ctx, n); err != nil && s.Err() != nil {
 			h, err = s.syncedHead(stream, h) // what is ahead will never be visible
 		}
 		if err != nil {
-			return View{}, fmt.Errorf("read stream %q: %w", stream, err)
+			return h, fmt.Errorf("read stream %q: %w", stream, err)
 		}
 	}
-	v := View{Stream: stream, Last: h.last, Dead: h.dead, MaxAge: h.meta.MaxAge, kept: h.first}
-	v.Exists = h.last != noRevision && !h.dead && !h.softDeleted()
-	v.First = max(h.first, h.meta.TruncateBefore)
-	if h.meta.MaxCount > 0 {
-		v.First = max(v.First, h.last-h.meta.MaxCount+1)
-	}
-	if h.softDeleted() {
-		v.First = math.MaxInt64
-	}
-	return v, nil
+	return h, nil
 }
 
 // syncedHead is a stream's head without what a failed commit left in memory.
@@ -207,7 +219,7 @@ func (s *Store) syncedHead(stream string, h head) (head, error) {
 		return h, err
 	}
 	h.metaPos = mh.pos
-	err = s.get(mh.pos, func(r *Record) { h.meta = parseLimits(r.Data) })
+	err = s.get(mh.pos, func(r *Record) { h.meta = parseLimits(r.JSON, r.Data) })
 	return h, err
 }
 
@@ -218,7 +230,46 @@ func (s *Store) ReadStream(v View, from int64, visit func(*Record) bool) error {
 	if !v.Exists || from > v.Last {
 		return nil
 	}
+	from, err := s.young(v, from)
+	if err != nil || from > v.Last {
+		return err
+	}
 	return s.walk(v, from, v.Last, false, visit)
+}
+
+// young finds the first revision from one on that is not too old to be shown.
+func (s *Store) young(v View, from int64) (int64, error) {
+	if v.oldest == math.MinInt64 {
+		return from, nil
+	}
+	old := func(revision int64) (bool, error) {
+		position, err := s.positionOf(v.Stream, uint64(revision)) //nolint:gosec // not negative
+		old := true
+		if err == nil {
+			err = s.get(position, func(r *Record) { old = r.Created < v.oldest })
+		}
+		if errors.Is(err, errAbsent) {
+			err = nil // scavenged since: it was too old
+		}
+		return old, err
+	}
+	if is, err := old(from); err != nil || !is {
+		return from, err
+	}
+	low, high := from+1, v.Last+1
+	for low < high {
+		middle := low + (high-low)/2
+		is, err := old(middle)
+		if err != nil {
+			return 0, fmt.Errorf("find the oldest event shown of stream %q: revision %d: %w", v.Stream, middle, err)
+		}
+		if is {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, nil
 }
 
 // ReadStreamBackwards visits the stream's events from a revision down.
@@ -246,10 +297,6 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 	} else {
 		ok = it.First()
 	}
-	oldest := int64(math.MinInt64)
-	if v.MaxAge > 0 {
-		oldest = s.cfg.Now().Add(-v.MaxAge).UnixNano() / 100
-	}
 	more := true
 	for ; ok && more; ok = step() {
 		key := it.Key()
@@ -267,8 +314,8 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 		position := binary.BigEndian.Uint64(value)
 		wrong := false
 		err = s.get(position, func(r *Record) {
-			if wrong = r.Revision != uint64(revision) || string(r.Stream) != v.Stream; !wrong && r.Created >= oldest {
-				more = visit(r)
+			if wrong = r.Revision != uint64(revision) || string(r.Stream) != v.Stream; !wrong {
+				more = r.Created >= v.oldest && visit(r) // what comes behind one that is too old is older
 			}
 		})
 		switch {

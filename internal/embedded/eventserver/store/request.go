@@ -8,9 +8,9 @@ type Expected int64
 const (
 	// ExpectNoStream: the stream has no events, or was deleted softly.
 	ExpectNoStream Expected = -1
-	// ExpectAny: no expectation; a repeat is recognised by the first event's id as far as possible.
+	// ExpectAny: no expectation; a repeat is recognised by the events' ids.
 	ExpectAny Expected = -2
-	// ExpectExists: the stream has events, or at least metadata.
+	// ExpectExists: the stream has events, or at least metadata, and was not deleted softly. A repeat is recognised as with ExpectAny.
 	ExpectExists Expected = -4
 )
 
@@ -44,6 +44,9 @@ type Request struct {
 	size     int
 	arrived  time.Time
 }
+
+// byID tells whether a repeat is recognised by the events' ids alone.
+func (r *Request) byID() bool { return r.Expected < ExpectNoStream }
 
 // Result is the outcome of a request.
 type Result struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -19,6 +20,7 @@ type Scavenged struct {
 type removal struct {
 	revision, position uint64
 	created            int64
+	id                 ID
 }
 
 const scavengeStep = 512 // removals asked of the writer at once
@@ -85,12 +87,12 @@ func (s *Store) scavengeStream(ctx context.Context, stream string, total *Scaven
 
 // hidden collects the next events from low up to first, and behind that those that are too old.
 func (s *Store) hidden(v View, low, first int64, total *Scavenged) (removed []removal, err error) {
-	oldest := int64(0)
-	if v.MaxAge > 0 && !v.Dead {
-		oldest = s.cfg.Now().Add(-v.MaxAge).UnixNano() / 100
+	oldest := v.oldest
+	if v.Dead {
+		oldest = math.MinInt64
 	}
 	for revision := low; revision <= v.Last && len(removed) < scavengeStep; revision++ {
-		if revision >= first && oldest == 0 {
+		if revision >= first && oldest == math.MinInt64 {
 			break
 		}
 		position, err := s.positionOf(v.Stream, uint64(revision)) //nolint:gosec // not negative
@@ -102,7 +104,7 @@ func (s *Store) hidden(v View, low, first int64, total *Scavenged) (removed []re
 			if keep = revision >= first && r.Created >= oldest; keep {
 				return
 			}
-			removed = append(removed, removal{r.Revision, position, r.Created})
+			removed = append(removed, removal{r.Revision, position, r.Created, r.ID})
 			total.Events++
 			total.Bytes += uint64(len(r.Data) + len(r.Meta))
 		})
@@ -123,6 +125,9 @@ func (w *writer) remove(r *Request, h *head) {
 		w.set(allKey(nil, x.position), appendStub(nil, x.position, x.created))
 		if err := w.batch.Delete(streamKey(nil, r.Stream, x.revision), nil); err != nil && w.spoilt == nil {
 			w.spoilt = fmt.Errorf("fill batch: %w", err)
+		}
+		if int64(x.revision) < h.named { //nolint:gosec // below 1<<63
+			w.forget(r.Stream, x)
 		}
 		h.first = max(h.first, int64(x.revision)+1) //nolint:gosec // below 1<<63
 	}

@@ -3,11 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // sequence decides one request against the heads as the batch under way leaves them, and writes it into the batch.
@@ -37,29 +34,53 @@ func (w *writer) decide(r *Request) (res Result, again bool, err error) {
 		w.remove(r, h)
 		return Result{Revision: h.last}, false, nil
 	}
-	if h.dead {
-		return Result{}, false, ErrDeleted
+	if err := w.alive(r, h); err != nil {
+		return Result{}, false, err
 	}
 	if r.begins && h.last == noRevision {
 		h.first, h.last = int64(r.Expected)+1, int64(r.Expected)
 	}
-	if w.accepts(r, h) {
-		if r.Kind == Append && r.Expected < ExpectNoStream && len(r.Events) > 0 {
-			res, known, again, err := w.repeatAny(r, h)
-			if known || again || err != nil {
-				return res, again, err
-			}
+	accepted := w.accepts(r, h)
+	if r.Kind == Append && accepted == r.byID() {
+		repeat := w.repeatAt
+		if accepted {
+			repeat = w.repeatAny
 		}
-		return w.write(r, h)
-	}
-	if r.Kind == Append && r.Expected >= ExpectNoStream {
-		res, known, again, err := w.repeatAt(r, h)
+		res, known, again, err := repeat(r, h)
 		if known || again || err != nil {
 			return res, again, err
 		}
 	}
-	return Result{Revision: h.last}, false, &WrongVersionError{r.Stream, r.Expected, h.last}
+	if !accepted {
+		return Result{Revision: h.last}, false, &WrongVersionError{r.Stream, r.Expected, h.last}
+	}
+	return w.write(r, h)
 }
+
+// alive refuses a request to a stream that was ended by a tombstone, its own or that of the stream whose metadata it is, and one
+// that expects a stream to exist which was deleted softly.
+func (w *writer) alive(r *Request, h *head) error {
+	if h.dead || r.Expected == ExpectExists && h.softDeleted() {
+		return ErrDeleted
+	}
+	for target, level := r.Stream, 0; level < metadataLevels && !r.imported; level++ { // a dump's metadata may be older than this rule
+		var ok bool
+		if target, ok = metadataOf(target); !ok {
+			break
+		}
+		of, err := w.head(target)
+		if err != nil {
+			return err
+		}
+		if of.dead {
+			return ErrDeleted
+		}
+	}
+	return nil
+}
+
+// metadataLevels bounds how far metadata of metadata is followed.
+const metadataLevels = 4
 
 func validStream(stream string) error {
 	switch {
@@ -79,85 +100,17 @@ const maxStreamName = 32 << 10
 func (w *writer) accepts(r *Request, h *head) bool {
 	switch r.Expected {
 	case ExpectAny:
-		return true
+		return r.Kind != SoftDelete || h.last != noRevision || h.metaPos > 0
 	case ExpectNoStream:
+		if r.Kind == SoftDelete && h.last == noRevision {
+			return h.metaPos > 0 // what never was cannot be deleted
+		}
 		return h.last == noRevision || h.softDeleted()
 	case ExpectExists:
-		return (h.last != noRevision || h.metaPos > 0) && !h.softDeleted()
+		return h.last != noRevision || h.metaPos > 0
 	default:
 		return h.last == int64(r.Expected)
 	}
-}
-
-// repeatAt recognises a request whose events already stand where it wants them.
-func (w *writer) repeatAt(r *Request, h *head) (res Result, known, again bool, err error) {
-	from := int64(r.Expected) + 1
-	if r.Expected == ExpectNoStream && h.meta.TruncateBefore > 0 && h.meta.TruncateBefore <= h.last {
-		from = h.meta.TruncateBefore // the stream began anew there, after it was deleted softly
-	}
-	if len(r.Events) == 0 || h.last < from+int64(len(r.Events))-1 {
-		return res, false, false, nil
-	}
-	if _, busy := w.touched[r.Stream]; busy {
-		return res, false, true, nil // the events may be in the batch under way, which cannot be read yet
-	}
-	return w.sameIDs(r, uint64(from))
-}
-
-// repeatAny recognises a repeated request by its first event's id, as far as the stream still holds it.
-func (w *writer) repeatAny(r *Request, h *head) (res Result, known, again bool, err error) {
-	if _, busy := w.ids[r.Events[0].ID]; busy {
-		return res, false, true, nil
-	}
-	v, closer, err := w.s.db.Get(idKey(nil, r.Events[0].ID))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return res, false, false, nil
-	}
-	if err != nil {
-		return res, false, false, fmt.Errorf("look up event id: %w", err)
-	}
-	position := binary.BigEndian.Uint64(v)
-	if err := closer.Close(); err != nil {
-		return res, false, false, fmt.Errorf("look up event id: %w", err)
-	}
-	var found Record
-	var stream string
-	if err := w.s.get(position, func(rec *Record) { found, stream = *rec, string(rec.Stream) }); err != nil {
-		if errors.Is(err, errAbsent) {
-			return res, false, false, nil // scavenged
-		}
-		return res, false, false, err
-	}
-	if stream != r.Stream || found.ID != r.Events[0].ID || h.last < int64(found.Revision)+int64(len(r.Events))-1 {
-		return res, false, false, nil
-	}
-	if _, busy := w.touched[r.Stream]; busy {
-		return res, false, true, nil
-	}
-	return w.sameIDs(r, found.Revision)
-}
-
-// sameIDs compares the request's ids with the stream's events from a revision on.
-func (w *writer) sameIDs(r *Request, from uint64) (res Result, known, again bool, err error) {
-	for i := range r.Events {
-		position, err := w.s.positionOf(r.Stream, from+uint64(i))
-		if errors.Is(err, errAbsent) {
-			return res, false, false, nil
-		}
-		if err != nil {
-			return res, false, false, err
-		}
-		same := false
-		err = w.s.get(position, func(rec *Record) { same = rec.ID == r.Events[i].ID })
-		if errors.Is(err, errAbsent) {
-			return res, false, false, nil
-		}
-		if err != nil || !same {
-			return res, false, false, err
-		}
-		res = Result{Revision: int64(from) + int64(i), Position: position}
-	}
-	return res, true, false, nil
 }
 
 func (w *writer) write(r *Request, h *head) (Result, bool, error) {
@@ -190,16 +143,34 @@ func (w *writer) write(r *Request, h *head) (Result, bool, error) {
 	}
 	begin := h.last + 1
 	for i := range r.Events {
-		w.put(r.Stream, h, uint64(h.last+1), &r.Events[i], r.Expected < ExpectNoStream)
+		w.put(r.Stream, h, uint64(h.last+1), &r.Events[i], r.byID())
 	}
 	res := Result{Revision: h.last, Position: w.last}
 	if target, ok := metadataOf(r.Stream); ok {
-		return res, false, w.applyLimits(target, w.last, r.Events[len(r.Events)-1].Data)
+		return res, false, w.describe(target, &r.Events[len(r.Events)-1], r.imported)
 	}
 	if undelete {
 		return res, false, w.writeLimits(r.Stream, meta, begin)
 	}
 	return res, false, nil
+}
+
+// describe makes a metadata event of a client's count. If it describes a stream that was deleted softly, the stream is there again,
+// and shows nothing of what it held.
+func (w *writer) describe(stream string, e *Event, imported bool) error {
+	h, err := w.head(stream)
+	if err != nil {
+		return err
+	}
+	deleted, begin := h.softDeleted() && !imported, h.last+1
+	if err := w.applyLimits(stream, w.last, e.JSON, e.Data); err != nil {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	if deleted && json.Unmarshal(e.Data, &fields) == nil && fields != nil {
+		return w.writeLimits(stream, e.Data, begin)
+	}
+	return nil
 }
 
 // put writes one event behind the log's end and moves the stream's head.
@@ -213,11 +184,12 @@ func (w *writer) put(stream string, h *head, revision uint64, e *Event, indexID 
 	w.buf = appendRecord(w.buf[:0], position, revision, w.created, stream, e)
 	w.key = allKey(w.key[:0], position)
 	w.set(w.key, w.buf)
-	p := func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, position) }
-	w.index.add(func(b []byte) []byte { return streamKey(b, stream, revision) }, p)
-	if indexID {
-		w.index.add(func(b []byte) []byte { return idKey(b, e.ID) }, p)
+	w.index.add(func(b []byte) []byte { return streamKey(b, stream, revision) },
+		func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, position) })
+	if indexID && h.named == int64(revision) { //nolint:gosec // below 1<<63
+		w.addID(stream, e.ID, position)
 		w.ids[e.ID] = struct{}{}
+		h.named++
 	}
 	w.last = position
 	h.pos = position
@@ -271,16 +243,16 @@ func (w *writer) writeLimits(stream string, now []byte, truncateBefore int64) er
 		return err
 	}
 	w.put("$$"+stream, mh, uint64(mh.last+1), &Event{ID: newID(), Type: "$metadata", JSON: true, Data: data}, false)
-	return w.applyLimits(stream, w.last, data)
+	return w.applyLimits(stream, w.last, true, data)
 }
 
 // applyLimits makes a metadata event count for its stream.
-func (w *writer) applyLimits(stream string, position uint64, data []byte) error {
+func (w *writer) applyLimits(stream string, position uint64, isJSON bool, data []byte) error {
 	h, err := w.head(stream)
 	if err != nil {
 		return err
 	}
-	h.meta = parseLimits(data)
+	h.meta = parseLimits(isJSON, data)
 	if _, ofMeta := metadataOf(stream); ofMeta {
 		h.meta = Limits{MaxCount: 1}
 	}

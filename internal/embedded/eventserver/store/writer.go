@@ -28,8 +28,10 @@ type writer struct {
 	touched     map[string]struct{} // the group's
 	spoilt      error
 	changed     map[string]*change
-	changes     []change          // theirs
-	ids         map[ID]struct{}   // ids that the id index will hold
+	changes     []change        // theirs
+	ids         map[ID]struct{} // ids of events written, that the index will hold
+	toName      int             // events already there that may still be put in the index
+	now         time.Time
 	pendingMeta map[string][]byte // newest data of each metadata stream written
 	deferred    []*Request        // must wait for it
 	index       index
@@ -115,9 +117,9 @@ func (w *writer) refuseAll(rs []*Request, err error) {
 // do makes one group of requests up and hands it over.
 func (w *writer) do(requests []*Request) {
 	w.start(len(requests))
-	now := w.s.cfg.Now()
+	w.now = w.s.cfg.Now()
 	for _, r := range requests {
-		if !r.Deadline.IsZero() && now.After(r.Deadline) {
+		if !r.Deadline.IsZero() && w.now.After(r.Deadline) {
 			w.answer(r, Result{Err: ErrDeadline})
 			continue
 		}
@@ -138,7 +140,7 @@ func (w *writer) start(requests int) {
 	if len(w.changed) > reuseMaps || w.changed == nil {
 		w.changed, w.ids, w.pendingMeta = make(map[string]*change), make(map[ID]struct{}), make(map[string][]byte)
 	}
-	w.changes = w.changes[:0]
+	w.changes, w.toName = w.changes[:0], namedAtOnce+2*requests
 	w.index.reset()
 	clear(w.changed)
 	clear(w.ids)
