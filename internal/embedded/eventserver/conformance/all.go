@@ -11,6 +11,7 @@ import (
 var allCases = []testCase{
 	{name: "$all in both directions", run: allDirections},
 	{name: "$all begins with a system event", run: allBegins},
+	{name: "$all from its end", run: allFromItsEnd},
 }
 
 func allDirections(t *testing.T, s *suite) {
@@ -58,6 +59,31 @@ func allDirections(t *testing.T, s *suite) {
 	}
 	if n := len(clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: from}, 3)); n != 3 {
 		t.Errorf("%d events, want 3", n)
+	}
+}
+
+// allFromItsEnd: from the newest event's position, and from just behind it, nothing of what comes next is passed over.
+func allFromItsEnd(t *testing.T, s *suite) {
+	stream := unique("end")
+	r := clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Event(0))
+	at := esdb.Position{Commit: r.CommitPosition, Prepare: r.PreparePosition}
+	sub, err := s.admin.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: at,
+		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: []string{stream}}})
+	clienttest.Must(t, err)
+	defer func() { _ = sub.Close() }()
+	next := clienttest.Event(1)
+	clienttest.Append(t, s.admin, stream, esdb.Revision(0), next)
+	if e := clienttest.Next(t, sub); e.OriginalEvent().EventID != next.EventID {
+		t.Errorf("the next event is %+v", e.OriginalEvent())
+	}
+	mine := 0
+	for _, e := range clienttest.ReadAll(t, s.admin, esdb.ReadAllOptions{From: at}, clienttest.Unlimited) {
+		if e.OriginalEvent().StreamID == stream {
+			mine++
+		}
+	}
+	if mine != 2 {
+		t.Errorf("%d events from the position of the first on, want 2", mine)
 	}
 }
 

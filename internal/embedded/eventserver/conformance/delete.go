@@ -15,6 +15,102 @@ var deleteCases = []testCase{
 	{name: "tombstone", run: tombstone},
 	{name: "limits", run: limits},
 	{name: "metadata before the stream", run: metadataFirst},
+	{name: "deletes of what is not there", run: deleteAbsent},
+	{name: "deletes of what is deleted", run: deleteAgain},
+	{name: "metadata of a tombstoned stream", run: tombstonedMetadata},
+	{name: "metadata brings a deleted stream back", run: metadataUndeletes},
+}
+
+var expectations = []esdb.ExpectedRevision{esdb.Any{}, esdb.NoStream{}, esdb.StreamExists{}, esdb.Revision(0)}
+
+// deleteAbsent: a stream that never was cannot be deleted, whatever is expected. It can be ended for ever by a tombstone.
+func deleteAbsent(t *testing.T, s *suite) {
+	c := s.admin
+	for _, at := range expectations {
+		stream := unique("absent")
+		if _, err := c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: at}); err == nil ||
+			!strings.Contains(err.Error(), "WrongExpectedVersion. Stream: "+stream) || !strings.Contains(err.Error(), "Actual version: -1") {
+			t.Errorf("delete at %T: %v", at, err)
+		}
+		if err := clienttest.FirstOf(t, c, "$$"+stream); clienttest.Code(err) != esdb.ErrorCodeResourceNotFound {
+			t.Errorf("delete at %T left metadata: %v", at, err)
+		}
+		_, err := c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: at})
+		switch at.(type) {
+		case esdb.Any, esdb.NoStream:
+			clienttest.Must(t, err)
+			if err := clienttest.FirstOf(t, c, stream); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
+				t.Errorf("read behind a tombstone at %T: %v", at, err)
+			}
+		default:
+			if err == nil || !strings.Contains(err.Error(), "Actual version: -1") {
+				t.Errorf("tombstone at %T: %v", at, err)
+			}
+		}
+	}
+	// One that has metadata only was there.
+	stream := unique("described")
+	_, err := c.SetStreamMetadata(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}, esdb.StreamMetadata{})
+	clienttest.Must(t, err)
+	_, err = c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.NoStream{}})
+	clienttest.Must(t, err)
+}
+
+// deleteAgain: a deleted stream can be deleted again, but by nobody who expects it to exist.
+func deleteAgain(t *testing.T, s *suite) {
+	c, stream := s.admin, unique("again")
+	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Event(0))
+	for _, at := range []esdb.ExpectedRevision{esdb.StreamExists{}, esdb.Any{}, esdb.NoStream{}, esdb.Revision(0)} {
+		_, err := c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: at})
+		clienttest.Must(t, err)
+	}
+	_, err := c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.StreamExists{}})
+	if clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
+		t.Errorf("delete of a deleted stream that must exist: %v", err)
+	}
+	_, err = c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.StreamExists{}})
+	if clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
+		t.Errorf("tombstone of a deleted stream that must exist: %v", err)
+	}
+	_, err = c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})
+	clienttest.Must(t, err)
+}
+
+// tombstonedMetadata: the metadata stream ends with its stream.
+func tombstonedMetadata(t *testing.T, s *suite) {
+	c := s.admin
+	for _, described := range []bool{false, true} {
+		stream := unique("ended")
+		if described {
+			_, err := c.SetStreamMetadata(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.NoStream{}}, esdb.StreamMetadata{})
+			clienttest.Must(t, err)
+		}
+		clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Event(0))
+		_, err := c.TombstoneStream(clienttest.Within(t), stream, esdb.TombstoneStreamOptions{ExpectedRevision: esdb.Any{}})
+		clienttest.Must(t, err)
+		if err := clienttest.FirstOf(t, c, "$$"+stream); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
+			t.Errorf("read of the metadata, described %v: %v", described, err)
+		}
+	}
+}
+
+// metadataUndeletes: a stream that was deleted is there again when its metadata is written, and shows nothing of what it held.
+func metadataUndeletes(t *testing.T, s *suite) {
+	c, stream := s.admin, unique("back")
+	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Events(2)...)
+	_, err := c.DeleteStream(clienttest.Within(t), stream, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
+	clienttest.Must(t, err)
+	m := esdb.StreamMetadata{}
+	m.SetMaxCount(7)
+	_, err = c.SetStreamMetadata(clienttest.Within(t), stream, esdb.AppendToStreamOptions{ExpectedRevision: esdb.Any{}}, m)
+	clienttest.Must(t, err)
+	if got := clienttest.ReadStream(t, c, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited); len(got) != 0 {
+		t.Errorf("%d events of what was deleted", len(got))
+	}
+	meta, err := c.GetStreamMetadata(clienttest.Within(t), stream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards})
+	if err != nil || meta.TruncateBefore() == nil || *meta.TruncateBefore() != 2 || meta.MaxCount() == nil || *meta.MaxCount() != 7 {
+		t.Errorf("metadata %+v %v, want $tb 2 and $maxCount 7", meta, err)
+	}
 }
 
 func softDelete(t *testing.T, s *suite) {
@@ -31,7 +127,7 @@ func softDelete(t *testing.T, s *suite) {
 	if err := clienttest.FirstOf(t, c, stream); clienttest.Code(err) != esdb.ErrorCodeResourceNotFound {
 		t.Errorf("read of a deleted stream: %v", err)
 	}
-	if _, err = clienttest.TryAppend(t, c, stream, esdb.StreamExists{}, clienttest.Event(1)); clienttest.Code(err) != esdb.ErrorCodeWrongExpectedVersion {
+	if _, err = clienttest.TryAppend(t, c, stream, esdb.StreamExists{}, clienttest.Event(1)); clienttest.Code(err) != esdb.ErrorCodeStreamDeleted {
 		t.Errorf("append to a deleted stream that must exist: %v", err)
 	}
 	// Written again it goes on with its revisions, and shows only what is new.

@@ -15,6 +15,7 @@ var streamCases = []testCase{
 	{name: "read windows", run: readWindows},
 	{name: "expected revisions", run: expectedRevisions},
 	{name: "idempotence", run: idempotence},
+	{name: "idempotence by ids", run: idempotenceByID},
 	{name: "append limit", run: appendLimit},
 	{name: "links", run: links},
 }
@@ -134,6 +135,28 @@ func idempotence(t *testing.T, s *suite) {
 	for _, other := range [][]esdb.EventData{{clienttest.Event(0)}, {es[0], clienttest.Event(0)}, {es[1]}, {es[0], es[1], es[2], clienttest.Event(3)}} {
 		if _, err := clienttest.TryAppend(t, s.admin, stream, esdb.NoStream{}, other...); clienttest.Code(err) != esdb.ErrorCodeWrongExpectedVersion {
 			t.Errorf("%d other events: %v", len(other), err)
+		}
+	}
+}
+
+// idempotenceByID: where no revision is named, ids tell a repeat, however the events were first appended, and in each stream by itself.
+func idempotenceByID(t *testing.T, s *suite) {
+	for _, first := range []esdb.ExpectedRevision{esdb.NoStream{}, esdb.Any{}} {
+		for _, again := range []esdb.ExpectedRevision{esdb.Any{}, esdb.StreamExists{}} {
+			a, b, es := unique("a"), unique("b"), clienttest.Events(3)
+			clienttest.Append(t, s.admin, a, first, es...)
+			clienttest.Append(t, s.admin, b, first, es...) // the same ids in another stream are other events
+			for _, stream := range []string{a, b, a} {
+				if r := clienttest.Append(t, s.admin, stream, again, es...); r.NextExpectedVersion != 2 {
+					t.Errorf("first %T, then %T: answered %+v", first, again, r)
+				}
+				if n := len(clienttest.ReadStream(t, s.admin, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)); n != 3 {
+					t.Errorf("first %T, then %T: %d events, want 3", first, again, n)
+				}
+			}
+			if _, err := clienttest.TryAppend(t, s.admin, a, again, es[2], clienttest.Event(4)); clienttest.Code(err) != esdb.ErrorCodeWrongExpectedVersion {
+				t.Errorf("first %T, then %T: some known and a new one: %v", first, again, err)
+			}
 		}
 	}
 }
