@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestHiddenEventsCostNothing: however many events a stream hides, its readers, and whoever appends to it, do not pay for them. A
+// cost that grew with them would grow as they do; it may grow by a quarter of that, for caches and a busy machine.
+func TestHiddenEventsCostNothing(t *testing.T) {
+	t.Parallel()
+	const few, many = 500, 32_000
+	type hidden struct {
+		name string
+		with func(s *Store, later func(), stream string)
+	}
+	for _, h := range []hidden{
+		{"$tb", func(s *Store, _ func(), stream string) { s.Do(metadata(stream, `{"$tb":9000000}`)) }},
+		{"$maxCount", func(s *Store, _ func(), stream string) { s.Do(metadata(stream, `{"$maxCount":1}`)) }},
+		{"$maxAge", func(s *Store, later func(), stream string) {
+			s.Do(metadata(stream, `{"$maxAge":60}`))
+			later()
+			s.Do(simple(stream))
+		}},
+		{"$maxAge, all", func(s *Store, later func(), stream string) { s.Do(metadata(stream, `{"$maxAge":60}`)); later() }},
+		{"deleted", func(s *Store, _ func(), stream string) {
+			s.Do(Request{Kind: SoftDelete, Stream: stream, Expected: ExpectAny})
+		}},
+		{"tombstone", func(s *Store, _ func(), stream string) {
+			s.Do(Request{Kind: Tombstone, Stream: stream, Expected: ExpectAny})
+		}},
+		{"scavenged", func(s *Store, _ func(), stream string) {
+			s.Do(metadata(stream, `{"$maxCount":1}`))
+			_, _ = s.Scavenge(context.Background())
+		}},
+	} {
+		t.Run(h.name, func(t *testing.T) {
+			var late atomic.Int64
+			s, err := Open(Config{Dir: "data", FS: vfs.NewMem(), Now: func() time.Time { return time.Now().Add(time.Duration(late.Load())) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			fill := func(stream string, n int) {
+				for n > 0 {
+					batch := make([]Event, min(n, 1000))
+					for i := range batch {
+						batch[i] = Event{ID: newID(), Type: "t", Data: []byte("data")}
+					}
+					if res := s.Do(Request{Stream: stream, Expected: ExpectAny, Events: batch}); res.Err != nil {
+						t.Fatal(res.Err)
+					}
+					n -= len(batch)
+				}
+			}
+			streams := map[string]int{"few": few, "many": many}
+			for stream, n := range streams {
+				fill(stream, n)
+				h.with(s, func() { late.Add(int64(time.Hour)) }, stream)
+			}
+			known := simple("many")
+			for what, do := range map[string]func(stream string){
+				"forwards": func(stream string) {
+					v, err := s.View(context.Background(), stream)
+					if err == nil {
+						err = s.ReadStream(v, 0, func(*Record) bool { return true })
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				},
+				"backwards": func(stream string) {
+					v, err := s.View(context.Background(), stream)
+					if err == nil {
+						err = s.ReadStreamBackwards(v, math.MaxInt64, func(*Record) bool { return true })
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				},
+				"a repeat": func(stream string) {
+					r := known
+					r.Stream, r.Expected = stream, 3
+					s.Do(r)
+				},
+			} {
+				if cost, most := ratio(do), float64(many)/few/4; cost > most {
+					t.Errorf("%s: %d times as many hidden events cost %.0f times as much", what, many/few, cost)
+				}
+			}
+		})
+	}
+}
+
+// ratio is how much more the stream many costs than the stream few, at its best.
+func ratio(do func(stream string)) float64 {
+	best := map[string]time.Duration{"few": math.MaxInt64, "many": math.MaxInt64}
+	for range 20 {
+		for stream, least := range best {
+			began := time.Now()
+			do(stream)
+			best[stream] = min(least, time.Since(began))
+		}
+	}
+	return float64(best["many"]) / float64(best["few"])
+}
