@@ -25,8 +25,10 @@
 //   - A position (commit and prepare position are the same number, from 1) that was ever visible is never used for
 //     another event. The order of $all is the order of commits; an event's created time never goes back.
 //   - Subscriptions skip nothing. A slow subscriber costs one page of memory and holds up nobody.
-//   - A repeat of an append is answered as the first time: at a definite revision always, with Any as long as the first
-//     event is in the stream.
+//   - A repeat of an append is answered as the first time, and writes nothing, as long as the stream shows its events: by their
+//     place where a revision or "no stream" is expected, by their ids with Any and StreamExists. Events that are hidden
+//     (deleted, below $tb, beyond $maxCount, older than $maxAge) make no repeat: what is answered as appended is shown.
+//   - What a stream hides costs its readers nothing.
 //   - A record that is not what was written is an error (DataLoss) that names its stream and revision; it is never served.
 //
 // # When something fails
@@ -58,19 +60,53 @@
 //
 // Behaviour follows EventStoreDB oss-v24.6.0; $all shows truncated and expired events until they are scavenged, as there. Different:
 //
+// Appends and deletes:
+//
+//   - There, an append with the ids of events that stand at its place, or were lately appended to the stream, is a repeat even if the
+//     stream hides them: it is answered as appended and cannot be read. Here only what is shown counts.
+//   - With Any and StreamExists, there only lately appended ids are known, and the first id decides. Here all ids of the stream are
+//     known; all of them shown is a repeat, none a new append, some a wrong expected version. So is an append with an expected
+//     revision whose events are hidden in part.
+//   - A repeat with "no stream" is also recognised at the place where a stream began anew after its deletion.
+//   - A deletion keeps the stream's other metadata, its $acl too; there the metadata is {"$tb":9223372036854775807} alone.
+//   - The metadata stream of a tombstoned stream is ended for writers as for readers; there a write may be accepted for a while, and
+//     cannot be read.
+//   - An append of no events changes nothing; there it brings a deleted stream back.
+//
+// Reads:
+//
+//   - A read or a subscription of $all forwards from a position that the log has not reached is refused with InvalidArgument, as there a
+//     position within an event is; there it waits for that position and passes over everything up to it. From the position just behind
+//     the last event a read is empty.
+//   - A position is a count from 1, and commit and prepare position are the same; there it is a place in a file.
+//
+// Rights:
+//
 //   - An access control list that cannot be understood is refused on a secured server; one that is stored nevertheless lets in admins
 //     only. EventStoreDB takes it for none.
 //   - A user's details are shown to himself and to admins; there any user sees them. A deleted admin or ops does not come back at the
 //     next start.
 //   - $incarnation can be read by every user.
-//   - A call keeps the rights it began with, as there: a subscription goes on although its user was deleted.
 //   - Passwords are hashed as there, PBKDF2 with 1,000 rounds of SHA-1, which is little today: choose long ones.
+//   - Client certificates are not looked at.
+//
+// Operations:
+//
 //   - StartScavenge's threads and chunks, MergeIndexes, ResignNode and SetNodePriority mean nothing to this server: they are accepted
-//     and change nothing. Client certificates are not looked at.
+//     and change nothing.
+//   - A scavenged event leaves a stub of some 40 bytes, which reads of $all step over.
+//
+// Persistent subscriptions:
+//
 //   - Replayed parked messages leave the parked stream when all of them are done, not when they are sent: a crash in between
 //     leaves them parked.
 //   - A persistent subscription's start at the end is the end at its creation, also after a restart.
-//   - Projections and the HTTP interface are not offered.
+//
+// Not offered: projections (and so the streams that they write, as $streams, $ce-, $et-), the HTTP interface, a cluster, transactions
+// of the old TCP protocol, redaction, and plugins.
+//
+// As there: a call keeps the rights it began with, so a subscription goes on although its user was deleted; a subscription to
+// a stream from a revision that is not there yet waits for the one behind it.
 //
 // A call that panics ends with Internal and is logged. A panic of the store's writer ends the process.
 package eventserver
