@@ -138,6 +138,10 @@ func problemOf(err error) error {
 		p := api.NewProblem("rebuilding", "the read model is being rebuilt")
 		p.RetryAfter = 5
 		return p
+	case errors.Is(err, projection.ErrBusy):
+		p := api.NewProblem("unavailable", "the read model does not answer in time; ask again")
+		p.RetryAfter = 1
+		return p
 	case errors.Is(err, projection.ErrNoHistory):
 		return api.NewProblem("malformed_parameter", "this is known only as it is now").At("as_of", "no_history", "cannot be asked here")
 	}

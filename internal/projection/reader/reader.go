@@ -77,7 +77,7 @@ func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{reader: r, plans: map[string]projection.Plan{}}
+	v := &view{reader: r, plans: map[string]projection.Plan{}, slots: make(chan struct{}, max(1, r.cfg.Pool.Config().MaxConns/3))}
 	for _, p := range plans {
 		if _, twice := v.plans[p.Name]; twice {
 			return nil, fmt.Errorf("a view has one version of projection %s", p.Name)
@@ -110,6 +110,7 @@ type view struct {
 	reader *Reader
 	plans  map[string]projection.Plan
 	names  []string
+	slots  chan struct{} // queries at once: where they are held up, those of other views are not
 }
 
 const (
@@ -141,6 +142,8 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 		case gone(err) && !missing:
 			missing = true
 			continue
+		case busy(err):
+			return projection.Answer{}, fmt.Errorf("%w: %w", projection.ErrBusy, err)
 		case !errors.Is(err, projection.ErrNotYet):
 			return projection.Answer{}, err
 		}
@@ -193,6 +196,12 @@ func (v *view) check(ask projection.Ask) error {
 func gone(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "42P01" || pg.Code == "3F000")
+}
+
+// busy says that a table was locked, or that it took too long.
+func busy(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "55P03" || pg.Code == "57014")
 }
 
 func micro(t time.Time) time.Time {

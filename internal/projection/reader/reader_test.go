@@ -57,9 +57,25 @@ func TestGoalOfKnowledge(t *testing.T) {
 func TestSelectionAddsEachTimeOnce(t *testing.T) {
 	t.Parallel()
 	m := moment{Moment: projection.Moment{AsOf: time.Unix(1, 0), KnownAt: time.Unix(2, 0)}, args: make([]any, 2, 9)}
-	plan := projection.Plan{Columns: []projection.Column{{Name: "n"}}}
-	first, second := m.selection("h", plan), m.selection("i", plan)
-	if len(m.args) != 4 || first != strings.Replace(second, "from i", "from h", 1) || !strings.Contains(first, "valid_to > $3") || !strings.Contains(first, "recorded_from <= $4") {
+	plan := projection.Plan{Name: "n", Columns: []projection.Column{{Name: "n"}}}
+	first, second := m.rows("h", plan), m.rows("i", plan)
+	if len(m.args) != 4 || first != strings.Replace(second, `from "i"`, `from "h"`, 1) || !strings.Contains(first, "valid_to > $3") || !strings.Contains(first, "recorded_from <= $4") {
 		t.Errorf("%d arguments\n%s\n%s", len(m.args), first, second)
+	}
+}
+
+func TestTablesComeBeforeTheQuerysOwnExpressions(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		`select 1 from "p"`:                        `with P select 1 from "p"`,
+		"\n\twith a as (select 1) select 2":        "\n\twith P,  a as (select 1) select 2",
+		"-- with\nWITH RECURSIVE a as (select 1)":  "-- with\nWITH RECURSIVE P,  a as (select 1)",
+		"/* with */ with a as (select 1)":          "/* with */ with P,  a as (select 1)",
+		`(select 1 from "p") union all (select 2)`: `with P (select 1 from "p") union all (select 2)`,
+		`withdrawn`: `with P withdrawn`,
+	} {
+		if got := preceded(sql, []string{"P"}); got != want {
+			t.Errorf("%q became %q, want %q", sql, got, want)
+		}
 	}
 }

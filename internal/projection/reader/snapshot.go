@@ -38,7 +38,8 @@ const (
 	opened = `begin isolation level repeatable read, read only`
 	// What is looked up for every answer has one plan per connection, for its tables stay small: planning it each time takes
 	// longer than doing it.
-	known = `set local plan_cache_mode = force_generic_plan`
+	// No query waits long for a lock, or takes longer than its caller waits: it must not keep connections from others.
+	known = `select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', '1s', true), set_config('statement_timeout', '9s', true)`
 	// A plan made while a table was small would scan it for ever.
 	planned = `set local plan_cache_mode = force_custom_plan`
 )
@@ -52,6 +53,12 @@ const pointed = `select p.projection, b.version, b.schema_name,
 
 // once takes a snapshot and calls read on it if it satisfies the goal; else ErrNotYet.
 func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read func(context.Context, projection.Snapshot) error) (answer projection.Answer, err error) {
+	select { // no read model has all connections
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	case <-ctx.Done():
+		return answer, fmt.Errorf("waiting for other queries of the read model: %w", ctx.Err())
+	}
 	conn, err := v.reader.cfg.Pool.Acquire(ctx)
 	if err != nil {
 		return answer, fmt.Errorf("connecting to Postgres: %w", err)

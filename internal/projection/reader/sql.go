@@ -13,11 +13,19 @@ import (
 	"github.com/daybook-dev/daybook/internal/projection"
 )
 
-var named = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
+var (
+	named = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
+	// with is how a query begins that has common table expressions of its own.
+	with = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b(?:\s+recursive\b)?`)
+)
 
-// Query implements projection.Snapshot.
+// Query implements projection.Snapshot. Each table that the SQL names is a common table expression in front of it, whatever moment
+// is asked for: so aliases, joins, subqueries and expressions of the query's own work alike for all of them. Postgres puts the
+// expression where it is used, as if it were written there.
 func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
 	var unknown error
+	var tables []string
+	seen := map[string]bool{}
 	times := moment{s.moment, args, 0, 0}
 	sql = named.ReplaceAllStringFunc(sql, func(braced string) string {
 		name := strings.Trim(braced, "{}")
@@ -26,17 +34,29 @@ func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 			unknown = errors.Join(unknown, fmt.Errorf("%s names a projection that this view does not have", braced))
 			return braced
 		}
-		table := pgx.Identifier{l.schema, name}.Sanitize()
-		if !s.moment.Past() {
-			return table
+		quoted := pgx.Identifier{name}.Sanitize()
+		if !seen[name] {
+			seen[name] = true
+			tables = append(tables, quoted+" as not materialized ("+times.rows(l.schema, s.view.plans[name])+")")
 		}
-		history := pgx.Identifier{l.schema, name + "_history"}.Sanitize()
-		return "(" + times.selection(history, s.view.plans[name]) + ") as " + pgx.Identifier{name}.Sanitize()
+		return quoted
 	})
 	if unknown != nil {
 		return nil, unknown
 	}
-	return s.conn.Query(ctx, sql, times.args...)
+	return s.conn.Query(ctx, preceded(sql, tables), times.args...)
+}
+
+// preceded puts table expressions in front of those that a query has.
+func preceded(sql string, tables []string) string {
+	if len(tables) == 0 {
+		return sql
+	}
+	list := strings.Join(tables, ", ")
+	if begins := with.FindString(sql); begins != "" {
+		return begins + " " + list + ", " + sql[len(begins):]
+	}
+	return "with " + list + " " + sql
 }
 
 // moment adds its times to the query's arguments, each once.
@@ -55,8 +75,8 @@ func (m *moment) argument(at *int, value any) string {
 	return fmt.Sprintf("$%d", *at)
 }
 
-// selection gives the versions that were true at the moment, of all rows: one of each at most.
-func (m *moment) selection(history string, plan projection.Plan) string {
+// rows gives the rows of a table as they were at the moment, or are: one version of each at most.
+func (m *moment) rows(schema string, plan projection.Plan) string {
 	columns := projection.EngineColumns()
 	for _, c := range plan.Columns {
 		columns = append(columns, c.Name)
@@ -65,6 +85,10 @@ func (m *moment) selection(history string, plan projection.Plan) string {
 		columns[i] = pgx.Identifier{c}.Sanitize()
 	}
 	list := strings.Join(columns, ", ")
+	if !m.Past() {
+		return fmt.Sprintf(`select %s from %s`, list, pgx.Identifier{schema, plan.Name}.Sanitize())
+	}
+	history := pgx.Identifier{schema, plan.Name + "_history"}.Sanitize()
 	if m.Revision != nil {
 		return fmt.Sprintf(`select distinct on (key, suffix) %s from %s where revision = %s::bigint order by key, suffix, version`,
 			list, history, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63

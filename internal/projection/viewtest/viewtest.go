@@ -5,8 +5,12 @@ package viewtest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/memory"
@@ -59,6 +63,10 @@ func (l *Log) Add(tb testing.TB, stream string, at time.Time, events ...es.Event
 // View posts the log into the projections, in several small batches, and asks them.
 func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.Projection) projection.View {
 	tb.Helper()
+	plans, err := projection.Compile(ps...)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	catalog, err := es.NewCatalog(definitions)
 	if err != nil {
 		tb.Fatal(err)
@@ -98,9 +106,6 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
-	defer cancel()
-	w.Own(ctx, 0) // until the build serves
 	r, err := reader.New(reader.Config{Pool: pool})
 	if err != nil {
 		tb.Fatal(err)
@@ -109,5 +114,95 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return view
+	for _, plan := range plans {
+		if !plan.History {
+			return view
+		}
+	}
+	return both{tb, view}
+}
+
+// both asks each query about now a second time about a moment that lies after everything, and compares the answers: what a query
+// says must not depend on how its moment is given.
+type both struct {
+	testing.TB
+
+	view projection.View
+}
+
+func (b both) Read(ctx context.Context, ask projection.Ask, read func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
+	if ask.Past() {
+		return b.view.Read(ctx, ask, read)
+	}
+	var now, then recording
+	answer, err := b.view.Read(ctx, ask, func(ctx context.Context, s projection.Snapshot) error {
+		now = recording{Snapshot: s}
+		return read(ctx, &now)
+	})
+	if err != nil {
+		return answer, err
+	}
+	ask.AsOf = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	if _, err := b.view.Read(ctx, ask, func(ctx context.Context, s projection.Snapshot) error {
+		then = recording{Snapshot: s}
+		for _, q := range now.queries {
+			if err := then.again(ctx, q); err != nil {
+				return fmt.Errorf("as of any later moment: %w", err)
+			}
+		}
+		return nil
+	}); err != nil {
+		b.Error(err)
+	}
+	for i, q := range then.queries {
+		have := now.queries[i]
+		have.rows = nil
+		rows := recording{}
+		if _, err := b.view.Read(ctx, projection.Ask{}, func(ctx context.Context, s projection.Snapshot) error {
+			rows = recording{Snapshot: s}
+			return rows.again(ctx, have)
+		}); err != nil {
+			b.Error(err)
+		} else if !slices.Equal(q.rows, rows.queries[0].rows) {
+			b.Errorf("now and as of a later moment differ for\n%s\n%q\n%q", q.sql, rows.queries[0].rows, q.rows)
+		}
+	}
+	return answer, nil
+}
+
+// recording is a snapshot that remembers what it was asked.
+type recording struct {
+	projection.Snapshot
+
+	queries []query
+}
+
+type query struct {
+	sql  string
+	args []any
+	rows []string
+}
+
+func (r *recording) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	r.queries = append(r.queries, query{sql: sql, args: args})
+	return r.Snapshot.Query(ctx, sql, args...)
+}
+
+// again asks a query and keeps its rows as text.
+func (r *recording) again(ctx context.Context, q query) error {
+	rows, err := r.Query(ctx, q.sql, q.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	last := &r.queries[len(r.queries)-1]
+	for rows.Next() {
+		values, err := rows.Values()
+		if err != nil {
+			return err
+		}
+		last.rows = append(last.rows, fmt.Sprint(values...))
+	}
+	slices.Sort(last.rows) // where the query leaves the order open
+	return rows.Err()
 }

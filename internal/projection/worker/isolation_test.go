@@ -16,6 +16,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/projection/worker"
 )
 
@@ -102,6 +103,38 @@ func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
 	t.Helper()
 	if _, err := pool.Exec(t.Context(), sql); err != nil {
 		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// A query of a locked table is told so soon, however many ask, and those of other read models are answered meanwhile.
+func TestQueriesOfOneReadModelDoNotWaitForAnother(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(60, rand.New(rand.NewPCG(41, 42)).IntN)
+	j.post(t, newWorker(t, pool, all...), 20)
+	locked, other := viewOf(t, pool, items), viewOf(t, pool, parcels)
+	defer lock(t, pool, schemaOf(t, pool, "items", 1)+".items")()
+	const asking = 40 // more than there are connections
+	told := make(chan error, asking)
+	for range asking {
+		go func() {
+			_, _, err := projection.All[perItem](t.Context(), locked, projection.Ask{}, `select n from {items}`)
+			told <- err
+		}()
+	}
+	until(t, func() bool { return pool.Stat().AcquiredConns() > 1 })
+	for range 20 {
+		begin := time.Now()
+		if _, _, err := projection.All[detail](t.Context(), other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+			t.Error(err)
+		} else if took := time.Since(begin); took > 900*time.Millisecond { // a second is what the others wait for the lock
+			t.Errorf("a query of another read model took %v", took)
+		}
+	}
+	for range asking {
+		if err := <-told; !errors.Is(err, projection.ErrBusy) {
+			t.Errorf("a query of the locked table: %v", err)
+		}
 	}
 }
 

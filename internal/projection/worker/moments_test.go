@@ -226,6 +226,48 @@ func TestJoinOfTwoProjections(t *testing.T) {
 	}
 }
 
+// However a query is written, it says about a moment after everything what it says about now.
+func TestEveryFormOfQueryWorksAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(300, rand.New(rand.NewPCG(22, 23)).IntN)
+	j.post(t, newWorker(t, pool, all...), 50)
+	v := viewOf(t, pool, parcels)
+	for name, sql := range map[string]string{
+		"plain":            `select key, n from {parcels} where status = $1 order by key`,
+		"the table's name": `select parcels.key, parcels.n from {parcels} where parcels.status = $1 order by parcels.key`,
+		"an alias":         `select p.key, p.n from {parcels} p where p.status = $1 order by p.key`,
+		"an alias by as":   `select p.key, p.n from {parcels} as p where p.status = $1 order by p.key`,
+		"renamed columns":  `select p.a as key, p.n from {parcels} p(a) where p.status = $1 order by 1`,
+		"a join":           `select a.key, b.n from {parcels} a join {parcels} b using (key) where a.status = $1 order by a.key`,
+		"a left join":      `select a.key, coalesce(b.n, 0) as n from {parcels} a left join {parcels} b on b.key = a.key and b.heavy where a.status = $1 order by a.key`,
+		"a comma":          `select a.key, b.n from {parcels} a, {parcels} b where a.key = b.key and a.status = $1 order by a.key`,
+		"a subquery":       `select key, n from (select * from {parcels} p where p.status = $1) q order by key`,
+		"in":               `select key, n from {parcels} where key in (select q.key from {parcels} q where q.status = $1) order by key`,
+		"exists":           `select key, n from {parcels} p where exists (select from {parcels} q where q.key = p.key and q.status = $1) order by key`,
+		"lateral":          `select p.key, l.n from {parcels} p, lateral (select q.n from {parcels} q where q.key = p.key) l where p.status = $1 order by p.key`,
+		"an expression":    `with few as (select key, n from {parcels} x where x.status = $1) select key, n from few order by key`,
+		"recursive":        `with recursive up(i) as (select 1 union all select i + 1 from up where i < 2), few as (select * from {parcels}) select key, n from few s, up where s.status = $1 and up.i = 1 order by key`,
+		"a union":          `(select key, n from {parcels} p where heavy and status = $1) union all (select key, n from {parcels} p where not heavy and status = $1) order by key`,
+		"a window":         `select key, sum(n) over (order by key)::bigint as n from {parcels} p where status = $1 order by key`,
+		"a comment":        "-- with\nselect key, n from {parcels} p where status = $1 order by key",
+	} {
+		type pair struct {
+			Key string `db:"key"`
+			N   int64  `db:"n"`
+		}
+		now, _, err := projection.All[pair](t.Context(), v, projection.Ask{}, sql, "counted")
+		if err != nil || len(now) == 0 {
+			t.Errorf("%s, now: %d rows, %v", name, len(now), err)
+			continue
+		}
+		then, _, err := projection.All[pair](t.Context(), v, projection.Ask{Moment: projection.Moment{AsOf: minute(100_000)}}, sql, "counted")
+		if diff := cmp.Diff(now, then); err != nil || diff != "" {
+			t.Errorf("%s, as of a later moment: %v\n%s", name, err, diff)
+		}
+	}
+}
+
 func TestWaitsForItsPosition(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
