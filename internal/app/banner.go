@@ -44,7 +44,7 @@ func (n *Node) Banner(w io.Writer, took time.Duration) {
 		line(rows, "admin", n.addresses.Admin, "/metrics", "")
 	}
 	_ = rows.Flush() // a Builder takes everything
-	if here[RolePostgres] != nil {
+	if here[RolePostgres] != nil || here[RoleEventStore] != nil {
 		fmt.Fprintf(&b, "  The passwords of the embedded servers are in %s.\n", short(n.cfg.SecretsDir()))
 	}
 	fmt.Fprintf(&b, "  %s\n", n.openness())

@@ -51,9 +51,18 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 		{
 			role: RoleEventStore, label: "event store", port: "2113",
 			start: func(ctx context.Context, listen string) (server, error) {
-				return eventserver.Start(ctx, eventserver.Config{Dir: dir("eventstore"), Listen: listen, Logger: log.With("server", RoleEventStore), Registerer: reg})
+				own, err := secrets.LoadEventStore(cfg.SecretsDir())
+				if err != nil {
+					return nil, err
+				}
+				s, err := eventserver.Start(ctx, eventserver.Config{Dir: dir("eventstore"), Listen: listen, Logger: log.With("server", RoleEventStore), Registerer: reg,
+					CertFile: own.KeyPair, KeyFile: own.KeyPair, AdminPassword: own.Password, OpsPassword: own.Password, PasswordsHold: true})
+				if err != nil {
+					return nil, err
+				}
+				return &eventStore{s, own}, nil
 			},
-			address: func(s server) string { return "esdb://" + s.Addr() + "?tls=false" },
+			address: func(s server) string { return s.(*eventStore).secrets.Address(s.Addr()) }, //nolint:forcetypeassert // its own
 			kind:    plain, into: func(a *Addresses) *string { return &a.EventStore }, given: func(c Config) string { return c.EventStore },
 			listen: func(c Config) string { return c.EventStoreListen },
 		},
@@ -94,11 +103,18 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 // local is the way to the event store that needs no network, if it is one of these servers.
 func local(servers []*running) esclient.Caller {
 	for _, r := range servers {
-		if s, ok := r.server.(*eventserver.Server); ok {
+		if s, ok := r.server.(*eventStore); ok {
 			return s.Local()
 		}
 	}
 	return nil
+}
+
+// eventStore is the embedded event store with the secrets of those who may call it.
+type eventStore struct {
+	*eventserver.Server
+
+	secrets secrets.EventStore
 }
 
 func shortVersion(v string) string {

@@ -60,7 +60,11 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	if s.Catalog, err = NewCatalog(); err != nil {
 		return nil, err
 	}
-	if s.Store, err = esclient.Open(ctx, esclient.Config{ConnectionString: at.EventStore, Local: within, Logger: log, Registerer: reg}); err != nil {
+	store, err := secrets.WithLogin(at.EventStore)
+	if err != nil {
+		return nil, err
+	}
+	if s.Store, err = esclient.Open(ctx, esclient.Config{ConnectionString: store, Local: within, Logger: log, Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("connect to the event store: %w", err)
 	}
 	if s.Incarnation, err = s.Store.Incarnation(ctx); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
 	"github.com/daybook-dev/daybook/internal/postgres"
+	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
 const (
@@ -52,7 +53,11 @@ func (b *bench) append(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = embedded.close() }()
-	settings, err := esdb.ParseConnectionString(b.events.EventStore)
+	connection, err := secrets.WithLogin(b.events.EventStore)
+	if err != nil {
+		return err
+	}
+	settings, err := esdb.ParseConnectionString(connection)
 	if err != nil {
 		return fmt.Errorf("address of the event store: %w", err)
 	}
@@ -126,7 +131,11 @@ func (b *bench) startEvents(ctx context.Context) (err error) {
 	if b.events, err = b.start(ctx, "events", "eventstore"); err != nil {
 		return err
 	}
-	b.store, err = esclient.Open(ctx, esclient.Config{ConnectionString: b.events.EventStore})
+	connection, err := secrets.WithLogin(b.events.EventStore)
+	if err != nil {
+		return err
+	}
+	b.store, err = esclient.Open(ctx, esclient.Config{ConnectionString: connection})
 	if err != nil {
 		return fmt.Errorf("connect to the event store: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
@@ -22,7 +23,11 @@ func eventStore(t *testing.T, p *testenv.Process) *esclient.Client {
 		EventStore string `json:"eventstore"`
 	}
 	p.Addresses(&at)
-	c, err := esclient.Open(t.Context(), esclient.Config{ConnectionString: at.EventStore})
+	connection, err := secrets.WithLogin(at.EventStore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := esclient.Open(t.Context(), esclient.Config{ConnectionString: connection})
 	if err != nil {
 		t.Fatal(err)
 	}

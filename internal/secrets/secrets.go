@@ -1,5 +1,5 @@
 // Package secrets makes and reads what an installation must keep to itself: the key of the digests of
-// requests, the key that wraps the keys of personal data, the password of the embedded Postgres.
+// requests, the key that wraps the keys of personal data, the passwords of the embedded Postgres and event store.
 //
 // Each is one file, mode 0600, in a directory of mode 0700. A file is made whole, under another name, and then
 // linked into place: of two processes that start at once one wins and both read what it wrote; a crash leaves
@@ -93,11 +93,24 @@ func keys(dir, path, usual string) ([][]byte, error) {
 
 // Text reads the secret text at path, or makes a random one of 256 bits there if there is no such file.
 func Text(path string) (string, error) {
+	return keep(path, func() ([]byte, error) {
+		random := make([]byte, KeyBytes)
+		_, _ = rand.Read(random) // never fails
+		return []byte(base64.StdEncoding.EncodeToString(random) + "\n"), nil
+	})
+}
+
+// keep reads the secret at path, or has it made if there is no such file.
+func keep(path string, make func() ([]byte, error)) (string, error) {
 	text, err := read(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return text, err
 	}
-	if err := create(path); err != nil {
+	content, err := make()
+	if err == nil {
+		err = create(path, content)
+	}
+	if err != nil {
 		return "", fmt.Errorf("make secret %s: %w", path, err)
 	}
 	return read(path)
@@ -128,19 +141,17 @@ func read(path string) (string, error) {
 }
 
 // create links a whole file to path. That somebody else was first is not an error: theirs is the secret then.
-func create(path string) error {
+func create(path string, content []byte) error {
 	dir := filepath.Dir(path)
 	if err := makeDir(dir, 0o700); err != nil {
 		return err
 	}
-	random := make([]byte, KeyBytes)
-	_, _ = rand.Read(random) // never fails
 	f, err := os.CreateTemp(dir, ".making-*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(random) + "\n")
+	_, err = f.Write(content)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

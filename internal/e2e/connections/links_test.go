@@ -172,10 +172,9 @@ func startLinked(t testing.TB) (*fleet.Fleet, []*link) {
 		t.Fatal(err)
 	}
 	apart := func(role string) []string {
-		return []string{
-			"--postgres", postgres(role),
-			"--eventstore", "esdb://" + open(role, "event store", store.Host).addr() + "?tls=false",
-		}
+		through := *store
+		through.Host = open(role, "event store", store.Host).addr()
+		return []string{"--postgres", postgres(role), "--eventstore", through.String()}
 	}
 	for _, role := range fleet.Engines() {
 		args := apart(role)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -204,14 +206,27 @@ func (s *Server) secure(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, name := range created {
-		well := s.cfg.AdminPassword
-		if name == "ops" {
-			well = s.cfg.OpsPassword
+	for name, password := range map[string]string{"admin": s.cfg.AdminPassword, "ops": s.cfg.OpsPassword} {
+		if s.cfg.PasswordsHold {
+			if err := s.hold(ctx, name, password); err != nil {
+				return err
+			}
 		}
-		if well == defaultPassword {
+		if password == defaultPassword && slices.Contains(created, name) {
 			s.cfg.Logger.Warn("a user was created with the password that everybody knows: change it", "user", name)
 		}
+	}
+	return nil
+}
+
+// hold gives a user the password that is to hold, unless he has it.
+func (s *Server) hold(ctx context.Context, name, password string) error {
+	_, err := s.access.Authenticate(ctx, name, password)
+	if !errors.Is(err, access.ErrUnauthenticated) {
+		return err
+	}
+	if err := errors.Join(s.users.Enable(ctx, name, true), s.users.SetPassword(ctx, name, nil, password)); err != nil {
+		return fmt.Errorf("set the password of %s: %w", name, err)
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ type Config struct {
 	// AdminPassword and OpsPassword are those that the users admin and ops get when a secured server first starts on a data
 	// directory; default "changeit". Later they change nothing.
 	AdminPassword, OpsPassword string
+	// PasswordsHold makes those the passwords of admin and ops at every start, whatever they were.
+	PasswordsHold bool
 	// Shutdown is called, in a goroutine of its own, when an operator asks over the network that the server end; it should
 	// end the program, or Close the server. Default none: such a request is refused.
 	Shutdown func()
