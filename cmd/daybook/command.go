@@ -30,7 +30,7 @@ func command(out, errs io.Writer) *cobra.Command {
 			value.NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), relayCommand(), projectionsCommand(), configCommand(), healthCommand(), doctorCommand(), eventstoreCommand(), versionCommand())
+	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), recoverCommand(), configCommand(), healthCommand(), doctorCommand(), eventstoreCommand(), versionCommand())
 	return root
 }
 

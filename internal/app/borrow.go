@@ -3,13 +3,10 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"slices"
 
-	"github.com/daybook-dev/daybook/internal/projection/worker"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
@@ -50,27 +47,4 @@ func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger
 
 func serversOfRecord(role string) bool {
 	return role == RoleEventStore || role == RoleKafka || role == RolePostgres
-}
-
-// ResetProjections drops every read model; the projections of the next start build them again from the log. It is what
-// their refusals to start name.
-func ResetProjections(ctx context.Context, cfg Config, version string, log *slog.Logger) error {
-	if at, err := ReadAddresses(cfg.DataDir); err == nil {
-		return fmt.Errorf("process %d runs on %s: stop it first", at.PID, cfg.DataDir)
-	}
-	system, release, err := systemFor(ctx, cfg, version, log, serversOfRecord)
-	if err != nil {
-		return err
-	}
-	return errors.Join(worker.Reset(ctx, system.Pool), release())
-}
-
-// ResetRelay forgets how far the relay has come and deletes the topic; the next relay publishes the whole log again. It is
-// what the relay's refusals to start name.
-func ResetRelay(ctx context.Context, cfg Config, version string, log *slog.Logger) error {
-	system, release, err := systemFor(ctx, cfg, version, log, serversOfRecord)
-	if err != nil {
-		return err
-	}
-	return errors.Join(relay.Reset(ctx, system.Pool, splitList(system.Addresses.Kafka), relay.DefaultTopic), release())
 }

@@ -84,6 +84,9 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		if n.system, err = connect(ctx, at, local(n.servers), cfg.Roles, sec, log, n.metrics, n.health); err != nil {
 			return nil, err
 		}
+		if err = n.system.agrees(ctx); err != nil {
+			return nil, err
+		}
 		if err = n.assemble(ctx); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,6 +21,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/projection/reader"
+	"github.com/daybook-dev/daybook/internal/recovery"
 	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/secrets"
 )
@@ -73,7 +75,7 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	if err = postgres.Migrate(ctx, at.Postgres); err != nil {
 		return nil, err
 	}
-	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: connections(roles)}); err != nil {
+	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: connections(roles), Name: nameAt(roles)}); err != nil {
 		return nil, err
 	}
 	if err = secrets.Verify(ctx, s.Pool, secrets.Installation, sec.InstallationKey); err != nil {
@@ -88,6 +90,16 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	s.Handler = es.NewHandler(s.Store, s.Catalog, time.Now)
 	s.Reader, err = reader.New(reader.Config{Pool: s.Pool, Listener: s.Changes})
 	return s, err
+}
+
+// nameAt is what a process of some roles is called among the connections of Postgres.
+func nameAt(roles []string) string {
+	if len(roles) == 0 {
+		return ""
+	}
+	const most = 63 // bytes that Postgres keeps
+	name := recovery.Roles + strings.Join(roles, ",")
+	return name[:min(len(name), most)]
 }
 
 // maxConns of a process that has all roles, or none but commands of its own.

@@ -33,9 +33,18 @@ const (
 	SimulatorChargeAfter   Name = "simulator.charge.after" // in the ledger, not answered
 	StoreBatchBeforeSync   Name = "eventserver.sync.before"
 	StoreBatchBeforeAnswer Name = "eventserver.answer.before"
+	RecoverNumbersAfter    Name = "recover.numbers.after"
+	RecoverTopicAfter      Name = "recover.topic.after"
+	RecoverCommitBefore    Name = "recover.commit.before"
+	RecoverCommitAfter     Name = "recover.commit.after"
 )
 
-// All is every name, for tests that try each.
+// Recovery is where `daybook recover` can be killed.
+func Recovery() []Name {
+	return []Name{RecoverNumbersAfter, RecoverTopicAfter, RecoverCommitBefore, RecoverCommitAfter}
+}
+
+// All is every moment along an order's way, for tests that try each.
 func All() []Name {
 	return []Name{
 		AppendBefore, AppendAfter, AckBefore, AckAfter, PublishBefore, PublishAfter, RelayCheckpointAfter,

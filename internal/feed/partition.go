@@ -115,7 +115,7 @@ func (p *partition) deliver(ctx context.Context, messages []relay.Message) error
 	if len(ours) < len(messages) {
 		foreign := messages[len(ours)]
 		return fmt.Errorf("event %d on Kafka belongs to incarnation %s of the event store, this one is %s: "+
-			"the topic holds another history, give this installation a topic of its own",
+			"the topic holds another history; stop everything and run `daybook recover`",
 			foreign.Record.Position, foreign.Incarnation, p.feed.cfg.Incarnation)
 	}
 	return nil

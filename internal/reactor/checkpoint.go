@@ -35,11 +35,15 @@ func (e *Engine) prepare(ctx context.Context, name string, first uint64) error {
 		select count(*), count(*) filter (where partitions <> $2 or incarnation <> $3)
 		from daybook.reactor_checkpoint where reactor = $1`, name, e.cfg.Partitions, e.cfg.Incarnation).Scan(&rows, &others)
 	if err == nil && (others > 0 || rows != e.cfg.Partitions) {
-		err = fmt.Errorf("its checkpoints are of another event store or another number of partitions than %d; to begin again at "+
-			"deployment-%s, where every payment is looked at before anything is called: "+
-			"delete from daybook.reactor_waiting where reactor = '%[2]s'; delete from daybook.reactor_checkpoint where reactor = '%[2]s'",
-			e.cfg.Partitions, name)
+		err = fmt.Errorf("its checkpoints are of another event store or another number of partitions than %d: run `daybook recover`", e.cfg.Partitions)
 	}
+	return err
+}
+
+// Forget removes what the reactors have read and what they wait for: both are found again from the first positions on. Every
+// intent is looked at before anything is called.
+func Forget(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `delete from daybook.reactor_waiting; delete from daybook.reactor_checkpoint`)
 	return err
 }
 

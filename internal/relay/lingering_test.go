@@ -3,6 +3,8 @@ package relay
 import (
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // The lock of a relay that was killed is held until Postgres notices. A reset waits for that.
@@ -18,7 +20,7 @@ func TestResetWaitsForALingeringLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- Reset(t.Context(), w.pool, []string{w.kafka}, w.topic) }()
+	go func() { done <- Alone(t.Context(), w.pool, func(*pgx.Conn) error { return nil }) }()
 	for refused := 0; refused == 0; { // until it has asked once, and not got the lock
 		const asked = `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'daybook-relay' and state = 'idle' and query like '%pg_try_advisory_lock%'`
 		if err := held.QueryRow(t.Context(), asked).Scan(&refused); err != nil {
@@ -26,7 +28,7 @@ func TestResetWaitsForALingeringLock(t *testing.T) {
 		}
 		select {
 		case err := <-done:
-			t.Fatalf("reset did not wait: %v", err)
+			t.Fatalf("did not wait: %v", err)
 		case <-time.After(time.Millisecond):
 		}
 	}

@@ -169,7 +169,7 @@ func (r *Relay) fits(ctx context.Context) (incarnation string, err error) {
 	if row.Position > end {
 		return "", &MismatchError{
 			What:   fmt.Sprintf("the relay has come to position %d, but the event store's log ends at %d: events are missing there", row.Position, end),
-			Remedy: "restore the event store, or run `daybook relay reset` to begin again with what it has",
+			Remedy: "restore the event store, or run `daybook recover` to begin again with what it has",
 		}
 	}
 	return incarnation, nil
@@ -180,7 +180,7 @@ func belongs(row State, partitions int, incarnation string) error {
 	if row.Partitions != partitions {
 		return &MismatchError{
 			What:   fmt.Sprintf("the relay's checkpoint counts %d partitions, this installation %d", row.Partitions, partitions),
-			Remedy: "configure the former number, or run `daybook relay reset` and rebuild the read models",
+			Remedy: "configure the former number, or run `daybook recover`",
 		}
 	}
 	return sameIncarnation(incarnation, row.Incarnation)
@@ -192,7 +192,7 @@ func sameIncarnation(store, row string) error {
 	}
 	return &MismatchError{
 		What:   fmt.Sprintf("the event store is incarnation %s, but the relay's checkpoint is of %s", store, row),
-		Remedy: "connect the event store that it belongs to, or run `daybook relay reset` and rebuild the read models",
+		Remedy: "connect the event store that it belongs to, or run `daybook recover`",
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
@@ -185,7 +186,7 @@ func TestWhatDoesNotBelongTogetherRefusesToStart(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		err = r.Run(ctx)
-		if _, ok := errors.AsType[*MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook relay reset") {
+		if _, ok := errors.AsType[*MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook recover") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -216,7 +217,12 @@ func TestResetBeginsAnew(t *testing.T) {
 	w.append(100)
 	_, stop := w.start(w.config())
 	w.settled()
-	reset := func() error { return Reset(t.Context(), w.pool, []string{w.kafka}, w.topic) }
+	reset := func() error {
+		return Alone(t.Context(), w.pool, func(conn *pgx.Conn) error {
+			return errors.Join(DeleteTopic(t.Context(), []string{w.kafka}, w.topic),
+				pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error { return Forget(t.Context(), tx) }))
+		})
+	}
 	if err := reset(); !errors.Is(err, errTaken) {
 		t.Errorf("beside an active relay: %v", err)
 	}

@@ -49,7 +49,7 @@ func EnsureTopic(ctx context.Context, brokers []string, topic string, n int) err
 		case err == nil && (have > n || try > settling):
 			return &MismatchError{
 				What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", topic, have, n),
-				Remedy: "give it another topic, or run `daybook relay reset`, which makes the topic anew",
+				Remedy: "run `daybook recover`, which makes the topic anew",
 			}
 		case errors.Is(err, kafka.UnknownTopicOrPartition) && !created:
 			if err := createTopic(ctx, client, topic, n); err != nil {

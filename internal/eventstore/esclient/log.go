@@ -165,3 +165,29 @@ func (c *Client) incarnation(ctx context.Context, stream string) (string, error)
 	}
 	return last.Incarnation, nil
 }
+
+// Lineage gives the incarnations of the store, the present one last, each with the position after which it began. A store that was
+// restored from a backup has those of the store that was backed up before its own.
+func (c *Client) Lineage(ctx context.Context) (ids []string, began []uint64, err error) {
+	present, err := c.Incarnation(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for r, err := range c.Read(ctx, es.AnyStreamID(embeddedIncarnation), 0) {
+		if denied, ok := errors.AsType[*esdb.Error](err); ok && denied.Code() == esdb.ErrorCodeAccessDenied {
+			break // not ours
+		}
+		var one incarnation
+		if err == nil {
+			err = json.Unmarshal(r.Data, &one)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the event store's incarnations: %w", err)
+		}
+		ids, began = append(ids, one.Incarnation), append(began, max(r.Position, 1)-1)
+	}
+	if len(ids) == 0 || ids[len(ids)-1] != present { // another server, whose incarnation is a stream of ours
+		return []string{present}, []uint64{0}, nil
+	}
+	return ids, began, nil
+}

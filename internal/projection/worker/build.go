@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/projection"
 )
@@ -68,7 +67,7 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 	case err != nil:
 	case incarnation != cfg.Incarnation || partitions != cfg.Partitions:
 		err = &ConfigError{fmt.Errorf("build %d was made from incarnation %s of the event store in %d partitions, this is incarnation %s in %d: "+
-			"run `daybook projections reset` to build everything anew", b.id, incarnation, partitions, cfg.Incarnation, cfg.Partitions)}
+			"run `daybook recover`", b.id, incarnation, partitions, cfg.Incarnation, cfg.Partitions)}
 	case fingerprint != fingerprintOf(plan):
 		err = &ConfigError{fmt.Errorf("its schema, columns or events have changed since build %d was made: raise its Version", b.id)}
 	}
@@ -172,32 +171,26 @@ func (b *build) createTables(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// Reset removes every build with its tables: the next start builds all of them anew from the event store. No process may
+// Forget removes every build with its tables: the next start builds all of them anew from the event store. No process may
 // be running.
-func Reset(ctx context.Context, pool *pgxpool.Pool) error {
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockBuilds); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, `select schema_name from daybook.projection_build`)
-		if err != nil {
-			return err
-		}
-		schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return err
-		}
-		for _, s := range schemas {
-			if _, err := tx.Exec(ctx, `drop schema if exists `+pgx.Identifier{s}.Sanitize()+` cascade`); err != nil {
-				return err
-			}
-		}
-		_, err = tx.Exec(ctx, `delete from daybook.projection_pointer; delete from daybook.projection_checkpoint;
-			delete from daybook.projection_group; delete from daybook.projection_build`)
+func Forget(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, lockBuilds); err != nil {
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("removing the builds of the projections: %w", err)
 	}
-	return nil
+	rows, err := tx.Query(ctx, `select schema_name from daybook.projection_build`)
+	if err != nil {
+		return err
+	}
+	schemas, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, s := range schemas {
+		if _, err := tx.Exec(ctx, `drop schema if exists `+pgx.Identifier{s}.Sanitize()+` cascade`); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, `delete from daybook.projection_pointer; delete from daybook.projection_checkpoint;
+		delete from daybook.projection_group; delete from daybook.projection_build`)
+	return err
 }

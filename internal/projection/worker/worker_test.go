@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/es"
@@ -281,7 +282,7 @@ func TestResetBuildsAnew(t *testing.T) {
 	w := newWorker(t, pool, all...)
 	j.post(t, w, 50)
 	w.Close()
-	if err := worker.Reset(t.Context(), pool); err != nil {
+	if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error { return worker.Forget(t.Context(), tx) }); err != nil {
 		t.Fatal(err)
 	}
 	cfg := config(t, pool, all...)

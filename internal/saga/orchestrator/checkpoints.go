@@ -47,9 +47,9 @@ func (o *Orchestrator) Checkpoints(ctx context.Context, partitions []int) (map[i
 	_, err = pgx.ForEachRow(rows, []any{&name, &partition, &position, &of, &incarnation}, func() error {
 		switch {
 		case of != o.cfg.Partitions:
-			return fmt.Errorf("saga %s counts %d partitions, the topic has %d", name, of, o.cfg.Partitions)
+			return fmt.Errorf("saga %s counts %d partitions, the topic has %d: run `daybook recover`", name, of, o.cfg.Partitions)
 		case incarnation != o.cfg.Incarnation:
-			return fmt.Errorf("saga %s has heard incarnation %q of the event store, this is %q", name, incarnation, o.cfg.Incarnation)
+			return fmt.Errorf("saga %s has heard incarnation %q of the event store, this is %q: run `daybook recover`", name, incarnation, o.cfg.Incarnation)
 		}
 		if at[partition] == nil {
 			at[partition] = map[string]uint64{}
@@ -125,4 +125,11 @@ func moved(partition int, have int64, want int, err error) error {
 		return fmt.Errorf("sagas in partition %d: %w", partition, feed.ErrFenced)
 	}
 	return nil
+}
+
+// Forget removes what the sagas have heard and what they wait for: both are found again from the first positions on. Inputs that an
+// instance holds already change nothing, and effects keep their ids.
+func Forget(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `delete from daybook.saga_checkpoint; delete from daybook.saga_instance`)
+	return err
 }

@@ -1,0 +1,127 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/commands/lease"
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/projection/worker"
+	"github.com/daybook-dev/daybook/internal/reactor"
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
+)
+
+// Steps says for people what Carry will do.
+func Steps(p *Plan, l *Losses) (steps []string) {
+	if l != nil && l.Number > 0 {
+		steps = append(steps, fmt.Sprintf("give no order a number up to %d again", l.Number))
+	}
+	for _, part := range p.Parts() {
+		steps = append(steps, fmt.Sprintf("%s: %s", part, will[part]))
+	}
+	return steps
+}
+
+// Carry does what a plan says. No role of the system may run: it holds the relay's lock, and refuses while others are connected.
+// Interrupted anywhere, it is done again.
+func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) error {
+	cfg.defaults()
+	parts := p.Parts()
+	if len(parts) == 0 {
+		return nil
+	}
+	err := relay.Alone(ctx, cfg.Pool, func(conn *pgx.Conn) error {
+		if err := nobodyElse(ctx, conn); err != nil {
+			return err
+		}
+		if l != nil {
+			if err := passNumbers(ctx, h, l.Number); err != nil {
+				return err
+			}
+		}
+		failpoint.Hit(failpoint.RecoverNumbersAfter)
+		if slices.Contains(parts, Topic) {
+			if err := relay.DeleteTopic(ctx, cfg.Brokers, cfg.Topic); err != nil {
+				return err
+			}
+		}
+		failpoint.Hit(failpoint.RecoverTopicAfter)
+		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `set local synchronous_commit = on`); err != nil {
+				return err
+			}
+			for _, part := range parts {
+				if err := forget(ctx, tx, part); err != nil {
+					return fmt.Errorf("forget the %s: %w", part, err)
+				}
+			}
+			failpoint.Hit(failpoint.RecoverCommitBefore)
+			return nil
+		})
+		failpoint.Hit(failpoint.RecoverCommitAfter)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	return nil
+}
+
+func forget(ctx context.Context, tx pgx.Tx, part Part) error {
+	switch part {
+	case Topic:
+		return relay.Forget(ctx, tx)
+	case ReadModels:
+		return worker.Forget(ctx, tx)
+	case Sagas:
+		return orchestrator.Forget(ctx, tx)
+	case Reactors:
+		return reactor.Forget(ctx, tx)
+	}
+	return fmt.Errorf("nothing is known of %s", part)
+}
+
+// Roles begins the name under which a process that runs roles connects to Postgres; others, as the doctor, have other names.
+const Roles = "daybook roles: "
+
+// nobodyElse refuses while another process of the system is connected to Postgres: it would go on with what is forgotten.
+func nobodyElse(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `select distinct application_name from pg_stat_activity
+		where datname = current_database() and starts_with(application_name, $1) order by 1`, Roles)
+	if err != nil {
+		return fmt.Errorf("asking who else is connected: %w", err)
+	}
+	others, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("asking who else is connected: %w", err)
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("processes of the system are connected to Postgres (%s): stop them first", strings.Join(others, "; "))
+	}
+	return nil
+}
+
+// passNumbers leases every number up to one that an order had: none is given twice, though its lease is lost.
+func passNumbers(ctx context.Context, h *es.Handler, most uint64) error {
+	l, err := es.Load[lease.Lease](ctx, h, lease.OrderNumber.Name, nil)
+	if err != nil {
+		return fmt.Errorf("read how far numbers are leased: %w", err)
+	}
+	from := max(l.State.To+1, lease.OrderNumber.First)
+	if most < from {
+		return nil
+	}
+	of := lease.OrderNumber
+	of.Block = most - from + 1
+	_, err = es.Handle(ctx, h, lease.Take{Range: of}, es.Call{Actor: es.Actor{ID: "daybook", Kind: "service"}})
+	if err != nil {
+		return fmt.Errorf("pass over the numbers up to %d: %w", most, err)
+	}
+	return nil
+}
