@@ -16,7 +16,7 @@ type Position struct {
 
 // positionsSQL of read models is of the builds that serve.
 var positionsSQL = map[Kind]string{
-	ReadModel: `select p.projection, c.part, c.position from daybook.projection_pointer p join daybook.projection_checkpoint c on c.build = p.build
+	ReadModel: `select p.projection, c.part, c.position from daybook.projection_pointer p join daybook.projection_progress c on c.build = p.build
 		where p.projection = any($1) order by 1, 2`,
 	Saga:    `select saga, partition, position from daybook.saga_checkpoint where saga = any($1) order by 1, 2`,
 	Reactor: `select reactor, partition, position from daybook.reactor_checkpoint where reactor = any($1) order by 1, 2`,

@@ -61,7 +61,7 @@ func New(cfg Config) (*Reader, error) {
 // Check tells whether a query could begin now: pointer, checkpoints and the relay's row can be read.
 func (r *Reader) Check(ctx context.Context) error {
 	var found bool
-	err := r.cfg.Pool.QueryRow(ctx, `select exists (select 1 from daybook.projection_pointer p join daybook.projection_checkpoint c on c.build = p.build limit 1)`).Scan(&found)
+	err := r.cfg.Pool.QueryRow(ctx, `select exists (select 1 from daybook.projection_pointer p join daybook.projection_progress c on c.build = p.build limit 1)`).Scan(&found)
 	if err != nil {
 		return fmt.Errorf("read where the read models are: %w", err)
 	}
