@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
 )
 
-// TestAllBeyondItsEnd: whoever is behind the end of $all hears of it, by a read and by a subscription, filtered or not: waiting
+// TestAllBeyondItsEnd: a position behind the end of $all is refused, to a read and to a subscription, filtered or not: waiting
 // there would pass over what comes next. Just behind the end is where the next event will be; backwards there is nothing to pass over.
 func TestAllBeyondItsEnd(t *testing.T) {
 	t.Parallel()

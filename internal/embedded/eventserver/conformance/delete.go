@@ -56,7 +56,7 @@ func deleteAbsent(t *testing.T, s *suite) {
 	clienttest.Must(t, err)
 }
 
-// deleteAgain: a deleted stream can be deleted again, but by nobody who expects it to exist.
+// deleteAgain: a deleted stream can be deleted again, unless it is expected to exist.
 func deleteAgain(t *testing.T, s *suite) {
 	c, stream := s.admin, unique("again")
 	clienttest.Append(t, c, stream, esdb.NoStream{}, clienttest.Event(0))

@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// TestHiddenEventsCostNothing: however many events a stream hides, its readers, and whoever appends to it, do not pay for them. A
+// TestHiddenEventsCostNothing: however many events a stream hides, reads of it and appends to it do not pay for them. A
 // cost that grew with them would grow as they do; it may grow by a quarter of that, for caches and a busy machine.
 func TestHiddenEventsCostNothing(t *testing.T) {
 	t.Parallel()
