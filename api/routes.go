@@ -103,8 +103,8 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 			switch {
 			case p.Code == "not_yet" || p.Code == "rebuilding" || errors.Is(context.Cause(c.Request().Context()), context.Canceled):
 				level = slog.LevelDebug // nothing is broken: it is early, or the caller has gone
-			case p.RetryAfter > 0: // what is broken says so itself
-				level = slog.LevelWarn
+			case p.RetryAfter > 0:
+				level = slog.LevelDebug // the health of what is broken is logged once, and requests are counted by status
 			}
 			log.Log(c.Request().Context(), level, "request failed", "method", c.Request().Method, "route", c.Path(), "code", p.Code, "trace_id", id, "error", err)
 		}

@@ -61,7 +61,7 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 			if errors.Is(err, context.Canceled) && !errors.Is(context.Cause(r.Context()), errLate) {
 				return
 			}
-			log.Warn("gateway could not reach an API", "target", target.Host, "error", err)
+			log.Debug("gateway could not reach an API", "target", target.Host, "error", err)
 			_ = problem(r).Write(w, api.TraceID(r))
 		},
 	}
@@ -75,6 +75,23 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 		}
 		proxy.ServeHTTP(w, r.WithContext(ctx))
 	}), nil
+}
+
+// Check tells whether an API elsewhere is there: it asks for its liveness.
+func Check(ctx context.Context, at string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/livez", nil)
+	if err != nil {
+		return fmt.Errorf("ask %s whether it is alive: %w", at, err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s whether it is alive: %w", at, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", at, res.Status)
+	}
+	return nil
 }
 
 // begunKey is where a stream's context has what is to be done once its answer begins.

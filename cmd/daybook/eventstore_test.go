@@ -42,8 +42,8 @@ func TestEventstoreServe(t *testing.T) {
 	status, metrics := get(t, s.said["metrics"])
 	for _, name := range []string{"append_seconds", "batch_requests", "batch_bytes", "batch_seconds", "sync_seconds", "appends_refused_total",
 		"position", "subscribers", "subscriber_lag_max", "disk_bytes", "disk_free_bytes", "tables", "memtable_bytes", "compactions_total", "read_only"} {
-		if !strings.Contains(metrics, "\n# HELP eventserver_"+name+" ") || !strings.Contains(metrics, "\neventserver_"+name) {
-			t.Errorf("/metrics (%d) has no eventserver_%s", status, name)
+		if !strings.Contains(metrics, "\n# HELP daybook_eventserver_"+name+" ") || !strings.Contains(metrics, "\ndaybook_eventserver_"+name) {
+			t.Errorf("/metrics (%d) has no daybook_eventserver_%s", status, name)
 		}
 	}
 	for _, path := range []string{"/healthz", "/readyz", "/livez"} {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -51,14 +52,47 @@ func (n *Node) admin() http.Handler {
 	e := newEcho(n.log)
 	e.GET("/", api.Index("Daybook, for its operators", api.Link{Name: "Metrics", Href: "/metrics"}, api.Link{Name: "Is it ready?", Href: "/readyz?verbose"}, api.Link{Name: "Is it alive?", Href: "/livez"}))
 	healthRoutes(e, n.health, true)
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{})))
+	// A figure that cannot be read, in an outage of Postgres say, must not take the others along.
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})))
+	handler := n.http.Handler("admin", templates(e), api.HeadAsGet(e))
 	if !n.cfg.Pprof {
-		return api.HeadAsGet(e)
+		return handler
 	}
 	e.GET("/debug/pprof/profile", echo.WrapHandler(http.HandlerFunc(pprof.Profile)))
 	e.GET("/debug/pprof/trace", echo.WrapHandler(http.HandlerFunc(pprof.Trace)))
 	e.GET("/debug/pprof/*", echo.WrapHandler(http.HandlerFunc(pprof.Index)))
-	return api.HeadAsGet(e)
+	return handler
+}
+
+// publicName is the label of the public listener in metrics: a gateway, or an API by itself.
+func (n *Node) publicName() string {
+	if n.cfg.Has(RoleGateway) {
+		return RoleGateway
+	}
+	return "api"
+}
+
+// publicRoutes has every route of both APIs, served here or elsewhere: a gateway names them too.
+func (n *Node) publicRoutes(gate *api.Gate) *echo.Echo {
+	e := newEcho(n.log)
+	healthRoutes(e, n.health, false)
+	api.Routes(e, gate, operations{}, true, true)
+	return e
+}
+
+// templates gives the route template of a request, "" if there is none.
+func templates(e *echo.Echo) func(*http.Request) string {
+	return func(r *http.Request) string {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		c := e.AcquireContext()
+		defer e.ReleaseContext(c)
+		c.Reset(r, nil)
+		e.Router().Find(method, echo.GetPath(r), c)
+		return c.Path()
+	}
 }
 
 func newEcho(log *slog.Logger) *echo.Echo {
@@ -151,7 +185,7 @@ func (n *Node) apis() error {
 	if err != nil {
 		return err
 	}
-	public.serve(otelhttp.NewHandler(handler, "http"))
+	public.serve(otelhttp.NewHandler(n.http.Handler(n.publicName(), templates(n.publicRoutes(gate)), handler), "http"))
 	n.roles = append(n.roles, public)
 	return nil
 }
@@ -168,6 +202,7 @@ func (n *Node) front(here http.Handler, ops operations) (http.Handler, error) {
 		if configured == "" {
 			return nil, fmt.Errorf("gateway: no address is known of the %s: give --%s, or run that role", name, name)
 		}
+		n.health.Reporter(RoleGateway).Probe(name, func(ctx context.Context) error { return gateway.Check(ctx, strings.TrimSuffix(configured, "/")) })
 		return gateway.Proxy(configured, n.log)
 	}
 	c, err1 := side(ops.commands != nil, RoleCommandAPI, n.system.Addresses.CommandAPI)

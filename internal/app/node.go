@@ -24,6 +24,7 @@ type Node struct {
 	version string
 	log     *slog.Logger
 	metrics *prometheus.Registry
+	http    *telemetry.HTTP
 	health  *health.Board
 
 	servers   []*running
@@ -45,6 +46,9 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		}
 	}()
 	if err = cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if n.http, err = telemetry.NewHTTP(n.metrics); err != nil {
 		return nil, err
 	}
 	if err = makeDataDir(cfg.DataDir); err != nil {

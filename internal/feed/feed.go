@@ -101,6 +101,9 @@ func New(cfg Config) (*Feed, error) {
 		f.health = (*health.Board)(nil).Reporter(cfg.Consumer.Name())
 	}
 	f.owns = map[int]*partition{}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(newLags(f))
+	}
 	f.health.Probe("answers", func(context.Context) error { return f.unanswered() })
 	f.health.Probe("membership", func(context.Context) error { return f.membership() })
 	f.health.Set(atGroup, &health.NotYet{What: "joining group " + cfg.Group})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
@@ -31,8 +32,10 @@ type shop struct {
 	broker *kafkaserver.Server
 	addr   string
 
-	hold   time.Duration // of its feeds
-	health *health.Reporter
+	hold    time.Duration // of its feeds
+	health  *health.Reporter
+	metrics prometheus.Registerer
+	looked  func() // called before the relay's state is read; may be nil
 
 	mu    sync.Mutex
 	next  map[string]es.Expected
@@ -131,6 +134,13 @@ func once(es.Record) int { return 1 }
 
 func (s *shop) relayState(context.Context) (relay.State, error) {
 	s.mu.Lock()
+	looked := s.looked
+	s.looked = nil
+	s.mu.Unlock()
+	if looked != nil {
+		looked()
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.away != nil {
 		return relay.State{}, s.away
@@ -145,7 +155,7 @@ func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
 	s.t.Helper()
 	f, err := feed.New(feed.Config{
 		Consumer: c, Log: s.store, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
-		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond, Health: s.health, Unanswered: 200 * time.Millisecond,
+		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond, Health: s.health, Registerer: s.metrics, Unanswered: 200 * time.Millisecond,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -79,6 +80,38 @@ func (f *Feed) own(id int, p *partition) {
 
 type metrics struct {
 	live, healed, duplicates, heals, foreign, failures prometheus.Counter
+}
+
+// lags reports how far each partition of this process is behind the head.
+type lags struct {
+	feed            *Feed
+	events, seconds *prometheus.Desc
+}
+
+func newLags(f *Feed) lags {
+	labels := prometheus.Labels{"consumer": f.cfg.Consumer.Name()}
+	return lags{
+		feed:    f,
+		events:  prometheus.NewDesc("daybook_feed_lag_events", "Events that the relay has published and the consumer has not applied.", []string{"partition"}, labels),
+		seconds: prometheus.NewDesc("daybook_feed_lag_seconds", "Age of the oldest event that is known and not applied; 0 at the head.", []string{"partition"}, labels),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (l lags) Describe(to chan<- *prometheus.Desc) { to <- l.events; to <- l.seconds }
+
+// Collect implements prometheus.Collector.
+func (l lags) Collect(to chan<- prometheus.Metric) {
+	l.feed.mu.Lock()
+	defer l.feed.mu.Unlock()
+	for id, p := range l.feed.owns {
+		age := 0.0
+		if oldest := p.oldest.Load(); oldest > 0 {
+			age = max(time.Since(time.UnixMicro(oldest)).Seconds(), 0)
+		}
+		to <- prometheus.MustNewConstMetric(l.events, prometheus.GaugeValue, float64(p.lag.Load()), strconv.Itoa(id))
+		to <- prometheus.MustNewConstMetric(l.seconds, prometheus.GaugeValue, age, strconv.Itoa(id))
+	}
 }
 
 func newMetrics(reg prometheus.Registerer, consumer string) metrics {

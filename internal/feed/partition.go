@@ -31,7 +31,10 @@ type partition struct {
 	heard  time.Time // when messages came last
 	looked time.Time // when it last compared itself with the relay
 	blind  bool      // it could not
+	owed   uint64    // the relay's last event, if a look found it beyond the checkpoint; 0: none did since the last fetch
 
+	lag    atomic.Int64 // messages of the topic that are not applied
+	oldest atomic.Int64 // when the oldest event that is not applied was recorded, in Unix microseconds; 0: none is known
 	trying atomic.Int64 // since when events are being applied, in Unix microseconds; 0: none are
 }
 
@@ -44,6 +47,7 @@ func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partit
 
 func (p *partition) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
+		owed := p.owed
 		messages, err := p.source.fetch(ctx, p.held.patience())
 		if ctx.Err() != nil {
 			return
@@ -56,6 +60,7 @@ func (p *partition) run(ctx context.Context) {
 			failures++
 		} else {
 			failures = 0
+			p.waiting(len(messages))
 		}
 		if len(messages) > 0 {
 			p.heard = time.Now()
@@ -73,6 +78,11 @@ func (p *partition) run(ctx context.Context) {
 				p.gen.resumeAt(p.id, p.source.offset)
 			}
 		}
+		if p.owed = 0; owed > 0 && len(messages) == 0 && p.seen() < owed {
+			p.settle(ctx)
+			p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", owed)
+			p.heal(ctx, owed)
+		}
 		if p.mustLook() {
 			p.settle(ctx)
 			if err := p.idle(ctx); err != nil {
@@ -84,7 +94,20 @@ func (p *partition) run(ctx context.Context) {
 		for p.seen() < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
 			p.heal(ctx, p.known)
 		}
+		p.waiting(len(p.held.events))
 	}
+}
+
+// waiting notes how many messages are fetched and not applied, beside those that the topic has beyond.
+func (p *partition) waiting(fetched int) {
+	lag := max(p.source.high-p.source.offset, 0)
+	if p.source.offset < 0 { // nothing has been fetched
+		lag = p.source.high
+	}
+	if lag += int64(fetched); lag == 0 && p.seen() >= p.known {
+		p.oldest.Store(0)
+	}
+	p.lag.Store(lag)
 }
 
 // deliver applies messages, healing before those that do not follow on. Its error stops the partition.
@@ -180,9 +203,9 @@ func (p *partition) idle(ctx context.Context) error {
 	case s.Incarnation != p.feed.cfg.Incarnation || s.Partitions != p.feed.cfg.Partitions:
 		return fmt.Errorf("the relay works on incarnation %s with %d partitions, this process on %s with %d",
 			s.Incarnation, s.Partitions, p.feed.cfg.Incarnation, p.feed.cfg.Partitions)
-	case s.Last[p.id] > p.at && p.silent():
-		p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", s.Last[p.id])
-		p.heal(ctx, s.Last[p.id])
+	case s.Last[p.id] > p.at:
+		// What the relay published after the last fetch is not missing. If the next fetch, begun after this look, has nothing, it is.
+		p.owed = s.Last[p.id]
 	default:
 		p.clear = max(p.clear, s.Position)
 	}
@@ -224,6 +247,7 @@ func (p *partition) heal(ctx context.Context, upto uint64) {
 // has not taken all: ctx ended, or the checkpoint is elsewhere than it was. release is called at the first failure.
 func (p *partition) apply(ctx context.Context, events []es.Record, release func()) bool {
 	defer p.set(applying, nil)
+	p.oldest.Store(events[0].Created.UnixMicro())
 	for try := 0; ctx.Err() == nil; try++ {
 		err := p.try(ctx, events)
 		if err == nil {

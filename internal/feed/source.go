@@ -24,6 +24,7 @@ type source struct {
 	offset  int64  // next to fetch, or kafka.FirstOffset
 	cluster string // whose offset it is; "" not known
 	failed  bool   // since the cluster was last asked
+	high    int64  // the offset after the topic's last message, as last heard
 }
 
 // fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out.
@@ -64,6 +65,7 @@ func (s *source) tryFetch(ctx context.Context, wait time.Duration) ([]relay.Mess
 	if res.Error != nil {
 		return nil, res.Error
 	}
+	s.high = res.HighWatermark
 	if s.offset > res.HighWatermark || s.offset >= 0 && s.offset < res.LogStartOffset {
 		return nil, kafka.OffsetOutOfRange
 	}

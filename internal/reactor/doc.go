@@ -24,7 +24,8 @@
 //
 // An error or a panic of Attend is logged and tried again with backoff, for ever; only that row waits. The same holds for rows
 // of a reactor that this program does not have: they stay. Apply's errors are the feed's to repeat.
-// An intent that has been open for long (Config.AlertAfter) is logged as a warning at each try, and counted.
+// An intent that has been open for long (Config.AlertAfter) is logged as a warning once, and counted at each try,
+// unless it waits for something outside that has its own time.
 //
 // Who applies a partition also owns it, so a new row wakes its owner within the process; NOTIFY daybook_reactor wakes
 // every owner for rows changed by somebody else, and a poll each second is the fallback for both.

@@ -25,12 +25,13 @@ type owner struct {
 
 	mu      sync.Mutex
 	running map[string]bool // reactor and intent
+	late    map[string]bool // intents whose being overdue has been logged
 	settled map[string]bool // since the rows of this round were read: they say nothing about these any more
 }
 
 // Own attends to a partition's open intents until ctx ends; what is being called then is another owner's to repeat.
 func (e *Engine) Own(ctx context.Context, partition int) {
-	o := &owner{Engine: e, partition: partition, wake: make(chan struct{}, 1), running: map[string]bool{}}
+	o := &owner{Engine: e, partition: partition, wake: make(chan struct{}, 1), running: map[string]bool{}, late: map[string]bool{}}
 	e.mu.Lock()
 	e.owners[partition] = o.wake
 	e.mu.Unlock()
@@ -177,20 +178,33 @@ func (o *owner) attend(ctx context.Context, r row) bool {
 	switch {
 	case err != nil:
 		result = "error"
-		o.log.Warn("a reactor failed; it will be tried again", "reactor", r.reactor, "stream", r.task.Stream.String(), "tries", r.task.Tries+1, "error", err)
+		o.log.Debug("a reactor failed; it will be tried again", "reactor", r.reactor, "stream", r.task.Stream.String(), "tries", r.task.Tries+1, "error", err)
 	case next.done:
 		result = "done"
 	}
 	o.metrics.attended.WithLabelValues(r.reactor, result).Inc()
-	if open := o.now().Sub(r.task.Recorded); !next.done && open > o.cfg.AlertAfter {
-		o.metrics.overdue.WithLabelValues(r.reactor).Inc()
+	if open := o.now().Sub(r.task.Recorded); o.overdue(r, open > o.cfg.AlertAfter && !next.done && !next.waits) {
 		o.log.Warn("an intent is still without an outcome", "reactor", r.reactor, "stream", r.task.Stream.String(), "open", open.Round(time.Second))
 	}
 	soon, err := o.settle(ctx, r, next, err)
 	if err != nil && ctx.Err() == nil {
-		o.log.Warn("cannot keep what a reactor came to; it will be called again", "reactor", r.reactor, "stream", r.task.Stream.String(), "error", err)
+		o.log.Debug("cannot keep what a reactor came to; it will be called again", "reactor", r.reactor, "stream", r.task.Stream.String(), "error", err)
 	}
 	return soon
+}
+
+// overdue counts a try that left an intent open for too long, and tells whether it is the first such of this owner.
+func (o *owner) overdue(r row, is bool) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !is {
+		delete(o.late, r.key())
+		return false
+	}
+	o.metrics.overdue.WithLabelValues(r.reactor).Inc()
+	first = !o.late[r.key()]
+	o.late[r.key()] = true
+	return first
 }
 
 func (o *owner) call(ctx context.Context, r row) (next Next, err error) {

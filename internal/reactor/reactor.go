@@ -58,6 +58,7 @@ type Next struct {
 	done  bool
 	after time.Duration // negative: the engine's backoff
 	memo  any
+	waits bool
 }
 
 // Done closes the intent: its outcome is recorded.
@@ -68,6 +69,15 @@ func Again(memo any) Next { return Next{after: -1, memo: memo} }
 
 // AgainAfter is Again with a time of its own.
 func AgainAfter(d time.Duration, memo any) Next { return Next{after: max(d, 0), memo: memo} }
+
+// Waiting says that the intent is open because something outside has its own time, as a buyer who has to act: it is not overdue.
+func (n Next) Waiting() Next {
+	n.waits = true
+	return n
+}
+
+// IsWaiting tells whether the intent waits for something outside; for tests of reactors.
+func (n Next) IsWaiting() bool { return n.waits }
 
 // IsDone tells whether the intent is closed; for tests of reactors, as are After and Left.
 func (n Next) IsDone() bool { return n.done }

@@ -99,7 +99,7 @@ func (r *Reactor) told(ctx context.Context, in intent, e events.PaymentAuthorisa
 				return reactor.Next{}, err
 			}
 		}
-		return reactor.AgainAfter(min(r.cfg.ActionPoll, time.Second<<min(in.task.Tries, 5)), m), nil
+		return reactor.AgainAfter(min(r.cfg.ActionPoll, time.Second<<min(in.task.Tries, 5)), m).Waiting(), nil
 	}
 	if a.State == payment.Pending {
 		err := r.report(ctx, in, events.PaymentOutcomeUnknown{
@@ -134,7 +134,7 @@ func (r *Reactor) notFound(ctx context.Context, in intent, e events.PaymentAutho
 	err := r.report(ctx, in, events.PaymentDeclined{
 		OrderID: e.OrderID, Attempt: e.Attempt, Code: notFoundCode, Detail: "the provider does not know of it",
 	}, notFoundCode)
-	return reactor.AgainAfter(after, memo{WatchFrom: in.now, WatchGap: int64(after / time.Second)}), err
+	return reactor.AgainAfter(after, memo{WatchFrom: in.now, WatchGap: int64(after / time.Second)}).Waiting(), err
 }
 
 // by comes again with the engine's backoff, but not after a moment at which something is to be decided.
@@ -163,7 +163,7 @@ func (r *Reactor) watch(ctx context.Context, in intent, e events.PaymentAuthoris
 	}
 	gap := max(time.Duration(m.WatchGap)*time.Second, time.Second)
 	m.WatchGap = int64(min(2*gap, time.Hour) / time.Second)
-	return reactor.AgainAfter(gap, m), nil
+	return reactor.AgainAfter(gap, m).Waiting(), nil
 }
 
 func (r *Reactor) authorised(ctx context.Context, in intent, e events.PaymentAuthorisationRequested, answer Answer) error {

@@ -21,7 +21,7 @@ type collector struct {
 
 func newCollector(s *Server) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("eventserver_"+name, help, labels, nil)
+		return prometheus.NewDesc("daybook_eventserver_"+name, help, labels, nil)
 	}
 	return &collector{
 		s:           s,

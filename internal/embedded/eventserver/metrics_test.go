@@ -35,19 +35,19 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := gathered(t, reg)
-	for ctx := clienttest.Within(t); got["eventserver_subscribers"] != 3 && ctx.Err() == nil; { // a group begins by itself
+	for ctx := clienttest.Within(t); got["daybook_eventserver_subscribers"] != 3 && ctx.Err() == nil; { // a group begins by itself
 		got = gathered(t, reg)
 	}
-	end := got["eventserver_position"]
-	for name, want := range map[string]float64{"eventserver_position": 6, "eventserver_subscribers": 3, "eventserver_read_only": 0,
-		"eventserver_append_seconds": 3, "eventserver_sync_seconds": 4, "eventserver_appends_refused_total": 0,
-		"eventserver_persistent_lag{g}": 3, "eventserver_persistent_lag{all}": end - 2, "eventserver_persistent_in_flight{g}": 0,
-		"eventserver_persistent_parked{g}": 0, "eventserver_persistent_consumers{g}": 0} {
+	end := got["daybook_eventserver_position"]
+	for name, want := range map[string]float64{"daybook_eventserver_position": 6, "daybook_eventserver_subscribers": 3, "daybook_eventserver_read_only": 0,
+		"daybook_eventserver_append_seconds": 3, "daybook_eventserver_sync_seconds": 4, "daybook_eventserver_appends_refused_total": 0,
+		"daybook_eventserver_persistent_lag{g}": 3, "daybook_eventserver_persistent_lag{all}": end - 2, "daybook_eventserver_persistent_in_flight{g}": 0,
+		"daybook_eventserver_persistent_parked{g}": 0, "daybook_eventserver_persistent_consumers{g}": 0} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v, want %v", name, v, want)
 		}
 	}
-	for _, name := range []string{"eventserver_batch_seconds", "eventserver_batch_requests", "eventserver_batch_bytes", "eventserver_disk_bytes", "eventserver_disk_free_bytes", "eventserver_memtable_bytes"} {
+	for _, name := range []string{"daybook_eventserver_batch_seconds", "daybook_eventserver_batch_requests", "daybook_eventserver_batch_bytes", "daybook_eventserver_disk_bytes", "daybook_eventserver_disk_free_bytes", "daybook_eventserver_memtable_bytes"} {
 		if got[name] <= 0 {
 			t.Errorf("%s is %v", name, got[name])
 		}
@@ -111,7 +111,7 @@ func TestSubscriberLag(t *testing.T) {
 		}
 		for n := 1; ; n++ { // and now nobody reads
 			clienttest.Append(t, c, "s", esdb.StreamExists{}, big()...)
-			if lag := gathered(t, reg)["eventserver_subscriber_lag_max"]; lag > 100 {
+			if lag := gathered(t, reg)["daybook_eventserver_subscriber_lag_max"]; lag > 100 {
 				break
 			}
 			if n == 200 {

@@ -166,13 +166,14 @@ func (o *Orchestrator) Name() string { return Group }
 // Health is nil, or why effects are not being run.
 func (o *Orchestrator) Health() error { return o.health.Err() }
 
-func due(partition int) string { return fmt.Sprintf("partition %d, due instances", partition) }
+func due(partition int) string  { return fmt.Sprintf("partition %d, due instances", partition) }
+func runs(partition int) string { return fmt.Sprintf("partition %d, running instances", partition) }
 
-// complain logs a warning, of many at once the first: in an outage every waiting instance has the same to say.
+// complain logs a warning, of many the first in a minute: in an outage every waiting instance has the same to say.
 func (o *Orchestrator) complain(what string, args ...any) {
 	o.mu.Lock()
 	now := o.cfg.Now()
-	if now.Sub(o.complained) < time.Second {
+	if now.Sub(o.complained) < time.Minute {
 		o.silent++
 		o.mu.Unlock()
 		return

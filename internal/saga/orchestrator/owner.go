@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type owner struct {
 	mu      sync.Mutex
 	closed  bool
 	running map[es.StreamID]*again
+	failing map[es.StreamID]error // of the last run, of those that are still due
 	all     sync.WaitGroup
 }
 
@@ -34,7 +36,7 @@ const (
 
 // Own runs the effects of a partition's instances until ctx ends.
 func (o *Orchestrator) Own(ctx context.Context, partition int) {
-	w := &owner{o: o, partition: partition, since: o.cfg.Now(), ctx: ctx, running: map[es.StreamID]*again{}}
+	w := &owner{o: o, partition: partition, since: o.cfg.Now(), ctx: ctx, running: map[es.StreamID]*again{}, failing: map[es.StreamID]error{}}
 	o.mu.Lock()
 	o.owned[partition] = w // an earlier assignment may still be ending: running an instance twice does nothing
 	o.mu.Unlock()
@@ -43,6 +45,7 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 		if o.owned[partition] == w {
 			delete(o.owned, partition)
 			o.health.Forget(due(partition))
+			o.health.Forget(runs(partition))
 		}
 		o.mu.Unlock()
 		w.mu.Lock()
@@ -83,18 +86,33 @@ func (w *owner) look(ctx context.Context) error {
 	}
 	var name string
 	var revision int64
+	still := map[es.StreamID]bool{}
 	_, err = pgx.ForEachRow(rows, []any{&name, &revision}, func() error {
 		id, err := es.ParseStreamID(name)
 		if err != nil {
 			return err
 		}
-		if w.o.newest[id.Category] != nil { // else another binary's
+		if still[id] = true; w.o.newest[id.Category] != nil { // else another binary's
 			w.start(id, uint64(revision)) //nolint:gosec // written from one
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look for due instances of partition %d: %w", w.partition, err)
+	}
+	if len(still) < maxDue {
+		w.o.health.Set(runs(w.partition), w.stillFailing(still))
+	}
+	return nil
+}
+
+// stillFailing says which of the instances that are due failed when they were run last, and forgets the others.
+func (w *owner) stillFailing(due map[es.StreamID]bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.failing, func(id es.StreamID, _ error) bool { return !due[id] })
+	for id, err := range w.failing {
+		return fmt.Errorf("%d instances cannot be run; one of them is %s: %w", len(w.failing), id, err)
 	}
 	return nil
 }
@@ -123,9 +141,12 @@ func (w *owner) start(id es.StreamID, revision uint64) {
 			seen, err := w.o.run(w.ctx, id, revision, w.since)
 			<-w.o.slots
 			if err != nil && w.ctx.Err() == nil {
-				w.o.complain("sagas: running an instance failed, it stays due", "instance", id.String(), "error", err)
+				w.o.cfg.Logger.Debug("sagas: running an instance failed, it stays due", "instance", id.String(), "error", err)
 			}
 			w.mu.Lock()
+			if delete(w.failing, id); err != nil && w.ctx.Err() == nil {
+				w.failing[id] = err
+			}
 			if err != nil || now.revision <= seen {
 				delete(w.running, id)
 				w.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 )
@@ -33,7 +34,12 @@ func Mount(t testing.TB, size uint64) string {
 		t.Skipf("%s cannot mount a small disk of its own: %v", t.Name(), err)
 	}
 	t.Cleanup(func() {
-		if err := run("umount", dir); err != nil {
+		// Children of a killed process let go of it a moment later.
+		err := run("umount", dir)
+		for began := time.Now(); err != nil && time.Since(began) < letGo; {
+			err = run("umount", dir)
+		}
+		if err != nil {
 			t.Error(err)
 			_ = run("umount", "-l", dir)
 		}
@@ -41,6 +47,8 @@ func Mount(t testing.TB, size uint64) string {
 	})
 	return dir
 }
+
+const letGo = 10 * time.Second
 
 const fillerName = "filler"
 

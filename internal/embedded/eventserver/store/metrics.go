@@ -16,17 +16,17 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	seconds := prometheus.ExponentialBuckets(50e-6, 2, 16)
 	m := &Metrics{
-		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_batch_requests",
+		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daybook_eventserver_batch_requests",
 			Help: "Requests per group commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 14)}),
-		batchBytes: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_batch_bytes",
+		batchBytes: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daybook_eventserver_batch_bytes",
 			Help: "Bytes that a group commit writes to the log, index included.", Buckets: prometheus.ExponentialBuckets(256, 4, 9)}),
-		batchTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_batch_seconds",
+		batchTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daybook_eventserver_batch_seconds",
 			Help: "Time from taking a batch up to its answers.", Buckets: seconds}),
-		syncTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_sync_seconds",
+		syncTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daybook_eventserver_sync_seconds",
 			Help: "Time to write and sync a batch.", Buckets: seconds}),
-		appendTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eventserver_append_seconds",
+		appendTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "daybook_eventserver_append_seconds",
 			Help: "Time from an append's arrival in the queue to its answer.", Buckets: seconds}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "eventserver_appends_refused_total",
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "daybook_eventserver_appends_refused_total",
 			Help: "Appends not taken up because the store was full, failed or closing."}),
 	}
 	for i, c := range m.Collectors() {
