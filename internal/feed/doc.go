@@ -31,14 +31,14 @@
 // # Load
 //
 // What the relay published after a partition's last fetch is not missing. A look that finds the relay ahead is therefore followed by a
-// fetch, and only if that one, begun after the look, has nothing is the event store read. Without the second fetch most events of a
-// loaded machine were taken for missing: a look that waits half a second for a connection to Postgres sees what was published
-// meanwhile. Each such heal is a pass over the log, so the machine had more to do, looks took longer, and the consumers went on to say
-// that they were behind the relay and nothing came, for as long as the machine was loaded; Kafka delivered all the time.
+// fetch, and only if that one, begun after the look, has nothing is the event store read. Without the second fetch, events were taken for
+// missing that came with it: a look that waits half a second for a connection to Postgres sees what was published meanwhile. Each such
+// heal is a pass over the log and a line "behind the relay and nothing comes", so a loaded machine is loaded more, and looks take longer.
 //
-// Runs with all connections of Postgres taken for 20 s, the whole system limited to 50, 30, 20 and 15 % of one core with one thread:
-// live delivery went on within 3 s of the connections' return, the group kept its members, and nothing was healed after that. Every
-// question to Postgres and every try to apply ends after a time of its own, so no partition waits for a connection that is dead.
+// A stall of live delivery itself was looked for and not found: with all connections of Postgres taken for 20 s, and the whole system
+// limited to 50, 30, 20 and 15 % of one core with one thread, every consumer had new events from Kafka within 3 s of the connections'
+// return and kept its partitions. What could hold a partition up without an end was a call to Postgres on a dead connection: every
+// question and every try to apply now has a time-out of its own.
 //
 // # Holding
 //
