@@ -77,7 +77,7 @@ func hold(t *testing.T, address string) (tx pgx.Tx, release func()) {
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	if tx, err = conn.Begin(t.Context()); err == nil {
-		_, err = tx.Exec(t.Context(), "lock table daybook.projection_checkpoint in share row exclusive mode")
+		_, err = tx.Exec(t.Context(), "lock table daybook.projection_group in share row exclusive mode")
 	}
 	if err != nil {
 		t.Fatal(err)
