@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,8 +71,8 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		req := c.Request()
 		r := Request{
-			Actor:     es.Actor{Kind: "user", ID: "anonymous"},
-			Operation: op.id, query: c.QueryParams(), key: g.digestKey,
+			Actor:  es.Actor{Kind: "user", ID: "anonymous"},
+			Client: client(req), Operation: op.id, query: c.QueryParams(), key: g.digestKey,
 		}
 		r.TraceID, r.Traceparent = traceOf(req)
 		r.HeadOnly, _ = req.Context().Value(headKey{}).(bool)
@@ -97,6 +98,15 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(c.Request().WithContext(withRequest(c.Request().Context(), r)))
 		return next(c)
 	}
+}
+
+// client is the address that a request came from, without its port.
+func client(req *http.Request) string {
+	host, _, err := net.SplitHostPort(req.RemoteAddr)
+	if err != nil {
+		return req.RemoteAddr
+	}
+	return host
 }
 
 // readHeaders takes what the operation is to know of the headers.

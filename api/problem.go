@@ -95,6 +95,7 @@ var kinds = map[es.Code]kind{
 	"product_invalid":          {422, "The product is not valid"},
 	"stock_invalid":            {422, "The stock is not valid"},
 	"customer_invalid":         {422, "The customer is not valid"},
+	"too_many_streams":         {429, "Too many event streams"},
 	"price_changed":            {409, "The total is another"},
 	"conflict":                 {409, "It kept changing; try again"},
 	"internal":                 {500, "Something went wrong here"},

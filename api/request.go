@@ -15,6 +15,7 @@ import (
 // Request is what every operation knows of its request, beside what is decoded for it.
 type Request struct {
 	Actor          es.Actor
+	Client         string // the address that it came from
 	Operation      string // operationId of openapi.yaml
 	IdempotencyKey string // without quotes
 	IfMatch        *es.Condition

@@ -73,8 +73,11 @@ func (s *Server) StreamOrderEvents(ctx context.Context, in openapi.StreamOrderEv
 		}
 	}
 	q := s.events
-	partition := s.Rows.Partition(in.Id)
-	wake, cancel := s.Rows.Watch(func(p int) bool { return p == partition }) // before the first look, so that nothing falls between
+	place, err := s.streams.open(in.Id, api.RequestOf(ctx).Client, from) // before the first look, so that nothing falls between
+	if err != nil {
+		return nil, err
+	}
+	cancel := func() { s.streams.close(place) }
 	looking, done := context.WithTimeout(ctx, api.QueryWithin)
 	defer done()
 	rows, _, _, err := q.After(looking, projection.Ask{}, in.Id, from, streamPage)
@@ -92,7 +95,7 @@ func (s *Server) StreamOrderEvents(ctx context.Context, in openapi.StreamOrderEv
 		cancel()
 		return openapi.StreamOrderEvents200TexteventStreamResponse{Body: strings.NewReader("")}, nil
 	}
-	return &eventStream{ctx: ctx, server: s, queries: q, order: in.Id, from: from, wake: wake, cancel: cancel}, nil
+	return &eventStream{ctx: ctx, server: s, order: in.Id, from: from, place: place}, nil
 }
 
 const (
@@ -103,41 +106,41 @@ const (
 
 // eventStream writes an order's events until the client goes, is too slow, or the server stops.
 type eventStream struct {
-	ctx     context.Context //nolint:containedctx // the request's
-	server  *Server
-	queries orderevents.Queries
-	order   string
-	from    uint64
-	wake    <-chan struct{}
-	cancel  func()
+	ctx    context.Context //nolint:containedctx // the request's
+	server *Server
+	order  string
+	from   uint64
+	place  *stream
 }
 
 // VisitStreamOrderEventsResponse writes the stream.
 func (e *eventStream) VisitStreamOrderEventsResponse(w http.ResponseWriter) error {
-	defer e.cancel()
+	defer e.server.streams.close(e.place)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	poll := time.NewTicker(time.Second)
-	defer poll.Stop()
+	ask := true
 	for {
-		if err := e.write(w, out); err != nil {
-			return e.ended(err)
+		if ask {
+			if err := e.write(w, out); err != nil {
+				return e.ended(err)
+			}
 		}
 		select {
 		case <-e.ctx.Done():
 			return nil
 		case <-e.server.closing:
 			return nil
-		case <-e.wake:
-		case <-poll.C:
 		case <-beat.C:
 			if err := send(w, out, ": still here\n\n"); err != nil {
 				return e.ended(err)
 			}
+			ask = false
+		case <-e.place.wake:
+			ask = true
 		}
 	}
 }
@@ -145,9 +148,7 @@ func (e *eventStream) VisitStreamOrderEventsResponse(w http.ResponseWriter) erro
 // write sends all events after the last one sent. A read model that is behind for a moment is asked again.
 func (e *eventStream) write(w http.ResponseWriter, out *http.ResponseController) error {
 	for {
-		ctx, cancel := context.WithTimeout(e.ctx, api.QueryWithin)
-		rows, more, _, err := e.queries.After(ctx, projection.Ask{}, e.order, e.from, streamPage)
-		cancel()
+		rows, more, err := e.server.streams.after(e.ctx, e.order, e.from)
 		if errors.Is(err, projection.ErrRebuilding) {
 			return nil
 		}
@@ -167,6 +168,7 @@ func (e *eventStream) write(w http.ResponseWriter, out *http.ResponseController)
 			b = fmt.Appendf(b, "id: %s\nevent: %s\ndata: %s\n\n", position, r.Type, data)
 			e.from = uint64(r.Position) //nolint:gosec // a position
 		}
+		e.server.streams.sent(e.place, e.from)
 		if err := send(w, out, string(b)); err != nil || !more {
 			return err
 		}

@@ -2,6 +2,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
@@ -31,7 +34,9 @@ type Config struct {
 	Keys Opener
 	// TimeZone is the shop's: reports count its days.
 	TimeZone string
-	Logger   *slog.Logger
+	// Streams bounds event streams; nothing said: DefaultLimits.
+	Streams Limits
+	Logger  *slog.Logger
 }
 
 // Rows is what projections keep (reader.Reader).
@@ -63,6 +68,7 @@ type Server struct {
 
 	closing chan struct{} // closed when streams should end
 	waiting *waiting
+	streams *streams
 }
 
 // New gives a server.
@@ -70,6 +76,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.Streams.Streams = cmp.Or(cfg.Streams.Streams, DefaultLimits.Streams)
+	cfg.Streams.PerClient = cmp.Or(cfg.Streams.PerClient, DefaultLimits.PerClient)
 	s := &Server{Config: cfg, closing: make(chan struct{})}
 	s.sales.Zone, s.byProduct.Zone = cfg.TimeZone, cfg.TimeZone
 	for _, v := range []struct {
@@ -85,6 +93,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
+	s.streams = newStreams(s.events, cfg.Rows.Partition, cfg.Streams, cfg.Logger)
 	s.waiting = newWaiting(s.details, cfg.Rows.Partition, cfg.Logger)
 	return s, nil
 }
@@ -94,7 +103,12 @@ func (s *Server) Run(ctx context.Context) error {
 	defer close(s.closing)
 	wake, cancel := s.Rows.Watch(s.waiting.concerns)
 	defer cancel()
-	return s.waiting.run(ctx, wake)
+	events, silence := s.Rows.Watch(s.streams.concerns)
+	defer silence()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.waiting.run(ctx, wake) })
+	g.Go(func() error { return s.streams.run(ctx, events) })
+	return g.Wait()
 }
 
 // asked reads what every query can be given: how far to wait, and the moment asked about.

@@ -161,7 +161,7 @@ func (n *Node) apis() error {
 		return err
 	}
 	asked, err := query.New(query.Config{
-		Rows: n.system.Reader, Keys: n.system.Keys, TimeZone: n.cfg.Shop.TimeZone, Logger: n.log,
+		Rows: n.system.Reader, Keys: n.system.Keys, TimeZone: n.cfg.Shop.TimeZone, Streams: query.Limits{Streams: n.cfg.Streams, PerClient: n.cfg.StreamsPerClient}, Logger: n.log,
 	})
 	if err != nil {
 		return err

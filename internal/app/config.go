@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daybook-dev/daybook/api/query"
 	"github.com/daybook-dev/daybook/commands/order"
 )
 
@@ -24,6 +25,9 @@ type Config struct {
 	// AdminListen serves metrics, health and, with Pprof, profiles.
 	AdminListen string
 	Pprof       bool
+	// Streams and StreamsPerClient bound the event streams that are open at a time.
+	Streams          int
+	StreamsPerClient int
 	// HostNames are the names, besides localhost, by which clients call the addresses of this process. A request with another
 	// one in Host is refused.
 	HostNames []string
@@ -98,6 +102,7 @@ func DefaultConfig() Config {
 	return Config{
 		DataDir: dir, Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081",
 		ReserveWithin: 30 * time.Second, AuthoriseWithin: time.Minute, ActionWithin: 15 * time.Minute, ProviderTimeout: 10 * time.Second,
+		Streams: query.DefaultLimits.Streams, StreamsPerClient: query.DefaultLimits.PerClient,
 		Roles: AllRoles(), LogLevel: "info", LogFormat: defaultLogFormat(), Shop: order.DefaultShop(),
 	}
 }
@@ -187,6 +192,9 @@ func (c Config) Validate() error {
 		if d.value < 0 {
 			wrong(d.setting, "%s is below 0", d.value)
 		}
+	}
+	if c.Streams < 1 || c.StreamsPerClient < 1 {
+		wrong("streams", "%d in all and %d per client (--streams-per-client): neither can be below 1", c.Streams, c.StreamsPerClient)
 	}
 	for _, b := range splitList(c.Kafka) {
 		if _, _, err := net.SplitHostPort(b); err != nil {

@@ -31,6 +31,8 @@ func settings() []setting {
 		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }, ""},
 		{"host-names", "names, besides localhost, by which clients call the addresses of this process, comma-separated", func(c *Config) any { return &c.HostNames }, ""},
 		{"pprof", "serve profiles of the process at --admin-listen", func(c *Config) any { return &c.Pprof }, ""},
+		{"streams", "event streams that may be open in all", func(c *Config) any { return &c.Streams }, ""},
+		{"streams-per-client", "event streams that one client's address may have open", func(c *Config) any { return &c.StreamsPerClient }, ""},
 		{"roles", "what this process does, comma-separated", func(c *Config) any { return &c.Roles }, ""},
 		{"eventstore", "connection string of an EventStoreDB", func(c *Config) any { return &c.EventStore }, "the embedded one"},
 		{"kafka", "brokers, comma-separated", func(c *Config) any { return &c.Kafka }, "the embedded one"},
@@ -170,6 +172,12 @@ func assign(field any, value string) error {
 			return fmt.Errorf("%q is neither true nor false", value)
 		}
 		*f = b
+	case *int:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", value)
+		}
+		*f = n
 	case *time.Duration:
 		d, err := time.ParseDuration(value)
 		if err != nil {
@@ -193,6 +201,8 @@ func (s setting) show(c *Config) string {
 		value = hidePassword(*f)
 	case *bool:
 		value = strconv.FormatBool(*f)
+	case *int:
+		value = strconv.Itoa(*f)
 	case *time.Duration:
 		value = shortDuration(*f)
 	case *[]string:

@@ -28,3 +28,20 @@ func (q Queries) After(ctx context.Context, ask projection.Ask, orderID string, 
 	}
 	return items, false, answer, err
 }
+
+// Newest is the position of an order's last event.
+type Newest struct {
+	Key      string `db:"key"`
+	Position int64  `db:"position"`
+}
+
+// News gives those of the orders that have events after a position, each after its own.
+func (q Queries) News(ctx context.Context, orders []string, after []uint64) ([]Newest, projection.Answer, error) {
+	suffixes := make([]string, len(after))
+	for i, position := range after {
+		suffixes[i] = suffix(position)
+	}
+	return projection.All[Newest](ctx, q.View, projection.Ask{},
+		`select w.key, max(e.position) as position from unnest($1::text[], $2::text[]) w(key, suffix)
+		join {order_events} e on e.key = w.key and e.suffix > w.suffix group by w.key`, orders, suffixes)
+}

@@ -1,0 +1,251 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/internal/projection"
+)
+
+// counted is rows of which there are none, and how often they were asked for.
+type counted struct {
+	reads atomic.Int64
+	fail  atomic.Bool
+
+	mu       sync.Mutex
+	concerns []func(int) bool
+	wakes    []chan struct{}
+}
+
+func (c *counted) View(...projection.Projection) (projection.View, error) { return c, nil }
+
+func (c *counted) Read(context.Context, projection.Ask, func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
+	c.reads.Add(1)
+	if c.fail.Load() {
+		return projection.Answer{}, errors.New("not now")
+	}
+	return projection.Answer{}, nil
+}
+
+func (c *counted) Partition(key string) int { return len(key) % 12 }
+
+func (c *counted) Watch(concerns func(int) bool) (<-chan struct{}, func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wake := make(chan struct{}, 1)
+	c.concerns, c.wakes = append(c.concerns, concerns), append(c.wakes, wake)
+	return wake, func() {}
+}
+
+// notify is what a NOTIFY about a partition does.
+func (c *counted) notify(partition int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, concerns := range c.concerns {
+		if concerns(partition) {
+			c.wakes[i] <- struct{}{}
+		}
+	}
+}
+
+// streaming serves event streams of orders that have no events.
+func streaming(t testing.TB, rows *counted, limits Limits) *httptest.Server {
+	t.Helper()
+	s, err := New(Config{Rows: rows, Streams: limits, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		place, err := s.streams.open(r.URL.Path, r.Header.Get("Client"), 0)
+		if err != nil {
+			_ = api.AsProblem(err).Write(w, "")
+			return
+		}
+		_ = (&eventStream{ctx: r.Context(), server: s, order: r.URL.Path, place: place}).VisitStreamOrderEventsResponse(w)
+	}))
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		web.CloseClientConnections()
+		web.Close()
+	})
+	return web
+}
+
+// listen opens n streams of as many orders and gives their bodies, of which nothing is read.
+func listen(t testing.TB, web *httptest.Server, n int) []io.Closer {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 0}}
+	open := make([]io.Closer, n)
+	errs := make(chan error, n)
+	var g sync.WaitGroup
+	for part := range 16 {
+		g.Go(func() {
+			for i := part; i < n; i += 16 {
+				req, _ := http.NewRequest(http.MethodGet, web.URL+"/"+strconv.Itoa(i), nil) //nolint:noctx // as long as the server
+				req.Header.Set("Client", strconv.Itoa(i))
+				res, err := client.Do(req)
+				if err != nil || res.StatusCode != http.StatusOK {
+					errs <- fmt.Errorf("stream %d: %v %w", i, res, err)
+					return
+				}
+				open[i] = res.Body
+			}
+		})
+	}
+	g.Wait()
+	select {
+	case err := <-errs:
+		t.Fatal(err)
+	default:
+	}
+	return open
+}
+
+// However many streams are open, a change in a partition is one query, and no change is none but a sweep of one partition a second.
+func TestIdleStreamsAskNothing(t *testing.T) {
+	const n = 2000
+	rows := &counted{}
+	web := streaming(t, rows, Limits{Streams: n, PerClient: n})
+	defer closeAll(listen(t, web, n))
+	began, before := time.Now(), rows.reads.Load()
+	if before > 2*n+10 {
+		t.Errorf("opening %d streams took %d queries", n, before)
+	}
+	const changes = 20
+	for i := range changes {
+		at := rows.reads.Load()
+		rows.notify(i%4 + 2) // names of one to four digits and a slash
+		for rows.reads.Load() == at {
+			if time.Since(began) > time.Minute {
+				t.Fatal("nothing is asked after a change")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for rows.reads.Load() < before+changes+2 { // two sweeps, at least
+		if time.Since(began) > time.Minute {
+			t.Fatal("nothing looks for what was not notified")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	sweeps := int64(time.Since(began)/sweepEvery) + 2
+	if asked := rows.reads.Load() - before; asked > changes+sweeps {
+		t.Errorf("%d queries for %d changes and %d sweeps beside %d idle streams", asked, changes, sweeps, n)
+	}
+}
+
+func closeAll(all []io.Closer) {
+	for _, c := range all {
+		_ = c.Close()
+	}
+}
+
+// Beyond the limits of a client, and of all, a stream is refused with when to come again; one that ends makes room.
+func TestStreamsAreBounded(t *testing.T) {
+	web := streaming(t, &counted{}, Limits{Streams: 5, PerClient: 3})
+	ask := func(client string) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/order", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Client", client)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = res.Body.Close() })
+		return res
+	}
+	refused := func(what string, res *http.Response) {
+		t.Helper()
+		if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After") == "" || res.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %v", what, res.StatusCode, res.Header)
+		}
+	}
+	first := ask("a")
+	for range 2 {
+		if res := ask("a"); res.StatusCode != http.StatusOK {
+			t.Fatalf("within the limits: %d", res.StatusCode)
+		}
+	}
+	refused("a fourth of one client", ask("a"))
+	for range 2 {
+		if res := ask("b"); res.StatusCode != http.StatusOK {
+			t.Fatalf("another client: %d", res.StatusCode)
+		}
+	}
+	refused("a sixth in all", ask("c"))
+	_ = first.Body.Close()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		res := ask("c")
+		if res.StatusCode == http.StatusOK {
+			break
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("a stream that ended leaves no room")
+		}
+	}
+}
+
+// Streams are looked at again when looking failed.
+func TestFailedLooksAreMadeAgain(t *testing.T) {
+	rows := &counted{}
+	web := streaming(t, rows, Limits{})
+	defer closeAll(listen(t, web, 1))
+	rows.fail.Store(true)
+	at := rows.reads.Load()
+	rows.notify(2)
+	for began := time.Now(); rows.reads.Load() < at+3; time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("asked %d times", rows.reads.Load()-at)
+		}
+	}
+}
+
+// BenchmarkIdleStreams is what 10,000 idle streams cost: both ends, a notification ten times a second.
+func BenchmarkIdleStreams(b *testing.B) {
+	const n = 10_000
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur < 2*n+100 {
+		b.Skipf("%d files may be open, not %d: %v", files.Cur, 2*n+100, err)
+	}
+	rows := &counted{}
+	web := streaming(b, rows, Limits{Streams: n, PerClient: n})
+	defer closeAll(listen(b, web, n))
+	for b.Loop() {
+		const span = 20 * time.Second
+		before, asked := cpu(b), rows.reads.Load()
+		for began := time.Now(); time.Since(began) < span; time.Sleep(100 * time.Millisecond) {
+			rows.notify(6)
+		}
+		b.ReportMetric(100*float64(cpu(b)-before)/float64(span), "%core")
+		b.ReportMetric(float64(rows.reads.Load()-asked)/span.Seconds(), "queries/s")
+	}
+}
+
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
