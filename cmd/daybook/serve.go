@@ -38,7 +38,7 @@ func serveCommand() *cobra.Command {
 			go func() { ended <- node.Run(ctx) }()
 			switch err := node.Ready(ctx, func(what string) { log.Info("starting: " + what) }); {
 			case err == nil:
-				node.Banner(cmd.OutOrStdout(), time.Since(began))
+				node.Banner(ctx, cmd.OutOrStdout(), time.Since(began))
 			case ctx.Err() == nil:
 				stop()
 				return errors.Join(err, <-ended)

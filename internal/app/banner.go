@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +11,7 @@ import (
 )
 
 // Banner says what runs here, where, and what to do next.
-func (n *Node) Banner(w io.Writer, took time.Duration) {
+func (n *Node) Banner(ctx context.Context, w io.Writer, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Daybook %s   data %s\n", n.version, short(n.cfg.DataDir))
 	rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -48,11 +49,26 @@ func (n *Node) Banner(w io.Writer, took time.Duration) {
 		fmt.Fprintf(&b, "  The passwords of the embedded servers are in %s.\n", short(n.cfg.SecretsDir()))
 	}
 	fmt.Fprintf(&b, "  %s\n", n.openness())
-	fmt.Fprintf(&b, "Ready after %.1f s.\n", took.Seconds())
+	fmt.Fprintf(&b, "Ready%s after %.1f s.\n", n.yet(ctx), took.Seconds())
 	if n.cfg.Has(RoleGateway) {
 		fmt.Fprintf(&b, "Next: the tour in README.md, or  daybook import online-retail FILE\n")
 	}
 	_, _ = io.WriteString(w, b.String())
+}
+
+// yet says which part of a system that is ready is still under way.
+func (n *Node) yet(ctx context.Context) string {
+	if n.system == nil {
+		return ""
+	}
+	switch models, err := n.system.rebuilding(ctx); {
+	case err != nil || models == 0: // what cannot be asked now is no part of being ready
+		return ""
+	case models == 1:
+		return ", 1 read model rebuilding,"
+	default:
+		return fmt.Sprintf(", %d read models rebuilding,", models)
+	}
 }
 
 func line(w io.Writer, label, address, kind, state string) {

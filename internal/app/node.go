@@ -91,6 +91,9 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		if err = n.system.agrees(ctx); err != nil {
 			return nil, err
 		}
+		if err = n.system.raise(ctx, version); err != nil {
+			return nil, err
+		}
 		if err = n.assemble(ctx); err != nil {
 			return nil, err
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/recovery"
 	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/sagas"
 )
 
 // System is this process' connections to the servers, and what every role makes of them.
@@ -45,6 +46,28 @@ type System struct {
 // NewCatalog is every event that Daybook writes, the engines' own included.
 func NewCatalog() (*es.Catalog, error) {
 	return es.NewCatalog(events.Catalog(), saga.Catalog(), deployment.Catalog())
+}
+
+// versions are those of this program.
+func (s *System) versions() (deployment.Versions, error) {
+	machines, err := saga.Compile(sagas.All(sagas.Deadlines{})...)
+	if err != nil {
+		return deployment.Versions{}, err
+	}
+	newest := map[string]int{}
+	for _, m := range machines {
+		newest[m.Name] = max(newest[m.Name], m.Version)
+	}
+	return deployment.VersionsOf(s.Catalog, newest), nil
+}
+
+// readable refuses an event store that a newer program has written to.
+func (s *System) readable(ctx context.Context) error {
+	own, err := s.versions()
+	if err != nil {
+		return err
+	}
+	return deployment.Check(ctx, s.Store, own)
 }
 
 // connect opens the clients of the servers at their addresses. What is missing there is named. within is the event store, if it
@@ -71,6 +94,9 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	}
 	if s.Incarnation, err = s.Store.Incarnation(ctx); err != nil {
 		return nil, fmt.Errorf("ask the event store which history it holds: %w", err)
+	}
+	if err = s.readable(ctx); err != nil {
+		return nil, err
 	}
 	if err = postgres.Migrate(ctx, at.Postgres); err != nil {
 		return nil, err

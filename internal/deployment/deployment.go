@@ -1,5 +1,6 @@
 // Package deployment remembers where each saga and reactor began, in the event store itself: one added later does not
-// act on years of history, and none forgets what happened before its role first ran, also when Postgres is lost.
+// act on years of history, and none forgets what happened before its role first ran, also when Postgres is lost. It also remembers which
+// versions of events and sagas a program may have written, so that an older program refuses to start.
 package deployment
 
 import (
@@ -21,8 +22,10 @@ type Began struct {
 // EventType implements es.Event.
 func (Began) EventType() string { return "deployment.began" }
 
-// Catalog is this package's own event.
-func Catalog() []es.Definition { return []es.Definition{es.Define[Began](1)} }
+// Catalog is this package's own events.
+func Catalog() []es.Definition {
+	return []es.Definition{es.Define[Began](1), es.Define[VersionsRaised](1)}
+}
 
 const attempts = 8
 

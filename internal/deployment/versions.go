@@ -1,0 +1,163 @@
+package deployment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// Versions are the newest versions of what a program writes into the log: of each event type, and of each saga.
+type Versions struct {
+	Events map[string]int `json:"events,omitempty"`
+	Sagas  map[string]int `json:"sagas,omitempty"`
+}
+
+// VersionsRaised says that a program with newer versions than any before it may write from here on. It holds those that rose.
+type VersionsRaised struct {
+	Program string `json:"program"` // its version
+	Versions
+}
+
+// EventType implements es.Event.
+func (VersionsRaised) EventType() string { return "deployment.versions_raised" }
+
+// versionsStream is in the event store, as the events are that need a program: it is restored with them.
+var versionsStream = es.StreamID{Category: "deployment", Key: "versions"}
+
+// VersionsOf are those of a catalogue and of sagas, by name.
+func VersionsOf(c *es.Catalog, sagas map[string]int) Versions {
+	v := Versions{Events: map[string]int{}, Sagas: maps.Clone(sagas)}
+	for d := range c.Definitions() {
+		v.Events[d.Type] = d.Version
+	}
+	return v
+}
+
+// OlderError says that the log may hold what a program cannot read.
+type OlderError struct {
+	Program string // the version of the program that is needed at least
+	Missing []string
+}
+
+func (e *OlderError) Error() string {
+	return fmt.Sprintf("daybook %s or a newer one is needed: it has run on this event store, which may hold %s; "+
+		"to go back, restore a backup of before it ran, see docs/upgrading.md", e.Program, strings.Join(e.Missing, ", "))
+}
+
+// Check refuses a program that is older than one that may have written, with an *OlderError.
+func Check(ctx context.Context, store es.Store, own Versions) error {
+	_, err := stand(ctx, store, own)
+	return err
+}
+
+// Raise is Check, and then states the program's own versions where they are newer. Call it before anything that may append. Of two
+// programs that start at once the older one is refused, or was first: what stands only grows.
+func Raise(ctx context.Context, store es.Store, c *es.Catalog, program string, own Versions) error {
+	var last error
+	for attempt := range attempts {
+		if attempt > 0 {
+			if err := pause(ctx, attempt); err != nil {
+				return err
+			}
+		}
+		have, err := stand(ctx, store, own)
+		if err != nil {
+			return err
+		}
+		rise := VersionsRaised{program, Versions{newer(own.Events, have.known.Events), newer(own.Sagas, have.known.Sagas)}}
+		if len(rise.Events)+len(rise.Sagas) == 0 {
+			return nil
+		}
+		p, err := raised(c, rise, have.at)
+		if err != nil {
+			return err
+		}
+		_, err = store.Append(ctx, versionsStream, have.at, []es.Proposed{p})
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, es.ErrWrongRevision), errors.Is(err, es.ErrUnknownOutcome):
+			last = err
+		default:
+			return fmt.Errorf("state the versions of this program in %s: %w", versionsStream, err)
+		}
+	}
+	return fmt.Errorf("state the versions of this program in %s: %w", versionsStream, last)
+}
+
+type standing struct {
+	known Versions
+	at    es.Expected
+}
+
+// stand folds what was stated. It reads the events' data alone, so that a newer program may add to them.
+func stand(ctx context.Context, store es.Store, own Versions) (standing, error) {
+	s := standing{known: Versions{Events: map[string]int{}, Sagas: map[string]int{}}, at: es.NoStream}
+	older := &OlderError{}
+	for r, err := range store.Read(ctx, versionsStream, 0) {
+		if err != nil {
+			return s, fmt.Errorf("read which program this event store needs: %w", err)
+		}
+		var e VersionsRaised
+		if err := json.Unmarshal(r.Data, &e); err != nil {
+			return s, fmt.Errorf("read which program this event store needs: %s@%d: %w", versionsStream, r.Revision, err)
+		}
+		s.at = es.Expected(r.Revision) //nolint:gosec // below 2^63
+		missing := append(raise(s.known.Events, e.Events, own.Events, ""), raise(s.known.Sagas, e.Sagas, own.Sagas, "saga ")...)
+		if len(missing) > 0 {
+			older.Program, older.Missing = e.Program, append(older.Missing, missing...)
+		}
+	}
+	if len(older.Missing) > 0 {
+		slices.Sort(older.Missing)
+		return s, older
+	}
+	return s, nil
+}
+
+// raise puts the greater versions into known, and names those that own lacks.
+func raise(known, by, own map[string]int, kind string) (missing []string) {
+	for name, v := range by {
+		known[name] = max(known[name], v)
+		switch has := own[name]; {
+		case has >= v:
+		case has == 0:
+			missing = append(missing, fmt.Sprintf("%s%s version %d (unknown here)", kind, name, v))
+		default:
+			missing = append(missing, fmt.Sprintf("%s%s version %d (up to %d here)", kind, name, v, has))
+		}
+	}
+	return missing
+}
+
+func newer(own, known map[string]int) map[string]int {
+	out := map[string]int{}
+	for name, v := range own {
+		if v > known[name] {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+func raised(c *es.Catalog, rise VersionsRaised, at es.Expected) (es.Proposed, error) {
+	typ, schema, data, err := c.Encode(rise)
+	if err != nil {
+		return es.Proposed{}, err
+	}
+	meta, err := json.Marshal(es.Meta{
+		Schema: schema, Correlation: versionsStream.String(), Actor: es.Actor{ID: "daybook", Kind: "service"}, OccurredAt: es.Micro(time.Now()),
+	})
+	if err != nil {
+		return es.Proposed{}, fmt.Errorf("encode metadata of %s: %w", versionsStream, err)
+	}
+	// Of all that it says: two programs must not be told that each other's event is theirs.
+	return es.Proposed{ID: es.DerivedID(es.UUID{}, versionsStream.String(), uint64(at+1), data), Type: typ, Data: data, Meta: meta}, nil //nolint:gosec // not negative
+}
