@@ -24,7 +24,7 @@ func floor(pkg string) int {
 		return -1
 	case pkg == "internal/es":
 		return 0
-	case slices.Contains([]string{"internal/es/estest", "internal/saga", "internal/saga/sagatest", "internal/projection", "internal/projection/projectiontest"}, pkg):
+	case slices.Contains([]string{"internal/es/estest", "internal/iso", "internal/text", "internal/saga", "internal/saga/sagatest", "internal/projection", "internal/projection/projectiontest"}, pkg):
 		return 1
 	case top == "events":
 		return 2
