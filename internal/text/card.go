@@ -46,12 +46,35 @@ func GTIN(s string) bool {
 
 const shortest, longest = 13, 19
 
-// window is the latest digits of a text without a letter between them, up to the longest number.
-type window struct {
-	digits [longest]int8 // a ring
-	begins [longest]bool // nothing but what is no digit stands before it
-	n      int           // digits so far
+// run is digits that may belong to one number, since no letter and few characters stand between them.
+type run struct {
+	digits []int8
+	begins []bool // nothing but what is no digit stands before it
+	// sums are Luhn's over the first digits: with every digit at an odd place doubled, and at an even one.
+	sums [2][]int
 }
+
+func (r *run) add(digit int8, begins bool) {
+	i := len(r.digits)
+	r.digits, r.begins = append(r.digits, digit), append(r.begins, begins)
+	doubled := 2 * int(digit)
+	if doubled > 9 {
+		doubled -= 9
+	}
+	for odd := range 2 {
+		d := int(digit)
+		if i%2 != odd {
+			d = doubled
+		}
+		before := 0
+		if i > 0 {
+			before = r.sums[odd][i-1]
+		}
+		r.sums[odd] = append(r.sums[odd], before+d)
+	}
+}
+
+func (r *run) reset() { *r = run{r.digits[:0], r.begins[:0], [2][]int{r.sums[0][:0], r.sums[1][:0]}} }
 
 // What of a text matters to scan, beside digits.
 const (
@@ -91,19 +114,19 @@ func scan(s string, id bool) bool {
 	if len(s) < shortest {
 		return false
 	}
-	var w window
+	var r run
 	gap := 0
 	all := symbols(s)
 	for i, d := range all {
 		if d < 0 {
 			if gap++; d == letter || gap > Separators {
-				w.n = 0
+				r.reset()
 			}
 			continue
 		}
-		w.digits[w.n%longest], w.begins[w.n%longest] = d, gap > 0 || w.n == 0
-		w.n, gap = w.n+1, 0
-		if w.card(i+1 == len(all) || all[i+1] < 0, id) {
+		r.add(d, gap > 0 || len(r.digits) == 0)
+		gap = 0
+		if r.card(i+1 == len(all) || all[i+1] < 0, id) {
 			return true
 		}
 	}
@@ -111,34 +134,30 @@ func scan(s string, id bool) bool {
 }
 
 // card tells whether a number ends with the last digit. ends: no further digit adjoins it.
-func (w *window) card(ends, id bool) bool {
-	sum, zero := 0, true
-	for n := 1; n <= min(w.n, longest); n++ {
-		at := (w.n - n) % longest
-		d := int(w.digits[at])
-		zero = zero && d == 0
-		if n%2 == 0 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
+func (r *run) card(ends, id bool) bool {
+	last := len(r.digits) - 1
+	sums := r.sums[last%2] // the last digit is not doubled
+	for n := shortest; n <= min(last+1, longest); n++ {
+		first, sum := last+1-n, sums[last]
+		if first > 0 {
+			sum -= sums[first-1]
 		}
-		if sum += d; n < shortest || sum%10 != 0 || zero {
+		if sum%10 != 0 || sum == 0 { // nothing but zeros is no number
 			continue
 		}
-		whole := ends && w.begins[at]
-		if whole && !id || (whole || !id) && w.scheme(n) {
+		whole := ends && r.begins[first]
+		if whole && !id || (whole || !id) && scheme(r.digits[first:], n) {
 			return true
 		}
 	}
 	return false
 }
 
-// scheme tells whether the last n digits begin as a card scheme's numbers of that length do (ISO/IEC 7812 issuer ranges as the
-// schemes publish them).
-func (w *window) scheme(n int) bool {
+// scheme tells whether digits begin as a card scheme's numbers of n digits do (ISO/IEC 7812, ranges as the schemes publish them).
+func scheme(digits []int8, n int) bool {
 	prefix := 0
-	for i := range 4 {
-		prefix = prefix*10 + int(w.digits[(w.n-n+i)%longest])
+	for _, d := range digits[:4] {
+		prefix = prefix*10 + int(d)
 	}
 	two := prefix / 100
 	switch {
