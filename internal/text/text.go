@@ -42,7 +42,7 @@ func Ref(s string) bool { return ref.MatchString(s) }
 
 // hidden are the characters that no text has.
 var hidden = []*unicode.RangeTable{
-	unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point, unicode.Noncharacter_Code_Point,
+	unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point,
 }
 
 // Hidden tells whether a text may not have r.
@@ -86,6 +86,15 @@ func Pattern() string {
 	not, shown := class(Hidden), class(func(r rune) bool { return Hidden(r) || unseen(r) })
 	return `^[^` + not + `]*[^` + shown + `][^` + not + `]*$`
 }
+
+// EmailPattern is of an address: one @ between characters that can be seen.
+func EmailPattern() string {
+	part := `[^@` + class(func(r rune) bool { return Hidden(r) || unseen(r) }) + `]+`
+	return `^` + part + `@` + part + `$`
+}
+
+// TokenPattern is of what a payment provider gives out.
+const TokenPattern = `^[!-~]{1,200}$`
 
 // class lists the characters of a kind as a regular expression does between brackets. Those below U+0100 are escaped in the one way
 // that every engine knows, the others stand there as they are.
