@@ -1,24 +1,26 @@
 package api
 
-import "strings"
+import (
+	"github.com/daybook-dev/daybook/internal/text"
+)
 
-// refuseCards finds a card number anywhere below a field named payment: 13 to 19 digits that pass Luhn's check, with spaces or
-// dashes between them or not. The problem names the field, never the value.
+// refuseCards finds the number of a payment card anywhere in a body: in values, in numbers, in names of members. The problem
+// names the field, never the value.
 func (d *document) refuseCards() *Problem {
-	payment, ok := d.member(0, "payment")
-	if !ok {
+	c := checker{doc: d}
+	if !c.hasCard(0, "", false) {
 		return nil
 	}
-	c := checker{doc: d, path: []step{{name: payment - 1}}}
-	if !c.hasCard(payment) {
-		return nil
-	}
-	return NewProblem("card_number_refused", "a payment field holds a card number; send the payment provider's token instead").
-		At(c.pointer(), "card_number", "looks like a card number")
+	return cardRefused(c.pointer())
+}
+
+func cardRefused(at string) *Problem {
+	return NewProblem("card_number_refused", "a field holds a card number; send the payment provider's token instead").
+		At(at, "card_number", "looks like a card number")
 }
 
 // hasCard tells whether a value, or the name of something in it, looks like a card number. If so, the path leads to it.
-func (c *checker) hasCard(at int32) bool {
+func (c *checker) hasCard(at int32, field string, payment bool) bool {
 	v := c.doc.values[at]
 	if !c.doc.work.do(int(v.end-v.start) / maxDepth) {
 		return false
@@ -26,54 +28,48 @@ func (c *checker) hasCard(at int32) bool {
 	switch v.kind {
 	case '{':
 		for name := at + 1; name < v.next; name = c.doc.values[name+1].next {
-			if isCardNumber(c.doc.text(c.doc.values[name])) || c.hasCardBelow(step{name: name}, name+1) {
+			below := c.doc.text(c.doc.values[name])
+			if text.Card(below) || c.hasCardBelow(step{name: name}, name+1, below, payment || below == "payment") {
 				return true
 			}
 		}
 	case '[':
 		n := int32(0)
 		for item := at + 1; item < v.next; item = c.doc.values[item].next {
-			if c.hasCardBelow(step{-1, n}, item) {
+			if c.hasCardBelow(step{-1, n}, item, field, payment) {
 				return true
 			}
 			n++
 		}
 	case '"':
-		return isCardNumber(c.doc.text(v))
+		return holdsCard(field, c.doc.text(v), payment)
 	case '0':
-		return isCardNumber(string(c.doc.raw(v)))
+		return holdsCard("id", string(c.doc.raw(v)), payment)
 	}
 	return false
 }
 
-func (c *checker) hasCardBelow(s step, at int32) bool {
+func (c *checker) hasCardBelow(s step, at int32, field string, payment bool) bool {
 	c.path = append(c.path, s)
-	if c.hasCard(at) {
+	if c.hasCard(at, field, payment) {
 		return true
 	}
 	c.path = c.path[:len(c.path)-1]
 	return false
 }
 
-var separators = strings.NewReplacer(" ", "", "-", "", ".", "")
-
-func isCardNumber(s string) bool {
-	s = separators.Replace(s)
-	if len(s) < 13 || len(s) > 19 {
+// holdsCard looks at a field of a name. Ids are often many digits, trade items and telephones have numbers as long as cards have;
+// below payment nothing is any of these.
+func holdsCard(field, value string, payment bool) bool {
+	switch {
+	case payment:
+		return text.Card(value)
+	case field == "sku":
+		return !text.GTIN(value) && text.CardID(value)
+	case field == "id":
+		return text.CardID(value)
+	case field == "phone" && text.Phone(value):
 		return false
 	}
-	sum := 0
-	for i := range len(s) {
-		d := int(s[len(s)-1-i] - '0')
-		if d < 0 || d > 9 {
-			return false
-		}
-		if i%2 == 1 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return sum%10 == 0
+	return text.Card(value)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ type checker struct {
 	doc    *document
 	faults *faults
 	path   []step // from the root to the value that is looked at
+	form   bool   // only whether the value has this form counts: its members are looked at elsewhere
 }
 
 // step is a member, by the place of its name in the document, or an item.
@@ -128,7 +130,7 @@ func (c *checker) choices(at int32, s *shape) {
 // fit counts the shapes that a value has, up to a number.
 func (c *checker) fit(at int32, of []*shape, upTo int) (n int) {
 	for _, s := range of {
-		if one := (&checker{doc: c.doc, faults: &faults{most: 1}}); n < upTo && c.on() {
+		if one := (&checker{doc: c.doc, faults: &faults{most: 1}, form: true}); n < upTo && c.on() {
 			if one.check(at, s); len(one.faults.list) == 0 {
 				n++
 			}
@@ -204,7 +206,9 @@ func (c *checker) member(at int32, s *shape, seen map[string]bool) {
 		wrong = append(wrong, s.names.textFaults(name)...)
 	}
 	for _, f := range wrong {
-		c.fault(f.code, "%s", f.detail)
+		if !c.form {
+			c.fault(f.code, "%s", f.detail)
+		}
 	}
 	if !known {
 		below = s.others
@@ -225,6 +229,9 @@ func nul(text string) []finding {
 // textFaults is what is wrong with a text.
 func (s *shape) textFaults(text string) []finding {
 	found := nul(text)
+	if found != nil {
+		return found
+	}
 	add := func(code, format string, args ...any) {
 		found = append(found, finding{code, fmt.Sprintf(format, args...)})
 	}
@@ -238,9 +245,10 @@ func (s *shape) textFaults(text string) []finding {
 		return found // and is not looked through
 	case n < s.minLength:
 		add("minLength", "must have at least %d characters", s.minLength)
+		return found // one fault is enough
 	}
 	if s.pattern != nil && !s.pattern.MatchString(text) {
-		add("pattern", "must match %s", s.pattern)
+		add("pattern", "%s", cmp.Or(s.says, "must match "+s.pattern.String()))
 	}
 	if s.format != nil {
 		if wrong := s.format(text); wrong != "" {
@@ -248,7 +256,7 @@ func (s *shape) textFaults(text string) []finding {
 		}
 	}
 	if (s.options != nil || s.null) && !slices.Contains(s.options, text) {
-		add("enum", "must be one of %v", s.options)
+		add("enum", "%s", cmp.Or(s.says, fmt.Sprintf("must be one of %v", s.options)))
 	}
 	return found
 }

@@ -273,6 +273,10 @@ func write(s *shape, at int, instead string) string {
 }
 
 func writeObject(s *shape, at int, instead string) string {
+	required := s.required
+	if n := len(s.one); n > 0 {
+		required = slices.Concat(required, s.one[n-1].required)
+	}
 	var members []string
 	next := 1
 	for _, name := range slices.Sorted(maps.Keys(s.members)) {
@@ -283,7 +287,7 @@ func writeObject(s *shape, at int, instead string) string {
 		}
 		next += nodes(m)
 		few := s.maxMembers < len(s.members) // of which only one can be there
-		if within >= 0 || slices.Contains(s.required, name) || !few && at >= 0 || few && at < 0 && members == nil {
+		if within >= 0 || slices.Contains(required, name) || !few && at >= 0 || few && at < 0 && members == nil {
 			members = append(members, strconv.Quote(name)+":"+write(m, within, instead))
 		}
 	}

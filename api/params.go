@@ -10,6 +10,9 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // param is a parameter of an operation.
@@ -17,6 +20,7 @@ type param struct {
 	name, in string
 	required bool
 	shape    *shape
+	code     es.Code // of the problem when its value cannot be used
 }
 
 func (all shapes) params(list openapi3.Parameters, operation string) ([]param, error) {
@@ -27,7 +31,11 @@ func (all shapes) params(list openapi3.Parameters, operation string) ([]param, e
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, param{p.Name, p.In, p.Required, s})
+		code := es.Code("malformed_parameter")
+		if p.Schema.Value.Format == "date-time" {
+			code = "bad_time"
+		}
+		out = append(out, param{p.Name, p.In, p.Required, s, code})
 	}
 	return out, nil
 }
@@ -35,6 +43,9 @@ func (all shapes) params(list openapi3.Parameters, operation string) ([]param, e
 // faults is what is wrong with a value that was given.
 func (p param) faults(value string) []finding {
 	if !slices.Contains(p.shape.types, "integer") {
+		if p.in != "header" && p.shape.format == nil && !text.GTIN(value) && text.CardID(value) {
+			return []finding{{"card_number", "looks like a card number"}}
+		}
 		return p.shape.textFaults(value)
 	}
 	if !wholeNumber.MatchString(value) {
@@ -117,7 +128,7 @@ func (p param) check(value string) error {
 	if found == nil {
 		return nil
 	}
-	problem := NewProblem("malformed_parameter", "the parameter %s cannot be used", p.name)
+	problem := NewProblem(p.code, "the parameter %s cannot be used", p.name)
 	if p.shape.isTime && len(found) == 1 {
 		problem = NewProblem("bad_time", "%s is not an RFC 3339 time", p.name)
 	}

@@ -88,6 +88,7 @@ var kinds = map[es.Code]kind{
 	"discontinued":             {422, "A product is discontinued"},
 	"no_price":                 {422, "A product is not sold in this currency"},
 	"unknown_currency":         {422, "Nothing is sold in this currency"},
+	"unknown_region":           {422, "The region is needed for the tax"},
 	"unknown_shipping_method":  {422, "There is no such shipping method"},
 	"not_shipped_there":        {422, "Not shipped there that way"},
 	"unknown_tax_class":        {422, "The tax is not known"},

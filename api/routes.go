@@ -34,7 +34,7 @@ func NewEcho(log *slog.Logger) *echo.Echo {
 
 // Routes puts operations behind the gate on e: those that change something if commands is set, those that read if queries is.
 func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, commands, queries bool) {
-	open := openapi.NewStrictHandler(operations, []openapi.StrictMiddlewareFunc{acknowledge})
+	open := openapi.NewStrictHandler(operations, []openapi.StrictMiddlewareFunc{acknowledge, cleaned})
 	openapi.RegisterHandlers(sides{e, []echo.MiddlewareFunc{acknowledged, gate.Check}, commands, queries}, open)
 	if queries {
 		e.GET("/", Index("Daybook", Link{"API document (OpenAPI)", "/openapi.yaml"}, Link{"Is it ready?", "/readyz"}))

@@ -17,6 +17,7 @@ import (
 type shape struct {
 	types []string // none: any
 	about string
+	says  string // x-says: what pattern or enum ask for, in words
 
 	options []string // of a text
 	null    bool     // among the options
@@ -82,6 +83,7 @@ func (all shapes) of(ref *openapi3.SchemaRef, at string) (*shape, error) {
 		minMembers: int(s.MinProps), maxMembers: most(s.MaxProps), required: s.Required, together: s.DependentRequired, //nolint:gosec // small
 		min: bound(s.Min), max: bound(s.Max), closed: s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has,
 	}
+	made.says, _ = s.Extensions["x-says"].(string)
 	all[s] = made
 	if s.Pattern != "" {
 		var err error

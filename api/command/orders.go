@@ -20,9 +20,6 @@ func (s *Server) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObj
 	r := api.RequestOf(ctx)
 	ctx, cancel := context.WithTimeout(ctx, deadline+r.Wait)
 	defer cancel()
-	if err := checkBuyer(in.Body.Customer); err != nil {
-		return nil, err
-	}
 	var id, resource string
 	if in.Body.Id != nil {
 		id = *in.Body.Id
@@ -168,7 +165,7 @@ func (s *Server) seal(ctx context.Context, subject string, placed *events.OrderP
 	placed.ShipTo = events.Address{
 		Name: seal.text("ship_to.name", a.Name), Line1: seal.text("ship_to.line1", &a.Line1), Line2: seal.text("ship_to.line2", a.Line2),
 		City: seal.text("ship_to.city", &a.City), Region: seal.text("ship_to.region", a.Region), PostalCode: seal.text("ship_to.postal_code", a.PostalCode),
-		Country: a.Country,
+		Country: a.Country, TaxRegion: placed.ShipTo.TaxRegion,
 	}
 	placed.Payment = events.PaymentMeans{Token: seal.text("payment.token", &in.Payment.Token)}
 	*err = seal.err
@@ -176,7 +173,7 @@ func (s *Server) seal(ctx context.Context, subject string, placed *events.OrderP
 
 // quote reckons a request up at the catalogue's prices. Before it refuses, the products are read afresh.
 func (s *Server) quote(ctx context.Context, in *openapi.NewOrder) (order.Quote, error) {
-	request := order.Request{Currency: in.Currency, Country: in.ShipTo.Country, ShippingMethod: in.ShippingMethod}
+	request := order.Request{Currency: in.Currency, Country: in.ShipTo.Country, Region: in.ShipTo.Region, ShippingMethod: in.ShippingMethod}
 	skus := make([]string, len(in.Lines))
 	for i, l := range in.Lines {
 		request.Lines = append(request.Lines, order.Wanted{SKU: l.Sku, Quantity: int(l.Quantity)})
@@ -212,11 +209,11 @@ func priceChanged(expected int64, q order.Quote) error {
 func quoteOf(q order.Quote) *openapi.Quote {
 	lines := make([]openapi.QuoteLine, len(q.Lines))
 	for i, l := range q.Lines {
-		lines[i] = openapi.QuoteLine{Line: l.Line, Sku: l.SKU, Quantity: int64(l.Quantity), UnitPrice: l.UnitPrice, Tax: l.Tax, Total: l.Total}
+		lines[i] = openapi.QuoteLine{Line: l.Line, Sku: l.SKU, Quantity: int64(l.Quantity), UnitPrice: l.UnitPrice, Discount: l.Discount, Tax: l.Tax, TaxAdded: l.TaxAdded(), Total: l.Total}
 	}
 	return &openapi.Quote{
-		Currency: q.Currency, Goods: q.Goods, Discount: q.Discount, Shipping: q.Shipping.Price,
-		TaxIncluded: q.TaxIncluded, Total: q.Total, Lines: lines,
+		Currency: q.Currency, Goods: q.Goods, Discount: q.Discount, Shipping: q.Shipping.Price, ShippingTax: q.Shipping.Tax,
+		TaxIncluded: q.TaxIncluded, TaxAdded: q.TaxAdded, Total: q.Total, Lines: lines,
 	}
 }
 
@@ -239,17 +236,6 @@ func notQuoted(err error) error {
 		p.At(pointer, string(one.Code), "%s", one.Detail)
 	}
 	return p
-}
-
-// checkBuyer: a registered customer is named by the id alone, a guest by an email at least.
-func checkBuyer(b openapi.Buyer) error {
-	switch {
-	case b.Id != nil && (b.Name != nil || b.Email != nil || b.Phone != nil):
-		return api.Invalid(openapi.FieldError{Pointer: "#/customer", Code: "either", Detail: "has an id, or a guest's name and email, not both"})
-	case b.Id == nil && b.Email == nil:
-		return api.Invalid(openapi.FieldError{Pointer: "#/customer/email", Code: "required", Detail: "is required of a guest"})
-	}
-	return nil
 }
 
 // sealReason seals a free text under the key of whom the order is about.

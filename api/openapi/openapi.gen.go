@@ -161,12 +161,25 @@ type Actor struct {
 
 // Address defines model for Address.
 type Address struct {
-	Name       *string `json:"name,omitempty"`
-	Line1      string  `json:"line1"`
-	Line2      *string `json:"line2,omitempty"`
-	City       string  `json:"city"`
-	PostalCode *string `json:"postal_code,omitempty"`
-	Region     *string `json:"region,omitempty"`
+	// Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Name *Name `json:"name,omitempty"`
+
+	// Line1 A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Line1 Name `json:"line1"`
+
+	// Line2 A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Line2      *Name       `json:"line2,omitempty"`
+	City       City        `json:"city"`
+	PostalCode *PostalCode `json:"postal_code,omitempty"`
+
+	// Region Where tax depends on it, a code of ISO 3166-2, with the country's before it or without: NY or US-NY
+	Region *RegionName `json:"region,omitempty"`
 
 	// Country ISO 3166-1 alpha-2
 	Country Country `json:"country"`
@@ -182,21 +195,31 @@ type AxisStatus struct {
 
 // Buyer A registered customer's id, or a guest's name and email
 type Buyer struct {
-	Id    *Id     `json:"id,omitempty"`
-	Name  *string `json:"name,omitempty"`
-	Email *string `json:"email,omitempty"`
-	Phone *string `json:"phone,omitempty"`
+	// Id Letters, digits, _ and - of ASCII
+	Id *Id `json:"id,omitempty"`
+
+	// Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Name *Name `json:"name,omitempty"`
+
+	// Email One @ with something on both sides
+	Email *Email `json:"email,omitempty"`
+	Phone *Phone `json:"phone,omitempty"`
 }
 
 // Cancellation defines model for Cancellation.
 type Cancellation struct {
-	Reason *string `json:"reason,omitempty"`
+	Reason *Reason `json:"reason,omitempty"`
 }
+
+// City defines model for City.
+type City = string
 
 // Country ISO 3166-1 alpha-2
 type Country = string
 
-// Currency defines model for Currency.
+// Currency ISO 4217, of those that have a minor unit
 type Currency = string
 
 // Customer defines model for Customer.
@@ -224,6 +247,9 @@ type Customer struct {
 	Position     *string    `json:"position,omitempty"`
 }
 
+// Email One @ with something on both sides
+type Email = string
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Pointer A JSON pointer into the body
@@ -232,15 +258,27 @@ type FieldError struct {
 	Detail  string `json:"detail"`
 }
 
-// Id defines model for Id.
+// Id Letters, digits, _ and - of ASCII
 type Id = string
+
+// Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+// a digest is of what was sent. A text that holds the number of a payment card is refused.
+type Name = string
 
 // NewCustomer defines model for NewCustomer.
 type NewCustomer struct {
-	Id    Id      `json:"id"`
-	Name  *string `json:"name,omitempty"`
-	Email *string `json:"email,omitempty"`
-	Phone *string `json:"phone,omitempty"`
+	// Id Letters, digits, _ and - of ASCII
+	Id Id `json:"id"`
+
+	// Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Name *Name `json:"name,omitempty"`
+
+	// Email One @ with something on both sides
+	Email *Email `json:"email,omitempty"`
+	Phone *Phone `json:"phone,omitempty"`
 
 	// Country ISO 3166-1 alpha-2
 	Country *Country `json:"country,omitempty"`
@@ -248,20 +286,25 @@ type NewCustomer struct {
 
 // NewLine defines model for NewLine.
 type NewLine struct {
-	// Sku Not dots alone, which no address can end with
+	// Sku Letters, digits and . _ ~ / + - of ASCII; begins with a letter or a digit
 	Sku      Sku      `json:"sku"`
 	Quantity Quantity `json:"quantity"`
 }
 
 // NewOrder defines model for NewOrder.
 type NewOrder struct {
-	Id       *Id      `json:"id,omitempty"`
+	// Id Letters, digits, _ and - of ASCII
+	Id *Id `json:"id,omitempty"`
+
+	// Currency ISO 4217, of those that have a minor unit
 	Currency Currency `json:"currency"`
 
 	// Customer A registered customer's id, or a guest's name and email
-	Customer       Buyer     `json:"customer"`
-	ShipTo         Address   `json:"ship_to"`
-	ShippingMethod string    `json:"shipping_method"`
+	Customer Buyer   `json:"customer"`
+	ShipTo   Address `json:"ship_to"`
+
+	// ShippingMethod Letters, digits and . _ : # / + - of ASCII; begins with a letter or a digit
+	ShippingMethod Ref       `json:"shipping_method"`
 	Lines          []NewLine `json:"lines"`
 
 	// ExpectedTotal Minor units
@@ -271,39 +314,53 @@ type NewOrder struct {
 
 // NewPayment defines model for NewPayment.
 type NewPayment struct {
-	// Token The provider's token; a card number is refused
-	Token string `json:"token"`
+	// Token The provider's token, in ASCII without blanks; a card number is refused
+	Token Token `json:"token"`
 }
 
-// NewProduct defines model for NewProduct.
+// NewProduct `tax_class` is one that the shop is configured with; `standard` if it is not given
 type NewProduct struct {
-	// Sku Not dots alone, which no address can end with
-	Sku  Sku    `json:"sku"`
-	Name string `json:"name"`
+	// Sku Letters, digits and . _ ~ / + - of ASCII; begins with a letter or a digit
+	Sku Sku `json:"sku"`
+
+	// Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Name Name `json:"name"`
 
 	// Prices Minor units by currency
-	Prices   Prices  `json:"prices"`
-	TaxClass *string `json:"tax_class,omitempty"`
+	Prices Prices `json:"prices"`
+
+	// TaxClass Letters, digits and . _ : # / + - of ASCII; begins with a letter or a digit
+	TaxClass *Ref `json:"tax_class,omitempty"`
 }
 
 // Order defines model for Order.
 type Order struct {
-	Id          string        `json:"id"`
-	Number      string        `json:"number"`
-	Status      OrderStatus   `json:"status"`
-	Rejection   *Rejection    `json:"rejection,omitempty"`
-	Held        bool          `json:"held"`
-	Currency    string        `json:"currency"`
-	Goods       int64         `json:"goods"`
-	Discount    int64         `json:"discount"`
-	Shipping    int64         `json:"shipping"`
-	TaxIncluded int64         `json:"tax_included"`
-	Total       int64         `json:"total"`
-	Lines       []OrderLine   `json:"lines"`
-	Payment     OrderPayment  `json:"payment"`
-	Fulfilment  AxisStatus    `json:"fulfilment"`
-	Return      AxisStatus    `json:"return"`
-	Customer    OrderCustomer `json:"customer"`
+	Id        string      `json:"id"`
+	Number    string      `json:"number"`
+	Status    OrderStatus `json:"status"`
+	Rejection *Rejection  `json:"rejection,omitempty"`
+	Held      bool        `json:"held"`
+	Currency  string      `json:"currency"`
+	Goods     int64       `json:"goods"`
+	Discount  int64       `json:"discount"`
+	Shipping  int64       `json:"shipping"`
+
+	// ShippingTax The part of `tax_included` or `tax_added` that is on shipping
+	ShippingTax int64 `json:"shipping_tax"`
+
+	// TaxIncluded Within the prices
+	TaxIncluded int64 `json:"tax_included"`
+
+	// TaxAdded On top of the prices: `total` is `goods` - `discount` + `shipping` + `tax_added`
+	TaxAdded   int64         `json:"tax_added"`
+	Total      int64         `json:"total"`
+	Lines      []OrderLine   `json:"lines"`
+	Payment    OrderPayment  `json:"payment"`
+	Fulfilment AxisStatus    `json:"fulfilment"`
+	Return     AxisStatus    `json:"return"`
+	Customer   OrderCustomer `json:"customer"`
 
 	// ShipTo Where it goes; of a recorded order, and of a buyer who was forgotten, only the country is known
 	ShipTo *OrderAddress `json:"ship_to,omitempty"`
@@ -375,14 +432,22 @@ type OrderLine struct {
 	Name      string `json:"name"`
 	Quantity  int64  `json:"quantity"`
 	UnitPrice int64  `json:"unit_price"`
-	Tax       int64  `json:"tax"`
-	Total     int64  `json:"total"`
-	Open      int64  `json:"open"`
-	Allocated int64  `json:"allocated"`
-	Shipped   int64  `json:"shipped"`
-	Delivered int64  `json:"delivered"`
-	Cancelled int64  `json:"cancelled"`
-	Returned  int64  `json:"returned"`
+
+	// Discount This line's share of the order's
+	Discount int64 `json:"discount"`
+
+	// Tax Within the prices or on top of them
+	Tax int64 `json:"tax"`
+
+	// TaxAdded `tax` where it is on top, else 0: `total` is `quantity` * `unit_price` - `discount` + `tax_added`
+	TaxAdded  int64 `json:"tax_added"`
+	Total     int64 `json:"total"`
+	Open      int64 `json:"open"`
+	Allocated int64 `json:"allocated"`
+	Shipped   int64 `json:"shipped"`
+	Delivered int64 `json:"delivered"`
+	Cancelled int64 `json:"cancelled"`
+	Returned  int64 `json:"returned"`
 }
 
 // OrderPage defines model for OrderPage.
@@ -436,6 +501,12 @@ type Personal string
 // PersonalField Personal text; `null` where it was given and cannot be shown, see `personal`
 type PersonalField = PersonalText
 
+// Phone defines model for Phone.
+type Phone = string
+
+// PostalCode defines model for PostalCode.
+type PostalCode = string
+
 // Prices Minor units by currency
 type Prices map[string]Amount
 
@@ -466,18 +537,21 @@ type Product struct {
 	Name string `json:"name"`
 
 	// Prices Minor units by currency
-	Prices   Prices     `json:"prices"`
-	TaxClass string     `json:"tax_class"`
-	Status   string     `json:"status"`
-	Revision int64      `json:"revision"`
-	AsOf     *time.Time `json:"as_of,omitempty"`
-	KnownAt  *time.Time `json:"known_at,omitempty"`
-	Position *string    `json:"position,omitempty"`
+	Prices   map[string]int64 `json:"prices"`
+	TaxClass string           `json:"tax_class"`
+	Status   string           `json:"status"`
+	Revision int64            `json:"revision"`
+	AsOf     *time.Time       `json:"as_of,omitempty"`
+	KnownAt  *time.Time       `json:"known_at,omitempty"`
+	Position *string          `json:"position,omitempty"`
 }
 
 // ProductChange defines model for ProductChange.
 type ProductChange struct {
-	Name *string `json:"name,omitempty"`
+	// Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
+	// themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
+	// a digest is of what was sent. A text that holds the number of a payment card is refused.
+	Name *Name `json:"name,omitempty"`
 
 	// Prices Minor units by currency
 	Prices *Prices              `json:"prices,omitempty"`
@@ -501,13 +575,21 @@ type Quantity = int64
 
 // Quote What an order comes to now; in `price_changed`
 type Quote struct {
-	Currency    string      `json:"currency"`
-	Goods       int64       `json:"goods"`
-	Discount    int64       `json:"discount"`
-	Shipping    int64       `json:"shipping"`
-	TaxIncluded int64       `json:"tax_included"`
-	Total       int64       `json:"total"`
-	Lines       []QuoteLine `json:"lines"`
+	Currency string `json:"currency"`
+	Goods    int64  `json:"goods"`
+	Discount int64  `json:"discount"`
+	Shipping int64  `json:"shipping"`
+
+	// ShippingTax The part of `tax_included` or `tax_added` that is on shipping
+	ShippingTax int64 `json:"shipping_tax"`
+
+	// TaxIncluded Within the prices
+	TaxIncluded int64 `json:"tax_included"`
+
+	// TaxAdded On top of the prices: `total` is `goods` - `discount` + `shipping` + `tax_added`
+	TaxAdded int64       `json:"tax_added"`
+	Total    int64       `json:"total"`
+	Lines    []QuoteLine `json:"lines"`
 }
 
 // QuoteLine defines model for QuoteLine.
@@ -516,9 +598,29 @@ type QuoteLine struct {
 	Sku       string `json:"sku"`
 	Quantity  int64  `json:"quantity"`
 	UnitPrice int64  `json:"unit_price"`
-	Tax       int64  `json:"tax"`
-	Total     int64  `json:"total"`
+
+	// Discount This line's share of the order's
+	Discount int64 `json:"discount"`
+
+	// Tax Within the prices or on top of them
+	Tax int64 `json:"tax"`
+
+	// TaxAdded `tax` where it is on top, else 0: `total` is `quantity` * `unit_price` - `discount` + `tax_added`
+	TaxAdded int64 `json:"tax_added"`
+	Total    int64 `json:"total"`
 }
+
+// Reason defines model for Reason.
+type Reason = string
+
+// RecordedCountry ISO 3166-1 alpha-2, or what only orders taken over from another system have: EU, XC (Channel Islands), ZZ (not known)
+type RecordedCountry = string
+
+// Ref Letters, digits and . _ : # / + - of ASCII; begins with a letter or a digit
+type Ref = string
+
+// RegionName Where tax depends on it, a code of ISO 3166-2, with the country's before it or without: NY or US-NY
+type RegionName = string
 
 // Rejection defines model for Rejection.
 type Rejection struct {
@@ -539,19 +641,26 @@ type SalesReport struct {
 
 // SalesRow defines model for SalesRow.
 type SalesRow struct {
-	Month         *string `json:"month,omitempty"`
-	Day           *string `json:"day,omitempty"`
-	Country       *string `json:"country,omitempty"`
-	Sku           *string `json:"sku,omitempty"`
-	Currency      string  `json:"currency"`
-	Orders        int64   `json:"orders"`
-	Units         int64   `json:"units"`
-	Goods         int64   `json:"goods"`
-	Shipping      int64   `json:"shipping"`
-	Total         int64   `json:"total"`
-	Cancelled     int64   `json:"cancelled"`
-	ReturnedUnits int64   `json:"returned_units"`
-	Refunded      int64   `json:"refunded"`
+	Month    *string `json:"month,omitempty"`
+	Day      *string `json:"day,omitempty"`
+	Country  *string `json:"country,omitempty"`
+	Sku      *string `json:"sku,omitempty"`
+	Currency string  `json:"currency"`
+	Orders   int64   `json:"orders"`
+	Units    int64   `json:"units"`
+	Goods    int64   `json:"goods"`
+	Discount int64   `json:"discount"`
+	Shipping int64   `json:"shipping"`
+
+	// TaxIncluded Within the prices
+	TaxIncluded int64 `json:"tax_included"`
+
+	// TaxAdded On top of the prices: `total` is `goods` - `discount` + `shipping` + `tax_added`
+	TaxAdded      int64 `json:"tax_added"`
+	Total         int64 `json:"total"`
+	Cancelled     int64 `json:"cancelled"`
+	ReturnedUnits int64 `json:"returned_units"`
+	Refunded      int64 `json:"refunded"`
 }
 
 // ShortLine defines model for ShortLine.
@@ -562,7 +671,7 @@ type ShortLine struct {
 	Available int64  `json:"available"`
 }
 
-// Sku Not dots alone, which no address can end with
+// Sku Letters, digits and . _ ~ / + - of ASCII; begins with a letter or a digit
 type Sku = string
 
 // Stock defines model for Stock.
@@ -584,13 +693,14 @@ type Stock struct {
 type StockAdjustment struct {
 	// Change Units found (positive) or missing (negative)
 	Change int64  `json:"change"`
-	Reason string `json:"reason"`
+	Reason Reason `json:"reason"`
 }
 
 // StockReceipt defines model for StockReceipt.
 type StockReceipt struct {
-	Id       string   `json:"id"`
-	Quantity Quantity `json:"quantity"`
+	// Id Letters, digits and . _ : # / + - of ASCII; begins with a letter or a digit
+	Id       Ref   `json:"id"`
+	Quantity Units `json:"quantity"`
 }
 
 // TimelineItem defines model for TimelineItem.
@@ -625,13 +735,19 @@ type TimelinePage struct {
 	Position string         `json:"position"`
 }
 
+// Token The provider's token, in ASCII without blanks; a card number is refused
+type Token = string
+
+// Units defines model for Units.
+type Units = int64
+
 // AsOf defines model for AsOf.
 type AsOf = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
 
-// CustomerId defines model for CustomerId.
+// CustomerId Letters, digits, _ and - of ASCII
 type CustomerId = Id
 
 // IdempotencyKey defines model for IdempotencyKey.
@@ -649,7 +765,7 @@ type Limit = int
 // MinPosition defines model for MinPosition.
 type MinPosition = string
 
-// OrderId defines model for OrderId.
+// OrderId Letters, digits, _ and - of ASCII
 type OrderId = Id
 
 // Prefer defines model for Prefer.
@@ -692,10 +808,10 @@ type ListCustomerOrdersParams struct {
 
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
-	Status   *OrderStatus `form:"status,omitempty" json:"status,omitempty"`
-	Customer *Id          `form:"customer,omitempty" json:"customer,omitempty"`
-	Country  *string      `form:"country,omitempty" json:"country,omitempty"`
-	Limit    *Limit       `form:"limit,omitempty" json:"limit,omitempty"`
+	Status   *OrderStatus     `form:"status,omitempty" json:"status,omitempty"`
+	Customer *Id              `form:"customer,omitempty" json:"customer,omitempty"`
+	Country  *RecordedCountry `form:"country,omitempty" json:"country,omitempty"`
+	Limit    *Limit           `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor `next` of the page before, for the same filter
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`

@@ -80,7 +80,15 @@ func (s *Server) orders(ctx context.Context, ask projection.Ask, f orderlist.Fil
 
 // momentKey binds a cursor to the moment its list was asked about.
 func momentKey(ask projection.Ask) string {
-	return "/" + ask.AsOf.Format(time.RFC3339Nano) + "/" + ask.KnownAt.Format(time.RFC3339Nano)
+	return "/" + formatted(ask.AsOf, time.RFC3339Nano) + "/" + formatted(ask.KnownAt, time.RFC3339Nano)
+}
+
+// formatted is "" for a time that was not given.
+func formatted(t *time.Time, layout string) string {
+	if t == nil {
+		return ""
+	}
+	return t.Format(layout)
 }
 
 // ListProducts serves GET /v1/products.

@@ -54,7 +54,8 @@ func (s *Server) Fold(ctx context.Context, stream []es.Recorded) (openapi.Order,
 func (s *Server) order(ctx context.Context, d orderdetails.Detail) (openapi.Order, error) {
 	o := openapi.Order{
 		Id: d.Key, Number: d.Number, Status: openapi.OrderStatus(d.Status), Held: d.Held, Currency: d.Currency,
-		Goods: d.Goods, Discount: d.Discount, Shipping: d.Shipping.Price, TaxIncluded: d.TaxIncluded, Total: d.Total,
+		Goods: d.Goods, Discount: d.Discount, Shipping: d.Shipping.Price, ShippingTax: d.Shipping.Tax,
+		TaxIncluded: d.TaxIncluded, TaxAdded: d.TaxAdded, Total: d.Total,
 		Lines: lines(d.Lines), Payment: paymentOf(d.Payment),
 		Fulfilment: openapi.AxisStatus{Status: d.Fulfilment}, Return: openapi.AxisStatus{Status: d.Return},
 		Rejection: rejection(d.Rejection), PlacedAt: d.PlacedAt, Revision: d.Revision, Position: strconv.FormatInt(d.Position, 10),
@@ -80,7 +81,8 @@ func lines(rows []orderdetails.Line) []openapi.OrderLine {
 	out := make([]openapi.OrderLine, len(rows))
 	for i, l := range rows {
 		out[i] = openapi.OrderLine{
-			Line: l.Line, Sku: l.SKU, Name: l.Name, Quantity: int64(l.Quantity), UnitPrice: l.UnitPrice, Tax: l.Tax, Total: l.Total,
+			Line: l.Line, Sku: l.SKU, Name: l.Name, Quantity: int64(l.Quantity), UnitPrice: l.UnitPrice,
+			Discount: l.Discount, Tax: l.Tax, TaxAdded: l.TaxAdded(), Total: l.Total,
 			Open: int64(l.Open), Allocated: int64(l.Allocated), Shipped: int64(l.Shipped), Delivered: int64(l.Delivered),
 			Cancelled: int64(l.Cancelled), Returned: int64(l.Returned),
 		}

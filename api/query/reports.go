@@ -20,10 +20,10 @@ func (s *Server) ReportSales(ctx context.Context, in openapi.ReportSalesRequestO
 		return nil, err
 	}
 	from, to := dateOf(in.Params.From), dateOf(in.Params.To)
-	if !from.IsZero() && !to.IsZero() && to.Before(from) {
+	if from != nil && to != nil && to.Before(*from) {
 		return nil, api.NewProblem("bad_range", "the range ends before it begins").At("to", "range", "lies before from")
 	}
-	filter := "sales/" + string(in.Params.By) + "/" + from.Format(time.DateOnly) + "/" + to.Format(time.DateOnly) + momentKey(ask)
+	filter := "sales/" + string(in.Params.By) + "/" + formatted(from, time.DateOnly) + "/" + formatted(to, time.DateOnly) + momentKey(ask)
 	keys, err := after(in.Params.Cursor, filter, 2)
 	if err != nil {
 		return nil, err
@@ -46,11 +46,11 @@ func (s *Server) ReportSales(ctx context.Context, in openapi.ReportSalesRequestO
 	}}, nil
 }
 
-func dateOf(d *types.Date) time.Time {
+func dateOf(d *types.Date) *time.Time {
 	if d == nil {
-		return time.Time{}
+		return nil
 	}
-	return d.Time
+	return &d.Time
 }
 
 func (s *Server) groupSales(ctx context.Context, ask projection.Ask, by sales.By, days sales.Range, keys []string, filter string, limit int) (openapi.SalesReport, projection.Answer, error) {
@@ -62,7 +62,8 @@ func (s *Server) groupSales(ctx context.Context, ask projection.Ask, by sales.By
 	r := openapi.SalesReport{Items: make([]openapi.SalesRow, len(page.Items))}
 	for i, g := range page.Items {
 		row := openapi.SalesRow{
-			Currency: g.Currency, Orders: g.Orders, Units: g.Units, Goods: g.Goods, Shipping: g.Shipping, Total: g.Total,
+			Currency: g.Currency, Orders: g.Orders, Units: g.Units, Goods: g.Goods, Discount: g.Discount, Shipping: g.Shipping,
+			TaxIncluded: g.TaxIncluded, TaxAdded: g.TaxAdded, Total: g.Total,
 			Cancelled: g.Cancelled, ReturnedUnits: g.ReturnedUnits, Refunded: g.Refunded,
 		}
 		switch by {
@@ -90,7 +91,8 @@ func (s *Server) productSales(ctx context.Context, ask projection.Ask, days sale
 	r := openapi.SalesReport{Items: make([]openapi.SalesRow, len(page.Items))}
 	for i, p := range page.Items {
 		r.Items[i] = openapi.SalesRow{
-			Sku: &p.SKU, Currency: p.Currency, Orders: p.Orders, Units: p.Units, Goods: p.Goods, Total: p.Goods,
+			Sku: &p.SKU, Currency: p.Currency, Orders: p.Orders, Units: p.Units, Goods: p.Goods, Discount: p.Discount,
+			TaxIncluded: p.TaxIncluded, TaxAdded: p.TaxAdded, Total: p.Total,
 			Cancelled: p.Cancelled, ReturnedUnits: p.ReturnedUnits, Refunded: p.Refunded,
 		}
 	}

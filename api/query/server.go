@@ -127,18 +127,18 @@ func asked(least, asOf, known *string) (projection.Ask, error) {
 	return ask, err
 }
 
-func moment(name string, value *string) (time.Time, error) {
+func moment(name string, value *string) (*time.Time, error) {
 	if value == nil {
-		return time.Time{}, nil
+		return nil, nil //nolint:nilnil // now
 	}
 	t, err := api.ParseTime(*value)
 	if err != nil || t.Year() < 1 {
-		return t, api.NewProblem("bad_time", "%s is not an RFC 3339 time", name).At(name, "format", "must look like 2026-01-31T12:00:00Z")
+		return nil, api.NewProblem("bad_time", "%s is not an RFC 3339 time", name).At(name, "format", "must look like 2026-01-31T12:00:00Z")
 	}
 	if t.After(time.Now().Add(5 * time.Second)) {
-		return t, api.NewProblem("bad_time", "%s lies in the future", name).At(name, "future", "lies more than 5 s in the future")
+		return nil, api.NewProblem("bad_time", "%s lies in the future", name).At(name, "future", "lies more than 5 s in the future")
 	}
-	return es.Micro(t), nil
+	return new(es.Micro(t)), nil
 }
 
 // problemOf says what went wrong with reading, where it is the caller's to know.
@@ -172,13 +172,7 @@ func notFound(ask projection.Ask, what es.Code, format string, args ...any) erro
 
 // times are shown only where a moment was asked about.
 func times(a projection.Answer) (asOf, known *time.Time) {
-	if !a.AsOf.IsZero() {
-		asOf = &a.AsOf
-	}
-	if !a.KnownAt.IsZero() {
-		known = &a.KnownAt
-	}
-	return asOf, known
+	return a.AsOf, a.KnownAt
 }
 
 func position(a projection.Answer) string { return api.Position(a.Position) }

@@ -17,7 +17,14 @@ func TestRegister(t *testing.T) {
 	registered := events.CustomerRegistered{CustomerID: "C-1", Name: name, Country: "GB"}
 	given(t).When(c).Then(registered)
 	given(t, registered).When(c).ThenRejected(customer.Exists)
-	given(t).When(customer.Register{}).ThenRejected(customer.Invalid)
+	for _, bad := range []customer.Register{
+		{}, {CustomerID: " C-1"}, {CustomerID: "C\u200b1"}, {CustomerID: "C-1", Country: "UK"}, {CustomerID: "C-1", Country: "XX"}, {CustomerID: "C-1", Country: "ZZ"},
+		{CustomerID: "C-1", Country: "XX", Recorded: true},
+	} {
+		given(t).When(bad).ThenRejected(customer.Invalid)
+	}
+	elsewhere := customer.Register{CustomerID: "17851", Country: "XC", Recorded: true}
+	given(t).When(elsewhere).Then(events.CustomerRegistered{CustomerID: "17851", Country: "XC", Recorded: true})
 
 	recorded := customer.Register{CustomerID: "17850", Country: "GB", Recorded: true}
 	given(t).When(recorded).Then(events.CustomerRegistered{CustomerID: "17850", Country: "GB", Recorded: true})

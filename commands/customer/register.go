@@ -3,6 +3,8 @@ package customer
 import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/iso"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // Register opens a customer's record, once. Recorded customers come from another system, without personal fields.
@@ -22,8 +24,10 @@ func (c Register) Decide(s Customer) ([]es.Event, error) {
 		return es.Nothing()
 	case s.Registered:
 		return es.Reject(Exists, "customer %s exists", c.CustomerID)
-	case c.CustomerID == "":
-		return es.Reject(Invalid, "a customer needs an id")
+	case !text.ID(c.CustomerID):
+		return es.Reject(Invalid, "a customer needs an id of letters, digits, _ and -, not %q", c.CustomerID)
+	case c.Country != "" && !iso.Country(c.Country) && (!c.Recorded || !iso.RecordedCountry(c.Country)):
+		return es.Reject(Invalid, "%q is no country of ISO 3166-1", c.Country)
 	}
 	return es.Facts(events.CustomerRegistered{
 		CustomerID: c.CustomerID, Name: c.Name, Email: c.Email, Phone: c.Phone, Country: c.Country, Recorded: c.Recorded,

@@ -5,26 +5,11 @@ import (
 	"strconv"
 )
 
-// MaxIDLength is of an order's id, in bytes.
-const MaxIDLength = 64
-
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
 // IDFrom is the id of an order whose caller named none. What it is made of is a function of the command, so that a repeat finds the
 // same order, and a secret, so that others cannot compute it.
 func IDFrom(chosen []byte) string { return crockford.EncodeToString(chosen[:16]) }
-
-// ValidID tells whether a client may name an order so: [A-Za-z0-9_-]{1,64}.
-func ValidID(id string) bool {
-	for i := range len(id) {
-		switch c := id[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return id != "" && len(id) <= MaxIDLength
-}
 
 // ReservationID is of the stock set aside for a line. Another attempt is another reservation.
 func ReservationID(orderID string, line, attempt int) string {

@@ -7,16 +7,18 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/iso"
 )
 
 // Request is what somebody wants to buy, and where it goes.
 type Request struct {
-	Currency           string
-	Country, TaxRegion string
-	ShippingMethod     string
-	ShippingPrice      *int64 // agreed; nil: the method's
-	Lines              []Wanted
-	Discounts          []events.Discount // off the goods
+	Currency       string
+	Country        string
+	Region         *string // as it was given: the shop's tax may depend on it
+	ShippingMethod string
+	ShippingPrice  *int64 // agreed; nil: the method's
+	Lines          []Wanted
+	Discounts      []events.Discount // off the goods
 }
 
 // Wanted is one line of a request. An agreed price or name stands beside the catalogue's.
@@ -40,6 +42,8 @@ type Offer struct {
 // Quote is a request reckoned up.
 type Quote struct {
 	Currency         string
+	Country          string
+	TaxRegion        string             // ISO 3166-2 without the country; empty where tax does not depend on it
 	Lines            []events.OrderLine // without reservation ids
 	Goods, Discount  int64
 	Discounts        []events.Discount
@@ -56,6 +60,7 @@ const (
 	Discontinued       es.Code = "discontinued"
 	NoPrice            es.Code = "no_price" // in the order's currency
 	UnknownCurrency    es.Code = "unknown_currency"
+	UnknownRegion      es.Code = "unknown_region" // and the tax depends on it
 	UnknownShipping    es.Code = "unknown_shipping_method"
 	NotShippedThere    es.Code = "not_shipped_there"
 	UnknownTaxClass    es.Code = "unknown_tax_class"
@@ -89,7 +94,7 @@ func (p Problems) Error() string {
 // destination's standard class.
 func (s Shop) Quote(r Request, offer func(sku string) (Offer, bool)) (Quote, error) {
 	q := quoting{shop: s, request: r, quote: Quote{
-		Currency: r.Currency, Discounts: r.Discounts, PricesIncludeTax: s.PricesIncludeTax,
+		Currency: r.Currency, Country: r.Country, Discounts: r.Discounts, PricesIncludeTax: s.PricesIncludeTax,
 	}}
 	if !slices.Contains(s.Currencies, r.Currency) {
 		q.problemf(UnknownCurrency, 0, "currency", "nothing is sold in %q", r.Currency)
@@ -98,6 +103,7 @@ func (s Shop) Quote(r Request, offer func(sku string) (Offer, bool)) (Quote, err
 		q.problemf(NoLines, 0, "lines", "an order has 1 to %d lines", MaxLines)
 		return Quote{}, q.problems
 	}
+	q.region()
 	for i, w := range r.Lines {
 		q.line(i+1, w, offer)
 	}
@@ -120,7 +126,7 @@ func (q Quote) Snapshot(orderID string) events.OrderPlaced {
 		lines[i].ReservationID = ReservationID(orderID, lines[i].Line, 1)
 	}
 	return events.OrderPlaced{
-		OrderID: orderID, Currency: q.Currency, Lines: lines, Goods: q.Goods, Discount: q.Discount, Discounts: q.Discounts,
+		OrderID: orderID, ShipTo: events.Address{Country: q.Country, TaxRegion: q.TaxRegion}, Currency: q.Currency, Lines: lines, Goods: q.Goods, Discount: q.Discount, Discounts: q.Discounts,
 		Shipping: q.Shipping, TaxIncluded: q.TaxIncluded, TaxAdded: q.TaxAdded, Total: q.Total,
 	}
 }
@@ -134,6 +140,25 @@ type quoting struct {
 
 func (q *quoting) problemf(code es.Code, line int, field, format string, args ...any) {
 	q.problems = append(q.problems, Problem{code, line, field, fmt.Sprintf(format, args...)})
+}
+
+// region finds where in the country the order goes, if tax depends on that. It has to be said then: another region's tax would be
+// wrong, and so would none.
+func (q *quoting) region() {
+	country := q.request.Country
+	if !q.shop.taxesByRegion(country) {
+		return
+	}
+	if q.request.Region == nil {
+		q.problemf(UnknownRegion, 0, "ship_to/region", "tax in %s depends on the region: its ISO 3166-2 code is needed", country)
+		return
+	}
+	code, ok := iso.Region(country, *q.request.Region)
+	if !ok {
+		q.problemf(UnknownRegion, 0, "ship_to/region", "tax in %s depends on the region, and this is no ISO 3166-2 code of one", country)
+		return
+	}
+	q.quote.TaxRegion = code
 }
 
 func (q *quoting) line(number int, w Wanted, offer func(string) (Offer, bool)) {
@@ -169,7 +194,7 @@ func (q *quoting) line(number int, w Wanted, offer func(string) (Offer, bool)) {
 	}
 	l.Total = goods // discount and tax follow
 	var taxed bool
-	if l.TaxRate, taxed = q.shop.taxRate(q.request.Country, q.request.TaxRegion, o.TaxClass); known && !taxed {
+	if l.TaxRate, taxed = q.shop.taxRate(q.request.Country, q.quote.TaxRegion, o.TaxClass); known && !taxed {
 		q.problemf(UnknownTaxClass, number, "sku", "%s has no tax class %q", q.request.Country, o.TaxClass)
 	}
 	q.quote.Lines = append(q.quote.Lines, l)
@@ -241,7 +266,7 @@ func (q *quoting) shipping() {
 		q.problemf(NotShippedThere, 0, "shipping_method", "%s does not ship to %s in %s", r.ShippingMethod, r.Country, r.Currency)
 		return
 	}
-	rate, _ := q.shop.taxRate(r.Country, r.TaxRegion, StandardTax)
+	rate, _ := q.shop.taxRate(r.Country, q.quote.TaxRegion, StandardTax)
 	sh := events.Shipping{Method: r.ShippingMethod, Price: price, TaxRate: rate}
 	if q.shop.PricesIncludeTax {
 		sh.Tax = events.IncludedTax(price, rate)

@@ -167,9 +167,16 @@ func TestShopConfiguration(t *testing.T) {
 		Currencies: []string{"pounds"}, TimeZone: "Mars/Olympus", Tax: map[string]map[string]int64{"Britain": {"standard": 1}, "DE": {"full": 20000}},
 		Shipping: []order.ShippingMethod{{Code: "a"}, {Code: "a", Prices: map[string]map[string]int64{"everywhere": {"GBP": -1}}}},
 	}
-	want := `shop: currencies: "pounds" is no ISO 4217 code; shipping: a to everywhere: -1 GBP; shipping: a: "everywhere" is no country; ` +
-		`shipping: method 2 needs a code of its own; tax: "Britain" is no country; tax: DE full is 20000 basis points; tax: DE has no class "standard"; ` +
-		`time_zone: "Mars/Olympus" is not known`
+	want := `shop.currencies: "pounds" is no currency of ISO 4217
+shop.shipping[0].prices: none is given
+shop.shipping[1].code: "a" is no code, or not the method's own
+shop.shipping[1].prices.everywhere.GBP: "GBP" is none of the shop's currencies
+shop.shipping[1].prices.everywhere.GBP: -1 is no price
+shop.shipping[1].prices.everywhere: "everywhere" is no country of ISO 3166-1
+shop.tax.Britain: "Britain" is no country of ISO 3166-1
+shop.tax.DE.full: 20000 is not 0 to 10000 basis points
+shop.tax.DE: there is no class "standard", which shipping is taxed at
+shop.time_zone: "Mars/Olympus" is no time zone of IANA's`
 	if err := bad.Validate(); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -1,12 +1,15 @@
 package order
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/iso"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // Shop is how a shop reckons: what it sells in, ships by and taxes at.
@@ -17,7 +20,7 @@ type Shop struct {
 	TimeZone string `koanf:"time_zone"`
 	// PricesIncludeTax says that prices are what the buyer pays; else tax comes on top.
 	PricesIncludeTax bool `koanf:"prices_include_tax"`
-	// Tax is basis points by country (ISO 3166, or country-region) and tax class. A country not named pays none.
+	// Tax is basis points by country (ISO 3166-1) or region (US-NY, ISO 3166-2) and tax class. A place not named pays none.
 	Tax map[string]map[string]int64 `koanf:"tax"`
 	// Shipping is the methods a buyer can choose.
 	Shipping []ShippingMethod `koanf:"shipping"`
@@ -42,44 +45,55 @@ func DefaultShop() Shop {
 	}
 }
 
-// Validate says everything that is wrong with the configuration, by field.
+// Validate says everything that is wrong with the configuration, by key.
 func (s Shop) Validate() error {
 	var w wrong
 	if len(s.Currencies) == 0 {
-		w.sayf("currencies: none")
+		w.sayf("currencies", "none is given")
 	}
-	for _, c := range s.Currencies {
-		if !isCode(c, 3) {
-			w.sayf("currencies: %q is no ISO 4217 code", c)
+	for i, c := range s.Currencies {
+		if _, ok := iso.Currency(c); !ok {
+			w.sayf("currencies", "%q is no currency of ISO 4217", c)
+		}
+		if slices.Index(s.Currencies, c) < i {
+			w.sayf("currencies", "%q is given twice", c)
 		}
 	}
-	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" {
-		w.sayf("time_zone: %q is not known", s.TimeZone)
+	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "" || s.TimeZone == "Local" {
+		w.sayf("time_zone", "%q is no time zone of IANA's", s.TimeZone)
 	}
 	s.checkTax(&w)
 	s.checkShipping(&w)
-	if w != nil {
-		slices.Sort(w)
-		return fmt.Errorf("shop: %s", strings.Join(w, "; "))
-	}
-	return nil
+	slices.SortFunc(w, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(w...)
 }
 
-type wrong []string
+type wrong []error
 
-func (w *wrong) sayf(format string, args ...any) { *w = append(*w, fmt.Sprintf(format, args...)) }
+func (w *wrong) sayf(key, format string, args ...any) {
+	*w = append(*w, fmt.Errorf("shop.%s: %s", key, fmt.Sprintf(format, args...)))
+}
 
 func (s Shop) checkTax(w *wrong) {
-	for country, classes := range s.Tax {
-		if code, _, _ := strings.Cut(country, "-"); !isCode(code, 2) {
-			w.sayf("tax: %q is no country", country)
+	for place, classes := range s.Tax {
+		key := "tax." + place
+		country, region, regional := strings.Cut(place, "-")
+		code, known := iso.Region(country, region)
+		switch {
+		case !iso.Country(country):
+			w.sayf(key, "%q is no country of ISO 3166-1", country)
+		case regional && (!known || code != region):
+			w.sayf(key, "%q is no region of %s in ISO 3166-2", region, country)
 		}
 		if _, ok := classes[StandardTax]; !ok {
-			w.sayf("tax: %s has no class %q", country, StandardTax)
+			w.sayf(key, "there is no class %q, which shipping is taxed at", StandardTax)
 		}
 		for class, rate := range classes {
+			if !text.Ref(class) {
+				w.sayf(key, "%q is no name of a class", class)
+			}
 			if rate < 0 || rate > 10000 {
-				w.sayf("tax: %s %s is %d basis points", country, class, rate)
+				w.sayf(key+"."+class, "%d is not 0 to 10000 basis points", rate)
 			}
 		}
 	}
@@ -87,29 +101,51 @@ func (s Shop) checkTax(w *wrong) {
 
 func (s Shop) checkShipping(w *wrong) {
 	for i, m := range s.Shipping {
-		if m.Code == "" || slices.IndexFunc(s.Shipping, func(o ShippingMethod) bool { return o.Code == m.Code }) != i {
-			w.sayf("shipping: method %d needs a code of its own", i+1)
+		key := fmt.Sprintf("shipping[%d]", i)
+		if !text.Ref(m.Code) || slices.IndexFunc(s.Shipping, func(o ShippingMethod) bool { return o.Code == m.Code }) != i {
+			w.sayf(key+".code", "%q is no code, or not the method's own", m.Code)
+		}
+		if len(m.Prices) == 0 {
+			w.sayf(key+".prices", "none is given")
 		}
 		for country, prices := range m.Prices {
-			if country != "*" && !isCode(country, 2) {
-				w.sayf("shipping: %s: %q is no country", m.Code, country)
+			key := key + ".prices." + country
+			if country != "*" && !iso.Country(country) {
+				w.sayf(key, "%q is no country of ISO 3166-1", country)
 			}
 			for currency, price := range prices {
-				if !slices.Contains(s.Currencies, currency) || price < 0 || price > events.MaxAmount {
-					w.sayf("shipping: %s to %s: %d %s", m.Code, country, price, currency)
+				if !slices.Contains(s.Currencies, currency) {
+					w.sayf(key+"."+currency, "%q is none of the shop's currencies", currency)
+				}
+				if price < 0 || price > events.MaxAmount {
+					w.sayf(key+"."+currency, "%d is no price", price)
 				}
 			}
 		}
 	}
 }
 
-func isCode(s string, n int) bool {
-	for i := range len(s) {
-		if s[i] < 'A' || s[i] > 'Z' {
-			return false
+// HasTaxClass tells whether a class of goods is one that the configuration knows.
+func (s Shop) HasTaxClass(class string) bool {
+	if class == StandardTax {
+		return true
+	}
+	for _, classes := range s.Tax {
+		if _, ok := classes[class]; ok {
+			return true
 		}
 	}
-	return len(s) == n
+	return false
+}
+
+// taxesByRegion tells whether tax in a country depends on the region.
+func (s Shop) taxesByRegion(country string) bool {
+	for place := range s.Tax {
+		if strings.HasPrefix(place, country+"-") {
+			return true
+		}
+	}
+	return false
 }
 
 // taxRate is what a class of goods pays where they go: by region, else by country.

@@ -3,13 +3,14 @@ package product
 import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // Add puts a product into the catalogue, once.
 type Add struct {
 	SKU, Name string
 	Prices    map[string]int64
-	TaxClass  string // empty: standard
+	TaxClass  *string // nil: standard
 }
 
 func (Add) CommandType() string { return "product.add" }
@@ -19,12 +20,17 @@ func (c Add) Decide(p Product) ([]es.Event, error) {
 	switch {
 	case p.Status != None:
 		return es.Reject(Exists, "product %s exists", c.SKU)
-	case c.Name == "" || !validPrices(c.Prices):
-		return es.Reject(Invalid, "product %s needs a name, and prices of 0 or more", c.SKU)
+	case !text.SKU(c.SKU):
+		return es.Reject(Invalid, "%q is no SKU", c.SKU)
+	case !validName(c.Name) || !validPrices(c.Prices):
+		return es.Reject(Invalid, "product %s needs a name, and prices of 0 or more in currencies of ISO 4217", c.SKU)
 	}
-	class := c.TaxClass
-	if class == "" {
-		class = StandardTax
+	class := StandardTax
+	if c.TaxClass != nil {
+		class = *c.TaxClass
+	}
+	if !text.Ref(class) {
+		return es.Reject(Invalid, "%q is no tax class", class)
 	}
 	return es.Facts(events.ProductAdded{SKU: c.SKU, Name: c.Name, Prices: c.Prices, TaxClass: class})
 }

@@ -5,12 +5,12 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 )
 
-// Change is several changes to one product at once: what is empty stays as it is.
+// Change is several changes to one product at once: what is nil stays as it is.
 type Change struct {
 	SKU    string
-	Name   string
+	Name   *string
 	Prices map[string]int64 // by currency; those not named stay
-	Status Status
+	Status *Status
 }
 
 func (Change) CommandType() string { return "product.change" }
@@ -18,20 +18,20 @@ func (c Change) Key() string       { return c.SKU }
 
 func (c Change) Decide(p Product) (facts []es.Event, err error) {
 	parts := []es.Decision[Product]{}
-	if c.Name != "" {
-		parts = append(parts, Rename{c.SKU, c.Name})
+	if c.Name != nil {
+		parts = append(parts, Rename{c.SKU, *c.Name})
 	}
-	if len(c.Prices) > 0 {
+	if c.Prices != nil {
 		parts = append(parts, ChangePrice{c.SKU, c.Prices})
 	}
-	switch c.Status {
-	case None:
-	case Active:
+	switch {
+	case c.Status == nil:
+	case *c.Status == Active:
 		parts = append(parts, Reinstate{c.SKU})
-	case Discontinued:
+	case *c.Status == Discontinued:
 		parts = append(parts, Discontinue{c.SKU})
 	default:
-		return es.Reject(Invalid, "a product is active or discontinued, not %s", c.Status)
+		return es.Reject(Invalid, "a product is active or discontinued, not %q", *c.Status)
 	}
 	if p.Status == None {
 		return es.Reject(NotFound, "no product %s", c.SKU)
@@ -56,7 +56,7 @@ func (c Rename) Decide(p Product) ([]es.Event, error) {
 	switch {
 	case p.Status == None:
 		return es.Reject(NotFound, "no product %s", c.SKU)
-	case c.Name == "":
+	case !validName(c.Name):
 		return es.Reject(Invalid, "product %s needs a name", c.SKU)
 	case c.Name == p.Name:
 		return es.Nothing()

@@ -6,6 +6,8 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/iso"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 const (
@@ -59,9 +61,14 @@ func (p *Product) Evolve(e es.Event) {
 
 func validPrices(prices map[string]int64) bool {
 	for currency, price := range prices {
-		if len(currency) != 3 || price < 0 || price > events.MaxAmount {
+		if _, ok := iso.Currency(currency); !ok || price < 0 || price > events.MaxAmount {
 			return false
 		}
 	}
 	return len(prices) > 0
 }
+
+// MaxName is how many characters a product's name may have.
+const MaxName = 200
+
+func validName(name string) bool { return text.Check(name, MaxName) == nil }

@@ -27,7 +27,17 @@ func TestAdd(t *testing.T) {
 	given(t).When(product.Add{SKU: "A", Name: "Mug", Prices: prices{"POUND": 1}}).ThenRejected(product.Invalid)
 	given(t).When(product.Add{SKU: "A", Name: "Mug"}).ThenRejected(product.Invalid)
 	given(t).When(product.Add{SKU: "A", Prices: prices{"GBP": 0}}).ThenRejected(product.Invalid)
-	given(t).When(product.Add{SKU: "A", Name: "Gift", Prices: prices{"GBP": 0}, TaxClass: "zero"}).
+	for _, bad := range []product.Add{
+		{SKU: " A", Name: "Mug", Prices: prices{"GBP": 1}}, {SKU: "A\u200b", Name: "Mug", Prices: prices{"GBP": 1}}, {SKU: "..", Name: "Mug", Prices: prices{"GBP": 1}},
+		{SKU: "A", Name: " ", Prices: prices{"GBP": 1}}, {SKU: "A", Name: "Mug ", Prices: prices{"GBP": 1}}, {SKU: "A", Name: "M\u202eug", Prices: prices{"GBP": 1}},
+		{SKU: "A", Name: "Mug", Prices: prices{"XXX": 1}}, {SKU: "A", Name: "Mug", Prices: prices{"gbp": 1}}, {SKU: "A", Name: "Mug", Prices: prices{"GBP": 1}, TaxClass: new("")},
+	} {
+		given(t).When(bad).ThenRejected(product.Invalid)
+	}
+	given(t, added).When(product.Change{SKU: "A", Name: new("")}).ThenRejected(product.Invalid)
+	given(t, added).When(product.Change{SKU: "A", Prices: prices{}}).ThenRejected(product.Invalid)
+	given(t, added).When(product.Change{SKU: "A", Status: new(product.None)}).ThenRejected(product.Invalid)
+	given(t).When(product.Add{SKU: "A", Name: "Gift", Prices: prices{"GBP": 0}, TaxClass: new("zero")}).
 		Then(events.ProductAdded{SKU: "A", Name: "Gift", Prices: prices{"GBP": 0}, TaxClass: "zero"})
 }
 
@@ -50,12 +60,12 @@ func TestChange(t *testing.T) {
 	given(t, added, discontinued).When(product.Reinstate{SKU: "A"}).Then(reinstated)
 	given(t, added, discontinued, reinstated).When(product.Reinstate{SKU: "A"}).ThenNothing()
 
-	everything := product.Change{SKU: "A", Name: "Big mug", Prices: prices{"GBP": 1399}, Status: product.Discontinued}
+	everything := product.Change{SKU: "A", Name: new("Big mug"), Prices: prices{"GBP": 1399}, Status: new(product.Discontinued)}
 	given(t, added).When(everything).Then(renamed, dearer, discontinued)
 	given(t, added, renamed, dearer, discontinued).When(everything).ThenNothing()
 	given(t, added).When(product.Change{SKU: "A"}).ThenNothing()
-	given(t, added).When(product.Change{SKU: "A", Name: "Big mug", Prices: prices{"GBP": -1}}).ThenRejected(product.Invalid)
-	given(t, added).When(product.Change{SKU: "A", Status: "gone"}).ThenRejected(product.Invalid)
+	given(t, added).When(product.Change{SKU: "A", Name: new("Big mug"), Prices: prices{"GBP": -1}}).ThenRejected(product.Invalid)
+	given(t, added).When(product.Change{SKU: "A", Status: new(product.Status("gone"))}).ThenRejected(product.Invalid)
 
 	for _, c := range []es.Decision[product.Product]{
 		product.Rename{SKU: "A", Name: "x"}, product.ChangePrice{SKU: "A", Prices: prices{"GBP": 1}}, product.Discontinue{SKU: "A"},

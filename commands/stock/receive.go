@@ -3,6 +3,7 @@ package stock
 import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // Receive puts units on the shelf, once per receipt id.
@@ -17,8 +18,10 @@ func (c Receive) Key() string       { return c.SKU }
 func (c Receive) Decide(s Stock) ([]es.Event, error) {
 	before, known := s.Receipts[c.ReceiptID]
 	switch {
-	case c.Quantity <= 0 || c.ReceiptID == "" || s.tooMany(c.Quantity):
-		return es.Reject(Invalid, "a receipt of %s needs an id and a quantity above 0 that can be counted", c.SKU)
+	case !text.Ref(c.ReceiptID):
+		return es.Reject(Invalid, "%q is no id of a receipt", c.ReceiptID)
+	case c.Quantity <= 0 || s.tooMany(c.Quantity):
+		return es.Reject(Invalid, "a receipt of %s needs a quantity above 0 that can be counted", c.SKU)
 	case known && before == c.Quantity:
 		return es.Nothing()
 	case known:

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // History is what a file says, ready to be recorded. Amounts are pence.
@@ -91,9 +94,12 @@ func (h *History) rejectf(l line, why Reason, format string, args ...any) {
 // sort tells sales from credits and leaves out what is neither.
 func (h *History) sort(lines []line) (sold, credits []line) {
 	for _, l := range lines {
+		l.description = text.Clean(l.description)
 		switch {
 		case !goods(l.sku) && (!shipping(l.sku) || l.credit):
 			h.rejectf(l, NotGoods, "%s is not goods", l.sku)
+		case !text.SKU(l.sku):
+			h.rejectf(l, Malformed, "column StockCode: %q is no SKU", l.sku)
 		case l.quantity <= 0 && !l.credit || l.quantity >= 0 && l.credit:
 			h.rejectf(l, BadQuantity, "quantity %d", l.quantity)
 		case l.price <= 0:
@@ -102,6 +108,8 @@ func (h *History) sort(lines []line) (sold, credits []line) {
 			h.rejectf(l, CreditWithoutCustomer, "a credit names its customer")
 		case l.credit:
 			credits = append(credits, l)
+		case text.Check(l.description, order.MaxName) != nil:
+			h.rejectf(l, Malformed, "column Description: %v", text.Check(l.description, order.MaxName))
 		default:
 			sold = append(sold, l)
 		}

@@ -119,8 +119,8 @@ func parseLine(text string, london *time.Location) (line, error) {
 	if l.invoice, l.credit, err = parseInvoice(f[0]); err != nil {
 		return line{}, err
 	}
-	if l.sku == "" || len(l.sku) > 64 {
-		return line{}, errors.New("column StockCode: empty or longer than 64 bytes")
+	if l.sku == "" {
+		return line{}, errors.New("column StockCode: empty")
 	}
 	if l.quantity, err = strconv.Atoi(f[3]); err != nil || l.quantity > 1e9 || l.quantity < -1e9 {
 		return line{}, fmt.Errorf("column Quantity: %q is not a whole number", f[3])

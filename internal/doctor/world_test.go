@@ -68,8 +68,8 @@ func (w *world) stocked(sku string, units int) {
 func (w *world) place(id string, units int, decline string) {
 	w.t.Helper()
 	placed := events.OrderPlaced{
-		OrderID: id, Number: "1000001", Customer: events.Buyer{Guest: true}, Currency: "GBP", Total: int64(units) * 250, Goods: int64(units) * 250,
-		Lines: []events.OrderLine{{Line: 1, SKU: "A", Quantity: units, ListPrice: 250, UnitPrice: 250, Total: int64(units) * 250, ReservationID: id + "/1/1"}},
+		OrderID: id, Number: "1000001", Customer: events.Buyer{Guest: true}, ShipTo: events.Address{Country: "GB"}, Currency: "GBP", Total: int64(units) * 250, Goods: int64(units) * 250,
+		Lines: []events.OrderLine{{Line: 1, SKU: "A", Name: "A thing", Quantity: units, ListPrice: 250, UnitPrice: 250, Total: int64(units) * 250, ReservationID: id + "/1/1"}},
 	}
 	w.must(es.Handle(w.t.Context(), w.handler, orders.Place{Order: placed}, es.Call{}))
 	w.settle(decline)

@@ -28,7 +28,7 @@ func TestGet(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: first.Add(-time.Second)}}, "C-1"); err != nil || got != nil {
+	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(first.Add(-time.Second))}}, "C-1"); err != nil || got != nil {
 		t.Errorf("%v, %+v", err, got)
 	}
 }

@@ -47,7 +47,7 @@ func TestGet(t *testing.T) {
 	}
 	want.Row = row(func(r *orderdetails.Row) { r.Payment = paid })
 	want.Stamp = projection.Stamp{Version: 3, Revision: 0, Position: 4, ValidFrom: noon, RecordedFrom: viewtest.Recorded(4)}
-	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{AsOf: noon}}, "o1")); diff != "" {
+	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{AsOf: new(noon)}}, "o1")); diff != "" {
 		t.Errorf("at noon (-want +got)\n%s", diff)
 	}
 	first := uint64(0)
@@ -56,7 +56,7 @@ func TestGet(t *testing.T) {
 	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{Revision: &first}}, "o1")); diff != "" {
 		t.Errorf("as placed (-want +got)\n%s", diff)
 	}
-	if d := get(projection.Ask{Moment: projection.Moment{AsOf: start.Add(-time.Second)}}, "o1"); d != nil {
+	if d := get(projection.Ask{Moment: projection.Moment{AsOf: new(start.Add(-time.Second))}}, "o1"); d != nil {
 		t.Errorf("before it was placed: %+v", d)
 	}
 	if d := get(projection.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {

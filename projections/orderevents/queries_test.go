@@ -41,7 +41,7 @@ func TestAfter(t *testing.T) {
 			t.Errorf("in pages of %d: %v", limit, got)
 		}
 	}
-	items, _, _, err := q.After(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: day(3)}}, "o1", 3, 10)
+	items, _, _, err := q.After(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(day(3))}}, "o1", 3, 10)
 	if err != nil || len(items) != 2 || items[0].Type != "payment.authorisation_requested" || items[1].StreamRevision != 1 ||
 		items[1].Stream != "order-o1" || items[1].ActorID != "anonymous" || !items[1].RecordedAt.Equal(viewtest.Recorded(6)) || items[1].Reason != nil {
 		t.Errorf("as of the 3rd: %+v, %v", items, err)

@@ -58,8 +58,8 @@ func (q Queries) List(ctx context.Context, ask projection.Ask, f Filter, after *
 	if after != nil {
 		also("(placed_at, key) < ($%d, $%d)", after.PlacedAt, after.Key)
 	}
-	if !ask.AsOf.IsZero() { // no order was valid before it was placed: spares the index what came later
-		also("placed_at <= $%d", ask.AsOf)
+	if ask.AsOf != nil { // no order was valid before it was placed: spares the index what came later
+		also("placed_at <= $%d", *ask.AsOf)
 	}
 	args = append(args, limit+1)
 	items, answer, err := projection.All[Item](ctx, q.View, ask, `select `+projection.Columns[Item]()+` from {order_list} where `+

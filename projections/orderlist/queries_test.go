@@ -37,10 +37,10 @@ func TestList(t *testing.T) {
 		{"a customer's", projection.Ask{}, orderlist.Filter{CustomerID: "C-1"}, []string{"o4", "o1"}},
 		{"to a country", projection.Ask{}, orderlist.Filter{Country: "FR"}, []string{"o4", "o3"}},
 		{"all at once", projection.Ask{}, orderlist.Filter{Status: "confirmed", CustomerID: "C-1", Country: "FR"}, []string{"o4"}},
-		{"placed as of the 11th", projection.Ask{Moment: projection.Moment{AsOf: day(11)}}, orderlist.Filter{Status: "placed"}, []string{"o4", "o3"}},
-		{"confirmed as of the 11th", projection.Ask{Moment: projection.Moment{AsOf: day(11)}}, orderlist.Filter{Status: "confirmed"}, []string{"o2", "o1"}},
-		{"as of the 2nd", projection.Ask{Moment: projection.Moment{AsOf: day(2)}}, orderlist.Filter{}, []string{"o2", "o1"}},
-		{"as known at the third event", projection.Ask{Moment: projection.Moment{KnownAt: viewtest.Recorded(3)}}, orderlist.Filter{}, []string{"o2", "o1"}},
+		{"placed as of the 11th", projection.Ask{Moment: projection.Moment{AsOf: new(day(11))}}, orderlist.Filter{Status: "placed"}, []string{"o4", "o3"}},
+		{"confirmed as of the 11th", projection.Ask{Moment: projection.Moment{AsOf: new(day(11))}}, orderlist.Filter{Status: "confirmed"}, []string{"o2", "o1"}},
+		{"as of the 2nd", projection.Ask{Moment: projection.Moment{AsOf: new(day(2))}}, orderlist.Filter{}, []string{"o2", "o1"}},
+		{"as known at the third event", projection.Ask{Moment: projection.Moment{KnownAt: new(viewtest.Recorded(3))}}, orderlist.Filter{}, []string{"o2", "o1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for limit := 1; limit <= 5; limit++ { // in pages of every size

@@ -29,7 +29,7 @@ func TestQueries(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: day(1)}}, "A"); err != nil || got.Prices["GBP"] != 1299 {
+	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(day(1))}}, "A"); err != nil || got.Prices["GBP"] != 1299 {
 		t.Errorf("%v, %+v", err, got)
 	}
 	if got, _, err := q.Get(t.Context(), projection.Ask{}, "C"); err != nil || got != nil {

@@ -29,9 +29,13 @@ type Row struct {
 	Country  string    `db:"country"`
 	Units    int64     `db:"units"`
 	Goods    int64     `db:"goods"`
+	Discount int64     `db:"discount"`
 	Shipping int64     `db:"shipping"`
-	Total    int64     `db:"total"`
-	Amount   int64     `db:"amount"`
+	// TaxIncluded is within the prices, TaxAdded on top: Total = Goods − Discount + Shipping + TaxAdded.
+	TaxIncluded int64 `db:"tax_included"`
+	TaxAdded    int64 `db:"tax_added"`
+	Total       int64 `db:"total"`
+	Amount      int64 `db:"amount"`
 }
 
 //go:embed schema.sql
@@ -39,12 +43,12 @@ var schema string
 
 // Projection keeps a few rows per order. Bump Version to rebuild.
 var Projection = projection.Table[Row]{
-	Name: "sales", Version: 1, Stream: "order", History: true, Schema: schema,
+	Name: "sales", Version: 2, Stream: "order", History: true, Schema: schema,
 	On: []projection.Fold[Row]{
 		projection.On(func(r *Row, e events.OrderPlaced, at es.Recorded) {
 			*r = Row{
 				Kind: Sale, At: at.OccurredAt(), Currency: e.Currency, Country: e.ShipTo.Country,
-				Goods: e.Goods, Shipping: e.Shipping.Price, Total: e.Total,
+				Goods: e.Goods, Discount: e.Discount, Shipping: e.Shipping.Price, TaxIncluded: e.TaxIncluded, TaxAdded: e.TaxAdded, Total: e.Total,
 			}
 			for _, l := range e.Lines {
 				r.Units += int64(l.Quantity)

@@ -24,15 +24,18 @@ type Sum struct {
 	Orders        int64  `db:"orders"`
 	Units         int64  `db:"units"`
 	Goods         int64  `db:"goods"`
+	Discount      int64  `db:"discount"`
 	Shipping      int64  `db:"shipping"`
-	Total         int64  `db:"total"`
+	TaxIncluded   int64  `db:"tax_included"`
+	TaxAdded      int64  `db:"tax_added"`
+	Total         int64  `db:"total"`     // goods − discount + shipping + tax added
 	Cancelled     int64  `db:"cancelled"` // totals of confirmed orders cancelled
 	ReturnedUnits int64  `db:"returned_units"`
 	Refunded      int64  `db:"refunded"`
 }
 
-// Range is days of the shop, both included; zero times do not bound. Only their dates count.
-type Range struct{ From, To time.Time }
+// Range is days of the shop, both included; nil does not bound. Only their dates count.
+type Range struct{ From, To *time.Time }
 
 // Cursor is the place after the last sum of a page.
 type Cursor struct{ Group, Currency string }
@@ -67,31 +70,32 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Ran
 	}
 	sums, answer, err := projection.All[Sum](ctx, q.View, ask, `
 		with sale as (
-			select key, at, country, currency, units, goods, shipping, total from {sales} where kind = 'sale' and counted
+			select key, at, country, currency, units, goods, discount, shipping, tax_included, tax_added, total from {sales} where kind = 'sale' and counted
 		), later as (
 			select key, kind, at, units, amount from {sales} where kind in ('cancellation', 'return', 'refund')
 		), moved as (
-			select at, country, currency, 1 as orders, units, goods, shipping, total,
+			select at, country, currency, 1 as orders, units, goods, discount, shipping, tax_included, tax_added, total,
 			       0::bigint as cancelled, 0::bigint as returned_units, 0::bigint as refunded
 			from sale
 			union all
-			select later.at, sale.country, sale.currency, 0, 0, 0, 0, 0,
+			select later.at, sale.country, sale.currency, 0, 0, 0, 0, 0, 0, 0, 0,
 			       case later.kind when 'cancellation' then sale.total else 0 end,
 			       case later.kind when 'return' then later.units else 0 end,
 			       later.amount
 			from later join sale on sale.key = later.key
 		), summed as (
 			select `+group+` collate "C" as grp, currency, sum(orders)::bigint as orders, sum(units)::bigint as units,
-			       sum(goods)::bigint as goods, sum(shipping)::bigint as shipping, sum(total)::bigint as total,
+			       sum(goods)::bigint as goods, sum(discount)::bigint as discount, sum(shipping)::bigint as shipping,
+			       sum(tax_included)::bigint as tax_included, sum(tax_added)::bigint as tax_added, sum(total)::bigint as total,
 			       sum(cancelled)::bigint as cancelled, sum(returned_units)::bigint as returned_units, sum(refunded)::bigint as refunded
 			from moved
 			where ($2::date is null or at >= $2::date::timestamp at time zone $1::text)
 			  and ($3::date is null or at < ($3::date + 1)::timestamp at time zone $1::text)
 			group by 1, 2
 		)
-		select grp, currency, orders, units, goods, shipping, total, cancelled, returned_units, refunded
+		select grp, currency, orders, units, goods, discount, shipping, tax_included, tax_added, total, cancelled, returned_units, refunded
 		from summed where (grp, currency) > ($4, $5) order by grp, currency limit $6`,
-		q.Zone, date(days.From), date(days.To), after.Group, after.Currency, limit+1)
+		q.Zone, days.From, days.To, after.Group, after.Currency, limit+1)
 	page := Page{Items: sums}
 	if len(sums) > limit {
 		page.Items = sums[:limit]
@@ -99,11 +103,4 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Ran
 		page.Next = &Cursor{last.Group, last.Currency}
 	}
 	return page, answer, err
-}
-
-func date(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

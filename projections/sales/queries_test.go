@@ -57,22 +57,22 @@ func TestReport(t *testing.T) {
 		want []sales.Sum
 	}{
 		{"by month", projection.Ask{MinPosition: last}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august, september}},
-		{"as of July", projection.Ask{Moment: projection.Moment{AsOf: at("2011-07-31T00:00:00Z")}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july}},
-		{"as of August", projection.Ask{Moment: projection.Moment{AsOf: at("2011-08-31T00:00:00Z")}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august}},
-		{"as of a confirmation", projection.Ask{Moment: projection.Moment{AsOf: at("2011-05-31T23:30:00Z")}}, sales.Country, sales.Range{},
+		{"as of July", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-07-31T00:00:00Z"))}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july}},
+		{"as of August", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-08-31T00:00:00Z"))}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august}},
+		{"as of a confirmation", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-05-31T23:30:00Z"))}}, sales.Country, sales.Range{},
 			[]sales.Sum{{Group: "GB", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395}}},
-		{"before all", projection.Ask{Moment: projection.Moment{AsOf: at("2011-05-31T23:29:59Z")}}, sales.Month, sales.Range{}, []sales.Sum{}},
-		{"as known when the first was placed", projection.Ask{Moment: projection.Moment{KnownAt: viewtest.Recorded(2)}}, sales.Day, sales.Range{},
+		{"before all", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-05-31T23:29:59Z"))}}, sales.Month, sales.Range{}, []sales.Sum{}},
+		{"as known when the first was placed", projection.Ask{Moment: projection.Moment{KnownAt: new(viewtest.Recorded(2))}}, sales.Day, sales.Range{},
 			[]sales.Sum{{Group: "2011-06-01", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395}}},
 		{"by country", projection.Ask{}, sales.Country, sales.Range{}, []sales.Sum{
 			{Group: "FR", Currency: "GBP", Orders: 1, Units: 1, Goods: 1000, Total: 1000, Cancelled: 1000},
 			{Group: "GB", Currency: "EUR", Orders: 1, Units: 3, Goods: 300, Total: 300},
 			{Group: "GB", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395, ReturnedUnits: 2, Refunded: 1900},
 		}},
-		{"from the first day to the first", projection.Ask{}, sales.Day, sales.Range{From: at("2011-06-01T00:00:00Z"), To: at("2011-06-01T00:00:00Z")},
+		{"from the first day to the first", projection.Ask{}, sales.Day, sales.Range{From: new(at("2011-06-01T00:00:00Z")), To: new(at("2011-06-01T00:00:00Z"))},
 			[]sales.Sum{{Group: "2011-06-01", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395}}},
-		{"until the day before", projection.Ask{}, sales.Day, sales.Range{To: at("2011-05-31T00:00:00Z")}, []sales.Sum{}},
-		{"from July", projection.Ask{}, sales.Month, sales.Range{From: at("2011-07-01T00:00:00Z")}, []sales.Sum{july, august, september}},
+		{"until the day before", projection.Ask{}, sales.Day, sales.Range{To: new(at("2011-05-31T00:00:00Z"))}, []sales.Sum{}},
+		{"from July", projection.Ask{}, sales.Month, sales.Range{From: new(at("2011-07-01T00:00:00Z"))}, []sales.Sum{july, august, september}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			page, _, err := q.Report(t.Context(), c.ask, c.by, c.days, nil, 100)

@@ -7,7 +7,10 @@ create table sales (
     country  text        not null,
     units    bigint      not null,
     goods    bigint      not null,
+    discount bigint      not null,
     shipping bigint      not null,
+    tax_included bigint  not null,
+    tax_added bigint     not null,
     total    bigint      not null,
     amount   bigint      not null
 );

@@ -31,6 +31,9 @@ type Row struct {
 	Units    int64     `db:"units"`
 	Price    int64     `db:"price"`  // of one unit
 	Amount   int64     `db:"amount"` // goods, or given back
+	Discount int64     `db:"discount"`
+	Tax      int64     `db:"tax"`
+	Total    int64     `db:"total"` // goods − discount, and the tax if it is on top of them
 }
 
 //go:embed schema.sql
@@ -38,7 +41,7 @@ var schema string
 
 // Projection keeps a few rows per order line. Bump Version to rebuild.
 var Projection = projection.Table[Row]{
-	Name: "sales_by_product", Version: 1, Stream: "order", History: true, Schema: schema,
+	Name: "sales_by_product", Version: 2, Stream: "order", History: true, Schema: schema,
 	On: []projection.Fold[Row]{
 		projection.OnKeys(
 			func(e events.OrderPlaced, _ es.Recorded) []string {
@@ -78,6 +81,7 @@ func placed(r *Row, suffix string, e events.OrderPlaced, at es.Recorded) {
 			*r = Row{
 				Kind: Line, At: at.OccurredAt(), Currency: e.Currency, Line: l.Line, SKU: l.SKU,
 				Units: int64(l.Quantity), Price: l.UnitPrice, Amount: l.UnitPrice * int64(l.Quantity),
+				Discount: l.Discount, Tax: l.Tax, Total: l.Total,
 			}
 		}
 	}

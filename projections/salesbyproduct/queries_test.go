@@ -23,7 +23,8 @@ func at(s string) time.Time {
 func TestReport(t *testing.T) {
 	var l viewtest.Log
 	lines := []events.OrderLine{
-		{Line: 1, SKU: "mug", Quantity: 2, UnitPrice: 1299}, {Line: 2, SKU: "MUG", Quantity: 1, UnitPrice: 900}, {Line: 3, SKU: "mug", Quantity: 1, UnitPrice: 1000},
+		{Line: 1, SKU: "mug", Quantity: 2, UnitPrice: 1299, Discount: 98, Tax: 500, Total: 3000},
+		{Line: 2, SKU: "MUG", Quantity: 1, UnitPrice: 900, Tax: 150, Total: 900}, {Line: 3, SKU: "mug", Quantity: 1, UnitPrice: 1000, Total: 1000},
 	}
 	confirmed := events.OrderConfirmed{}
 	l.Add(t, "order-a", at("2011-05-31T23:30:00Z"), events.OrderPlaced{Currency: "GBP", Lines: lines}, confirmed)
@@ -43,13 +44,13 @@ func TestReport(t *testing.T) {
 		want []salesbyproduct.Sum
 	}{
 		{"all", projection.Ask{}, salesbyproduct.Range{}, []salesbyproduct.Sum{
-			{SKU: "MUG", Currency: "GBP", Orders: 2, Units: 2, Goods: 1800, Cancelled: 900},
-			{SKU: "mug", Currency: "GBP", Orders: 2, Units: 5, Goods: 6196, Cancelled: 2598, ReturnedUnits: 2, Refunded: 2299},
+			{SKU: "MUG", Currency: "GBP", Orders: 2, Units: 2, Goods: 1800, TaxIncluded: 300, Total: 1800, Cancelled: 900},
+			{SKU: "mug", Currency: "GBP", Orders: 2, Units: 5, Goods: 6196, Discount: 196, TaxAdded: 1000, Total: 7000, Cancelled: 3000, ReturnedUnits: 2, Refunded: 2299},
 		}},
-		{"as of 2 June", projection.Ask{Moment: projection.Moment{AsOf: at("2011-06-02T23:00:00Z")}}, salesbyproduct.Range{}, []salesbyproduct.Sum{
-			{SKU: "MUG", Currency: "GBP", Orders: 2, Units: 2, Goods: 1800}, {SKU: "mug", Currency: "GBP", Orders: 2, Units: 5, Goods: 6196},
+		{"as of 2 June", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-06-02T23:00:00Z"))}}, salesbyproduct.Range{}, []salesbyproduct.Sum{
+			{SKU: "MUG", Currency: "GBP", Orders: 2, Units: 2, Goods: 1800, TaxIncluded: 300, Total: 1800}, {SKU: "mug", Currency: "GBP", Orders: 2, Units: 5, Goods: 6196, Discount: 196, TaxAdded: 1000, Total: 7000},
 		}},
-		{"one day", projection.Ask{}, salesbyproduct.Range{From: at("2011-07-01T00:00:00Z"), To: at("2011-07-01T00:00:00Z")}, []salesbyproduct.Sum{
+		{"one day", projection.Ask{}, salesbyproduct.Range{From: new(at("2011-07-01T00:00:00Z")), To: new(at("2011-07-01T00:00:00Z"))}, []salesbyproduct.Sum{
 			{SKU: "mug", Currency: "GBP", ReturnedUnits: 2, Refunded: 2299},
 		}},
 	} {

@@ -28,7 +28,7 @@ func TestQueries(t *testing.T) {
 	if diff := cmp.Diff(&a, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: day(1)}}, "A"); err != nil || got.Reserved != 0 || got.OnHand != 10 {
+	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(day(1))}}, "A"); err != nil || got.Reserved != 0 || got.OnHand != 10 {
 		t.Errorf("%v, %+v", err, got)
 	}
 	if got, _, err := q.Get(t.Context(), projection.Ask{}, "C"); err != nil || got != nil {

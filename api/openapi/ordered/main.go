@@ -1,5 +1,6 @@
 // Command ordered runs oapi-codegen on an OpenAPI document so that the structs have their fields in the document's order,
-// and so the answers too. oapi-codegen sorts them by name unless each property has an x-order, which ordered adds to a copy.
+// and so the answers too. oapi-codegen sorts them by name unless each property has an x-order, which ordered adds to a copy. What
+// says no more of a type than which of its values are taken is left out of the copy, and so are the errors, which are one type.
 //
 //	ordered [arguments of oapi-codegen] document.yaml
 package main
@@ -36,6 +37,7 @@ func run(args []string) error {
 	if err := yaml.Unmarshal(text, &document); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
+	prune(&document)
 	number(&document)
 	if text, err = yaml.Marshal(&document); err != nil {
 		return fmt.Errorf("write a copy of %s: %w", path, err)
@@ -73,5 +75,28 @@ func number(n *yaml.Node) {
 				&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "x-order"},
 				&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(j / 2)})
 		}
+	}
+}
+
+// prune leaves out choices between forms of an object whose properties are all listed, and statuses of errors.
+func prune(n *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		has := map[string]bool{}
+		for i := 0; i < len(n.Content); i += 2 {
+			has[n.Content[i].Value] = true
+		}
+		var kept []*yaml.Node
+		for i := 0; i < len(n.Content); i += 2 {
+			name := n.Content[i].Value
+			form := has["properties"] && (name == "oneOf" || name == "anyOf" || name == "not")
+			status := has["default"] && len(name) == 3 && (name[0] == '4' || name[0] == '5')
+			if !form && !status {
+				kept = append(kept, n.Content[i], n.Content[i+1])
+			}
+		}
+		n.Content = kept
+	}
+	for _, child := range n.Content {
+		prune(child)
 	}
 }

@@ -164,7 +164,7 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 
 // listen is for a query that may have to wait, begun before its first look so that nothing is missed between the two.
 func (v *view) listen(ask projection.Ask) (wake <-chan struct{}, cancel func()) {
-	if ask.MinPosition == 0 && ask.KnownAt.IsZero() {
+	if ask.MinPosition == 0 && ask.KnownAt == nil {
 		return nil, func() {}
 	}
 	wake, cancel = v.reader.listen(func(payload string) bool {
@@ -181,7 +181,7 @@ func (v *view) check(ask projection.Ask) error {
 	if !ask.Past() {
 		return nil
 	}
-	if ask.Revision != nil && (!ask.AsOf.IsZero() || !ask.KnownAt.IsZero()) {
+	if ask.Revision != nil && (ask.AsOf != nil || ask.KnownAt != nil) {
 		return errors.New("a moment is a revision or a time, not both")
 	}
 	for name, p := range v.plans {
@@ -204,9 +204,9 @@ func busy(err error) bool {
 	return ok && (pg.Code == "55P03" || pg.Code == "57014")
 }
 
-func micro(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
+func micro(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
 	}
-	return t.UTC().Truncate(time.Microsecond)
+	return new(t.UTC().Truncate(time.Microsecond))
 }

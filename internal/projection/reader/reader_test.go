@@ -41,7 +41,7 @@ func TestReached(t *testing.T) {
 func TestGoalOfKnowledge(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return time.Date(2011, 1, 1, 0, 0, s, 0, time.UTC) }
-	g := goal{knownAt: at(10)}
+	g := goal{knownAt: new(at(10))}
 	if err := g.check(100, relay.State{Position: 50, CaughtUpAt: at(10)}); !errors.Is(err, projection.ErrNotYet) {
 		t.Errorf("something recorded in that very moment may still come: %v", err)
 	}
@@ -56,7 +56,7 @@ func TestGoalOfKnowledge(t *testing.T) {
 
 func TestSelectionAddsEachTimeOnce(t *testing.T) {
 	t.Parallel()
-	m := moment{Moment: projection.Moment{AsOf: time.Unix(1, 0), KnownAt: time.Unix(2, 0)}, args: make([]any, 2, 9)}
+	m := moment{Moment: projection.Moment{AsOf: new(time.Unix(1, 0)), KnownAt: new(time.Unix(2, 0))}, args: make([]any, 2, 9)}
 	plan := projection.Plan{Name: "n", Columns: []projection.Column{{Name: "n"}}}
 	first, second := m.rows("h", plan), m.rows("i", plan)
 	if len(m.args) != 4 || first != strings.Replace(second, `from "i"`, `from "h"`, 1) || !strings.Contains(first, "valid_to > $3") || !strings.Contains(first, "recorded_from <= $4") {

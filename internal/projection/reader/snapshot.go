@@ -15,7 +15,7 @@ import (
 // goal is what a query waits for.
 type goal struct {
 	position uint64
-	knownAt  time.Time // zero once position covers it
+	knownAt  *time.Time // nil once position covers it
 }
 
 // snapshot is one repeatable-read transaction.
@@ -177,13 +177,13 @@ func (s *snapshot) partitionReached(p int) uint64 {
 // check tells whether a snapshot that has reached a position is enough. It notes how far the relay was the first time
 // it had been caught up after the moment of knowledge, for that is how far the rows must come.
 func (g *goal) check(position uint64, state relay.State) error {
-	if !g.knownAt.IsZero() {
+	if g.knownAt != nil {
 		// Recorded times are cut to microseconds: up to one more may count as this one.
 		if state.CaughtUpAt.Before(g.knownAt.Add(time.Microsecond)) {
 			return fmt.Errorf("everything recorded up to %s is known only up to %s: %w",
 				g.knownAt.Format(time.RFC3339Nano), state.CaughtUpAt.Format(time.RFC3339Nano), projection.ErrNotYet)
 		}
-		g.position, g.knownAt = max(g.position, state.Position), time.Time{}
+		g.position, g.knownAt = max(g.position, state.Position), nil
 	}
 	if position < g.position {
 		return fmt.Errorf("at %d, asked for %d: %w", position, g.position, projection.ErrNotYet)
@@ -195,17 +195,17 @@ func (g *goal) check(position uint64, state relay.State) error {
 // when the newest event up to that position was.
 func (s *snapshot) answer(ask projection.Ask, position uint64) projection.Answer {
 	a := projection.Answer{Position: position}
-	if ask.AsOf.IsZero() && ask.KnownAt.IsZero() {
+	if ask.AsOf == nil && ask.KnownAt == nil {
 		return a
 	}
-	if a.AsOf = ask.AsOf; a.AsOf.IsZero() {
-		a.AsOf = micro(time.Now())
+	if a.AsOf = ask.AsOf; a.AsOf == nil {
+		a.AsOf = micro(new(time.Now()))
 	}
-	if a.KnownAt = ask.KnownAt; a.KnownAt.IsZero() {
+	if a.KnownAt = ask.KnownAt; a.KnownAt == nil {
 		for _, l := range s.live {
 			for p, at := range l.position {
-				if r := l.recorded[p]; r != nil && uint64(at) <= position && r.After(a.KnownAt) { //nolint:gosec // not negative
-					a.KnownAt = r.UTC()
+				if r := l.recorded[p]; r != nil && uint64(at) <= position && (a.KnownAt == nil || r.After(*a.KnownAt)) { //nolint:gosec // not negative
+					a.KnownAt = new(r.UTC())
 				}
 			}
 		}

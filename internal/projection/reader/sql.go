@@ -94,12 +94,12 @@ func (m *moment) rows(schema string, plan projection.Plan) string {
 			list, history, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63
 	}
 	var begun, over []string
-	if !m.AsOf.IsZero() {
-		t := m.argument(&m.asOf, m.AsOf)
+	if m.AsOf != nil {
+		t := m.argument(&m.asOf, *m.AsOf)
 		begun, over = append(begun, "valid_from <= "+t+"::timestamptz"), append(over, "valid_to > "+t+"::timestamptz")
 	}
-	if !m.KnownAt.IsZero() {
-		k := m.argument(&m.knownAt, m.KnownAt)
+	if m.KnownAt != nil {
+		k := m.argument(&m.knownAt, *m.KnownAt)
 		begun, over = append(begun, "recorded_from <= "+k+"::timestamptz"), append(over, "recorded_to > "+k+"::timestamptz")
 	}
 	return fmt.Sprintf(`select %s from %s where %s and (%s)`, list, history, strings.Join(begun, " and "), strings.Join(over, " or "))

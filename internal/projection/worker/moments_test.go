@@ -72,7 +72,7 @@ func at[Row any](versions []version[Row], m projection.Moment) (found *version[R
 			}
 			continue
 		}
-		if (m.AsOf.IsZero() || !v.ValidFrom.After(m.AsOf)) && (m.KnownAt.IsZero() || !v.RecordedFrom.After(m.KnownAt)) {
+		if (m.AsOf == nil || !v.ValidFrom.After(*m.AsOf)) && (m.KnownAt == nil || !v.RecordedFrom.After(*m.KnownAt)) {
 			found = &versions[i]
 		}
 	}
@@ -97,12 +97,12 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 		var m projection.Moment
 		switch rapid.IntRange(0, 4).Draw(rt, "axes") {
 		case 0:
-			m.AsOf = minute(rapid.IntRange(-1, 2*n+2).Draw(rt, "as of"))
+			m.AsOf = new(minute(rapid.IntRange(-1, 2*n+2).Draw(rt, "as of")))
 		case 1:
-			m.KnownAt = minute(rapid.IntRange(-4, n+2).Draw(rt, "known at"))
+			m.KnownAt = new(minute(rapid.IntRange(-4, n+2).Draw(rt, "known at")))
 		case 2:
-			m.AsOf = minute(rapid.IntRange(-1, 2*n+2).Draw(rt, "as of"))
-			m.KnownAt = minute(rapid.IntRange(-4, n+2).Draw(rt, "known at"))
+			m.AsOf = new(minute(rapid.IntRange(-1, 2*n+2).Draw(rt, "as of")))
+			m.KnownAt = new(minute(rapid.IntRange(-4, n+2).Draw(rt, "known at")))
 		case 3:
 			r := rapid.Uint64Range(0, 40).Draw(rt, "revision")
 			m.Revision = &r
@@ -120,7 +120,7 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 		if (want == nil) != (got == nil) || want != nil && (got.Stamp != want.Stamp || got.Status != want.Row.Status || got.N != want.Row.N || got.Pieces != want.Row.Pieces) {
 			rt.Fatalf("%s at %+v\n got %+v\nwant %+v", key, m, got, want)
 		}
-		if asked := !m.AsOf.IsZero() || !m.KnownAt.IsZero(); asked != !answer.KnownAt.IsZero() || asked != !answer.AsOf.IsZero() {
+		if asked := m.AsOf != nil || m.KnownAt != nil; asked != (answer.KnownAt != nil) || asked != (answer.AsOf != nil) {
 			rt.Fatalf("asked for %+v, answered as of %s, known at %s", m, answer.AsOf, answer.KnownAt)
 		}
 
@@ -168,7 +168,7 @@ func TestKeysetPagesAtAPastMoment(t *testing.T) {
 	w := newWorker(t, pool, parcels)
 	j.post(t, w, 50)
 	v := viewOf(t, pool, parcels)
-	ask := projection.Ask{Moment: projection.Moment{AsOf: minute(99)}}
+	ask := projection.Ask{Moment: projection.Moment{AsOf: new(minute(99))}}
 	var pages []string
 	before, beforeKey := minute(1000), ""
 	for {
@@ -199,7 +199,7 @@ func TestPastMomentsNeedHistory(t *testing.T) {
 	pool := postgrestest.New(t)
 	newWorker(t, pool, all...)
 	v := viewOf(t, pool, items)
-	ask := projection.Ask{Moment: projection.Moment{AsOf: minute(1)}}
+	ask := projection.Ask{Moment: projection.Moment{AsOf: new(minute(1))}}
 	if _, _, err := projection.All[perItem](t.Context(), v, ask, `select n from {items}`); !errors.Is(err, projection.ErrNoHistory) {
 		t.Errorf("got %v", err)
 	}
@@ -350,25 +350,25 @@ func TestKnownAtWaitsForTheRelay(t *testing.T) {
 		return projection.One[detail](t.Context(), v, projection.Ask{Key: "a", Moment: m, Wait: wait}, `select `+projection.Columns[detail]()+` from {parcels} where key = $1`, "a")
 	}
 	j.relayed(t, pool, 20)
-	if _, _, err := ask(projection.Moment{KnownAt: minute(20)}, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
+	if _, _, err := ask(projection.Moment{KnownAt: new(minute(20))}, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
 		t.Errorf("known at the very time the relay was caught up: %v, want ErrNotYet", err)
 	}
-	if d, a, err := ask(projection.Moment{KnownAt: minute(19)}, time.Minute); err != nil || d == nil || d.N != 1 || !a.KnownAt.Equal(minute(19)) || a.AsOf.IsZero() {
+	if d, a, err := ask(projection.Moment{KnownAt: new(minute(19))}, time.Minute); err != nil || d == nil || d.N != 1 || !a.KnownAt.Equal(minute(19)) || a.AsOf == nil {
 		t.Errorf("known at 19: %+v, %+v, %v", d, a, err)
 	}
 	j.add("parcel-a", counted{N: 2}, 1, 25) // relayed, and not yet a row
 	j.relayed(t, pool, 30)
-	if _, _, err := ask(projection.Moment{KnownAt: minute(26)}, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
+	if _, _, err := ask(projection.Moment{KnownAt: new(minute(26))}, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
 		t.Errorf("the rows are behind the relay: %v, want ErrNotYet", err)
 	}
-	if d, a, err := ask(projection.Moment{AsOf: minute(26)}, time.Minute); err != nil || d.N != 1 || !a.KnownAt.Equal(minute(10)) || !a.AsOf.Equal(minute(26)) {
+	if d, a, err := ask(projection.Moment{AsOf: new(minute(26))}, time.Minute); err != nil || d.N != 1 || !a.KnownAt.Equal(minute(10)) || !a.AsOf.Equal(minute(26)) {
 		t.Errorf("as of alone takes the rows as they stand: %+v, %+v, %v", d, a, err)
 	}
 	j.post(t, w, 10)
-	if d, _, err := ask(projection.Moment{KnownAt: minute(26)}, time.Minute); err != nil || d.N != 3 {
+	if d, _, err := ask(projection.Moment{KnownAt: new(minute(26))}, time.Minute); err != nil || d.N != 3 {
 		t.Errorf("known at 26: %+v, %v", d, err)
 	}
-	if d, _, err := ask(projection.Moment{KnownAt: minute(24)}, time.Minute); err != nil || d.N != 1 {
+	if d, _, err := ask(projection.Moment{KnownAt: new(minute(24))}, time.Minute); err != nil || d.N != 1 {
 		t.Errorf("known at 24 is what it was: %+v, %v", d, err)
 	}
 }
