@@ -11,7 +11,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/text"
 )
 
@@ -20,7 +19,6 @@ type param struct {
 	name, in string
 	required bool
 	shape    *shape
-	code     es.Code // of the problem when its value cannot be used
 }
 
 func (all shapes) params(list openapi3.Parameters, operation string) ([]param, error) {
@@ -31,11 +29,7 @@ func (all shapes) params(list openapi3.Parameters, operation string) ([]param, e
 		if err != nil {
 			return nil, err
 		}
-		code := es.Code("malformed_parameter")
-		if p.Schema.Value.Format == "date-time" {
-			code = "bad_time"
-		}
-		out = append(out, param{p.Name, p.In, p.Required, s, code})
+		out = append(out, param{p.Name, p.In, p.Required, s})
 	}
 	return out, nil
 }
@@ -128,7 +122,7 @@ func (p param) check(value string) error {
 	if found == nil {
 		return nil
 	}
-	problem := NewProblem(p.code, "the parameter %s cannot be used", p.name)
+	problem := NewProblem("malformed_parameter", "the parameter %s cannot be used", p.name)
 	if p.shape.isTime && len(found) == 1 {
 		problem = NewProblem("bad_time", "%s is not an RFC 3339 time", p.name)
 	}

@@ -92,7 +92,13 @@ func LoadConfig(src Sources) (Config, []Setting, error) {
 			from  string
 			value func() (string, bool)
 		}{
-			{"file " + path, func() (string, bool) { return fileValue(k, s.Name) }},
+			{"file " + path, func() (string, bool) {
+				v, ok, err := fileValue(k, s)
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%s (file %s): %w", s.Name, path, err))
+				}
+				return v, ok
+			}},
 			{"environment " + envName(s.Name), func() (string, bool) { v, ok := env[envName(s.Name)]; return v, ok }},
 			{"flag --" + s.Name, func() (string, bool) { v, ok := src.Flags[s.Name]; return v, ok }},
 		} {
@@ -106,7 +112,12 @@ func LoadConfig(src Sources) (Config, []Setting, error) {
 		out = append(out, Setting{s.Name, s.show(&c), from})
 	}
 	if k.Exists("shop") {
-		if c.Shop, err = readShop(k.Cut("shop"), c.Shop); err != nil {
+		if _, ok := k.Get("shop").(map[string]any); !ok {
+			err = errors.New("has no settings below it")
+		} else {
+			c.Shop, err = readShop(k.Cut("shop"), c.Shop)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("file %s: shop: %w", path, err))
 		}
 	}
@@ -144,18 +155,28 @@ func readFile(path string) (*koanf.Koanf, error) {
 	return k, nil
 }
 
-func fileValue(k *koanf.Koanf, name string) (string, bool) {
-	if !k.Exists(name) {
-		return "", false
+// fileValue gives a setting as text. A list is taken where a comma-separated one is.
+func fileValue(k *koanf.Koanf, s setting) (string, bool, error) {
+	if !k.Exists(s.Name) {
+		return "", false, nil
 	}
-	if list, ok := k.Get(name).([]any); ok {
-		parts := make([]string, len(list))
-		for i, v := range list {
-			parts[i] = fmt.Sprint(v)
+	switch v := k.Get(s.Name).(type) {
+	case nil:
+		return "", false, errors.New("has no value")
+	case map[string]any:
+		return "", false, errors.New("is one value, not several with names")
+	case []any:
+		if _, list := s.field(new(Config)).(*[]string); !list && s.Name != "kafka" {
+			return "", false, errors.New("is one value, not a list")
 		}
-		return strings.Join(parts, ","), true
+		parts := make([]string, len(v))
+		for i, part := range v {
+			parts[i] = fmt.Sprint(part)
+		}
+		return strings.Join(parts, ","), true, nil
+	default:
+		return fmt.Sprint(v), true, nil
 	}
-	return fmt.Sprint(k.Get(name)), true
 }
 
 func envName(name string) string {
@@ -182,6 +203,9 @@ func assign(field any, value string) error {
 		d, err := time.ParseDuration(value)
 		if err != nil {
 			return fmt.Errorf("%q is not a duration such as 30s", value)
+		}
+		if d <= 0 {
+			return fmt.Errorf("%s is not above 0", d)
 		}
 		*f = d
 	case *[]string:

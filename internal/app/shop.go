@@ -2,7 +2,9 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/v2"
@@ -22,7 +24,10 @@ func readShop(k *koanf.Koanf, over order.Shop) (order.Shop, error) {
 			over.Shipping = nil
 		}
 	}
-	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: &over, TagName: "koanf", ErrorUnused: true})
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result: &over, TagName: "koanf", ErrorUnused: true, DecodeHook: whole,
+		MatchName: func(key, field string) bool { return key == field },
+	})
 	if err != nil {
 		return over, fmt.Errorf("decoder: %w", err)
 	}
@@ -30,6 +35,17 @@ func readShop(k *koanf.Koanf, over order.Shop) (order.Shop, error) {
 		return over, err
 	}
 	return over, nil
+}
+
+// whole keeps what is not a whole number from being cut to one.
+func whole(from, to reflect.Kind, v any) (any, error) {
+	if from == reflect.Float64 && to == reflect.Int64 {
+		return nil, fmt.Errorf("%v is no whole number in digits", v)
+	}
+	if v == nil {
+		return nil, errors.New("there is no value")
+	}
+	return v, nil
 }
 
 // shopSettings shows the shop's settings with their source.

@@ -217,6 +217,9 @@ func (s *specified) RoundTrip(req *http.Request) (*http.Response, error) {
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	}
 	op := input.RequestValidationInput.Route.Operation
+	if res.StatusCode >= http.StatusBadRequest && op.OperationID != "none" && op.Responses.Status(res.StatusCode) == nil {
+		s.t.Errorf("%s %s: %s may not be answered with %d", req.Method, req.URL, op.OperationID, res.StatusCode)
+	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		input.Options.ExcludeResponseBody = true
 	} else {
