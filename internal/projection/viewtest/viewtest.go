@@ -142,7 +142,7 @@ func (b both) Read(ctx context.Context, ask projection.Ask, read func(context.Co
 	if err != nil {
 		return answer, err
 	}
-	ask.AsOf = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	ask.AsOf = new(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 	if _, err := b.view.Read(ctx, ask, func(ctx context.Context, s projection.Snapshot) error {
 		then = recording{Snapshot: s}
 		for _, q := range now.queries {

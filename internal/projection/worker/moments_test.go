@@ -261,7 +261,7 @@ func TestEveryFormOfQueryWorksAtAnyMoment(t *testing.T) {
 			t.Errorf("%s, now: %d rows, %v", name, len(now), err)
 			continue
 		}
-		then, _, err := projection.All[pair](t.Context(), v, projection.Ask{Moment: projection.Moment{AsOf: minute(100_000)}}, sql, "counted")
+		then, _, err := projection.All[pair](t.Context(), v, projection.Ask{Moment: projection.Moment{AsOf: new(minute(100_000))}}, sql, "counted")
 		if diff := cmp.Diff(now, then); err != nil || diff != "" {
 			t.Errorf("%s, as of a later moment: %v\n%s", name, err, diff)
 		}
