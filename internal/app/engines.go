@@ -2,18 +2,22 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/projection/worker"
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
+	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
 )
@@ -107,6 +111,9 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 
 func (n *Node) projector(ctx context.Context) (feed.Consumer, func(), error) {
 	s := n.system
+	if err := n.allowReading(ctx); err != nil {
+		return nil, nil, err
+	}
 	w, err := worker.New(ctx, worker.Config{
 		Pool: s.Pool, Projections: Projections(), Catalog: s.Catalog, Log: s.Store, Incarnation: s.Incarnation, Logger: n.log, Registerer: n.metrics,
 		Health: n.health.Reporter(RoleProjections),
@@ -115,6 +122,20 @@ func (n *Node) projector(ctx context.Context) (feed.Consumer, func(), error) {
 		return nil, nil, fmt.Errorf("projections: %w", err)
 	}
 	return w, w.Close, nil
+}
+
+// allowReading makes the role for people who read the views, if the program's own role may.
+func (n *Node) allowReading(ctx context.Context) error {
+	password, err := secrets.Text(filepath.Join(n.cfg.SecretsDir(), "postgres-reader.password"))
+	if err != nil {
+		return fmt.Errorf("password of the role %s: %w", postgres.Reader, err)
+	}
+	err = postgres.AllowReading(ctx, n.system.Pool, password)
+	if errors.Is(err, postgres.ErrMayNot) {
+		n.log.Info("no role for reading the views: an administrator of Postgres can make it", "sql", postgres.ReaderSQL)
+		return nil
+	}
+	return err
 }
 
 func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), error) {

@@ -16,3 +16,14 @@ create table sales (
 );
 create index on sales (kind, at);
 create index on sales_history (kind, at);
+comment on table sales is 'Movements of each order: its sale, and what was cancelled, returned or refunded later.';
+comment on column sales.kind is 'sale, cancellation, return or refund.';
+comment on column sales.counted is 'Whether a sale counts: it does once its order is confirmed.';
+comment on column sales.at is 'Business time of the movement.';
+comment on column sales.currency is 'ISO 4217 code of a sale.';
+comment on column sales.country is 'Country of delivery of a sale, ISO 3166-1 alpha-2.';
+comment on column sales.units is 'Units moved.';
+comment on column sales.goods is 'Price of the goods of a sale, in minor units.';
+comment on column sales.shipping is 'Price of the shipping of a sale, in minor units.';
+comment on column sales.total is 'Total of a sale, in minor units.';
+comment on column sales.amount is 'Amount of a refund, in minor units.';

@@ -15,3 +15,13 @@ create table sales_by_product (
 );
 create index on sales_by_product (kind, at);
 create index on sales_by_product_history (kind, at);
+comment on table sales_by_product is 'Movements of the lines of each order, for sums by product.';
+comment on column sales_by_product.kind is 'order, line, cancellation or return.';
+comment on column sales_by_product.counted is 'Whether an order counts: it does once confirmed.';
+comment on column sales_by_product.at is 'Business time of the movement.';
+comment on column sales_by_product.currency is 'ISO 4217 code of an order.';
+comment on column sales_by_product.line is 'Number of the line.';
+comment on column sales_by_product.sku is 'SKU of the line.';
+comment on column sales_by_product.units is 'Units moved.';
+comment on column sales_by_product.price is 'Price of one unit, in minor units.';
+comment on column sales_by_product.amount is 'Amount in minor units.';

@@ -89,7 +89,7 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 // fingerprintOf changes whenever an existing build could not be fed any more as it was.
 func fingerprintOf(plan projection.Plan) string {
 	h := sha256.New()
-	parts := []string{fmt.Sprintf("%q %q %t %t %q", plan.Schema, plan.Stream, plan.History, plan.Shared, plan.Types)}
+	parts := []string{fmt.Sprintf("%q %q %t %t %q", plan.Definition(), plan.Stream, plan.History, plan.Shared, plan.Types)}
 	for _, c := range plan.Columns {
 		parts = append(parts, fmt.Sprintf("%q %q", c.Name, c.Type))
 	}
@@ -133,7 +133,7 @@ func (b *build) make(ctx context.Context, tx pgx.Tx, cfg Config) error {
 // createTables runs the projection's own statement for the table, adds the key and the history, and then runs the rest of
 // its schema, which are indexes on both.
 func (b *build) createTables(ctx context.Context, tx pgx.Tx) error {
-	table, indexes := splitSchema(b.plan.Schema)
+	table, indexes := splitSchema(b.plan.Definition())
 	name := pgx.Identifier{b.plan.Name}.Sanitize()
 	history := pgx.Identifier{b.plan.Name + "_history"}.Sanitize()
 	schema := pgx.Identifier{b.schema}.Sanitize()

@@ -188,9 +188,10 @@ func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 	return w.regroup(ctx, partitions)
 }
 
-// flips points to new builds until there are none.
+// flips points to new builds, and shows those that serve, until there is nothing to do.
 func (w *Worker) flips(ctx context.Context) {
 	defer w.health.Forget(pointing)
+	defer w.health.Forget(showing)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -198,7 +199,11 @@ func (w *Worker) flips(ctx context.Context) {
 		if ctx.Err() == nil {
 			w.health.Set(pointing, health.Partly(err))
 		}
-		if err == nil && left == 0 {
+		unseen := w.show(ctx)
+		if ctx.Err() == nil {
+			w.health.Set(showing, health.Partly(unseen))
+		}
+		if err == nil && left == 0 && unseen == nil {
 			return
 		}
 		select {
@@ -210,7 +215,10 @@ func (w *Worker) flips(ctx context.Context) {
 }
 
 // Parts of the worker's health, beside those of the feed.
-const pointing = "pointers of new builds"
+const (
+	pointing = "pointers of new builds"
+	showing  = "views for people"
+)
 
 func (b *build) part(partition int) string {
 	return fmt.Sprintf("read model %s, partition %d", b.plan.Name, partition)

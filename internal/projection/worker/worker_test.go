@@ -251,7 +251,7 @@ func TestStartRefuses(t *testing.T) {
 	for want, err := range map[string]error{
 		"incarnation another": with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Incarnation = "another" }),
 		"in 4: run":           with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Partitions = 4 }),
-		"raise its Version":   with(func(_ *worker.Config, p *projection.Table[parcel]) { p.Schema += "\n--" }),
+		"raise its Version":   with(func(_ *worker.Config, p *projection.Table[parcel]) { p.Schema += "\ncreate index on parcels (n);" }),
 		"not in the catalog":  with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Catalog, _ = es.NewCatalog() }),
 		`begins with "like engine"`: with(func(_ *worker.Config, p *projection.Table[parcel]) {
 			another(p, strings.ReplaceAll(strings.ReplaceAll(parcelSchema, "like engine,", ""), "parcels", "others"))
