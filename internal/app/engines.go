@@ -18,9 +18,13 @@ import (
 	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/uptime"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
 )
+
+// attending is how long a try at an open intent may take besides the provider's own time.
+const attending = 5 * time.Second
 
 // deploy begins every saga and reactor of this binary, and says where each saga begins.
 func (s *System) deploy(ctx context.Context) (map[string]uint64, error) {
@@ -144,10 +148,22 @@ func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), err
 	if err != nil {
 		return nil, nil, err
 	}
+	names := make([]string, len(machines))
+	for i, m := range machines {
+		names[i] = m.Name
+	}
+	clock := uptime.New(uptime.Config{
+		Pool: s.Pool, Partitions: relay.DefaultPartitions, Sagas: names, Reactors: []string{paymentprovider.Name}, Attending: n.cfg.ProviderTimeout + attending,
+	})
+	health := n.health.Reporter(RoleSagas)
+	n.add("sagas-uptime", func(ctx context.Context) error {
+		clock.Run(ctx, func(err error) { health.Set("uptime", err) })
+		return nil
+	})
 	o, err := orchestrator.New(orchestrator.Config{
 		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.Pool, Sagas: machines, First: first,
-		Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
-		Health: n.health.Reporter(RoleSagas),
+		Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+		Health: health,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -50,6 +50,7 @@ type (
 	Extended struct {
 		Step     string    `json:"step"`
 		For      string    `json:"for"`
+		At       time.Time `json:"at"`
 		Deadline time.Time `json:"deadline,omitzero"`
 	}
 	// Done ends a step.

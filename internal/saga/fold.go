@@ -25,7 +25,7 @@ func (i *instance[S]) Fold(e, noted es.Event) {
 		p.due, i.cause, i.stated = true, e.Timer.String(), time.Time{}
 	case Began:
 		p, n := i.step(e.Step)
-		p.begun, p.does, p.deadline, p.due, p.waits, i.stuck = true, e.Attempt, e.Deadline, false, "", nil
+		p.begun, p.does, p.since, p.deadline, p.due, p.waits, i.stuck = true, e.Attempt, e.At, e.Deadline, false, "", nil
 		i.clock(e.At)
 		if do := i.def.Steps[n].Do; do != nil {
 			asked := do(i.state)
@@ -34,7 +34,7 @@ func (i *instance[S]) Fold(e, noted es.Event) {
 		}
 	case Extended:
 		p, _ := i.step(e.Step)
-		p.waits, p.deadline = e.For, e.Deadline
+		p.waits, p.since, p.deadline = e.For, e.At, e.Deadline
 	case Done:
 		p, n := i.step(e.Step)
 		p.done, p.deadline, i.stuck = true, time.Time{}, nil

@@ -84,7 +84,8 @@ func (f Effect) Call(instance es.StreamID) es.Call {
 type Timer struct {
 	ID      es.UUID
 	Step    string
-	Due     time.Time
+	Since   time.Time // when the wait began
+	Due     time.Time // if the system is up all the while
 	Streams []Target
 	Unsent  time.Duration // how long to put it off when one of its commands was only sent now
 }

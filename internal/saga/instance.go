@@ -44,9 +44,9 @@ type progress struct {
 	does, undoes                 int  // attempts
 	undoneAt                     int  // of undoes, when it last succeeded
 	waits                        string
-	deadline                     time.Time
-	due                          bool    // the deadline came while it was awaited
-	undoRefused                  es.Code // why the newest attempt to undo it failed
+	since, deadline              time.Time // of what is waited for now
+	due                          bool      // the deadline came while it was awaited
+	undoRefused                  es.Code   // why the newest attempt to undo it failed
 }
 
 // issue is an effect and what became of it.
@@ -149,7 +149,7 @@ func (i *instance[S]) Timers() (out []Timer) {
 			continue
 		}
 		s := i.def.Steps[n]
-		t := Timer{Step: s.Name, Due: p.deadline, Unsent: s.Deadline}
+		t := Timer{Step: s.Name, Since: p.since, Due: p.deadline, Unsent: s.Deadline}
 		t.ID = es.DerivedID(es.EffectID(i.name, s.Name, "", p.does, es.Do), "timer", p.waits)
 		for _, f := range i.order {
 			if f.at == n && !f.revoked {

@@ -70,7 +70,7 @@ func (i *instance[S]) nextDoing(now time.Time) es.Event {
 	}
 	if s.Waits != nil {
 		if w := s.Waits(i.state); w.For != "" && w.For != p.waits {
-			return Extended{s.Name, w.For, now.Add(w.Within)}
+			return Extended{s.Name, w.For, now, now.Add(w.Within)}
 		}
 	}
 	return nil

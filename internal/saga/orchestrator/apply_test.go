@@ -214,8 +214,8 @@ func TestStaleInstanceIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(x, "stock.reserve")
-	must(w.apply(y, there))                                                                                      // the reservation's answer comes through the SKU's partition
-	if _, err := x.run(t.Context(), es.StreamID{Category: "placement", Key: "o1"}, 8, time.Time{}); err != nil { // as the row says
+	must(w.apply(y, there))                                                                         // the reservation's answer comes through the SKU's partition
+	if _, err := x.run(t.Context(), es.StreamID{Category: "placement", Key: "o1"}, 8); err != nil { // as the row says
 		t.Fatal(err)
 	}
 	if n := w.count(thePayment, "payment.authorisation_requested"); n != 1 {

@@ -29,6 +29,7 @@
 // its Health.
 //
 // A due timer is not believed at once: its commands are sent again, which tells whether they ever were (if not, the
-// timer is put off), and the streams they wait on are read; an answer found there is fed instead. A timer that came due
-// while nobody looked after its partition is put off for some seconds: who should have answered was likely away as well.
+// timer is put off), and the streams they wait on are read; an answer found there is fed instead. A deadline counts only
+// time in which the system was up (package uptime): a timer is put off by the outages since its wait began, and does not fire before
+// the partitions it waits on have caught up to that time.
 package orchestrator

@@ -39,6 +39,8 @@ type Config struct {
 	Partitions int
 	// Incarnation of the log; checkpoints of another are refused.
 	Incarnation string
+	// Uptime tells how much of a wait does not count, because the system could not have taken the answer.
+	Uptime Uptime
 	// Wake, which may be nil, subscribes to Channel, which other processes notify: postgres.Listener's Subscribe.
 	Wake func(channel string) (wake <-chan struct{}, cancel func())
 
@@ -55,6 +57,12 @@ type Config struct {
 
 	crash      func(failpoint.Name) // tests in this process
 	stuckRetry time.Duration        // of a command that failed for so long; 0: 5 min
+}
+
+// Uptime is an uptime.Clock.
+type Uptime interface {
+	// Down gives how much of the time since a moment some partitions were not served, and up to when all of them have caught up.
+	Down(partitions []int, since time.Time) (down time.Duration, upTo time.Time)
 }
 
 // Sender sends commands. Its errors are those of es.Handle.

@@ -16,7 +16,6 @@ import (
 type owner struct {
 	o         *Orchestrator
 	partition int
-	since     time.Time
 	ctx       context.Context //nolint:containedctx // the assignment's, which instances woken from elsewhere run under
 
 	mu      sync.Mutex
@@ -36,7 +35,7 @@ const (
 
 // Own runs the effects of a partition's instances until ctx ends.
 func (o *Orchestrator) Own(ctx context.Context, partition int) {
-	w := &owner{o: o, partition: partition, since: o.cfg.Now(), ctx: ctx, running: map[es.StreamID]*again{}, failing: map[es.StreamID]error{}}
+	w := &owner{o: o, partition: partition, ctx: ctx, running: map[es.StreamID]*again{}, failing: map[es.StreamID]error{}}
 	o.mu.Lock()
 	o.owned[partition] = w // an earlier assignment may still be ending: running an instance twice does nothing
 	o.mu.Unlock()
@@ -138,7 +137,7 @@ func (w *owner) start(id es.StreamID, revision uint64) {
 				w.finish(id)
 				return
 			}
-			seen, err := w.o.run(w.ctx, id, revision, w.since)
+			seen, err := w.o.run(w.ctx, id, revision)
 			<-w.o.slots
 			if err != nil && w.ctx.Err() == nil {
 				w.o.cfg.Logger.Debug("sagas: running an instance failed, it stays due", "instance", id.String(), "error", err)

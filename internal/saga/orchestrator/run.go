@@ -18,9 +18,8 @@ const (
 )
 
 // run sends what an instance owes and feeds the answers at once, until nothing more is due; then it writes when to look
-// again. It gives the revision up to which it has looked. revision: of the row that was due; since: when somebody came
-// to look after the partition.
-func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64, since time.Time) (uint64, error) {
+// again. It gives the revision up to which it has looked. revision: of the row that was due.
+func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64) (uint64, error) {
 	e := o.instances.take(id)
 	defer o.instances.leave(e)
 	if err := o.refresh(ctx, e, revision); err != nil {
@@ -36,7 +35,7 @@ func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64,
 			return 0, err
 		}
 		for _, t := range timers {
-			if err := o.timer(ctx, e, t, sent, since); err != nil {
+			if err := o.timer(ctx, e, t, sent); err != nil {
 				return 0, err
 			}
 		}
@@ -142,17 +141,13 @@ func (o *Orchestrator) feed(ctx context.Context, e *entry, ds []delivery) error 
 	return nil
 }
 
-// timer handles a due timer: an answer that stands in the streams it waits on is fed instead. One whose commands were only
-// sent now is put off, and so is, for a moment, one that came due while nobody was there: who should have answered was
-// likely away as well.
-func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *round, since time.Time) error {
+// timer handles a due timer: an answer that stands in the streams it waits on is fed instead. It is put off if its commands were only
+// sent now, and for as long as the system was down since the wait began: time in which no answer could have come does not count.
+func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *round) error {
 	outcome := func(how string) { o.metrics.timers.WithLabelValues(e.id.Category, how).Inc() }
-	var until time.Time
-	switch {
-	case slices.ContainsFunc(t.Streams, func(at saga.Target) bool { return sent.first[at.Effect] }):
-		until = o.cfg.Now().Add(t.Unsent)
-	case t.Due.Before(since):
-		until = since.Add(min(t.Unsent, grace))
+	until := o.uncounted(e, t)
+	if slices.ContainsFunc(t.Streams, func(at saga.Target) bool { return sent.first[at.Effect] }) {
+		until = later(until, o.cfg.Now().Add(t.Unsent))
 	}
 	if until.After(o.cfg.Now()) {
 		e.mu.Lock()
@@ -184,6 +179,28 @@ func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *
 	}
 	outcome("fired")
 	return o.feed(ctx, e, []delivery{{to: e.id, in: saga.Due{Timer: t.ID}}})
+}
+
+// uncounted is until when a timer has to wait beyond its time: for the outages since the wait began, and, while one lasts, until the
+// next look.
+func (o *Orchestrator) uncounted(e *entry, t saga.Timer) time.Time {
+	partitions := []int{o.partition(e.id)}
+	for _, at := range t.Streams {
+		partitions = append(partitions, o.partition(at.Stream))
+	}
+	down, upTo := o.cfg.Uptime.Down(partitions, t.Since)
+	due := t.Due.Add(down)
+	if upTo.Before(due) {
+		return later(due, o.cfg.Now().Add(o.cfg.Poll))
+	}
+	return due
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // look reads the streams a timer waits on for answers.
@@ -225,7 +242,4 @@ func (o *Orchestrator) look(ctx context.Context, e *entry, t saga.Timer) ([]deli
 	return out, nil
 }
 
-const (
-	lookTimeout = 10 * time.Second
-	grace       = 10 * time.Second // for timers that came due while nobody was there
-)
+const lookTimeout = 10 * time.Second

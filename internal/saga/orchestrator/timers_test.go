@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
@@ -126,20 +128,27 @@ func TestTimerFires(t *testing.T) {
 	}
 }
 
-// TestTimerOfAnOutage: the authorisation was sent, and its deadline passed while nobody was there, the provider's side
-// included. It is given a moment to answer.
+// TestTimerOfAnOutage: the authorisation was sent, and its deadline passes in an outage. As much time as the outage took is left for
+// the answer.
 func TestTimerOfAnOutage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sagas.Deadlines{Authorise: 400 * time.Millisecond})
+	w := newWorld(t, sagas.Deadlines{Authorise: 300 * time.Millisecond})
 	w.receive("A", 5)
+	w.uptime.lasts.Store(true)
 	p := w.start(nil)
-	w.place("o1", "tok_soon", "A")
-	w.asked()
-	p.kill()
-	p.stop()
-	began := time.Now()
-	w.until("the outage to end", func() (bool, string) { return time.Since(began) > 500*time.Millisecond, "" })
-	w.start(nil)
-	w.provider() // answers 100 ms from now
+	w.place("o1", "tok_approve", "A")
+	intent := w.asked()
+	putOff := func() float64 { return testutil.ToFloat64(p.o.metrics.timers.WithLabelValues("placement", "put_off")) }
+	w.until("the deadline to be put off while the outage lasts", func() (bool, string) { return putOff() >= 2, "" })
+	w.uptime.down.Store(int64(time.Hour))
+	w.uptime.lasts.Store(false)
+	before := putOff()
+	w.until("the deadline to be put off by the outage", func() (bool, string) { return putOff() > before, "" })
+	if err := w.answer(t.Context(), intent); err != nil {
+		t.Fatal(err)
+	}
 	w.await("placement-o1", saga.Completed)
+	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.timer_due"); n != 0 {
+		t.Errorf("the timer fired %d times", n)
+	}
 }

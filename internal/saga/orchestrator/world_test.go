@@ -43,6 +43,20 @@ type world struct {
 	pool    *pgxpool.Pool
 	sagas   []saga.Machine
 	first   map[string]uint64
+	uptime  outages
+}
+
+// outages says of every partition that it was down for some time, and has caught up to now.
+type outages struct {
+	down  atomic.Int64
+	lasts atomic.Bool // and is down
+}
+
+func (o *outages) Down([]int, time.Time) (time.Duration, time.Time) {
+	if o.lasts.Load() {
+		return 0, time.Time{}
+	}
+	return time.Duration(o.down.Load()), time.Now()
 }
 
 func newWorld(t *testing.T, d sagas.Deadlines) *world {
@@ -106,7 +120,7 @@ func (w *world) start(set func(*process, *Config), owns ...int) *process {
 	}
 	cfg := Config{
 		Store: mortalStore{w.store, p}, Handler: mortalSender{w.handler, p}, Catalog: w.catalog, Pool: p.pool, Sagas: w.sagas, First: w.first,
-		Partitions: partitions, Incarnation: "memory", Poll: 20 * time.Millisecond, Backoff: 5 * time.Millisecond, Resend: 50 * time.Millisecond,
+		Partitions: partitions, Incarnation: "memory", Uptime: &w.uptime, Poll: 20 * time.Millisecond, Backoff: 5 * time.Millisecond, Resend: 50 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if set != nil {

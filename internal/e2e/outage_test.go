@@ -1,0 +1,42 @@
+package e2e_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/testenv"
+)
+
+// Buyers pay while the shop is down, for longer than they have for it. The time of the outage does not count: their orders are
+// confirmed when it is up again. One that nobody pays still ends.
+func TestOutageDoesNotCountAgainstTheBuyer(t *testing.T) {
+	t.Parallel()
+	const within = 7 * time.Second // and longer than a pause that is no outage
+	servers := testenv.Start(t, testenv.Options{Roles: "eventstore,kafka,postgres,simulator", Args: testenv.AnyPorts()})
+	shopRoles := testenv.Options{
+		DataDir: servers.DataDir, Roles: "relay,projections,sagas,reactors,command-api,query-api,gateway",
+		Args: []string{"--action-within", within.String(), "--authorise-within", "2s", "--not-found-after", "1s"},
+	}
+	s := &till{shop: openShop(t, shopRoles)}
+	var at struct {
+		PaymentProvider string `json:"payment_provider"`
+	}
+	s.Addresses(&at)
+	s.provider = at.PaymentProvider
+	s.stock(t, "LAMP", 10)
+	for _, id := range []string{"paid", "unpaid"} {
+		s.c.Post(t, 201, "/v1/orders", "place-"+id, testenv.Order(id, "tok_action", testenv.Line("LAMP", 1)))
+	}
+	s.until(t, "paid", "waiting for the buyer", func(o placed) bool { return o.Payment.Status == "action_required" })
+	s.until(t, "unpaid", "waiting for the buyer", func(o placed) bool { return o.Payment.Status == "action_required" })
+	s.Kill()
+	s.act(t, "paid", "approve")
+	<-time.After(within + time.Second) // the outage itself
+	s.shop = openShop(t, shopRoles)
+	if o := s.ended(t, "paid"); o.Status != "confirmed" {
+		t.Errorf("paid during the outage: %s, %+v", o, o.Rejection)
+	}
+	if o := s.ended(t, "unpaid"); o.Status != "rejected" || o.Rejection == nil || o.Rejection.Code != "payment_timed_out" {
+		t.Errorf("never paid: %s, %+v", o, o.Rejection)
+	}
+}
