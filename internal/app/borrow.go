@@ -35,7 +35,7 @@ func systemFor(ctx context.Context, cfg Config, version string, log *slog.Logger
 	if node.system != nil {
 		return node.system, release, nil
 	}
-	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
+	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()}, needs(cfg.Roles))
 	if err == nil {
 		system, err = connect(ctx, merge(configured(cfg), node.addresses), local(node.servers), nil, sec, log, nil, nil)
 	}

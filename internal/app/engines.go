@@ -66,7 +66,9 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	s := n.system
 	brokers := splitList(s.Addresses.Kafka)
 	n.health.Reporter("postgres-client").Probe("pool", s.Pool.Ping)
-	n.health.Reporter("keys").Probe("table", s.Keys.Check)
+	if s.Keys != nil {
+		n.health.Reporter("keys").Probe("table", s.Keys.Check)
+	}
 	n.health.Reporter(readModels).Probe("snapshot", s.Reader.Check)
 	n.health.Reporter("eventstore-client").Probe("log", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
 	if n.cfg.Has(RoleRelay) {

@@ -55,7 +55,7 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		return nil, err
 	}
 	telemetry.Trace("daybook", version)
-	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
+	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()}, needs(cfg.Roles))
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ type System struct {
 	Incarnation string
 	Pool        *pgxpool.Pool
 	Changes     *postgres.Listener
-	Keys        *personal.Keys
+	Keys        *personal.Keys // nil if no role here seals or opens personal data
 	Catalog     *es.Catalog
 	Handler     *es.Handler
 	Reader      *reader.Reader
@@ -104,11 +104,15 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: connections(roles), Name: nameAt(roles)}); err != nil {
 		return nil, err
 	}
-	if err = secrets.Verify(ctx, s.Pool, secrets.Installation, sec.InstallationKey); err != nil {
-		return nil, err
+	if sec.InstallationKey != nil {
+		if err = secrets.Verify(ctx, s.Pool, secrets.Installation, sec.InstallationKey); err != nil {
+			return nil, err
+		}
 	}
-	if s.Keys, err = personal.Open(ctx, s.Pool, sec.KeyEncryptionKeys[0], sec.KeyEncryptionKeys[1:]...); err != nil {
-		return nil, err
+	if sec.KeyEncryptionKeys != nil {
+		if s.Keys, err = personal.Open(ctx, s.Pool, sec.KeyEncryptionKeys[0], sec.KeyEncryptionKeys[1:]...); err != nil {
+			return nil, err
+		}
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -116,6 +120,21 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	s.Handler = es.NewHandler(s.Store, s.Catalog, time.Now)
 	s.Reader, err = reader.New(reader.Config{Pool: s.Pool, Listener: s.Changes})
 	return s, err
+}
+
+// needs are the secrets that some roles use.
+func needs(roles []string) (n secrets.Need) {
+	for _, r := range roles {
+		switch r {
+		case RoleCommandAPI: // digests and ids of requests; it seals
+			n |= secrets.InstallationKey | secrets.KeyEncryptionKey
+		case RoleQueryAPI, RoleReactors: // they open
+			n |= secrets.KeyEncryptionKey
+		case RolePostgres:
+			n |= secrets.PostgresPassword
+		}
+	}
+	return n
 }
 
 // nameAt is what a process of some roles is called among the connections of Postgres.
@@ -193,11 +212,7 @@ func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*System, error) 
 	if _, err := os.Stat(cfg.SecretsDir()); err != nil {
 		return nil, fmt.Errorf("secrets of the running system: %w", err)
 	}
-	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()})
-	if err != nil {
-		return nil, err
-	}
-	return connect(ctx, at, nil, nil, sec, log, nil, nil)
+	return connect(ctx, at, nil, nil, secrets.Secrets{}, log, nil, nil)
 }
 
 // configured is the addresses that Config gives.

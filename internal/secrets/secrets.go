@@ -42,30 +42,46 @@ type Secrets struct {
 	PostgresPassword string
 }
 
-// Load reads the secrets, and makes those that are missing and were not given by path.
-func Load(cfg Config) (Secrets, error) {
-	installation, err := keys(cfg.Dir, cfg.InstallationKey, "installation.key")
-	if err != nil {
-		return Secrets{}, fmt.Errorf("installation key: %w", err)
+// Need says which secrets a process uses. It reads, and makes, no others.
+type Need uint8
+
+// The secrets of Config.
+const (
+	InstallationKey Need = 1 << iota
+	KeyEncryptionKey
+	PostgresPassword
+)
+
+// Load reads the secrets that are needed, and makes those of them that are missing and were not given by path. The others are empty.
+func Load(cfg Config, need Need) (s Secrets, err error) {
+	if need&InstallationKey != 0 {
+		installation, err := keys(cfg.Dir, cfg.InstallationKey, "installation.key")
+		if err != nil {
+			return Secrets{}, fmt.Errorf("installation key: %w", err)
+		}
+		if len(installation) != 1 {
+			return Secrets{}, fmt.Errorf("installation key: %d keys where one is meant", len(installation))
+		}
+		s.InstallationKey = installation[0]
 	}
-	if len(installation) != 1 {
-		return Secrets{}, fmt.Errorf("installation key: %d keys where one is meant", len(installation))
+	if need&KeyEncryptionKey != 0 {
+		if s.KeyEncryptionKeys, err = keys(cfg.Dir, cfg.KeyEncryptionKey, "key-encryption.key"); err != nil {
+			return Secrets{}, fmt.Errorf("key-encryption key: %w", err)
+		}
 	}
-	wrapping, err := keys(cfg.Dir, cfg.KeyEncryptionKey, "key-encryption.key")
-	if err != nil {
-		return Secrets{}, fmt.Errorf("key-encryption key: %w", err)
+	if need&PostgresPassword != 0 {
+		s.PostgresPassword = cfg.PostgresPassword
+		if s.PostgresPassword == "" {
+			s.PostgresPassword = filepath.Join(cfg.Dir, "postgres.password")
+			_, err = Text(s.PostgresPassword)
+		} else {
+			_, err = given(s.PostgresPassword)
+		}
+		if err != nil {
+			return Secrets{}, fmt.Errorf("password of Postgres: %w", err)
+		}
 	}
-	password := cfg.PostgresPassword
-	if password == "" {
-		password = filepath.Join(cfg.Dir, "postgres.password")
-		_, err = Text(password)
-	} else {
-		_, err = given(password)
-	}
-	if err != nil {
-		return Secrets{}, fmt.Errorf("password of Postgres: %w", err)
-	}
-	return Secrets{InstallationKey: installation[0], KeyEncryptionKeys: wrapping, PostgresPassword: password}, nil
+	return s, nil
 }
 
 func keys(dir, path, usual string) ([][]byte, error) {

@@ -26,7 +26,7 @@ func TestMadeOnceForAll(t *testing.T) {
 	for i := range all {
 		wg.Go(func() {
 			var err error
-			if all[i], err = secrets.Load(secrets.Config{Dir: dir}); err != nil {
+			if all[i], err = secrets.Load(secrets.Config{Dir: dir}, everything); err != nil {
 				t.Error(err)
 			}
 		})
@@ -50,7 +50,7 @@ func TestMadeOnceForAll(t *testing.T) {
 	for _, e := range entries {
 		mode(t, filepath.Join(dir, e.Name()), 0o600)
 	}
-	other, err := secrets.Load(secrets.Config{Dir: filepath.Join(t.TempDir(), "secrets")})
+	other, err := secrets.Load(secrets.Config{Dir: filepath.Join(t.TempDir(), "secrets")}, everything)
 	if err != nil || bytes.Equal(other.InstallationKey, s.InstallationKey) {
 		t.Errorf("another installation has the same key: %v", err)
 	}
@@ -88,14 +88,14 @@ func TestGivenByPath(t *testing.T) {
 		return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, secrets.KeyBytes)) + "\n"
 	}
 	kek := write(t, filepath.Join(dir, "kek"), line(2)+line(1), 0o644) // mounted secrets are often readable by all
-	s, err := secrets.Load(secrets.Config{Dir: filepath.Join(dir, "secrets"), KeyEncryptionKey: kek})
+	s, err := secrets.Load(secrets.Config{Dir: filepath.Join(dir, "secrets"), KeyEncryptionKey: kek}, everything)
 	if err != nil || len(s.KeyEncryptionKeys) != 2 || s.KeyEncryptionKeys[0][0] != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if _, err := secrets.Load(secrets.Config{Dir: dir, InstallationKey: filepath.Join(dir, "absent")}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := secrets.Load(secrets.Config{Dir: dir, InstallationKey: filepath.Join(dir, "absent")}, everything); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a given file that is absent must not be made: %v", err)
 	}
-	if _, err := secrets.Load(secrets.Config{Dir: dir, PostgresPassword: filepath.Join(dir, "absent")}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := secrets.Load(secrets.Config{Dir: dir, PostgresPassword: filepath.Join(dir, "absent")}, everything); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a given password that is absent must not be made: %v", err)
 	}
 }
@@ -116,7 +116,7 @@ func TestBadFilesAreRefusedAndKept(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		path := write(t, filepath.Join(dir, "installation.key"), c.content, c.mode)
-		_, err := secrets.Load(secrets.Config{Dir: dir})
+		_, err := secrets.Load(secrets.Config{Dir: dir}, everything)
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "installation key") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -198,5 +198,28 @@ func mode(t *testing.T, path string, want os.FileMode) {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != want {
 		t.Errorf("%s: mode %v, want %v: %v", path, info.Mode(), want, err)
+	}
+}
+
+const everything = secrets.InstallationKey | secrets.KeyEncryptionKey | secrets.PostgresPassword
+
+// A process reads, and makes, only what it needs.
+func TestOnlyWhatIsNeededIsRead(t *testing.T) {
+	files := map[secrets.Need]string{secrets.InstallationKey: "installation.key", secrets.KeyEncryptionKey: "key-encryption.key", secrets.PostgresPassword: "postgres.password"}
+	for need := range everything + 1 {
+		dir := t.TempDir()
+		s, err := secrets.Load(secrets.Config{Dir: dir}, need)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for one, file := range files {
+			_, err := os.Stat(filepath.Join(dir, file))
+			if made := err == nil; made != (need&one != 0) {
+				t.Errorf("need %03b: %s made: %t", need, file, made)
+			}
+		}
+		if (s.InstallationKey != nil) != (need&secrets.InstallationKey != 0) || (s.KeyEncryptionKeys != nil) != (need&secrets.KeyEncryptionKey != 0) || (s.PostgresPassword != "") != (need&secrets.PostgresPassword != 0) {
+			t.Errorf("need %03b: read %+v", need, s)
+		}
 	}
 }

@@ -101,6 +101,9 @@ func root() string {
 	return filepath.Join(filepath.Dir(here), "..", "..")
 }
 
+// File is the path of one of the project's files.
+func File(name string) string { return filepath.Join(root(), name) }
+
 // Sample is a file of 30,000 invoice lines of the Online Retail data set. Where it is missing, the test is skipped and says why.
 func Sample(t testing.TB) string {
 	t.Helper()

@@ -26,7 +26,7 @@ type step struct {
 // tour reads README's steps: commands, then comments about what they print.
 func tour(t *testing.T) []step {
 	t.Helper()
-	b, err := os.ReadFile("../../README.md")
+	b, err := os.ReadFile(testenv.File("README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,29 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/daybook-dev/daybook/internal/testenv"
+)
+
+// The roles that neither seal nor open personal data start and work where the keys for it are missing, and make none.
+func TestRolesWorkWithoutKeysTheyDoNotNeed(t *testing.T) {
+	t.Parallel()
+	servers := testenv.Start(t, testenv.Options{Roles: "eventstore,kafka,postgres,simulator", Args: testenv.AnyPorts()})
+	secrets := filepath.Join(servers.DataDir, "secrets")
+	p := testenv.Start(t, testenv.Options{DataDir: servers.DataDir, Roles: "relay,projections,sagas"})
+	for _, key := range []string{"installation.key", "key-encryption.key"} {
+		if _, err := os.Stat(filepath.Join(secrets, key)); err == nil {
+			t.Errorf("%s was made by a process that does not need it", key)
+		}
+	}
+	s := openShop(t, testenv.Options{DataDir: servers.DataDir, Roles: "reactors,command-api,query-api,gateway"})
+	s.stock(t, "MUG", 5)
+	s.c.Post(t, 201, "/v1/orders", "place", testenv.Order("o1", "tok_approve", testenv.Line("MUG", 1)))
+	if o := s.ended(t, "o1"); o.Status != "confirmed" {
+		t.Errorf("%s", o)
+	}
+	p.Stop()
+}
