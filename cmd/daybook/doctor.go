@@ -78,8 +78,12 @@ func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.
 	if err != nil {
 		return nil, err
 	}
+	keys, err := app.TopicKeys(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	ask := doctor.Config{
-		Log: system.Store, Catalog: system.Catalog, Sagas: machines, Pool: system.Pool, Projections: app.Projections(),
+		Keys: keys, Log: system.Store, Catalog: system.Catalog, Sagas: machines, Pool: system.Pool, Projections: app.Projections(),
 		Brokers: strings.Split(system.Addresses.Kafka, ","), Settle: settle, Stopped: stopped, Acknowledged: acknowledged,
 	}
 	if cfg.PaymentProvider == "" || stopped { // the simulator: another provider has no such ledger

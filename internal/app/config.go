@@ -22,6 +22,9 @@ type Config struct {
 	DataDir string
 	// Listen is the API's address: the gateway's, or the one API's that runs here.
 	Listen string
+	// PublicURL is where clients reach the API: messages on Kafka name the schemas of events by it. Empty: the API of this
+	// process, or of another one on the data directory, or Listen.
+	PublicURL string
 	// AdminListen serves metrics, health and, with Pprof, profiles.
 	AdminListen string
 	Pprof       bool
@@ -175,6 +178,7 @@ func (c Config) Validate() error {
 		{"payment-provider", c.PaymentProvider, "http://|https://"},
 		{"command-api", c.CommandAPI, "http://|https://"},
 		{"query-api", c.QueryAPI, "http://|https://"},
+		{"public-url", c.PublicURL, "http://|https://"},
 	} {
 		schemes := strings.Split(u.scheme, "|")
 		switch address, err := url.Parse(u.value); {

@@ -71,22 +71,27 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	}
 	n.health.Reporter(readModels).Probe("snapshot", s.Reader.Check)
 	n.health.Reporter("eventstore-client").Probe("log", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
+	log, keys, err := n.topic()
+	if err != nil {
+		return err
+	}
 	if n.cfg.Has(RoleRelay) {
-		r, err := relay.New(relay.Config{Log: s.Store, Pool: s.Pool, Brokers: brokers, Logger: n.log, Registerer: n.metrics,
-			Health: n.health.Reporter(RoleRelay)})
+		r, err := relay.New(relay.Config{
+			Log: log, Pool: s.Pool, Brokers: brokers, Keys: keys, Schema: n.schemas(), Logger: n.log, Registerer: n.metrics,
+			Health: n.health.Reporter(RoleRelay),
+		})
 		if err != nil {
 			return err
 		}
 		n.add(RoleRelay, r.Run)
 	}
-	scan := feed.NewScan(s.Store, relay.DefaultPartitions)
+	scan := feed.NewScan(log, relay.DefaultPartitions)
 	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
-			Consumer: c, Hold: hold, Log: s.Store, Brokers: brokers, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
+			Consumer: c, Hold: hold, Log: log, Brokers: brokers, Keys: keys, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
 			Logger: n.log, Registerer: n.metrics, Health: n.health.Reporter(c.Name()),
 		})
 	}
-	var err error
 	if n.starting, err = n.awaitStart(ctx); err != nil {
 		return err
 	}

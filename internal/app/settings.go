@@ -28,6 +28,7 @@ func settings() []setting {
 	return []setting{
 		{"data-dir", "where everything is kept", func(c *Config) any { return &c.DataDir }, ""},
 		{"listen", "the API's address", func(c *Config) any { return &c.Listen }, ""},
+		{"public-url", "URL at which clients reach the API, named by messages on Kafka", func(c *Config) any { return &c.PublicURL }, "where the API listens"},
 		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }, ""},
 		{"host-names", "names, besides localhost, by which clients call the addresses of this process, comma-separated", func(c *Config) any { return &c.HostNames }, ""},
 		{"pprof", "serve profiles of the process at --admin-listen", func(c *Config) any { return &c.Pprof }, ""},

@@ -27,8 +27,9 @@ type Config struct {
 	Projections []projection.Projection
 
 	Brokers    []string
-	Topic      string // default relay.DefaultTopic
-	Partitions int    // default relay.DefaultPartitions
+	Keys       *relay.Keys // of the topic's messages
+	Topic      string      // default relay.DefaultTopic
+	Partitions int         // default relay.DefaultPartitions
 
 	// Provider is the URL of the simulator, whose ledger is compared.
 	Provider string

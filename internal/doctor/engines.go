@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/commands/payment"
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
@@ -38,6 +39,13 @@ func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error 
 	rested := h.end
 	if err := h.checkRelay(ctx); err != nil {
 		return err
+	}
+	ahead, err := checkpoint.FindAhead(ctx, cfg.Pool, h.end, cfg.Log.End)
+	if err != nil {
+		return err
+	}
+	for _, a := range ahead {
+		r.find(Finding{Invariant: "I3", Row: fmt.Sprintf("%s %s", a.Kind, a.Name), Problem: fmt.Sprintf("%s; %s", a, checkpoint.Remedy)})
 	}
 	if r.AtRest && h.end > rested { // checkRelay read on: rows of what it read may not be there yet
 		h.moved()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -23,6 +24,10 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 		r.skipf("Kafka: no address")
 		return nil
 	}
+	if cfg.Keys == nil {
+		r.skipf("Kafka: no keys of its messages")
+		return nil
+	}
 	transport := &kafka.Transport{ClientID: "daybook-doctor", DialTimeout: 5 * time.Second}
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: fetchTime}
@@ -39,12 +44,21 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 		return nil
 	}
 	for p := range cfg.Partitions {
-		w := &watch{history: h, partition: p}
+		w := &watch{history: h, keys: cfg.Keys, partition: p}
 		if err := fetchAll(ctx, client, cfg.Topic, p, ends[p], w); err != nil {
 			return fmt.Errorf("reading %s/%d: %w", cfg.Topic, p, err)
 		}
 		r.Checked["kafka records"] += w.records
 		r.Checked["kafka duplicates"] += w.repeated
+		for _, reason := range relay.UnverifiedReasons() {
+			u := w.unverified[reason]
+			if u.count == 0 {
+				continue
+			}
+			r.Checked["kafka "+strings.ReplaceAll(string(reason), "_", " ")] += u.count
+			r.notef("%d messages on %s/%d are not the relay's and are skipped by every consumer, the first at offset %d: %s",
+				u.count, cfg.Topic, p, u.first, reason.Error())
+		}
 	}
 	return nil
 }
@@ -127,18 +141,37 @@ func fetch(ctx context.Context, client *kafka.Client, topic string, partition in
 
 // watch watches one partition in the order of offsets.
 type watch struct {
-	history   *history
-	partition int
-	records   int
-	repeated  int
-	high      uint64 // the greatest position so far; what is not greater is a copy, of what may have been deleted
+	history    *history
+	keys       *relay.Keys
+	partition  int
+	records    int
+	repeated   int
+	unverified map[relay.Unverified]unverified
+	high       uint64 // the greatest position so far; what is not greater is a copy, of what may have been deleted
+}
+
+// unverified is messages that are skipped because they are not the relay's.
+type unverified struct {
+	count int
+	first int64 // offset
 }
 
 func (w *watch) message(m kafka.Message) {
 	w.records++
 	h := w.history
 	f := Finding{Invariant: "I8", Row: fmt.Sprintf("%s/%d@%d", m.Topic, m.Partition, m.Offset)}
-	d, err := relay.Decode(m)
+	d, err := w.keys.Open(m)
+	if reason, ok := errors.AsType[relay.Unverified](err); ok {
+		if w.unverified == nil {
+			w.unverified = map[relay.Unverified]unverified{}
+		}
+		u := w.unverified[reason]
+		if u.count++; u.count == 1 {
+			u.first = m.Offset
+		}
+		w.unverified[reason] = u
+		return
+	}
 	if err != nil {
 		f.Problem = err.Error()
 		h.out.find(f)

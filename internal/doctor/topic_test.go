@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -9,7 +10,10 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 )
+
+func topicKeys(tb testing.TB) *relay.Keys { tb.Helper(); return relaytest.Keys(tb) }
 
 // published is what a relay puts into each partition.
 func published(w *world) [][]kafka.Message {
@@ -17,7 +21,7 @@ func published(w *world) [][]kafka.Message {
 	last := make([]uint64, len(parts))
 	for _, r := range w.store.All(0) {
 		p := relay.PartitionOf(r.Stream.Partition(), len(parts))
-		parts[p] = append(parts[p], relay.Encode(r, last[p], "memory"))
+		parts[p] = append(parts[p], relaytest.Message(w.t, topicKeys(w.t), relay.DefaultTopic, p, r, last[p], "memory"))
 		last[p] = r.Position
 	}
 	return parts
@@ -39,7 +43,7 @@ func TestBrokenTopics(t *testing.T) {
 	again := func(m kafka.Message, change func(*es.Record, *uint64)) kafka.Message {
 		d := recordOf(t, m)
 		change(&d.Record, &d.Prev)
-		return relay.Encode(d.Record, d.Prev, d.Incarnation)
+		return relaytest.Message(t, topicKeys(t), m.Topic, m.Partition, d.Record, d.Prev, d.Incarnation)
 	}
 	for _, tt := range []struct {
 		name   string
@@ -67,11 +71,25 @@ func TestBrokenTopics(t *testing.T) {
 			m[2] = again(m[2], func(r *es.Record, _ *uint64) { r.Data = append(slices.Clone(r.Data), ' ') })
 			return m
 		}},
-		{"another partition's", []string{"in another partition"}, func(m []kafka.Message) []kafka.Message {
+		{"signed for the wrong partition", []string{"in another partition"}, func(m []kafka.Message) []kafka.Message {
 			other := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 0 && &part[0] != &full[p][0] })
-			return append(m, full[other][0])
+			foreign := recordOf(t, full[other][0])
+			return append(m, relaytest.Message(t, topicKeys(t), m[0].Topic, m[0].Partition, foreign.Record, foreign.Prev, foreign.Incarnation))
 		}},
-		{"a message of somebody else", []string{"is not one of the relay's"}, func(m []kafka.Message) []kafka.Message {
+		{"another partition's", nil, func(m []kafka.Message) []kafka.Message {
+			other := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 0 && &part[0] != &full[p][0] })
+			foreign := full[other][0]
+			foreign.Partition = p
+			return append(m, foreign)
+		}},
+		{"signed and malformed", []string{"is not one of the relay's"}, func(m []kafka.Message) []kafka.Message {
+			odd := kafka.Message{Topic: m[0].Topic, Partition: p, Value: []byte("hello")}
+			if err := topicKeys(t).Sign(&odd); err != nil {
+				t.Fatal(err)
+			}
+			return append(m, odd)
+		}},
+		{"a message of somebody else", nil, func(m []kafka.Message) []kafka.Message {
 			return append(m, kafka.Message{Value: []byte("hello")})
 		}},
 	} {
@@ -100,7 +118,7 @@ func checkPartition(t *testing.T, w *world, words []string, change func([]kafka.
 	if err := h.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	watch := &watch{history: h, partition: p}
+	watch := &watch{history: h, keys: topicKeys(t), partition: p}
 	for _, m := range change(slices.Clone(full[p])) {
 		watch.message(m)
 	}
@@ -151,11 +169,14 @@ func TestBrokenBroker(t *testing.T) {
 		}
 	}
 	cfg := w.config()
-	cfg.Brokers = brokers
+	cfg.Brokers, cfg.Keys = brokers, topicKeys(t)
 	r := examineLog(t, cfg, w.charges)
 	if !r.Healthy || r.Checked["kafka records"] != sent {
 		t.Errorf("%d of %d records, %v", r.Checked["kafka records"], sent, r.Findings)
 	}
 	produce(0, kafka.Message{Value: []byte("hello")})
-	examineLog(t, cfg, w.charges).finds(t, "I8", relay.DefaultTopic+"/0@", "not one of the relay's")
+	r = examineLog(t, cfg, w.charges)
+	if !r.Healthy || r.Checked["kafka unsigned"] != 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "1 messages on "+relay.DefaultTopic+"/0") {
+		t.Errorf("a message without a signature: healthy %v, checked %v, notes %q", r.Healthy, r.Checked, r.Notes)
+	}
 }

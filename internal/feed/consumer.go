@@ -32,5 +32,12 @@ type Selective interface {
 	Concerns(partition int, event es.Record) bool
 }
 
+// Several is a Consumer with several checkpoints in each partition, of which Checkpoints gives the lowest.
+type Several interface {
+	Consumer
+	// Farthest is the highest of a partition, as Checkpoints last read it or Apply moved it.
+	Farthest(partition int) uint64
+}
+
 // ErrFenced says that another worker moved the checkpoint: whatever was cached about the partition is stale.
 var ErrFenced = errors.New("checkpoint was moved by another worker")

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
@@ -19,9 +20,10 @@ import (
 // Config says what is fed, and from where.
 type Config struct {
 	Consumer Consumer
-	Log      es.Log
+	Log      es.Log // a *checkpoint.Horizon is shared with others of the process; anything else gets one of its own
 	Brokers  []string
-	Topic    string // default relay.DefaultTopic
+	Keys     *relay.Keys // verify every message
+	Topic    string      // default relay.DefaultTopic
 	// Partitions of the topic, as the relay's row and the consumer's checkpoints have it; default relay.DefaultPartitions.
 	Partitions int
 	// Incarnation of the store. Messages of another one stop their partition.
@@ -50,8 +52,10 @@ type Feed struct {
 	log       *slog.Logger
 	transport *kafka.Transport
 	client    *kafka.Client
+	horizon   *checkpoint.Horizon
 	metrics   metrics
 	health    *health.Reporter
+	refused   refused
 
 	mu   sync.Mutex
 	owns map[int]*partition
@@ -60,8 +64,8 @@ type Feed struct {
 
 // New checks cfg. Run does the work.
 func New(cfg Config) (*Feed, error) {
-	if cfg.Consumer == nil || cfg.Log == nil || cfg.RelayState == nil || len(cfg.Brokers) == 0 {
-		return nil, errors.New("a feed needs a consumer, a log, brokers and the relay's state")
+	if cfg.Consumer == nil || cfg.Log == nil || cfg.RelayState == nil || len(cfg.Brokers) == 0 || cfg.Keys == nil {
+		return nil, errors.New("a feed needs a consumer, a log, brokers, the relay's keys and its state")
 	}
 	if cfg.Incarnation == "" {
 		return nil, errors.New("a feed needs the incarnation of the event store")
@@ -84,6 +88,11 @@ func New(cfg Config) (*Feed, error) {
 	if cfg.Unanswered == 0 {
 		cfg.Unanswered = 10 * time.Second
 	}
+	horizon, ok := cfg.Log.(*checkpoint.Horizon)
+	if !ok {
+		horizon = checkpoint.NewHorizon(cfg.Log)
+		cfg.Log = horizon
+	}
 	if cfg.Scan == nil {
 		cfg.Scan = NewScan(cfg.Log, cfg.Partitions)
 	}
@@ -94,6 +103,7 @@ func New(cfg Config) (*Feed, error) {
 		cfg:       cfg,
 		log:       cfg.Logger.With("consumer", cfg.Consumer.Name()),
 		transport: &kafka.Transport{ClientID: "daybook-" + cfg.Consumer.Name(), DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second},
+		horizon:   horizon,
 		metrics:   newMetrics(cfg.Registerer, cfg.Consumer.Name()),
 	}
 	f.client = &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: f.transport}

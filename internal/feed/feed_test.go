@@ -14,6 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 )
 
 func TestLiveEventsArriveOnceAndAtOnce(t *testing.T) {
@@ -243,7 +244,7 @@ func TestMessageOfAnotherIncarnationStopsItsPartition(t *testing.T) {
 
 	foreign := relay.PartitionOf("k3", partitions)
 	rec := es.Record{ID: es.UUID{1}, Stream: es.StreamID{Category: "parcel", Key: "k3"}, Position: 9999, Type: "parcel.counted", Created: time.Now(), Meta: []byte("{}")}
-	produce(t, s.addr, foreign, relay.Encode(rec, 0, "another"))
+	produce(t, s.addr, foreign, relaytest.Message(t, s.keys, relay.DefaultTopic, foreign, rec, 0, "another"))
 	eventually(t, "Health to name the incarnation", func() bool {
 		err := f.Health()
 		return err != nil && strings.Contains(err.Error(), "incarnation another")
@@ -334,7 +335,7 @@ func TestTakeover(t *testing.T) {
 func TestWrongNumberOfPartitionsIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	f, err := feed.New(feed.Config{Consumer: newBook(), Log: s.store, Brokers: []string{s.addr}, Partitions: partitions + 1, Incarnation: "memory", RelayState: s.relayState})
+	f, err := feed.New(feed.Config{Consumer: newBook(), Log: s.store, Keys: s.keys, Brokers: []string{s.addr}, Partitions: partitions + 1, Incarnation: "memory", RelayState: s.relayState})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 )
 
 const (
@@ -32,10 +33,11 @@ type shop struct {
 	broker *kafkaserver.Server
 	addr   string
 
+	keys    *relay.Keys
 	hold    time.Duration // of its feeds
 	health  *health.Reporter
-	metrics prometheus.Registerer
-	looked  func() // called before the relay's state is read; may be nil
+	metrics prometheus.Registerer // of its feed, may be nil
+	looked  func()                // called before the relay's state is read; may be nil
 
 	mu    sync.Mutex
 	next  map[string]es.Expected
@@ -45,8 +47,7 @@ type shop struct {
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, store: memory.New(), next: map[string]es.Expected{}}
-	s.state = relay.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
+	s := newShopOn(t, "")
 	s.startBroker("127.0.0.1:0")
 	t.Cleanup(func() {
 		if err := s.broker.Close(); err != nil {
@@ -56,6 +57,24 @@ func newShop(t *testing.T) *shop {
 	return s
 }
 
+// newShopOn is a shop on a broker that others started, if there is one.
+func newShopOn(t *testing.T, addr string) *shop {
+	t.Helper()
+	s := &shop{t: t, keys: relaytest.Keys(t), store: memory.New(), next: map[string]es.Expected{}}
+	s.state = relay.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
+	if s.addr = addr; addr != "" {
+		s.ensureTopic()
+	}
+	return s
+}
+
+func (s *shop) ensureTopic() {
+	s.t.Helper()
+	if err := relay.EnsureTopic(s.t.Context(), []string{s.addr}, relay.DefaultTopic, partitions); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *shop) startBroker(listen string) {
 	s.t.Helper()
 	var err error
@@ -63,9 +82,7 @@ func (s *shop) startBroker(listen string) {
 		s.t.Fatal(err)
 	}
 	s.addr = s.broker.Addr()
-	if err := relay.EnsureTopic(s.t.Context(), []string{s.addr}, relay.DefaultTopic, partitions); err != nil {
-		s.t.Fatal(err)
-	}
+	s.ensureTopic()
 }
 
 func (s *shop) replaceBroker() {
@@ -108,7 +125,7 @@ func (s *shop) publish(copies func(es.Record) int) {
 			continue
 		}
 		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
-		m := relay.Encode(rec, s.state.Last[p], s.state.Incarnation)
+		m := relaytest.Message(s.t, s.keys, relay.DefaultTopic, p, rec, s.state.Last[p], s.state.Incarnation)
 		for range copies(rec) {
 			byPartition[p] = append(byPartition[p], kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers})
 		}
@@ -154,7 +171,7 @@ func (s *shop) relayState(context.Context) (relay.State, error) {
 func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
 	s.t.Helper()
 	f, err := feed.New(feed.Config{
-		Consumer: c, Log: s.store, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
+		Consumer: c, Log: s.store, Keys: s.keys, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
 		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond, Health: s.health, Registerer: s.metrics, Unanswered: 200 * time.Millisecond,
 	})
 	if err != nil {

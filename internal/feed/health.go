@@ -23,10 +23,13 @@ const (
 	applying activity = "apply"
 	healing  activity = "heal"
 	looking  activity = "look"
-	history  activity = "history" // of the topic: once wrong, until the process is started again
+	reaching activity = "checkpoint" // whether the log reaches it
+	history  activity = "history"    // of the topic: once wrong, until the process is started again
 )
 
-func activities() []activity { return []activity{fetching, applying, healing, looking, history} }
+func activities() []activity {
+	return []activity{fetching, applying, healing, looking, reaching, history}
+}
 
 func part(partition int, a activity) string { return fmt.Sprintf("partition %d, %s", partition, a) }
 
@@ -79,7 +82,8 @@ func (f *Feed) own(id int, p *partition) {
 }
 
 type metrics struct {
-	live, healed, duplicates, heals, foreign, failures prometheus.Counter
+	live, healed, duplicates, heals, failures prometheus.Counter
+	refused                                   *prometheus.CounterVec
 }
 
 // lags reports how far each partition of this process is behind the head.
@@ -128,14 +132,21 @@ func newMetrics(reg prometheus.Registerer, consumer string) metrics {
 		}
 		return c
 	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "daybook_feed_refused_total", Help: "Messages that are not the relay's and were skipped, by reason.",
+		ConstLabels: prometheus.Labels{"consumer": consumer},
+	}, []string{"reason"})
+	for _, reason := range refusals() {
+		refused.WithLabelValues(reason)
+	}
 	if reg != nil {
-		reg.MustRegister(events)
+		reg.MustRegister(events, refused)
 	}
 	return metrics{
 		live: events.WithLabelValues("kafka"), healed: events.WithLabelValues("store"),
 		duplicates: counter("duplicates", "Messages skipped because their event had been applied."),
 		heals:      counter("heals", "Holes that were filled from the event store."),
-		foreign:    counter("malformed", "Messages that are not the relay's."),
 		failures:   counter("failures", "Failed tries to apply events."),
+		refused:    refused,
 	}
 }

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
@@ -25,6 +27,7 @@ type partition struct {
 	held   held
 
 	at     uint64    // the checkpoint, as last read or moved
+	within bool      // the log is known to reach it
 	moved  time.Time // when that was
 	known  uint64    // an event of the partition is known to stand here
 	clear  uint64    // none stands in (at, clear]
@@ -46,7 +49,7 @@ func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partit
 }
 
 func (p *partition) run(ctx context.Context) {
-	for failures := 0; ctx.Err() == nil; {
+	for failures := 0; p.confirm(ctx); {
 		owed := p.owed
 		messages, err := p.source.fetch(ctx, p.held.patience())
 		if ctx.Err() != nil {
@@ -63,22 +66,23 @@ func (p *partition) run(ctx context.Context) {
 			p.waiting(len(messages))
 		}
 		if len(messages) > 0 {
-			p.heard = time.Now()
+			before := p.seen()
 			if err := p.deliver(ctx, messages); err != nil {
 				p.set(history, err)
 				<-ctx.Done()
 				return
 			}
+			if p.seen() > before { // copies of what was seen may come for ever, and be all that comes
+				p.heard = time.Now()
+			}
 		}
 		if p.held.due() {
 			p.settle(ctx)
 		}
-		if len(messages) > 0 {
-			if len(p.held.events) == 0 {
-				p.gen.resumeAt(p.id, p.source.offset)
-			}
+		if len(p.held.events) == 0 && p.source.offset >= 0 {
+			p.gen.resumeAt(p.id, p.source.offset)
 		}
-		if p.owed = 0; owed > 0 && len(messages) == 0 && p.seen() < owed {
+		if p.owed = 0; owed > 0 && (len(messages) == 0 || p.silent()) && p.seen() < owed {
 			p.settle(ctx)
 			p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", owed)
 			p.heal(ctx, owed)
@@ -110,6 +114,53 @@ func (p *partition) waiting(fetched int) {
 	p.lag.Store(lag)
 }
 
+// confirm waits until the log reaches the checkpoint. False says that ctx ended.
+func (p *partition) confirm(ctx context.Context) bool {
+	for try := 0; !p.within && ctx.Err() == nil; try++ {
+		at := p.at
+		if c, ok := p.feed.cfg.Consumer.(Several); ok {
+			at = max(at, c.Farthest(p.id))
+		}
+		err := p.feed.horizon.Reached(ctx, at)
+		if ctx.Err() != nil {
+			return false
+		}
+		if p.set(reaching, err); err == nil {
+			p.within = true
+			break
+		}
+		pause(ctx, try, time.Second)
+		p.reload(ctx)
+	}
+	return ctx.Err() == nil
+}
+
+// real gives the messages up to the first one that the log does not reach. It waits for a store that does not answer.
+func (p *partition) real(ctx context.Context, messages []relay.Message) []relay.Message {
+	farthest := uint64(0)
+	for _, m := range messages {
+		farthest = max(farthest, m.Record.Position)
+	}
+	defer p.set(reaching, nil)
+	for try := 0; ctx.Err() == nil; try++ {
+		err := p.feed.horizon.Reached(ctx, farthest)
+		if err == nil {
+			return messages
+		}
+		if errors.Is(err, checkpoint.ErrAhead) {
+			p.feed.refused.note(p.feed, beyond, p.id, err)
+			known := p.feed.horizon.Known()
+			if i := slices.IndexFunc(messages, func(m relay.Message) bool { return m.Record.Position > known }); i >= 0 {
+				messages = messages[:i]
+			} // else the log has grown meanwhile
+			return messages
+		}
+		p.set(reaching, err)
+		pause(ctx, try, time.Second)
+	}
+	return nil
+}
+
 // deliver applies messages, healing before those that do not follow on. Its error stops the partition.
 func (p *partition) deliver(ctx context.Context, messages []relay.Message) error {
 	ours := messages
@@ -118,9 +169,12 @@ func (p *partition) deliver(ctx context.Context, messages []relay.Message) error
 			ours = messages[:i]
 			break
 		}
+	}
+	real := p.real(ctx, ours)
+	for _, m := range real {
 		p.known = max(p.known, m.Record.Position)
 	}
-	for rest := ours; len(rest) > 0 && ctx.Err() == nil; {
+	for rest := real; len(rest) > 0 && ctx.Err() == nil; {
 		var (
 			events     []es.Record
 			duplicates int
@@ -190,6 +244,14 @@ func (p *partition) idle(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
+	if err == nil {
+		if err = p.feed.horizon.Reached(ctx, o.relay.Position); ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			err = fmt.Errorf("compare with the relay's checkpoint: %w", err)
+		}
+	}
 	p.blind = err != nil
 	if p.set(looking, err); err != nil {
 		return nil
@@ -198,7 +260,9 @@ func (p *partition) idle(ctx context.Context) error {
 		p.log.Warn("the checkpoint was moved from outside", "from", p.at, "to", at)
 		p.reset(at)
 	}
-	switch s := o.relay; {
+	p.within = false // another of its checkpoints may have been moved
+	s := o.relay
+	switch {
 	case s.Partitions == 0: // the relay has never run
 	case s.Incarnation != p.feed.cfg.Incarnation || s.Partitions != p.feed.cfg.Partitions:
 		return fmt.Errorf("the relay works on incarnation %s with %d partitions, this process on %s with %d",
@@ -286,6 +350,9 @@ func (p *partition) try(ctx context.Context, events []es.Record) (err error) {
 			err = fmt.Errorf("panic: %v", x)
 		}
 	}()
+	if err := p.feed.horizon.Reached(ctx, events[len(events)-1].Position); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, applyWithin)
 	defer cancel()
 	p.trying.Store(time.Now().UnixMicro())
@@ -310,9 +377,12 @@ func (p *partition) reload(ctx context.Context) bool {
 // reset takes over a checkpoint that was read. One that is not where it was makes clear worthless.
 func (p *partition) reset(at uint64) {
 	if at < p.at {
-		p.known, p.clear = max(p.known, p.at), 0
+		p.clear = 0
+		if p.within { // else the events up to there do not exist
+			p.known = max(p.known, p.at)
+		}
 	}
-	p.at, p.moved = at, time.Now()
+	p.at, p.moved, p.within = at, time.Now(), at == p.at && p.within
 }
 
 // set records the outcome of one look of an activity.

@@ -27,7 +27,7 @@ type source struct {
 	high    int64  // the offset after the topic's last message, as last heard
 }
 
-// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out.
+// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out unread.
 func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
 	messages, err := s.tryFetch(ctx, wait)
 	if err != nil {
@@ -106,10 +106,9 @@ func (s *source) read(records kafka.RecordReader) (messages []relay.Message, err
 			return messages, err
 		}
 		s.offset = r.Offset + 1
-		decoded, err := relay.Decode(m)
+		decoded, err := s.feed.cfg.Keys.Open(m)
 		if err != nil {
-			s.feed.metrics.foreign.Inc()
-			s.feed.log.Warn("a message is skipped", "error", err)
+			s.feed.refuse(m, err)
 			continue
 		}
 		messages = append(messages, decoded)

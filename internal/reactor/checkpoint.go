@@ -14,7 +14,10 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 )
 
-var _ feed.Selective = (*Engine)(nil)
+var (
+	_ feed.Selective = (*Engine)(nil)
+	_ feed.Several   = (*Engine)(nil)
+)
 
 // Concerns implements feed.Selective: whether the event is an intent, or wakes some.
 func (e *Engine) Concerns(_ int, event es.Record) bool {
@@ -85,6 +88,16 @@ func (e *Engine) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 		}
 	}
 	return lowest, nil
+}
+
+// Farthest implements feed.Several.
+func (e *Engine) Farthest(partition int) (most uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, at := range e.positions[partition] {
+		most = max(most, at)
+	}
+	return most
 }
 
 func lowestOf(positions map[string]uint64) uint64 {

@@ -2,14 +2,20 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 )
 
 // betweenSaves bounds how often the checkpoint is written under load. The first after a rest is written at once: readers
 // of lists who wait for their own writes wait for it. Those of one key do not.
 const betweenSaves = 10 * time.Millisecond
+
+// shortFor is how long the log must end before what was read of it until events count as missing. A node of a cluster that
+// has just become the leader may not know its end yet.
+const shortFor = 10 * time.Second
 
 // keep writes the checkpoint whenever it has moved, and else regularly, so that a lost lock is noticed.
 func (s *session) keep(ctx context.Context) error {
@@ -60,15 +66,29 @@ func (s *session) last(ctx context.Context, saved State) error {
 // that is all it can learn on an idle store. Now and then it also looks after the topic, for the consumers' sake.
 func (s *session) probe(ctx context.Context) error {
 	looked, missing := time.Now(), false
+	var short time.Time // since when the log ends before what was read of it
 	for {
 		began := time.Now()
+		relayed := s.ledger.seen()
 		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
 		end, err := s.cfg.Log.End(asking)
 		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if err == nil && end < relayed {
+			err = &MismatchError{
+				What:   fmt.Sprintf("position %d was relayed, but the event store's log ends at %d: events are missing there", relayed, end),
+				Remedy: "restore the event store, or " + checkpoint.Remedy,
+			}
+			if short.IsZero() {
+				short = began
+			} else if began.Sub(short) > shortFor {
+				return err
+			}
+		}
 		if s.state.note(atEnd, err); err == nil {
+			short = time.Time{}
 			// On the store's clock it was earlier than on ours by what its clock is behind, which is no more than what
 			// the quickest event took to come here.
 			s.ledger.caughtUp(end, began.Add(-time.Duration(s.state.behind.Load())))

@@ -26,12 +26,12 @@ const (
 	headerRevision   = "ce_revision"
 	headerPosition   = "ce_position"
 	headerPrev       = "ce_prev"
-	headerMetadata   = "ce_metadata" // as stored
+	headerMetadata   = "ce_metadata"   // as stored
+	headerOccurred   = "ce_occurredat" // business time
 	headerContent    = "content-type"
 	headerTrace      = "traceparent"
 
 	sourcePrefix = "urn:daybook:"
-	schemaPrefix = "urn:daybook:event:"
 )
 
 // Message is what a Kafka message says: a record of the store, and where the chain of its partition was before it.
@@ -44,7 +44,7 @@ type Message struct {
 // Encode makes the message of a record. It has no timestamp of its own: the broker's retention counts from
 // publishing, not from the day the event was recorded. The record's bytes are shared, not copied.
 func Encode(rec es.Record, prev uint64, incarnation string) kafka.Message {
-	headers := make([]kafka.Header, 0, 13)
+	headers := make([]kafka.Header, 0, 16) // and room for the address of the schema, and the signature
 	add := func(key, value string) { headers = append(headers, kafka.Header{Key: key, Value: []byte(value)}) }
 	add(headerSpec, "1.0")
 	add(headerID, rec.ID.String())
@@ -52,8 +52,8 @@ func Encode(rec es.Record, prev uint64, incarnation string) kafka.Message {
 	add(headerSource, sourcePrefix+incarnation)
 	add(headerSubject, rec.Stream.String())
 	add(headerTime, rec.Created.UTC().Format(time.RFC3339Nano))
-	if schema := schemaOf(rec.Meta); schema > 0 {
-		add(headerDataSchema, schemaPrefix+rec.Type+":"+strconv.Itoa(schema))
+	if occurred := occurredOf(rec.Meta); occurred != "" {
+		add(headerOccurred, occurred)
 	}
 	add(headerContent, "application/json")
 	add(headerRevision, strconv.FormatUint(rec.Revision, 10))
@@ -186,6 +186,28 @@ func schemaOf(meta []byte) int {
 		return 0
 	}
 	return max(m.Schema, 0)
+}
+
+// occurredOf is the business time, as it is written in the metadata; "" if there is none.
+func occurredOf(meta []byte) string {
+	var at string
+	if _, rest, ok := bytes.Cut(meta, []byte(`,"occurredAt":"`)); ok { // no string can hold this: its quotes would be escaped
+		if end := bytes.IndexByte(rest, '"'); end > 0 {
+			at = string(rest[:end])
+		}
+	} else {
+		var m struct {
+			OccurredAt string `json:"occurredAt"`
+		}
+		if !bytes.Contains(meta, []byte(`"occurredAt"`)) || json.Unmarshal(meta, &m) != nil {
+			return ""
+		}
+		at = m.OccurredAt
+	}
+	if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+		return ""
+	}
+	return at
 }
 
 // traceOf finds the W3C trace context without decoding the metadata. A quote inside a JSON string is escaped, so

@@ -19,7 +19,7 @@ func sample() es.Record {
 		ID: es.CommandID("a", "b", "c", "d"), Stream: es.StreamID{Category: "order", Key: "O/1"}, Revision: 3, Position: 42,
 		Created: time.Date(2026, 3, 1, 12, 30, 0, 123456000, time.UTC), Type: "order.placed", Data: []byte(`{"a":1}`),
 		Meta: []byte(`{"schema":2,"actor":{"id":"\",\"traceparent\":\"00-ffffffffffffffffffffffffffffffff-ffffffffffffffff-01\"","kind":"user"},` +
-			`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`),
+			`"occurredAt":"2026-02-28T08:00:00Z","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`),
 	}
 }
 
@@ -37,7 +37,7 @@ func TestAMessageIsACloudEvent(t *testing.T) {
 	m := Encode(sample(), 17, "i1")
 	want := map[string]string{
 		"ce_specversion": "1.0", "ce_id": sample().ID.String(), "ce_type": "order.placed", "ce_source": "urn:daybook:i1",
-		"ce_subject": "order-O~2F1", "ce_time": "2026-03-01T12:30:00.123456Z", "ce_dataschema": "urn:daybook:event:order.placed:2",
+		"ce_subject": "order-O~2F1", "ce_time": "2026-03-01T12:30:00.123456Z", "ce_occurredat": "2026-02-28T08:00:00Z",
 		"content-type": "application/json", "ce_revision": "3", "ce_position": "42", "ce_prev": "17",
 		"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "ce_metadata": string(sample().Meta),
 	}

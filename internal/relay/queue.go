@@ -15,7 +15,7 @@ type link struct {
 }
 
 // overhead is more than what a message weighs beside the record's own bytes: headers' names, numbers, times, lengths.
-const overhead = 512
+const overhead = 1024
 
 // sizeOf is more than what a record weighs in a batch.
 func sizeOf(rec es.Record) int {

@@ -15,11 +15,15 @@ import (
 	"github.com/daybook-dev/daybook/internal/health"
 )
 
-// Config of a relay. Log, Pool and Brokers must be given.
+// Config of a relay. Log, Pool, Brokers and Keys must be given.
 type Config struct {
 	Log     es.Log
 	Pool    *pgxpool.Pool // of the database with the relay's row
 	Brokers []string
+	Keys    *Keys // sign every message
+
+	// Schema gives the address of the JSON schema of an event's data, by type and version; "" if it has none. Default: none.
+	Schema func(eventType string, version int) string
 
 	Topic      string // default DefaultTopic
 	Partitions int    // default DefaultPartitions
@@ -40,8 +44,11 @@ type Config struct {
 }
 
 func (c *Config) defaults() error {
-	if c.Log == nil || c.Pool == nil || len(c.Brokers) == 0 {
-		return errors.New("relay: an event store, a database and brokers are needed")
+	if c.Log == nil || c.Pool == nil || len(c.Brokers) == 0 || c.Keys == nil {
+		return errors.New("relay: an event store, a database, brokers and keys are needed")
+	}
+	if c.Schema == nil {
+		c.Schema = func(string, int) string { return "" }
 	}
 	if c.Topic == "" {
 		c.Topic = DefaultTopic

@@ -162,7 +162,9 @@ func (s *session) publish(ctx context.Context, partition int) error {
 		}
 		messages, bytes := make([]kafka.Message, len(batch)), 0
 		for i, l := range batch {
-			messages[i] = Encode(l.record, l.prev, incarnation)
+			if messages[i], err = s.message(partition, l, incarnation); err != nil {
+				return err
+			}
 			bytes += l.size
 		}
 		failpoint.Hit(failpoint.PublishBefore)
@@ -173,6 +175,21 @@ func (s *session) publish(ctx context.Context, partition int) error {
 		s.state.metrics.published(len(batch), bytes)
 		s.ledger.ack(partition, batch[len(batch)-1].record.Position)
 	}
+}
+
+// message is a record as it is published.
+func (s *session) message(partition int, l link, incarnation string) (kafka.Message, error) {
+	m := Encode(l.record, l.prev, incarnation)
+	m.Topic, m.Partition = s.cfg.Topic, partition
+	if version := schemaOf(l.record.Meta); version > 0 {
+		if address := s.cfg.Schema(l.record.Type, version); address != "" {
+			m.Headers = append(m.Headers, kafka.Header{Key: headerDataSchema, Value: []byte(address)})
+		}
+	}
+	if err := s.cfg.Keys.Sign(&m); err != nil {
+		return m, fmt.Errorf("signing event %d: %w", l.record.Position, err)
+	}
+	return m, nil
 }
 
 // send produces a batch until it is acknowledged, however long that takes.

@@ -75,8 +75,17 @@ func (w *world) replaceBroker() {
 	w.startBroker(at)
 }
 
+func testKeys(tb testing.TB) *Keys {
+	tb.Helper()
+	keys, err := NewKeys(func() ([][]byte, error) { return [][]byte{make([]byte, 32)}, nil }, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
 func (w *world) config() Config {
-	return Config{Log: w.log, Pool: w.pool, Brokers: []string{w.kafka}, Topic: w.topic, Partitions: testPartitions,
+	return Config{Log: w.log, Pool: w.pool, Brokers: []string{w.kafka}, Keys: testKeys(w), Topic: w.topic, Partitions: testPartitions,
 		IdleEvery: 20 * time.Millisecond, StandbyEvery: 20 * time.Millisecond, BatchBytes: 20_000, BufferBytes: 200_000}
 }
 
@@ -246,7 +255,7 @@ func (w *world) topicNow() [][]Message {
 				}
 				key, _ := kafka.ReadAll(r.Key)
 				value, _ := kafka.ReadAll(r.Value)
-				m, err := Decode(kafka.Message{Topic: w.topic, Partition: p, Offset: r.Offset, Key: key, Value: value, Headers: r.Headers})
+				m, err := testKeys(w).Open(kafka.Message{Topic: w.topic, Partition: p, Offset: r.Offset, Key: key, Value: value, Headers: r.Headers})
 				if err != nil {
 					w.Fatal(err)
 				}

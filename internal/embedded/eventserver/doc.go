@@ -99,8 +99,16 @@
 // Persistent subscriptions:
 //
 //   - Replayed parked messages leave the parked stream when all of them are done, not when they are sent: a crash in between
-//     leaves them parked.
-//   - A persistent subscription's start at the end is the end at its creation, also after a restart.
+//     leaves them parked. They come with the link by which they came at first, there with the parked stream's; that is so here only
+//     where their event or link is gone.
+//   - A persistent subscription's start at the end is the end at its creation or update, also after a restart.
+//   - A group's negative settings are refused. A message timeout of 0 is none, there it has passed at once; a checkpoint is saved after
+//     0 ms at once, there only by count.
+//   - A full consumer holds up only what is pinned to it: a group reads past that, up to 64 MiB. Two messages of one event id are
+//     not in flight together, there the second is taken for the first.
+//   - An acknowledgement counts from the consumer that has the message. The nack action stop ends the consumer, and what it had goes to
+//     others; there the message counts as done. Groups on $all do not see the groups' own streams.
+//   - A group whose stream cannot be read drops its consumers, and tries again with the next one. Statistics by time are 0.
 //
 // Not offered: projections (and so the streams that they write, as $streams, $ce-, $et-), the HTTP interface, a cluster, transactions
 // of the old TCP protocol, redaction, and plugins.

@@ -26,18 +26,22 @@ type groups struct {
 
 // persistentFailure words errors as EventStoreDB does.
 func persistentFailure(stream, group string, err error) *failure {
-	named := func(code codes.Code, exception, text string) *failure {
-		return &failure{code, text, []string{trailerException, exception, "stream-name", stream, "group-name", group}}
+	named := func(code codes.Code, exception, text string, more ...string) *failure {
+		return &failure{code, text, append([]string{trailerException, exception, "stream-name", stream, "group-name", group}, more...)}
+	}
+	subscription := "ubscription group " + group + " on stream " + stream
+	if e, ok := errors.AsType[*persistent.RefusedError](err); ok {
+		return named(codes.Internal, "persistent-subscription-failed", "S"+subscription+" failed: '"+e.Reason+"'", "reason", e.Reason)
 	}
 	switch {
 	case errors.Is(err, persistent.ErrExists):
-		return named(codes.AlreadyExists, "persistent-subscription-exists", "Subscription group "+group+" on stream "+stream+" exists.")
+		return named(codes.AlreadyExists, "persistent-subscription-exists", "S"+subscription+" exists.")
 	case errors.Is(err, persistent.ErrNotFound):
-		return named(codes.NotFound, "persistent-subscription-does-not-exist", "Subscription group "+group+" on stream "+stream+" does not exist.")
+		return named(codes.NotFound, "persistent-subscription-does-not-exist", "S"+subscription+" does not exist.")
 	case errors.Is(err, persistent.ErrTooManyConsumers):
-		return named(codes.FailedPrecondition, "maximum-subscribers-reached", "Maximum subscriptions reached for subscription group "+group+" on stream "+stream+".")
+		return named(codes.FailedPrecondition, "maximum-subscribers-reached", "Maximum subscriptions reached for s"+subscription+".")
 	case errors.Is(err, persistent.ErrDropped):
-		return named(codes.Canceled, "persistent-subscription-dropped", "Subscription group "+group+" on stream "+stream+" was dropped.")
+		return named(codes.Canceled, "persistent-subscription-dropped", "S"+subscription+" was dropped.")
 	}
 	return failureOf(stream, err)
 }
@@ -54,58 +58,70 @@ func (g *groups) Create(ctx context.Context, r *proto.CreateReq) (*proto.CreateR
 	if err := g.s.operates(ctx); err != nil {
 		return nil, end(unaryTrailers{ctx}, err)
 	}
-	o := r.GetOptions()
-	c := persistent.Config{Group: o.GetGroupName()}
+	c := persistent.Config{Group: r.GetOptions().GetGroupName()}
+	err := creation(r.GetOptions(), &c)
+	if err == nil {
+		err = g.m.Create(ctx, c)
+	}
+	return &proto.CreateResp{}, finish(ctx, c.Stream, c.Group, err)
+}
+
+// creation reads what is to be created.
+func creation(o *proto.CreateReq_Options, c *persistent.Config) (err error) {
+	set := o.GetSettings()
 	switch from := o.GetStreamOption().(type) {
 	case *proto.CreateReq_Options_Stream:
 		c.Stream = string(from.Stream.GetStreamIdentifier().GetStreamName())
-		switch at := from.Stream.GetRevisionOption().(type) {
-		case *proto.CreateReq_StreamOptions_Revision:
-			c.From = min(at.Revision, math.MaxInt64)
-		case *proto.CreateReq_StreamOptions_End:
-			c.StartEnd = true
-		}
+		_, end := from.Stream.GetRevisionOption().(*proto.CreateReq_StreamOptions_End)
+		err = startStream(c, from.Stream.GetRevision(), end)
 	case *proto.CreateReq_Options_All:
-		c.Stream = persistent.All
-		switch at := from.All.GetAllOption().(type) {
-		case *proto.CreateReq_AllOptions_Position:
-			c.From = min(at.Position.GetCommitPosition(), math.MaxInt64)
-		case *proto.CreateReq_AllOptions_End:
-			c.StartEnd = true
-		}
-		if f := from.All.GetFilter(); f != nil {
+		_, end := from.All.GetAllOption().(*proto.CreateReq_AllOptions_End)
+		err = startAll(c, from.All.GetPosition().GetCommitPosition(), from.All.GetPosition().GetPreparePosition(), end)
+		if f := from.All.GetFilter(); f != nil && err == nil {
 			c.Filter = &persistent.Filter{Regex: f.GetStreamIdentifier().GetRegex(), Prefixes: f.GetStreamIdentifier().GetPrefix()}
 			if e := f.GetEventType(); e != nil {
 				c.Filter = &persistent.Filter{ByType: true, Regex: e.GetRegex(), Prefixes: e.GetPrefix()}
 			}
 			if _, err := filter.New(c.Filter.ByType, c.Filter.Regex, c.Filter.Prefixes); err != nil {
-				return nil, invalid("%v", err).GRPCStatus().Err()
+				return invalid("%v", err)
 			}
 		}
 	default: // as clients before 21.10 ask
 		c.Stream = string(o.GetStreamIdentifier().GetStreamName()) //nolint:staticcheck // for old clients
-		switch at := o.GetSettings().GetRevision(); at {           //nolint:staticcheck // for old clients
-		case math.MaxUint64:
-			c.StartEnd = true
-		default:
-			c.From = min(at, math.MaxInt64)
-		}
+		err = startStream(c, set.GetRevision(), false)             //nolint:staticcheck // for old clients
 	}
-	if c.Stream == "" || c.Group == "" {
-		return nil, invalid("a persistent subscription needs a stream and a group name").GRPCStatus().Err()
-	}
-	set := o.GetSettings()
 	c.Settings = settingsOf(set, set.GetMessageTimeoutTicks(), set.GetCheckpointAfterTicks())
 	if c.Settings.Strategy = set.GetConsumerStrategy(); c.Settings.Strategy == "" {
-		c.Settings.Strategy = strategies[int32(set.GetNamedConsumerStrategy())] //nolint:staticcheck // for old clients
+		c.Settings.Strategy = set.GetNamedConsumerStrategy().String() //nolint:staticcheck // for old clients
 	}
-	if err := c.Settings.Check(); err != nil {
-		return nil, invalid("%v", err).GRPCStatus().Err()
-	}
-	return &proto.CreateResp{}, finish(ctx, c.Stream, c.Group, g.m.Create(ctx, c))
+	return errors.Join(err, c.Check())
 }
 
-var strategies = map[int32]string{0: persistent.DispatchToSingle, 1: persistent.RoundRobin, 2: persistent.Pinned}
+// startStream says where a group on a stream begins.
+func startStream(c *persistent.Config, revision uint64, end bool) error {
+	if c.Stream == persistent.All {
+		return &persistent.RefusedError{Reason: "Persistent subscriptions to $all are only supported over gRPC through gRPC clients"}
+	}
+	if c.StartEnd = end || revision == math.MaxUint64; c.StartEnd {
+		return nil
+	}
+	if c.From = revision; revision > math.MaxInt64 {
+		return &persistent.RefusedError{Reason: "Invalid Start From position: event number must be greater than or equal to -1."}
+	}
+	return nil
+}
+
+// startAll says where a group on $all begins.
+func startAll(c *persistent.Config, commit, prepare uint64, end bool) error {
+	c.Stream = persistent.All
+	if c.StartEnd = end || commit == math.MaxUint64 && prepare == math.MaxUint64; c.StartEnd {
+		return nil
+	}
+	if c.From = commit; prepare > commit {
+		return &persistent.RefusedError{Reason: "Invalid Start From position: prepare position must be less than or equal to the commit position."}
+	}
+	return nil
+}
 
 // settings are what CreateReq and UpdateReq both hold.
 type settings interface {
@@ -139,32 +155,33 @@ func (g *groups) Update(ctx context.Context, r *proto.UpdateReq) (*proto.UpdateR
 	if err := g.s.operates(ctx); err != nil {
 		return nil, end(unaryTrailers{ctx}, err)
 	}
-	o := r.GetOptions()
+	c := persistent.Config{Group: r.GetOptions().GetGroupName()}
+	keepStart, err := change(r.GetOptions(), &c)
+	if err == nil {
+		err = g.m.Update(ctx, c, keepStart)
+	}
+	return &proto.UpdateResp{}, finish(ctx, c.Stream, c.Group, err)
+}
+
+// change reads to what a group is to be changed; its start stays where none is given.
+func change(o *proto.UpdateReq_Options, c *persistent.Config) (keepStart bool, err error) {
 	set := o.GetSettings()
-	s := settingsOf(set, set.GetMessageTimeoutTicks(), set.GetCheckpointAfterTicks())
-	s.Strategy = strategies[int32(set.GetNamedConsumerStrategy())]
-	if err := s.Check(); err != nil {
-		return nil, invalid("%v", err).GRPCStatus().Err()
-	}
-	stream := string(o.GetStreamIdentifier().GetStreamName()) //nolint:staticcheck // for old clients
-	from, startEnd, set2 := uint64(0), false, false
-	switch at := o.GetStreamOption().(type) {
+	switch from := o.GetStreamOption().(type) {
 	case *proto.UpdateReq_Options_Stream:
-		stream, set2 = string(at.Stream.GetStreamIdentifier().GetStreamName()), true
-		_, startEnd = at.Stream.GetRevisionOption().(*proto.UpdateReq_StreamOptions_End)
-		from = at.Stream.GetRevision()
+		c.Stream = string(from.Stream.GetStreamIdentifier().GetStreamName())
+		_, end := from.Stream.GetRevisionOption().(*proto.UpdateReq_StreamOptions_End)
+		keepStart, err = from.Stream.GetRevisionOption() == nil, startStream(c, from.Stream.GetRevision(), end)
 	case *proto.UpdateReq_Options_All:
-		stream, set2 = persistent.All, true
-		_, startEnd = at.All.GetAllOption().(*proto.UpdateReq_AllOptions_End)
-		from = at.All.GetPosition().GetCommitPosition()
+		_, end := from.All.GetAllOption().(*proto.UpdateReq_AllOptions_End)
+		keepStart = from.All.GetAllOption() == nil
+		err = startAll(c, from.All.GetPosition().GetCommitPosition(), from.All.GetPosition().GetPreparePosition(), end)
+	default: // as clients before 21.10 ask
+		c.Stream = string(o.GetStreamIdentifier().GetStreamName()) //nolint:staticcheck // for old clients
+		err = startStream(c, set.GetRevision(), false)             //nolint:staticcheck // for old clients
 	}
-	err := g.m.Update(ctx, stream, o.GetGroupName(), func(c *persistent.Config) {
-		c.Settings = s
-		if set2 && !startEnd {
-			c.From, c.StartEnd = min(from, math.MaxInt64), false
-		}
-	})
-	return &proto.UpdateResp{}, finish(ctx, stream, o.GetGroupName(), err)
+	c.Settings = settingsOf(set, set.GetMessageTimeoutTicks(), set.GetCheckpointAfterTicks())
+	c.Settings.Strategy = set.GetNamedConsumerStrategy().String()
+	return keepStart, errors.Join(err, c.Check())
 }
 
 // Delete implements PersistentSubscriptionsServer.
@@ -192,7 +209,11 @@ func (g *groups) ReplayParked(ctx context.Context, r *proto.ReplayParkedReq) (*p
 	}
 	o := r.GetOptions()
 	stream := named(o.GetStreamIdentifier(), o.GetAll())
-	return &proto.ReplayParkedResp{}, finish(ctx, stream, o.GetGroupName(), g.m.Replay(ctx, stream, o.GetGroupName(), o.GetStopAt()))
+	var stopAt *int64
+	if at, ok := o.GetStopAtOption().(*proto.ReplayParkedReq_Options_StopAt); ok {
+		stopAt = &at.StopAt
+	}
+	return &proto.ReplayParkedResp{}, finish(ctx, stream, o.GetGroupName(), g.m.Replay(ctx, stream, o.GetGroupName(), stopAt))
 }
 
 // GetInfo implements PersistentSubscriptionsServer.
@@ -222,7 +243,7 @@ func (g *groups) List(ctx context.Context, r *proto.ListReq) (*proto.ListResp, e
 		stream = named(s.GetStream(), s.GetAll())
 	}
 	infos, err := g.m.Info(ctx, stream, "")
-	if err == nil && len(infos) == 0 {
+	if err == nil && len(infos) == 0 && stream != "" {
 		err = persistent.ErrNotFound
 	}
 	if err != nil {
@@ -245,19 +266,20 @@ func (g *groups) RestartSubsystem(ctx context.Context, _ *shared.Empty) (*shared
 
 func infoMessage(i *persistent.Info) *proto.SubscriptionInfo {
 	s := i.Settings
+	milliseconds := func(d time.Duration) int32 { return int32(min(d.Milliseconds(), math.MaxInt32)) } //nolint:gosec // bounded
 	m := &proto.SubscriptionInfo{
 		EventSource: i.Stream, GroupName: i.Group, Status: "Live", TotalItems: i.Total,
 		LastCheckpointedEventPosition: i.Checkpoint, LastKnownEventPosition: i.Known, StartFrom: i.Start,
-		ResolveLinkTos: s.ResolveLinks, MessageTimeoutMilliseconds: int32(s.MessageTimeout.Milliseconds()), ExtraStatistics: s.ExtraStatistics,
+		ResolveLinkTos: s.ResolveLinks, MessageTimeoutMilliseconds: milliseconds(s.MessageTimeout), ExtraStatistics: s.ExtraStatistics,
 		MaxRetryCount: s.MaxRetry, LiveBufferSize: s.LiveBuffer, BufferSize: s.HistoryBuffer, ReadBatchSize: s.ReadBatch,
-		CheckPointAfterMilliseconds: int32(s.CheckpointAfter.Milliseconds()), MinCheckPointCount: s.MinCheckpoint, MaxCheckPointCount: s.MaxCheckpoint,
-		ReadBufferCount: int32(i.Waiting), LiveBufferCount: int64(i.Waiting), RetryBufferCount: int32(i.Retries),
+		CheckPointAfterMilliseconds: milliseconds(s.CheckpointAfter), MinCheckPointCount: s.MinCheckpoint, MaxCheckPointCount: s.MaxCheckpoint,
+		ReadBufferCount: int32(i.Waiting), RetryBufferCount: int32(i.Retries),
 		TotalInFlightMessages: int32(i.InFlight), OutstandingMessagesCount: int32(i.InFlight),
 		NamedConsumerStrategy: s.Strategy, MaxSubscriberCount: s.MaxSubscribers, ParkedMessageCount: i.Parked,
 	}
 	for _, c := range i.Connections {
-		m.Connections = append(m.Connections, &proto.SubscriptionInfo_ConnectionInfo{From: c.Name, ConnectionName: c.Name,
-			TotalItems: c.Total, AvailableSlots: int32(c.Slots), InFlightMessages: int32(c.InFlight)})
+		m.Connections = append(m.Connections, &proto.SubscriptionInfo_ConnectionInfo{From: c.From, Username: c.User, ConnectionName: c.Connection,
+			TotalItems: c.Total, AvailableSlots: int32(c.Buffer - c.InFlight), InFlightMessages: int32(c.InFlight)}) //nolint:gosec // below the buffer's size
 	}
 	return m
 }

@@ -7,7 +7,7 @@ import (
 
 	proto "github.com/EventStore/EventStore-Client-Go/v4/protos/persistent"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
-	"github.com/google/uuid"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/access"
@@ -34,16 +34,13 @@ func (g *groups) Read(st proto.PersistentSubscriptions_ReadServer) error {
 	if err != nil {
 		return end(st, persistentFailure(stream, o.GetGroupName(), err))
 	}
-	name := "unknown"
-	if p, ok := peer.FromContext(st.Context()); ok {
-		name = p.Addr.String()
-	}
-	c, err := group.Join(name, o.GetBufferSize())
+	c, err := group.Join(clientOf(st.Context(), int(o.GetBufferSize())))
 	if err != nil {
 		return end(st, persistentFailure(stream, o.GetGroupName(), err))
 	}
 	defer group.Leave(c)
-	id := uuid.NewString()
+	// Official clients read the stream and the group from it.
+	id := stream + "::" + o.GetGroupName()
 	err = st.Send(&proto.ReadResp{Content: &proto.ReadResp_SubscriptionConfirmation_{
 		SubscriptionConfirmation: &proto.ReadResp_SubscriptionConfirmation{SubscriptionId: id}}})
 	if err != nil {
@@ -54,13 +51,18 @@ func (g *groups) Read(st proto.PersistentSubscriptions_ReadServer) error {
 	_, text := o.GetUuidOption().GetContent().(*proto.ReadReq_Options_UUIDOption_String_)
 	for {
 		select {
-		case m := <-c.C:
-			if err := st.SendMsg(&wire.EventResp{Event: m.Event, Link: m.Link, TextUUID: text, Retries: m.Retries}); err != nil {
-				return err
+		case <-c.Ready:
+			for _, m := range group.Take(c) {
+				if err := st.SendMsg(&wire.EventResp{Event: m.Event, Link: m.Link, TextUUID: text, Retries: m.Retries}); err != nil {
+					return err
+				}
 			}
 		case err := <-answers:
-			if errors.Is(err, io.EOF) {
+			switch {
+			case err == nil, errors.Is(err, io.EOF):
 				return nil
+			case errors.As(err, new(*persistent.RefusedError)):
+				err = persistentFailure(stream, o.GetGroupName(), err)
 			}
 			return end(st, err)
 		case <-c.Dropped:
@@ -69,6 +71,22 @@ func (g *groups) Read(st proto.PersistentSubscriptions_ReadServer) error {
 			return gone(st.Context())
 		}
 	}
+}
+
+// clientOf says who consumes.
+func clientOf(ctx context.Context, buffer int) persistent.Client {
+	c := persistent.Client{From: "unknown", Connection: "<unknown>", User: "anonymous", Buffer: buffer}
+	if p, ok := peer.FromContext(ctx); ok {
+		c.From = p.Addr.String()
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	if names := md.Get("connection-name"); len(names) == 1 {
+		c.Connection = names[0]
+	}
+	if who := callerOf(ctx); who != nil {
+		c.User = who.Name
+	}
+	return c
 }
 
 // receiveAnswers takes acknowledgements until the client is gone.
@@ -90,7 +108,9 @@ func receiveAnswers(st proto.PersistentSubscriptions_ReadServer, group *persiste
 			if err != nil {
 				return err
 			}
-			group.Nack(c, ids, int32(m.GetNack().GetAction()), m.GetNack().GetReason())
+			if err := group.Nack(c, ids, int32(m.GetNack().GetAction()), m.GetNack().GetReason()); err != nil {
+				return err
+			}
 		default:
 			return invalid("a consumer's message is neither ack nor nack")
 		}

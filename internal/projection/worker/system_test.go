@@ -24,6 +24,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/projection/reader"
 	"github.com/daybook-dev/daybook/internal/projection/worker"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 )
 
 // line is everything from the log to the query: relay, broker, feeds, workers, reader. Only the log is in memory.
@@ -46,7 +47,7 @@ func newLine(t *testing.T, pool *pgxpool.Pool) *line {
 			t.Error(err)
 		}
 	})
-	r, err := relay.New(relay.Config{Log: l.store, Pool: l.pool, Brokers: []string{l.broker.Addr()}, Partitions: partitions})
+	r, err := relay.New(relay.Config{Log: l.store, Keys: relaytest.Keys(l.t), Pool: l.pool, Brokers: []string{l.broker.Addr()}, Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +98,7 @@ func (l *line) projector() (stop func()) {
 		l.t.Fatal(err)
 	}
 	f, err := feed.New(feed.Config{
+		Keys:     relaytest.Keys(l.t),
 		Consumer: w, Log: l.store, Brokers: []string{l.broker.Addr()}, Partitions: partitions, Incarnation: "memory", Idle: 200 * time.Millisecond,
 		RelayState: func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, l.pool) },
 	})

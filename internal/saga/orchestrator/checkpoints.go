@@ -133,3 +133,13 @@ func Forget(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `delete from daybook.saga_checkpoint; delete from daybook.saga_instance`)
 	return err
 }
+
+// Farthest implements feed.Several.
+func (o *Orchestrator) Farthest(partition int) (most uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, at := range o.positions[partition] {
+		most = max(most, at)
+	}
+	return most
+}

@@ -39,16 +39,19 @@ func Delivered(t testing.TB, sub *esdb.PersistentSubscription) (*esdb.ResolvedEv
 	return e.EventAppeared.Event, e.EventAppeared.RetryCount
 }
 
-// WaitParked waits until so many messages are parked and gives what they link to.
-func WaitParked(t testing.TB, c *esdb.Client, stream string, n int) []*esdb.ResolvedEvent {
+// WaitParked waits until so many messages are parked, by count and in the parked stream, and gives what they link to.
+func WaitParked(t testing.TB, c *esdb.Client, stream string, n int) (parked []*esdb.ResolvedEvent) {
 	t.Helper()
 	Eventually(t, fmt.Sprintf("%d messages are parked", n), func() bool {
 		info, err := c.GetPersistentSubscriptionInfo(Within(t), stream, Group, esdb.GetPersistentSubscriptionOptions{})
 		Must(t, err)
-		return int(info.Stats.ParkedMessagesCount) == n
+		if int(info.Stats.ParkedMessagesCount) != n {
+			return false
+		}
+		if n > 0 {
+			parked = ReadStream(t, c, "$persistentsubscription-"+stream+"::"+Group+"-parked", esdb.ReadStreamOptions{ResolveLinkTos: true}, Unlimited)
+		}
+		return len(parked) == n
 	})
-	if n == 0 {
-		return nil
-	}
-	return ReadStream(t, c, "$persistentsubscription-"+stream+"::"+Group+"-parked", esdb.ReadStreamOptions{ResolveLinkTos: true}, Unlimited)
+	return parked
 }

@@ -49,7 +49,7 @@ func Run(t *testing.T, connection string) {
 	if s.secured {
 		t.Run("settings", func(t *testing.T) { settings(t, s) }) // they hold for everybody: alone, and first
 	}
-	for _, cases := range [][]testCase{streamCases, allCases, deleteCases, subscribeCases, persistentCases, batchCases, errorCases, userCases, aclCases, operationCases} {
+	for _, cases := range [][]testCase{streamCases, allCases, deleteCases, subscribeCases, persistentCases, groupCases, batchCases, errorCases, userCases, aclCases, operationCases} {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()

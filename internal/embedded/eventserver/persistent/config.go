@@ -1,7 +1,6 @@
 package persistent
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -51,28 +50,43 @@ type Settings struct {
 	Strategy        string        `json:"strategy"`
 }
 
-const maxBuffer = 100_000
+// Check refuses a group that cannot be.
+func (c *Config) Check() error {
+	switch {
+	case c.Stream == "":
+		return refused("Bad stream name.")
+	case c.Group == "":
+		return refused("Bad group name.")
+	}
+	return c.Settings.Check()
+}
 
-// Check refuses settings that cannot work.
+// Check refuses settings that cannot work, as EventStoreDB does, and negative ones, which it takes.
 func (s *Settings) Check() error {
-	for name, v := range map[string]int32{"live buffer": s.LiveBuffer, "read batch": s.ReadBatch, "history buffer": s.HistoryBuffer} {
-		if v <= 0 || v > maxBuffer {
-			return fmt.Errorf("the %s size is %d, it must be between 1 and %d", name, v, maxBuffer)
+	for name, v := range map[string]int64{"live buffer size": int64(s.LiveBuffer), "read batch size": int64(s.ReadBatch), "history buffer size": int64(s.HistoryBuffer),
+		"maximum retry count": int64(s.MaxRetry), "maximum subscriber count": int64(s.MaxSubscribers), "minimum checkpoint count": int64(s.MinCheckpoint),
+		"maximum checkpoint count": int64(s.MaxCheckpoint), "message timeout": int64(s.MessageTimeout), "time after which a checkpoint is saved": int64(s.CheckpointAfter)} {
+		if v < 0 {
+			return refused("The %s is negative.", name)
 		}
 	}
-	switch {
-	case s.HistoryBuffer <= s.ReadBatch:
-		return fmt.Errorf("the history buffer size, %d, must be above the read batch size, %d", s.HistoryBuffer, s.ReadBatch)
-	case s.MaxRetry < 0 || s.MaxSubscribers < 0 || s.MinCheckpoint < 0 || s.MaxCheckpoint < 0 || s.MessageTimeout < 0 || s.CheckpointAfter < 0:
-		return errors.New("a setting is negative")
-	case s.MaxCheckpoint < s.MinCheckpoint:
-		return fmt.Errorf("the maximum checkpoint count, %d, is below the minimum, %d", s.MaxCheckpoint, s.MinCheckpoint)
+	if s.HistoryBuffer <= s.ReadBatch {
+		return refused("The read batch size, %d, may not be greater than or equal to the history buffer size, %d.", s.ReadBatch, s.HistoryBuffer)
 	}
 	switch s.Strategy {
 	case RoundRobin, DispatchToSingle, Pinned, PinnedByCorrelation:
 		return nil
 	}
-	return fmt.Errorf("there is no consumer strategy %q", s.Strategy)
+	return refused("Consumer strategy %s does not exist.", s.Strategy)
+}
+
+// batch is how many events are read at once.
+func (s *Settings) batch() int {
+	const standard, most = 20, 500
+	if s.ReadBatch == 0 {
+		return min(standard, int(s.HistoryBuffer))
+	}
+	return min(int(s.ReadBatch), most)
 }
 
 func (c *Config) key() string { return c.Stream + "::" + c.Group }

@@ -12,6 +12,9 @@
 // are the links to parked messages and the groups' settings. After a restart delivery goes on behind the checkpoint:
 // at least once, never skipped.
 //
+// Delivery is in the order of the stream, what is sent again first. What waits is kept in lanes: one for all consumers or, where messages
+// are pinned, one for each. A message that cannot be sent holds up no message behind it that can.
+//
 // Replaying sends the parked messages again and takes them out of the parked stream only when all of them are done: a crash
 // in between leaves them parked.
 //

@@ -68,7 +68,7 @@ func (m *Manager) restart() error {
 }
 
 func (m *Manager) start(cfg Config) (*runner, error) {
-	r := &runner{st: m.st, log: m.log, resume: m.resolve,
+	r := &runner{st: m.st, log: m.log, resolve: m.resolve,
 		Group: &Group{s: newState(cfg), wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}), saved: time.Now()}}
 	if f := cfg.Filter; f != nil {
 		var err error
@@ -83,45 +83,65 @@ func (m *Manager) start(cfg Config) (*runner, error) {
 	return r, nil
 }
 
-// Create makes a group; a start at the end means the end as it is now.
+// Create makes a group.
 func (m *Manager) Create(ctx context.Context, cfg Config) error {
 	m.change.Lock()
 	defer m.change.Unlock()
 	if m.get(cfg.Stream, cfg.Group) != nil {
 		return ErrExists
 	}
+	if err := m.begin(ctx, &cfg); err != nil {
+		return err
+	}
 	return m.put(ctx, cfg, nil)
 }
 
-// Update changes a group's settings and drops its consumers. Its checkpoint stays, unless from is to change.
-func (m *Manager) Update(ctx context.Context, stream, group string, change func(*Config)) error {
+// Update changes a group's settings and, unless keepStart, its start, and drops its consumers. A checkpoint that is stored counts more
+// than a start.
+func (m *Manager) Update(ctx context.Context, cfg Config, keepStart bool) error {
 	m.change.Lock()
 	defer m.change.Unlock()
-	old := m.get(stream, group)
+	old := m.get(cfg.Stream, cfg.Group)
 	if old == nil {
 		return ErrNotFound
 	}
-	cfg := old.s.cfg
-	change(&cfg)
+	cfg.Filter = old.s.cfg.Filter
+	if keepStart {
+		cfg.From, cfg.StartEnd = old.s.cfg.From, old.s.cfg.StartEnd
+		return m.put(ctx, cfg, old)
+	}
+	if err := m.begin(ctx, &cfg); err != nil {
+		return err
+	}
 	return m.put(ctx, cfg, old)
+}
+
+// begin finds where a group begins: the end is the end as it is now.
+func (m *Manager) begin(ctx context.Context, cfg *Config) error {
+	switch {
+	case cfg.StartEnd && cfg.Stream == All:
+		cfg.From = m.st.Visible() + 1
+	case cfg.StartEnd:
+		v, err := m.st.View(ctx, cfg.Stream)
+		if err != nil {
+			return err
+		}
+		cfg.From = uint64(v.Last + 1) //nolint:gosec // at least 0
+	case cfg.Stream == All && cfg.From > m.st.Visible():
+		return refused("Invalid Start From position: commit position must be less than or equal to the last commit position in the transaction file.")
+	}
+	return nil
 }
 
 // put stores a group and then starts it, in place of its old self.
 func (m *Manager) put(ctx context.Context, cfg Config, old *runner) error {
-	if cfg.StartEnd && old == nil {
-		cfg.From = m.st.Visible() + 1
-		if cfg.Stream != All {
-			v, err := m.st.View(ctx, cfg.Stream)
-			if err != nil {
-				return err
-			}
-			cfg.From = uint64(v.Last + 1) //nolint:gosec // at least 0
-		}
-	}
 	if err := m.store(ctx, cfg.key(), &cfg); err != nil {
 		return err
 	}
 	if old != nil {
+		old.mu.Lock()
+		old.forget = old.last == "" && (old.s.cfg.From != cfg.From || old.s.cfg.StartEnd != cfg.StartEnd)
+		old.mu.Unlock()
 		old.close()
 	}
 	r, err := m.start(cfg)
@@ -202,13 +222,13 @@ func (m *Manager) Get(stream, group string) (*Group, error) {
 	return nil, ErrNotFound
 }
 
-// Replay sends a group's parked messages again, at most limit of them (0: all).
-func (m *Manager) Replay(_ context.Context, stream, group string, limit int64) error {
+// Replay sends a group's parked messages again: those whose number in the parked stream is below stopAt, or all.
+func (m *Manager) Replay(ctx context.Context, stream, group string, stopAt *int64) error {
 	r := m.get(stream, group)
 	if r == nil {
 		return ErrNotFound
 	}
-	return r.replay(m.ctx, limit)
+	return r.replay(ctx, stopAt)
 }
 
 // Restart stops all groups, dropping their consumers, and starts them from their checkpoints.
@@ -245,7 +265,7 @@ type Info struct {
 	Checkpoint  string // "" before the first
 	Known       string
 	Connections []Connection
-	Waiting     int
+	Waiting     int // read and not yet sent
 	Retries     int
 	InFlight    int
 	Parked      int64
@@ -254,9 +274,10 @@ type Info struct {
 
 // Connection describes a consumer.
 type Connection struct {
-	Name            string
-	Slots, InFlight int
-	Total           int64
+	Client
+
+	InFlight int
+	Total    int64
 }
 
 // Info gives the groups on a stream, or all with "".
@@ -293,16 +314,13 @@ func (r *runner) info(ctx context.Context) (Info, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := Info{Config: r.s.cfg, Start: r.s.cfg.start(), Checkpoint: r.last, Waiting: len(r.s.waiting), Retries: len(r.s.retries),
-		InFlight: len(r.s.flights), Total: r.s.total}
-	if v.Exists {
-		i.Parked = max(0, v.Last-v.First+1)
-	}
+	i := Info{Config: r.s.cfg, Start: r.s.cfg.start(), Checkpoint: r.last, Waiting: r.s.held, Retries: r.s.retries(),
+		InFlight: len(r.s.flights), Parked: r.waiting(v), Total: r.s.total}
 	if r.next > 0 {
 		i.Known = r.s.cfg.place(int64(r.next) - 1) //nolint:gosec // below 1<<63
 	}
 	for _, c := range r.s.consumers {
-		i.Connections = append(i.Connections, Connection{c.name, c.slots, cap(c.C) - c.slots, c.total})
+		i.Connections = append(i.Connections, Connection{c.client, c.inFlight, c.total})
 	}
 	return i, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,8 @@ type runner struct {
 	st     *store.Store
 	log    *slog.Logger
 	filter *filter.Filter
-	resume func(context.Context, *store.Record) (*store.Record, error) // resolves a link
+	// resolve finds a link's target: nil if it is gone, the link itself if it names no event.
+	resolve func(context.Context, *store.Record) (*store.Record, error)
 }
 
 const (
@@ -45,7 +47,10 @@ func (r *runner) run(ctx context.Context) {
 	for {
 		more, err := r.fill(ctx)
 		if err != nil && ctx.Err() == nil {
-			r.log.Warn("persistent subscription cannot read", "group", r.s.cfg.key(), "error", err)
+			r.log.Warn("persistent subscription cannot read: its consumers are dropped", "group", r.s.cfg.key(), "error", err)
+			r.mu.Lock()
+			r.dropAll()
+			r.mu.Unlock()
 		}
 		r.keep(ctx, false)
 		if more {
@@ -66,20 +71,22 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// fill reads a batch if there is room for it and somebody to read for, and tells whether there may be more.
+// fill reads a batch if there is room for it, and tells whether there may be more: first of what is replayed, then of the stream.
 func (r *runner) fill(ctx context.Context) (more bool, err error) {
 	r.mu.Lock()
-	set := r.s.cfg.Settings
-	room := int(set.HistoryBuffer) - len(r.s.waiting) - len(r.s.retries)
-	idle := len(r.s.consumers) == 0 || len(r.s.places) > maxBuffer // one message is never answered: stop somewhere
+	batch := r.s.cfg.Settings.batch()
+	room, from, to := r.s.room(), r.replayNext, r.replayEnd
 	r.mu.Unlock()
-	if idle || room < int(set.ReadBatch) {
+	switch {
+	case room < batch:
 		return false, nil
+	case from < to:
+		return true, r.replayBatch(ctx, from, min(to, from+int64(batch)))
 	}
 	var read []*store.Record
 	visit := func(rec *store.Record) bool {
 		read = append(read, rec.Clone())
-		return len(read) < int(set.ReadBatch)
+		return len(read) < batch
 	}
 	if r.s.cfg.Stream == All {
 		err = r.st.ReadAll(max(r.next, 1), visit)
@@ -94,30 +101,28 @@ func (r *runner) fill(ctx context.Context) (more bool, err error) {
 			return false, e
 		}
 	}
-	return len(read) == int(set.ReadBatch), err
+	return len(read) == batch, err
 }
 
-func (r *runner) take(ctx context.Context, rec *store.Record) error {
-	at, wanted := rec.Revision, true
+// own are the streams of groups. They must not feed a group on everything: each of its checkpoints would be a message.
+var own = []string{"$persistentsubscription-", "$$$persistentsubscription-"}
+
+func (r *runner) take(ctx context.Context, rec *store.Record) (err error) {
+	at, wanted, ours := rec.Revision, true, false
 	if r.s.cfg.Stream == All {
 		at = rec.Position
-		// The groups' own streams must not feed a group on everything: each of its checkpoints would be a message.
-		wanted = !strings.HasPrefix(string(rec.Stream), "$persistentsubscription-")
+		ours = slices.ContainsFunc(own, func(prefix string) bool { return strings.HasPrefix(string(rec.Stream), prefix) })
+		wanted = !ours
 		if r.filter != nil && wanted {
-			var err error
 			if wanted, err = r.filter.Match(rec.Stream, rec.Type); err != nil {
 				return err
 			}
 		}
 	}
-	m := &Message{Event: rec}
-	if wanted && r.s.cfg.Settings.ResolveLinks && string(rec.Type) == linkType {
-		target, err := r.resume(ctx, rec)
-		if err != nil {
+	var m *Message
+	if wanted {
+		if m, err = r.message(ctx, rec); err != nil {
 			return err
-		}
-		if target != rec { // else it names no event
-			m.Event, m.Link = target, rec
 		}
 	}
 	r.mu.Lock()
@@ -125,14 +130,27 @@ func (r *runner) take(ctx context.Context, rec *store.Record) error {
 	if wanted {
 		r.s.add(m, at)
 	} else {
-		r.s.pass(at)
+		r.s.stream.pass(at, !ours)
 	}
 	r.next = at + 1
 	r.s.pump(time.Now())
 	return nil
 }
 
-// keep parks what is to be parked and saves the checkpoint when it is due. What fails stays for the next time.
+// message is an event as consumers get it: beside its link, if the group resolves links.
+func (r *runner) message(ctx context.Context, rec *store.Record) (*Message, error) {
+	if !r.s.cfg.Settings.ResolveLinks || string(rec.Type) != linkType {
+		return &Message{Event: rec}, nil
+	}
+	target, err := r.resolve(ctx, rec)
+	if err != nil || target == rec { // it names no event
+		return &Message{Event: rec}, err
+	}
+	return &Message{Event: target, Link: rec}, nil
+}
+
+// keep parks what is to be parked, takes out of the parked stream what was replayed, and saves the checkpoint when it is due. What
+// fails stays for the next time.
 func (r *runner) keep(ctx context.Context, always bool) {
 	r.mu.Lock()
 	todo := r.s.parking
@@ -150,20 +168,28 @@ func (r *runner) keep(ctx context.Context, always bool) {
 		r.s.finish(p.m)
 		r.mu.Unlock()
 	}
-	r.mu.Lock()
-	due := r.s.due(time.Since(r.saved)) || always && r.s.unsaved > 0
-	text, counted := r.s.cfg.place(int64(r.s.reached)), r.s.unsaved //nolint:gosec // below 1<<63
-	r.mu.Unlock()
-	if due {
-		if err := r.save(ctx, text); err != nil {
-			r.log.Warn("persistent subscription cannot save its checkpoint", "group", r.s.cfg.key(), "error", err)
-			return
-		}
-		r.mu.Lock()
-		r.s.unsaved -= counted
-		r.saved, r.last = time.Now(), text
-		r.mu.Unlock()
+	if err := errors.Join(r.cutParked(ctx, always), r.checkpoint(ctx, always)); err != nil {
+		r.log.Warn("persistent subscription cannot save how far it is", "group", r.s.cfg.key(), "error", err)
 	}
+}
+
+func (r *runner) checkpoint(ctx context.Context, always bool) error {
+	r.mu.Lock()
+	at, sequence, _ := r.s.stream.reached()
+	due := r.s.due(time.Since(r.saved)) || always && sequence > r.s.saved && !r.forget
+	r.mu.Unlock()
+	if !due {
+		return nil
+	}
+	text := r.s.cfg.place(int64(at)) //nolint:gosec // below 1<<63
+	if err := r.save(ctx, text); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.s.saved = sequence
+	r.saved, r.last = time.Now(), text
+	r.mu.Unlock()
+	return nil
 }
 
 func (r *runner) save(ctx context.Context, text string) error {
@@ -172,17 +198,6 @@ func (r *runner) save(ctx context.Context, text string) error {
 		return err
 	}
 	_, err = write(ctx, r.st, r.s.cfg.checkpointStream(), store.Event{Type: checkpointType, JSON: true, Data: data})
-	return err
-}
-
-func (r *runner) parkOne(ctx context.Context, p parking) error {
-	e := p.m.original()
-	meta, err := json.Marshal(map[string]any{"added": time.Now().UTC(), "reason": p.reason})
-	if err != nil {
-		return err
-	}
-	data := fmt.Appendf(nil, "%d@%s", e.Revision, e.Stream)
-	_, err = write(ctx, r.st, r.s.cfg.parkedStream(), store.Event{Type: linkType, Data: data, Meta: meta})
 	return err
 }
 
@@ -197,70 +212,6 @@ func write(ctx context.Context, st *store.Store, stream string, e store.Event) (
 		return res, res.Err
 	case <-ctx.Done():
 		return store.Result{}, ctx.Err()
-	}
-}
-
-// replay sends parked messages again, at most limit of them (0: all).
-func (r *runner) replay(ctx context.Context, limit int64) error {
-	parked := r.s.cfg.parkedStream()
-	r.mu.Lock()
-	busy := r.s.replaying > 0
-	r.mu.Unlock()
-	if busy {
-		return nil // those already on their way come first; the stream is cut when they are done
-	}
-	v, err := r.st.View(ctx, parked)
-	if err != nil || !v.Exists || v.First > v.Last {
-		return err
-	}
-	var links []*store.Record
-	err = r.st.ReadStream(v, v.First, func(rec *store.Record) bool {
-		links = append(links, rec.Clone())
-		return limit <= 0 || int64(len(links)) < limit
-	})
-	if err != nil {
-		return err
-	}
-	var messages []*Message
-	for _, link := range links {
-		target, err := r.resume(ctx, link)
-		if err != nil {
-			return err
-		}
-		if target != nil {
-			messages = append(messages, &Message{Event: target, replayed: true})
-		}
-	}
-	cut := links[len(links)-1].Revision + 1
-	r.mu.Lock()
-	r.s.replaying = len(messages)
-	r.s.retries = append(r.s.retries, messages...)
-	r.s.pump(time.Now())
-	r.mu.Unlock()
-	go r.cut(ctx, cut)
-	return nil
-}
-
-// cut takes replayed messages out of the parked stream once all of them are done.
-func (r *runner) cut(ctx context.Context, before uint64) {
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	for {
-		r.mu.Lock()
-		left := r.s.replaying
-		r.mu.Unlock()
-		if left == 0 {
-			data := fmt.Appendf(nil, `{"$tb":%d}`, before)
-			_, err := write(ctx, r.st, "$$"+r.s.cfg.parkedStream(), store.Event{Type: "$metadata", JSON: true, Data: data})
-			if err == nil || errors.Is(err, context.Canceled) {
-				return
-			}
-		}
-		select {
-		case <-t.C:
-		case <-r.stop:
-			return
-		}
 	}
 }
 
@@ -286,7 +237,7 @@ func (r *runner) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("group %s: %w", cfg.key(), err)
 	}
-	r.s.reached, r.s.begun, r.last = reached, true, text
-	r.next = reached + 1
+	r.s.stream.pass(reached, false)
+	r.next, r.last = reached+1, text
 	return nil
 }

@@ -1,0 +1,61 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/daybook-dev/daybook/internal/checkpoint"
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/secrets"
+)
+
+// onTopic tells whether a process with the configured roles writes or reads the topic.
+func (c Config) onTopic() bool {
+	return c.Has(RoleRelay) || c.Has(RoleProjections) || c.Has(RoleSagas) || c.Has(RoleReactors)
+}
+
+// topic is what relay and engines of a process share: the log with its known end, and the keys of the topic's messages.
+func (n *Node) topic() (*checkpoint.Horizon, *relay.Keys, error) {
+	log := checkpoint.NewHorizon(n.system.Store)
+	if !n.cfg.onTopic() {
+		return log, nil, nil
+	}
+	n.health.Reporter("checkpoints").Probe("ahead", func(ctx context.Context) error {
+		ahead, err := checkpoint.FindAhead(ctx, n.system.Pool, 0, log.End)
+		if err != nil {
+			return err
+		}
+		return checkpoint.Error(ahead)
+	})
+	keys, err := TopicKeys(n.cfg, n.log)
+	return log, keys, err
+}
+
+// TopicKeys are the keys of the topic's messages, made if there are none.
+func TopicKeys(cfg Config, log *slog.Logger) (*relay.Keys, error) {
+	read, err := secrets.RelayKeys(cfg.SecretsDir())
+	if err != nil {
+		return nil, err
+	}
+	return relay.NewKeys(read, log)
+}
+
+// publicURL is where clients reach the API: as configured, or here, or in another process on the data directory.
+func (n *Node) publicURL() string {
+	at := cmp.Or(n.cfg.PublicURL, n.addresses.API, n.addresses.QueryAPI, n.system.Addresses.API, "http://"+n.cfg.Listen)
+	return strings.TrimRight(at, "/")
+}
+
+// schemas gives the addresses at which the API serves the schemas of events.
+func (n *Node) schemas() func(eventType string, version int) string {
+	base, catalog := n.publicURL(), n.system.Catalog
+	return func(eventType string, version int) string {
+		if current := catalog.Version(eventType); version < 1 || version > current {
+			return "" // an event of another application, or of a newer program
+		}
+		return base + "/schemas/events/" + eventType + "/" + strconv.Itoa(version)
+	}
+}

@@ -1,0 +1,41 @@
+// Package relaytest is for tests that write or read the relay's topic.
+package relaytest
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// Keys gives the keys made of letters: the first signs, all verify. Without letters it is "k".
+func Keys(tb testing.TB, letters ...byte) *relay.Keys {
+	tb.Helper()
+	if len(letters) == 0 {
+		letters = []byte{'k'}
+	}
+	keys, err := relay.NewKeys(func() (all [][]byte, _ error) {
+		for _, l := range letters {
+			all = append(all, bytes.Repeat([]byte{l}, 32))
+		}
+		return all, nil
+	}, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
+// Message is a record as the relay publishes it on a topic, signed.
+func Message(tb testing.TB, keys *relay.Keys, topic string, partition int, rec es.Record, prev uint64, incarnation string) kafka.Message {
+	tb.Helper()
+	m := relay.Encode(rec, prev, incarnation)
+	m.Topic, m.Partition = topic, partition
+	if err := keys.Sign(&m); err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
