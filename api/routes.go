@@ -37,8 +37,9 @@ func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, 
 	open := openapi.NewStrictHandler(operations, []openapi.StrictMiddlewareFunc{acknowledge, cleaned})
 	openapi.RegisterHandlers(sides{e, []echo.MiddlewareFunc{acknowledged, gate.Check}, commands, queries}, open)
 	if queries {
-		e.GET("/", Index("Daybook", Link{"API document (OpenAPI)", "/openapi.yaml"}, Link{"Is it ready?", "/readyz"}))
+		e.GET("/", Index("Daybook", Link{"API document (OpenAPI)", "/openapi.yaml"}, Link{"Document of the Kafka topic (AsyncAPI)", "/asyncapi.yaml"}, Link{"Is it ready?", "/readyz"}))
 		e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", Spec) })
+		asyncRoutes(e)
 	}
 }
 

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"strconv"
 	"strings"
 
+	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
@@ -56,6 +56,6 @@ func (n *Node) schemas() func(eventType string, version int) string {
 		if current := catalog.Version(eventType); version < 1 || version > current {
 			return "" // an event of another application, or of a newer program
 		}
-		return base + "/schemas/events/" + eventType + "/" + strconv.Itoa(version)
+		return base + api.SchemaPath(eventType, version)
 	}
 }
