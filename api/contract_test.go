@@ -12,6 +12,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/internal/iso"
 	"github.com/daybook-dev/daybook/internal/text"
 )
@@ -276,6 +278,15 @@ func TestDocumentHasTheCommandsForms(t *testing.T) {
 		if got := doc.Components.Schemas[name].Value.Pattern; got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
+	}
+	if got := *doc.Components.Schemas["Quantity"].Value.Max; got != order.MaxQuantity {
+		t.Errorf("a line has at most %.0f units, and %d for the commands", got, order.MaxQuantity)
+	}
+	if got := *doc.Components.Schemas["NewOrder"].Value.Properties["lines"].Value.MaxItems; got > order.MaxLines {
+		t.Errorf("an order has at most %d lines, and %d for the commands", got, order.MaxLines)
+	}
+	if got := *doc.Components.Schemas["Name"].Value.MaxLength; product.MaxName != order.MaxName || got != order.MaxName {
+		t.Errorf("a name has at most %d characters, and %d or %d for the commands", got, product.MaxName, order.MaxName)
 	}
 	for name, want := range map[string][]string{"Currency": iso.Currencies(), "Country": iso.Countries(), "RecordedCountry": iso.RecordedCountries()} {
 		var got []string

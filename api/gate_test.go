@@ -214,6 +214,36 @@ func TestWholeNumbersAreTakenInAnyForm(t *testing.T) {
 	}
 }
 
+// Texts are trimmed and in form C when an operation sees them; what differs in that is another request all the same.
+func TestTextsAreCleanedAndTheDigestIsNot(t *testing.T) {
+	e, r := serve(t)
+	for _, line := range []string{"2 Café Street", " 2 Café Street\u00a0", "2 Cafe\u0301 Street"} {
+		if w := post(e, strings.Replace(order, "2 High Street", line, 1)); w.Code != http.StatusCreated {
+			t.Fatalf("%q: %d %s", line, w.Code, w.Body)
+		}
+	}
+	for i, b := range r.bodies {
+		if b.ShipTo.Line1 != "2 Café Street" || i > 0 && string(r.requests[i].Digest) == string(r.requests[0].Digest) {
+			t.Errorf("%d: %q, digest %x", i, b.ShipTo.Line1, r.requests[i].Digest)
+		}
+	}
+}
+
+// A card's number in an address or a query is refused and not repeated.
+func TestCardNumbersInAddresses(t *testing.T) {
+	e, r := serve(t)
+	for _, target := range []string{"/v1/orders/4111111111111111", "/v1/orders/card-4111-1111-1111-1111", "/v1/customers/378282246310005", "/v1/products/4111.1111.1111.1111", "/v1/orders?customer=4111111111111111"} {
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+		if w.Code != 400 || !strings.Contains(w.Body.String(), "card_number") || strings.Contains(w.Body.String(), "1111") || strings.Contains(w.Body.String(), "10005") {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+	if len(r.requests) != 0 {
+		t.Errorf("%d requests came through", len(r.requests))
+	}
+}
+
 func TestAddressesAndMethods(t *testing.T) {
 	e, r := serve(t)
 	body := httptest.NewRequest(http.MethodGet, "/v1/orders", strings.NewReader("{}"))

@@ -1,6 +1,7 @@
 package sales_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -24,6 +25,28 @@ func order(country, currency string, units int, goods, shipping int64) events.Or
 	return events.OrderPlaced{
 		ShipTo: events.Address{Country: country}, Currency: currency, Lines: []events.OrderLine{{Line: 1, Quantity: units}},
 		Goods: goods, Shipping: events.Shipping{Price: shipping}, Total: goods + shipping,
+	}
+}
+
+// What a report shows as parts sums to what it shows as total, with tax on top as well.
+func TestPartsSumToTheTotal(t *testing.T) {
+	var l viewtest.Log
+	for i, o := range []events.OrderPlaced{
+		{Goods: 2000, Discount: 101, Shipping: events.Shipping{Price: 395, Tax: 79, TaxAdded: 79}, TaxAdded: 459, Total: 2753},
+		{Goods: 500, Shipping: events.Shipping{Price: 0}, TaxAdded: 100, Total: 600},
+	} {
+		o.Currency, o.ShipTo.Country, o.Lines = "USD", "US", []events.OrderLine{{Line: 1, Quantity: 1}}
+		l.Add(t, fmt.Sprint("order-", i), at("2011-06-01T12:00:00Z"), o, events.OrderConfirmed{})
+	}
+	q := sales.Queries{View: l.View(t, events.Catalog(), sales.Projection), Zone: "UTC"}
+	for _, by := range []sales.By{sales.Month, sales.Day, sales.Country} {
+		page, _, err := q.Report(t.Context(), projection.Ask{}, by, sales.Range{}, nil, 10)
+		if err != nil || len(page.Items) != 1 {
+			t.Fatal(page, err)
+		}
+		if s := page.Items[0]; s.Goods-s.Discount+s.Shipping+s.TaxAdded != s.Total || s.Total != 3353 || s.TaxAdded != 559 || s.TaxIncluded != 0 {
+			t.Errorf("by %s: %+v", by, s)
+		}
 	}
 }
 
@@ -99,6 +122,18 @@ func TestReport(t *testing.T) {
 		}
 		if diff := cmp.Diff([]sales.Sum{euros, june, july, august, september}, all); diff != "" || after != nil {
 			t.Error(diff)
+		}
+	})
+	t.Run("until the first day there is", func(t *testing.T) {
+		page, _, err := q.Report(t.Context(), projection.Ask{}, sales.Day, sales.Range{To: new(time.Time{})}, nil, 100)
+		if err != nil || len(page.Items) != 0 {
+			t.Errorf("%v %v", page.Items, err)
+		}
+	})
+	t.Run("as of the first moment there is", func(t *testing.T) {
+		page, answer, err := q.Report(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(time.Time{})}}, sales.Month, sales.Range{}, nil, 100)
+		if err != nil || len(page.Items) != 0 || answer.AsOf == nil || !answer.AsOf.IsZero() {
+			t.Errorf("%v as of %v, %v", page.Items, answer.AsOf, err)
 		}
 	})
 	if _, _, err := q.Report(t.Context(), projection.Ask{}, "year", sales.Range{}, nil, 1); err == nil {
