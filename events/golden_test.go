@@ -146,7 +146,7 @@ func fill(t *testing.T, v reflect.Value, name string, n *int) {
 
 // TestNamesBelong checks what the catalogue itself cannot: an event's name begins with a known category.
 func TestNamesBelong(t *testing.T) {
-	categories := map[string]bool{"product": true, "customer": true, "order": true, "stock": true, "payment": true, "lease": true}
+	categories := map[string]bool{"product": true, "customer": true, "order": true, "stock": true, "payment": true, "lease": true, "import": true}
 	for d := range catalog(t).Definitions() {
 		if category, _, _ := strings.Cut(d.Type, "."); !categories[category] {
 			t.Errorf("%s has no aggregate", d.Type)

@@ -83,8 +83,13 @@ func bar(w io.Writer) (show func(done, of int), end func()) {
 	return func(done, of int) {
 			b.SetTotal(int64(of), false)
 			b.SetCurrent(int64(done))
+			if done == of {
+				b.SetTotal(int64(of), true)
+			}
 		}, func() {
-			b.SetTotal(-1, true)
+			if !b.Completed() {
+				b.Abort(false) // as far as it has come
+			}
 			p.Wait()
 		}
 }

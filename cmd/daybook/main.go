@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,6 +20,9 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "daybook:", err)
+		if errors.Is(err, context.Canceled) {
+			os.Exit(130) // as a shell has it for an interrupt
+		}
 		os.Exit(1)
 	}
 }

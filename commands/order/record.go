@@ -28,7 +28,7 @@ func (c Record) Decide(o Order) ([]es.Event, error) {
 	case o.Status != None && sameContent(o.Placed, placed):
 		return es.Nothing()
 	case o.Status != None:
-		return es.Reject(Differs, "order %s stands with other content", placed.OrderID)
+		return es.Reject(Differs, "order %s stands with other content: %s", placed.OrderID, difference(clearContent(o.Placed), clearContent(placed)))
 	}
 	if err := check(placed); err != nil {
 		return es.Reject(Invalid, "%v", err)
@@ -46,7 +46,8 @@ func (c Record) Decide(o Order) ([]es.Event, error) {
 	)
 }
 
-// sameContent compares two snapshots without their personal fields: sealed anew, the same name is another ciphertext.
+// sameContent compares what was sold, without personal fields: sealed anew, the same name is another ciphertext. Nor does it matter
+// on which line of which file it stood and what the product cost elsewhere: both change when other orders are corrected.
 func sameContent(a, b events.OrderPlaced) bool {
 	return bytes.Equal(clearContent(a), clearContent(b))
 }
@@ -59,7 +60,18 @@ func clearContent(o events.OrderPlaced) []byte {
 	for i := range o.Discounts {
 		o.Discounts[i].Reason = es.Sealed{}
 	}
-	b, err := json.Marshal(o)
+	o.Lines = slices.Clone(o.Lines)
+	for i := range o.Lines {
+		o.Lines[i].Ref, o.Lines[i].ListPrice, o.Lines[i].Agreed = "", 0, true
+	}
+	return encoded(struct {
+		events.OrderPlaced
+		Lines []events.OrderLine `json:"lines"` // one by one, however many
+	}{o, o.Lines})
+}
+
+func encoded(v any) []byte {
+	b, err := json.Marshal(v)
 	if err != nil { // numbers, strings and times
 		panic(err)
 	}
@@ -97,7 +109,7 @@ func (c RecordReturned) Decide(o Order) ([]es.Event, error) {
 		if slices.Equal(before, lines) {
 			return es.Nothing()
 		}
-		return es.Reject(ReturnDiffers, "return %s of %s stands with other content", c.ReturnID, c.OrderID)
+		return es.Reject(ReturnDiffers, "return %s of %s stands with other content: %s", c.ReturnID, c.OrderID, difference(encoded(before), encoded(lines)))
 	}
 	for number, n := range back {
 		if l := o.line(number); n > l.Delivered-l.Returned {

@@ -1,12 +1,7 @@
 package onlineretail
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/daybook-dev/daybook/commands/customer"
 	"github.com/daybook-dev/daybook/commands/order"
@@ -14,54 +9,13 @@ import (
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
 )
 
 const (
 	currency = "GBP"
 	shipped  = "post"
-	money    = "online-retail"
+	money    = source
 )
-
-// asked is a command of the import, on a stream of S.
-type asked[S any] struct {
-	at       time.Time
-	decision es.Decision[S]
-	order    string // it belongs to, or ""
-}
-
-// call says who records it, when it happened, and under which id. The id is of the step and of what it says, so the same
-// step again is a repeat, and one that says something else is decided, and refused by the aggregate.
-func (a asked[S]) call(stream string) es.Call {
-	content := sha256.Sum256(fmt.Appendf(nil, "%T %+v", a.decision, a.decision))
-	return es.Call{
-		ID:          es.CommandID("import:online-retail", a.decision.CommandType(), stream, hex.EncodeToString(content[:])),
-		Actor:       es.Actor{ID: "online-retail", Kind: "import"},
-		OccurredAt:  a.at,
-		Correlation: a.correlation(stream),
-	}
-}
-
-func (a asked[S]) correlation(stream string) string {
-	if a.order == "" {
-		return stream
-	}
-	return es.StreamID{Category: "order", Key: a.order}.String()
-}
-
-// byStream gathers commands by the key of their stream, each stream's in order of time.
-type byStream[S any] map[string][]asked[S]
-
-func (b byStream[S]) add(at time.Time, order string, d es.Decision[S]) {
-	b[d.Key()] = append(b[d.Key()], asked[S]{at, d, order})
-}
-
-func (b byStream[S]) inTime() byStream[S] {
-	for key := range b {
-		slices.SortStableFunc(b[key], func(x, y asked[S]) int { return cmp.Or(x.at.Compare(y.at)) })
-	}
-	return b
-}
 
 func (h *History) products() byStream[product.Product] {
 	b := byStream[product.Product]{}
@@ -79,31 +33,53 @@ func (h *History) customers() byStream[customer.Customer] {
 	return b
 }
 
-func (h *History) orders() byStream[order.Order] {
-	list := map[string]int64{}
-	for _, p := range h.Products {
-		list[p.SKU] = p.Price
-	}
-	b := byStream[order.Order]{}
-	for _, o := range h.Orders {
-		b.add(o.At, o.Invoice, order.Record{Order: o.snapshot(list), At: o.At})
-	}
-	return b
+func (o Order) payment() payment.Record {
+	return payment.Record{OrderID: o.Invoice, RecordID: o.Invoice, Amount: events.Money{Amount: o.Total(), Currency: currency}, Method: money}
 }
 
-func (h *History) returns(recorded func(order string) bool) byStream[order.Order] {
-	b := byStream[order.Order]{}
-	for _, r := range h.Returns {
-		if !recorded(r.Order) {
-			continue
-		}
-		lines := make([]events.ReturnedLine, len(r.Lines))
-		for i, l := range r.Lines {
-			lines[i] = events.ReturnedLine{Line: l.Line, Quantity: l.Quantity, Refund: l.Price * int64(l.Quantity)}
-		}
-		b.add(r.At, r.Order, order.RecordReturned{OrderID: r.Order, ReturnID: r.CreditInvoice, Lines: lines})
+func (o Order) stock() (all []asked[stock.Stock]) {
+	for _, l := range o.Lines {
+		id := order.ReservationID(o.Invoice, l.Line, 1)
+		all = append(all,
+			asked[stock.Stock]{o.At, stock.Reserve{SKU: l.SKU, ReservationID: id, OrderID: o.Invoice, Quantity: l.Quantity, Recorded: true}, o.Invoice},
+			asked[stock.Stock]{o.At, stock.Commit{SKU: l.SKU, ReservationID: id, OrderID: o.Invoice, Quantity: l.Quantity, Recorded: true}, o.Invoice})
 	}
-	return b.inTime()
+	return all
+}
+
+// source is the lines of the file that the order is made of.
+func (o Order) source() (all []line) {
+	for _, l := range o.Lines {
+		all = append(all, line{n: l.Source, text: l.text})
+	}
+	return append(all, o.postage...)
+}
+
+func (r Return) record() order.RecordReturned {
+	lines := make([]events.ReturnedLine, len(r.Lines))
+	for i, l := range r.Lines {
+		lines[i] = events.ReturnedLine{Line: l.Line, Quantity: l.Quantity, Refund: l.Price * int64(l.Quantity)}
+	}
+	return order.RecordReturned{OrderID: r.Order, ReturnID: r.CreditInvoice, Lines: lines}
+}
+
+func (r Return) payment() payment.RecordRefund {
+	return payment.RecordRefund{OrderID: r.Order, RecordID: r.CreditInvoice, Amount: events.Money{Amount: r.Refund(), Currency: currency}, Method: money}
+}
+
+func (r Return) stock() (all []asked[stock.Stock]) {
+	for i, l := range r.Lines {
+		id := fmt.Sprintf("%s/%s/%d", r.CreditInvoice, r.Order, i+1)
+		all = append(all, asked[stock.Stock]{r.At, stock.Restock{SKU: l.SKU, RestockID: id, OrderID: r.Order, Quantity: l.Quantity, Recorded: true}, r.Order})
+	}
+	return all
+}
+
+func (r Return) source() (all []line) {
+	for _, l := range r.Lines {
+		all = append(all, line{n: l.Source, text: l.text})
+	}
+	return all
 }
 
 // snapshot is the order as it was sold: the price belongs to the sale, the list price stands beside it.
@@ -122,46 +98,4 @@ func (o Order) snapshot(list map[string]int64) events.OrderPlaced {
 		})
 	}
 	return e
-}
-
-func (h *History) payments(recorded func(order string) bool) byStream[payment.Payment] {
-	b := byStream[payment.Payment]{}
-	for _, o := range h.Orders {
-		if recorded(o.Invoice) {
-			b.add(o.At, o.Invoice, payment.Record{OrderID: o.Invoice, RecordID: o.Invoice, Amount: events.Money{Amount: o.Total(), Currency: currency}, Method: money})
-		}
-	}
-	for _, r := range h.Returns {
-		if recorded(r.Order) {
-			b.add(r.At, r.Order, payment.RecordRefund{OrderID: r.Order, RecordID: r.CreditInvoice, Amount: events.Money{Amount: r.Refund(), Currency: currency}, Method: money})
-		}
-	}
-	return b.inTime()
-}
-
-func (h *History) stocks(recorded func(order string) bool) byStream[stock.Stock] {
-	b := byStream[stock.Stock]{}
-	for _, r := range h.Receipts {
-		b.add(r.At, "", stock.Receive{SKU: r.SKU, ReceiptID: r.ID, Quantity: r.Quantity})
-	}
-	for _, o := range h.Orders {
-		if !recorded(o.Invoice) {
-			continue
-		}
-		for _, l := range o.Lines {
-			id := order.ReservationID(o.Invoice, l.Line, 1)
-			b.add(o.At, o.Invoice, stock.Reserve{SKU: l.SKU, ReservationID: id, OrderID: o.Invoice, Quantity: l.Quantity, Recorded: true})
-			b.add(o.At, o.Invoice, stock.Commit{SKU: l.SKU, ReservationID: id, OrderID: o.Invoice, Quantity: l.Quantity, Recorded: true})
-		}
-	}
-	for _, r := range h.Returns {
-		if !recorded(r.Order) {
-			continue
-		}
-		for i, l := range r.Lines {
-			id := fmt.Sprintf("%s/%s/%d", r.CreditInvoice, r.Order, i+1)
-			b.add(r.At, r.Order, stock.Restock{SKU: l.SKU, RestockID: id, OrderID: r.Order, Quantity: l.Quantity, Recorded: true})
-		}
-	}
-	return b.inTime()
 }

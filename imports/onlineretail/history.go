@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/text"
 )
 
@@ -36,6 +39,8 @@ type Order struct {
 	At       time.Time
 	Lines    []OrderLine
 	Shipping int64
+
+	postage []line // that came to it
 }
 
 // OrderLine is a goods line of the file.
@@ -102,6 +107,8 @@ func (h *History) sort(lines []line) (sold, credits []line) {
 			h.rejectf(l, Malformed, "column StockCode: %q is no SKU", l.sku)
 		case l.quantity <= 0 && !l.credit || l.quantity >= 0 && l.credit:
 			h.rejectf(l, BadQuantity, "quantity %d", l.quantity)
+		case tooLarge(l) != nil:
+			h.rejectf(l, TooLarge, "%v", tooLarge(l))
 		case l.price <= 0:
 			h.rejectf(l, NoPrice, "price %d", l.price)
 		case l.credit && l.customer == "":
@@ -115,6 +122,14 @@ func (h *History) sort(lines []line) (sold, credits []line) {
 		}
 	}
 	return sold, credits
+}
+
+func tooLarge(l line) error {
+	if l.quantity > order.MaxQuantity || l.quantity < -order.MaxQuantity {
+		return fmt.Errorf("%d units, of at most %d", l.quantity, order.MaxQuantity)
+	}
+	_, err := events.MulAmount(max(l.price, -l.price), int64(max(l.quantity, -l.quantity)))
+	return err
 }
 
 func goods(sku string) bool {
@@ -138,34 +153,90 @@ func earliest(lines []line) map[string]time.Time {
 	return first
 }
 
+// invoice is the lines sold under one number.
+type invoice struct {
+	number         string
+	goods, postage []line
+}
+
 // order gathers the invoices, in order of time, then number.
 func (h *History) order(sold []line, times map[string]time.Time) {
-	byInvoice := map[string]*Order{}
-	var postage []line
+	byNumber := map[string]*invoice{}
 	for _, l := range sold {
+		i := byNumber[l.invoice]
+		if i == nil {
+			i = &invoice{number: l.invoice}
+			byNumber[l.invoice] = i
+		}
 		if shipping(l.sku) {
-			postage = append(postage, l)
-			continue
-		}
-		o := byInvoice[l.invoice]
-		if o == nil {
-			o = &Order{Invoice: l.invoice, Customer: l.customer, Country: l.country, At: times[l.invoice]}
-			byInvoice[l.invoice] = o
-		}
-		o.Lines = append(o.Lines, OrderLine{Line: len(o.Lines) + 1, Source: l.n, SKU: l.sku, Name: l.description, Quantity: l.quantity, Price: l.price, text: l.text})
-	}
-	for _, l := range postage {
-		if o := byInvoice[l.invoice]; o != nil {
-			o.Shipping += l.price * int64(l.quantity)
-			h.Shipping++
+			i.postage = append(i.postage, l)
 		} else {
-			h.rejectf(l, ShippingWithoutGoods, "invoice %s has no goods in this file", l.invoice)
+			i.goods = append(i.goods, l)
 		}
 	}
-	for _, o := range byInvoice {
-		h.Orders = append(h.Orders, *o)
+	for _, i := range byNumber {
+		o, err := i.order(times[i.number])
+		switch {
+		case len(i.goods) == 0:
+			h.rejectAll(i.postage, ShippingWithoutGoods, "invoice "+i.number+" has no goods in this file")
+		case err != nil:
+			h.rejectAll(slices.Concat(i.goods, i.postage), TooLarge, err.Error())
+		default:
+			h.Orders = append(h.Orders, o)
+			h.Shipping += len(i.postage)
+		}
 	}
 	slices.SortFunc(h.Orders, func(a, b Order) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Invoice, b.Invoice)) })
+}
+
+func (h *History) rejectAll(lines []line, why Reason, detail string) {
+	for _, l := range lines {
+		h.rejectf(l, why, "%s", detail)
+	}
+}
+
+// order is an invoice with goods as an order; its error says in what it is too large.
+func (i *invoice) order(at time.Time) (Order, error) {
+	if len(i.goods) == 0 {
+		return Order{}, nil
+	}
+	if len(i.goods) > order.MaxRecordedLines {
+		return Order{}, fmt.Errorf("invoice %s has %d lines, of at most %d", i.number, len(i.goods), order.MaxRecordedLines)
+	}
+	o := Order{Invoice: i.number, Customer: i.goods[0].customer, Country: i.goods[0].country, At: at}
+	amounts := make([]int64, 0, len(i.goods)+len(i.postage))
+	for n, l := range i.goods {
+		o.Lines = append(o.Lines, OrderLine{Line: n + 1, Source: l.n, SKU: l.sku, Name: l.description, Quantity: l.quantity, Price: l.price, text: l.text})
+		amounts = append(amounts, l.price*int64(l.quantity))
+	}
+	for _, l := range i.postage {
+		amounts = append(amounts, l.price*int64(l.quantity))
+		o.Shipping += l.price * int64(l.quantity)
+		o.postage = append(o.postage, l)
+	}
+	if _, err := events.AddAmounts(amounts...); err != nil {
+		return Order{}, fmt.Errorf("invoice %s: %w", i.number, err)
+	}
+	if bytes := o.recordedBytes(); bytes > events.MaxRecordedBytes {
+		return Order{}, fmt.Errorf("invoice %s needs %d bytes to be recorded, of at most %d", i.number, bytes, events.MaxRecordedBytes)
+	}
+	return o, nil
+}
+
+// recordedBytes is what the order's largest event may come to.
+func (o Order) recordedBytes() int {
+	text := 0
+	for _, l := range o.Lines {
+		text += len(l.SKU) + len(l.Name)
+	}
+	if text+len(o.Lines)*300 < es.MaxEventBytes { // the common case, without encoding it
+		return text
+	}
+	b, err := json.Marshal(o.snapshot(nil))
+	if err != nil { // numbers and strings
+		panic(err)
+	}
+	return len(b) + len(o.Lines)*len("9007199254740991") + 4096 // the list prices, and metadata
 }
 
 // Goods is the sum of the order's lines.

@@ -1,15 +1,14 @@
 package onlineretail
 
 import (
-	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Header is the first line of every such file.
@@ -28,16 +27,18 @@ const (
 	Malformed             Reason = "malformed"
 	NotGoods              Reason = "not_goods"
 	BadQuantity           Reason = "bad_quantity"
+	TooLarge              Reason = "too_large"
 	NoPrice               Reason = "no_price"
 	CreditWithoutCustomer Reason = "credit_without_customer"
 	CreditWithoutSale     Reason = "credit_without_sale"
 	ShippingWithoutGoods  Reason = "shipping_without_goods"
 	OrderDiffers          Reason = "order_differs" // when it is recorded: the order exists with other content
+	Refused               Reason = "refused"       // likewise: it cannot be recorded
 )
 
 // Reject is a line that was left out.
 type Reject struct {
-	Line   int // physical, the header is 1
+	Line   int // physical, on which the record begins; the header is 1
 	Reason Reason
 	Detail string
 	Text   string
@@ -58,7 +59,7 @@ type line struct {
 	country     string // ISO 3166
 }
 
-const maxLineBytes = 1 << 20
+const columns = 8
 
 // readLines reads a whole file, its well-formed lines and the others. ErrHeader, ErrEncoding.
 func readLines(r io.Reader) ([]line, []Reject, error) {
@@ -66,54 +67,90 @@ func readLines(r io.Reader) ([]line, []Reject, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("time zone of the file: %w", err)
 	}
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, 64<<10), maxLineBytes)
+	all, err := readPhysical(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkHeader(all); err != nil {
+		return nil, nil, err
+	}
 	var lines []line
 	var rejects []Reject
-	for n := 1; s.Scan(); n++ {
-		text := strings.TrimSuffix(s.Text(), "\r")
-		if !utf8.ValidString(text) {
-			return nil, nil, fmt.Errorf("%w: line %d", ErrEncoding, n)
+	for at := 1; at < len(all); {
+		rec := nextRecord(all, at)
+		at += rec.lines
+		l, err := line{}, rec.broken
+		if err == nil {
+			l, err = parseLine(rec.text, london)
 		}
-		if n == 1 {
-			if text != Header {
-				return nil, nil, ErrHeader
-			}
-			continue
-		}
-		l, err := parseLine(text, london)
 		if err != nil {
-			rejects = append(rejects, Reject{n, Malformed, err.Error(), text})
+			rejects = append(rejects, Reject{rec.n, Malformed, err.Error(), rec.text})
 			continue
 		}
-		l.n, l.text = n, text
+		l.n, l.text = rec.n, rec.text
 		lines = append(lines, l)
-	}
-	if err := s.Err(); err != nil {
-		return nil, nil, fmt.Errorf("read the file after line %d: %w", 1+len(lines)+len(rejects), err)
-	}
-	if lines == nil && rejects == nil {
-		return nil, nil, fmt.Errorf("%w, or nothing follows it", ErrHeader)
 	}
 	return lines, rejects, nil
 }
 
-// parseLine reads one physical line; its error names the column.
+// checkHeader says what is wrong about the first line.
+func checkHeader(all []physical) error {
+	if len(all) == 0 {
+		return fmt.Errorf("%w: the file is empty", ErrHeader)
+	}
+	got, err := fields(all[0].text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrHeader, err)
+	}
+	want := strings.Split(Header, ",")
+	for i, name := range want {
+		switch {
+		case i >= len(got):
+			return fmt.Errorf("%w: column %d, %s, is missing", ErrHeader, i+1, name)
+		case got[i] != name:
+			return fmt.Errorf("%w: column %d is %.40q, not %s", ErrHeader, i+1, got[i], name)
+		}
+	}
+	switch {
+	case len(got) > len(want):
+		return fmt.Errorf("%w: it has %d columns, not %d", ErrHeader, len(got), len(want))
+	case len(all) == 1:
+		return fmt.Errorf("%w, or nothing follows it", ErrHeader)
+	}
+	return nil
+}
+
+// fields reads one record.
+func fields(text string) ([]string, error) {
+	c := csv.NewReader(strings.NewReader(text))
+	c.FieldsPerRecord = -1
+	f, err := c.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("the line is empty")
+	}
+	if at, ok := errors.AsType[*csv.ParseError](err); ok {
+		return nil, fmt.Errorf("not CSV: %w", at.Err)
+	}
+	return f, err
+}
+
+// breaks are line breaks within a field, which are blanks of it.
+var breaks = regexp.MustCompile(`\s*[\r\n]\s*`)
+
+// parseLine reads one record; its error names the column.
 func parseLine(text string, london *time.Location) (line, error) {
 	if strings.ContainsRune(text, 0) {
 		return line{}, errors.New("contains U+0000")
 	}
-	c := csv.NewReader(strings.NewReader(text))
-	c.FieldsPerRecord = -1
-	f, err := c.Read()
+	f, err := fields(text)
 	if err != nil {
-		return line{}, fmt.Errorf("not CSV: %w", err)
+		return line{}, err
 	}
-	if len(f) != 8 {
-		return line{}, fmt.Errorf("%d columns, not 8", len(f))
+	if len(f) != columns {
+		return line{}, fmt.Errorf("%d columns, not %d", len(f), columns)
 	}
 	for i := range f {
-		f[i] = strings.TrimSpace(f[i])
+		f[i] = strings.TrimSpace(breaks.ReplaceAllString(f[i], " "))
 	}
 	l := line{sku: strings.ToUpper(f[1]), description: f[2], customer: strings.TrimSuffix(f[6], ".0")}
 	if l.invoice, l.credit, err = parseInvoice(f[0]); err != nil {
@@ -122,7 +159,7 @@ func parseLine(text string, london *time.Location) (line, error) {
 	if l.sku == "" {
 		return line{}, errors.New("column StockCode: empty")
 	}
-	if l.quantity, err = strconv.Atoi(f[3]); err != nil || l.quantity > 1e9 || l.quantity < -1e9 {
+	if l.quantity, err = strconv.Atoi(f[3]); err != nil && !errors.Is(err, strconv.ErrRange) { // what is out of range is too large
 		return line{}, fmt.Errorf("column Quantity: %q is not a whole number", f[3])
 	}
 	if l.at, err = parseTime(f[4], london); err != nil {
@@ -175,7 +212,7 @@ func parsePence(s string) (int64, error) {
 		return 0, bad
 	}
 	n, err := strconv.ParseInt(pounds+(pence + "00")[:2], 10, 64)
-	if err != nil || n > 1<<53-1 {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // what is out of range is too large
 		return 0, bad
 	}
 	if negative {

@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/daybook-dev/daybook/commands/order"
 )
 
 const good = "536365,85123a,WHITE HANGING HEART,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 
 func TestHeaderIsExact(t *testing.T) {
-	for _, file := range []string{"", "\n", "\ufeff" + Header + "\n" + good, strings.ToLower(Header) + "\n" + good, good, Header} {
+	for _, file := range []string{"", "\n", "\ufeff", strings.ToLower(Header) + "\n" + good, good, Header} {
 		if _, err := Read(strings.NewReader(file)); !errors.Is(err, ErrHeader) {
 			t.Errorf("%q: %v", file, err)
 		}
@@ -45,6 +47,17 @@ func TestBrokenLines(t *testing.T) {
 		{"three decimals", with("2.55", "2.555"), Malformed},
 		{"no price", with("2.55", "0"), NoPrice},
 		{"negative price", with("2.55", "-1.00"), NoPrice},
+		{"text after a quote", with("WHITE HANGING HEART", `"WHITE"HEART`), Malformed},
+		{"quantity beyond any number", with(",6,", ",99999999999999999999,"), TooLarge},
+		{"too many units", with(",6,", ",1000001,"), TooLarge},
+		{"price beyond any amount", with("2.55", "90071992547409.92"), TooLarge},
+		{"goods beyond any amount", strings.Replace(with(",6,", ",1000000,"), "2.55", "90071992548.00", 1), TooLarge},
+		{"postage beyond any amount", strings.Replace(with("85123a", "POST"), "2.55", "99999999999999999999", 1), TooLarge},
+		{"credit of too many units", strings.Replace(with("536365", "C536365"), ",6,", ",-1000001,", 1), TooLarge},
+		{"description too long", with("WHITE HANGING HEART", strings.Repeat("W", 201)), Malformed},
+		{"description that shows nothing", with("WHITE HANGING HEART", ""), Malformed},
+		{"SKU", with("85123a", "85 123a"), Malformed},
+		{"line too long", with("WHITE HANGING HEART", strings.Repeat("W", 65<<10)), Malformed},
 		{"country", with("United Kingdom", "Atlantis"), Malformed},
 		{"not goods", with("85123a", "M"), NotGoods},
 		{"gift card", with("85123a", "gift_0001_20"), NotGoods},
@@ -67,6 +80,88 @@ func TestBrokenLines(t *testing.T) {
 				t.Errorf("%d orders of %d lines", len(h.Orders), h.Lines)
 			}
 		})
+	}
+}
+
+// RFC 4180: a byte order mark, CRLF, quotes, commas and line breaks within them; `line` is the physical line a record begins on.
+func TestRecordsOverSeveralLines(t *testing.T) {
+	file := "\ufeff" + strings.Join([]string{
+		Header,
+		`536365,85123A,"WHITE, ""HANGING""` + "\r\n\r\n" + ` HEART",6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom`,
+		`536366,85123A,"NEVER CLOSED,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom`,
+		`536367,85123A,"WHITE, HEART",6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom`,
+		`536368,85123A,RED,six,2010-12-01 08:26:00,2.55,17850.0,United Kingdom`,
+		`536369,85123A,"NOT CLOSED EITHER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom`,
+	}, "\r\n") + "\r\n"
+	h, err := Read(strings.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Orders) != 2 || h.Orders[0].Lines[0].Name != `WHITE, "HANGING" HEART` || h.Orders[0].Lines[0].Source != 2 || h.Orders[1].Lines[0].Source != 6 {
+		t.Errorf("orders %+v", h.Orders)
+	}
+	var at []int
+	for _, r := range h.Rejects {
+		at = append(at, r.Line)
+	}
+	if !slices.Equal(at, []int{5, 7, 8}) || h.Lines != 5 {
+		t.Errorf("of %d records rejected %v: %+v", h.Lines, at, h.Rejects)
+	}
+}
+
+func TestOtherEncodingsAreNamed(t *testing.T) {
+	for _, order := range []struct{ mark, a, b string }{{"\xff\xfe", "", "\x00"}, {"\xfe\xff", "\x00", ""}, {"", "", "\x00"}, {"", "\x00", ""}} {
+		var file strings.Builder
+		file.WriteString(order.mark)
+		for _, c := range Header + "\n" + good {
+			file.WriteString(order.a + string(c) + order.b)
+		}
+		if _, err := Read(strings.NewReader(file.String())); !errors.Is(err, ErrEncoding) || !strings.Contains(err.Error(), "UTF-16") {
+			t.Error(err)
+		}
+	}
+}
+
+// An invoice that is too large as a whole is left out with all of its lines, and it alone.
+func TestInvoicesTooLarge(t *testing.T) {
+	costly := strings.Replace(strings.Replace(good, "2.55", "90071992547.00", 1), ",6,", ",999,", 1)
+	many := make([]string, order.MaxRecordedLines+1)
+	for i := range many {
+		many[i] = good
+	}
+	long := make([]string, order.MaxRecordedLines)
+	for i := range long {
+		long[i] = strings.Replace(good, "WHITE HANGING HEART", strings.Repeat("W", 190), 1)
+	}
+	postage := strings.Replace(good, "85123a", "POST", 1)
+	for _, tt := range []struct {
+		name  string
+		lines []string
+	}{
+		{"sum", []string{costly, costly}},
+		{"sum with postage", []string{costly, strings.Replace(costly, "85123a", "POST", 1)}},
+		{"lines", append(many, postage)},
+		{"names", append(long, postage)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			lines := append([]string{Header, strings.Replace(good, "536365", "536366", 1)}, tt.lines...)
+			h, err := Read(strings.NewReader(strings.Join(lines, "\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(h.Orders) != 1 || h.Orders[0].Invoice != "536366" || len(h.Rejects) != len(tt.lines) || h.Shipping != 0 {
+				t.Fatalf("%d orders, %d of %d lines rejected", len(h.Orders), len(h.Rejects), len(tt.lines))
+			}
+			for _, r := range h.Rejects {
+				if r.Reason != TooLarge {
+					t.Fatalf("%+v", r)
+				}
+			}
+		})
+	}
+	whole, err := Read(strings.NewReader(strings.Join(append([]string{Header}, many[1:]...), "\n")))
+	if err != nil || len(whole.Orders) != 1 || len(whole.Orders[0].Lines) != order.MaxRecordedLines {
+		t.Errorf("%d orders, %v", len(whole.Orders), err)
 	}
 }
 

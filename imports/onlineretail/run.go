@@ -1,10 +1,10 @@
 package onlineretail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/commands/customer"
-	"github.com/daybook-dev/daybook/commands/order"
-	"github.com/daybook-dev/daybook/commands/payment"
+	"github.com/daybook-dev/daybook/commands/importing"
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/commands/stock"
+	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
 )
 
@@ -24,102 +24,172 @@ import (
 type Import struct {
 	Handler *es.Handler
 	History *History
-	// Streams is how many are written at once; default 256: they share the store's syncs.
+	// Streams is how many are written at once at most; default 256: they share the store's syncs.
 	Streams int
 	// Progress is told how many commands have been answered, of how many; it must not wait.
 	Progress func(done, of int)
+	// Pause is the first before what failed is tried again, default 100 ms; Patience, how long it is tried while nothing
+	// gets done, default 3 min.
+	Pause, Patience time.Duration
 
-	done, of, recorded atomic.Int64
-	position           atomic.Uint64
-	mu                 sync.Mutex
-	differs            map[string]string // order → why
+	flow                            *flow
+	done, of, new, refusals, orders atomic.Int64
+	moved                           atomic.Int64 // when something was done last
+	position                        atomic.Uint64
+	mu                              sync.Mutex
+	refused                         map[refusalKey]*refusal
+	notes                           []string
 }
+
+// refusal is an order or a return that could not be recorded.
+type refusal struct {
+	order, returned string
+	err             error
+}
+
+type refusalKey struct{ order, returned string }
 
 // Result is what a run came to.
 type Result struct {
 	Recorded int // events' commands that were new; the others stood already
 	Repeated int
-	Position uint64 // of the last event recorded or found: read models that reach it show everything
+	Notes    []string // what stands otherwise than the file has it, though its lines are recorded
+	Position uint64   // of the last event recorded or found: read models that reach it show everything
 	Took     time.Duration
 }
 
-// Run records everything that does not stand yet. Orders that stand with other content become rejects of the history, with
-// their stock and money left alone. Any other error stops the import; run again, it goes on.
+// StoppedError says how far an import had come. What stands is whole but for the last few orders; run again, it goes on.
+type StoppedError struct {
+	Orders, Of int
+	Cause      error
+}
+
+func (e *StoppedError) Error() string {
+	s := fmt.Sprintf("stopped after %d of %d orders; run it again to go on", e.Orders, e.Of)
+	if errors.Is(e.Cause, context.Canceled) {
+		return s
+	}
+	return fmt.Sprintf("%s (%v)", s, e.Cause)
+}
+
+func (e *StoppedError) Unwrap() error { return e.Cause }
+
+// Run records everything that does not stand yet, between an event that says that the import began and one that it ended. What is
+// refused becomes a reject of the history. Any other error, a *StoppedError, comes after it has been tried again in vain.
 func (im *Import) Run(ctx context.Context) (Result, error) {
 	began, h := time.Now(), im.History
-	im.differs = map[string]string{}
-	products, customers, orders := h.products(), h.customers(), h.orders()
-	all := func(string) bool { return true }
-	im.of.Store(int64(count(products) + count(customers) + count(orders) + count(h.returns(all)) + count(h.payments(all)) + count(h.stocks(all))))
-	if err := errors.Join(
-		send[product.Product](ctx, im, products, im.exists(product.Exists)),
-		send[customer.Customer](ctx, im, customers, nil),
-		send[order.Order](ctx, im, orders, im.otherOrder),
-	); err != nil {
-		return Result{}, err
+	im.flow, im.refused = newFlow(cmp.Or(im.Streams, 256)), map[refusalKey]*refusal{}
+	im.moved.Store(began.UnixNano())
+	orders := len(h.Orders)
+	if err := im.run(ctx); err != nil {
+		return Result{}, &StoppedError{int(im.orders.Load()), orders, err}
 	}
-	if err := errors.Join(
-		send[order.Order](ctx, im, h.returns(im.stands), im.otherOrder),
-		send[stock.Stock](ctx, im, h.stocks(im.stands), nil),
-		send[payment.Payment](ctx, im, h.payments(im.stands), nil),
-	); err != nil {
-		return Result{}, err
-	}
-	im.rejectOthers()
-	recorded := int(im.recorded.Load())
-	return Result{recorded, int(im.done.Load()) - recorded, im.position.Load(), time.Since(began)}, nil
+	recorded := int(im.new.Load())
+	slices.Sort(im.notes)
+	return Result{recorded, int(im.done.Load()-im.refusals.Load()) - recorded, im.notes, im.position.Load(), time.Since(began)}, nil
 }
 
-func count[S any](b byStream[S]) (n int) {
-	for _, commands := range b {
-		n += len(commands)
+func (im *Import) run(ctx context.Context) error {
+	h := im.History
+	steps, products, customers := h.steps(), h.products(), h.customers()
+	of := len(products) + len(customers) + 2
+	for _, s := range steps {
+		of += s.commands()
 	}
-	return n
+	im.of.Store(int64(of))
+	before := im.new.Load()
+	if err := im.mark(ctx, importing.Begin{Import: events.ImportBegan{ImportID: im.id(), Source: source, Digest: h.Digest, Orders: len(h.Orders), Window: window}}); err != nil {
+		return err
+	}
+	var standing map[string]stock.Stock
+	if im.new.Load() == before { // it was begun before
+		var err error
+		if standing, err = im.standing(ctx); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(
+		send[product.Product](ctx, im, products, im.otherProduct(ctx)),
+		send[customer.Customer](ctx, im, customers, func(c asked[customer.Customer], err error) { im.note("customer %s: %v", c.decision.Key(), err) }),
+	); err != nil {
+		return err
+	}
+	if err := im.steps(ctx, steps, standing); err != nil {
+		return err
+	}
+	im.rejectRefused()
+	return im.mark(ctx, importing.End{Import: events.ImportEnded{ImportID: im.id(), Orders: len(h.Orders), Rejected: len(h.Rejects)}})
 }
 
-// refused says whether a refusal of a command of an order is no reason to stop.
-type refused func(order string, r *es.Rejection) bool
+const source = "online-retail"
 
-// send handles the commands of each stream together, many streams at once.
-func send[S any, P es.State[S]](ctx context.Context, im *Import, streams byStream[S], fine refused) error {
+func (im *Import) id() string     { return source + "-" + im.History.Digest[:12] }
+func (im *Import) stream() string { return es.StreamID{Category: "import", Key: im.id()}.String() }
+
+// mark records the begin or the end.
+func (im *Import) mark(ctx context.Context, d es.Decision[importing.Import]) error {
+	b := byStream[importing.Import]{}
+	b.add(time.Time{}, "", d)
+	var refused error
+	err := send[importing.Import](ctx, im, b, func(_ asked[importing.Import], err error) { refused = err })
+	return errors.Join(err, refused)
+}
+
+// standing reads the stock that an earlier run left, each stream once.
+func (im *Import) standing(ctx context.Context) (map[string]stock.Stock, error) {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(im.Streams, 1))
-	if im.Streams == 0 {
-		g.SetLimit(256)
+	g.SetLimit(im.flow.most)
+	var mu sync.Mutex
+	all := map[string]stock.Stock{}
+	for _, r := range im.History.Receipts {
+		g.Go(func() error {
+			l, err := again(ctx, im, func() (es.Loaded[stock.Stock], error) { return es.Load[stock.Stock](ctx, im.Handler, r.SKU, nil) })
+			if err != nil {
+				return fmt.Errorf("read the stock of %s: %w", r.SKU, err)
+			}
+			im.reached(l.Position)
+			mu.Lock()
+			defer mu.Unlock()
+			all[r.SKU] = l.State
+			return nil
+		})
 	}
-	for _, key := range slices.Sorted(maps.Keys(streams)) {
-		g.Go(func() error { return one[S, P](ctx, im, key, streams[key], fine) })
-	}
-	return g.Wait()
+	return all, g.Wait()
 }
 
-func one[S any, P es.State[S]](ctx context.Context, im *Import, key string, commands []asked[S], fine refused) error {
-	stream := es.StreamID{Category: P(nil).Category(), Key: key}.String()
-	batch := make([]es.Asked[S], len(commands))
-	for i, c := range commands {
-		batch[i] = es.Asked[S]{Decision: c.decision, Call: c.call(stream)}
-	}
-	outcomes, err := es.HandleAll[S, P](ctx, im.Handler, batch)
-	if err != nil {
-		return fmt.Errorf("record %s: %w", stream, err)
-	}
-	for i, o := range outcomes {
-		if r, ok := errors.AsType[*es.Rejection](o.Err); ok && fine != nil && fine(commands[i].order, r) {
-			o.Err = nil
+// otherProduct says where a product that stands differs from the file's.
+func (im *Import) otherProduct(ctx context.Context) func(asked[product.Product], error) {
+	return func(c asked[product.Product], err error) {
+		add, ok := c.decision.(product.Add)
+		if es.Rejected(err) != product.Exists || !ok {
+			im.note("product %s: %v", c.decision.Key(), err)
+			return
 		}
-		if o.Err != nil {
-			return fmt.Errorf("record %s on %s: %w", commands[i].decision.CommandType(), stream, o.Err)
+		l, err := es.Load[product.Product](ctx, im.Handler, add.SKU, nil)
+		if err != nil {
+			im.note("product %s stands already; it could not be compared: %v", add.SKU, err)
+			return
 		}
-		if len(o.Receipt.Records) > 0 {
-			im.recorded.Add(1)
+		if l.State.Name != add.Name {
+			im.note("product %s stands with name %q, the file has %q", add.SKU, l.State.Name, add.Name)
 		}
-		im.reached(o.Receipt.Position)
+		if was := l.State.Prices[currency]; was != add.Prices[currency] {
+			im.note("product %s stands with price %d, the file has %d", add.SKU, was, add.Prices[currency])
+		}
 	}
-	if done := im.done.Add(int64(len(outcomes))); im.Progress != nil {
+}
+
+func (im *Import) pause() time.Duration    { return cmp.Or(im.Pause, 100*time.Millisecond) }
+func (im *Import) patience() time.Duration { return cmp.Or(im.Patience, patience) }
+
+func (im *Import) progress(n int) {
+	if done := im.done.Add(int64(n)); im.Progress != nil {
 		im.Progress(int(done), int(im.of.Load()))
 	}
-	return nil
 }
+
+// skip passes over commands that need not be sent.
+func (im *Import) skip(n int) { im.progress(n) }
 
 func (im *Import) reached(position uint64) {
 	for {
@@ -130,49 +200,42 @@ func (im *Import) reached(position uint64) {
 	}
 }
 
-// exists lets a product stand that somebody added before, at its own name and price.
-func (im *Import) exists(code es.Code) refused {
-	return func(_ string, r *es.Rejection) bool { return r.Code == code }
-}
-
-func (im *Import) otherOrder(id string, r *es.Rejection) bool {
-	if r.Code != order.Differs && r.Code != order.ReturnDiffers {
-		return false
-	}
+func (im *Import) note(format string, args ...any) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	if im.differs[id] == "" {
-		im.differs[id] = r.Message
-	}
-	return true
+	im.notes = append(im.notes, fmt.Sprintf(format, args...))
+}
+
+func (im *Import) refuse(r refusal) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.refused[r.key()] = &r
 }
 
 func (im *Import) stands(id string) bool {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	return im.differs[id] == ""
+	return im.refused[refusalKey{id, ""}] == nil
 }
 
-// rejectOthers moves the orders that stand with other content to the rejects, line by line.
-func (im *Import) rejectOthers() {
+// rejectRefused moves what was refused to the rejects, line by line: an order with its returns, or a return alone.
+func (im *Import) rejectRefused() {
 	h := im.History
 	h.Orders = slices.DeleteFunc(h.Orders, func(o Order) bool {
-		why := im.differs[o.Invoice]
-		if why == "" {
+		r := im.refused[refusalKey{o.Invoice, ""}]
+		if r == nil {
 			return false
 		}
-		for _, l := range o.Lines {
-			h.Rejects = append(h.Rejects, Reject{l.Source, OrderDiffers, why, l.text})
-		}
+		h.rejectAll(o.source(), r.reason(), r.detail())
+		h.Shipping -= len(o.postage)
 		return true
 	})
-	h.Returns = slices.DeleteFunc(h.Returns, func(r Return) bool {
-		if im.differs[r.Order] == "" {
+	h.Returns = slices.DeleteFunc(h.Returns, func(back Return) bool {
+		r := cmp.Or(im.refused[refusalKey{back.Order, ""}], im.refused[refusalKey{back.Order, back.CreditInvoice}])
+		if r == nil {
 			return false
 		}
-		for _, l := range r.Lines {
-			h.Rejects = append(h.Rejects, Reject{l.Source, OrderDiffers, im.differs[r.Order], l.text})
-		}
+		h.rejectAll(back.source(), r.reason(), r.detail())
 		return true
 	})
 	slices.SortFunc(h.Rejects, func(a, b Reject) int { return a.Line - b.Line })

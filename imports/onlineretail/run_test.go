@@ -2,7 +2,12 @@ package onlineretail
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,11 +98,14 @@ func TestOrderDiffers(t *testing.T) {
 	before := w.end()
 	other := strings.Replace(small, "500001,A,Apple,5", "500001,A,Apple,6", 1)
 	h, _ := w.run(other)
-	if len(h.Rejects) != 3 || h.Rejects[0].Reason != OrderDiffers || h.Rejects[0].Line != 2 || h.Rejects[2].Line != 6 || len(h.Orders) != 1 {
+	if len(h.Rejects) != 4 || h.Rejects[0].Reason != OrderDiffers || h.Rejects[0].Line != 2 || h.Rejects[2].Line != 4 || h.Rejects[3].Line != 6 || len(h.Orders) != 1 {
 		t.Errorf("rejects %+v", h.Rejects)
 	}
+	if detail := h.Rejects[0].Detail; !strings.Contains(detail, "lines[1].quantity: 5 → 6") {
+		t.Errorf("the difference is not said: %s", detail)
+	}
 	for r, err := range w.store.ReadAll(t.Context(), before) {
-		if err != nil || r.Type != "stock.received" { // another file, another receipt
+		if err != nil || r.Type != "stock.received" && r.Stream.Category != "import" { // another file, another receipt
 			t.Errorf("recorded %s %s %v", r.Stream, r.Type, err)
 		}
 	}
@@ -128,4 +136,186 @@ func TestStoppedRunGoesOn(t *testing.T) {
 			t.Errorf("stopped after %d: %d events, not %d", stop, w.end(), whole.end())
 		}
 	}
+}
+
+// flaky fails now and then, before or after it has done what it was asked for.
+type flaky struct {
+	es.Store
+	odds *rand.Rand
+	mu   sync.Mutex
+}
+
+func (f *flaky) fails() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.odds.IntN(8)
+}
+
+func (f *flaky) Append(ctx context.Context, s es.StreamID, at es.Expected, events []es.Proposed) (uint64, error) {
+	switch f.fails() {
+	case 0:
+		return 0, es.ErrUnavailable
+	case 1:
+		_, _ = f.Store.Append(ctx, s, at, events)
+		return 0, es.ErrUnknownOutcome
+	}
+	return f.Store.Append(ctx, s, at, events)
+}
+
+func (f *flaky) Read(ctx context.Context, s es.StreamID, from uint64) iter.Seq2[es.Record, error] {
+	if f.fails() == 0 {
+		return func(yield func(es.Record, error) bool) { yield(es.Record{}, context.DeadlineExceeded) }
+	}
+	return f.Store.Read(ctx, s, from)
+}
+
+// A store that is away, slow or in doubt now and then costs time and nothing else.
+func TestTransientFailuresAreTriedAgain(t *testing.T) {
+	whole := world{t, memory.New()}
+	_, want := whole.run(small)
+	for seed := range uint64(20) {
+		w := world{t, memory.New()}
+		h, err := Read(strings.NewReader(small))
+		if err != nil {
+			t.Fatal(err)
+		}
+		handler := es.NewHandler(&flaky{Store: w.store, odds: rand.New(rand.NewPCG(seed, 0))}, w.handler().Catalog(), time.Now) //nolint:gosec // a test
+		r, err := (&Import{Handler: handler, History: h, Pause: time.Millisecond, Streams: 4}).Run(t.Context())
+		if err != nil || len(h.Rejects) != 0 || len(r.Notes) != 0 || r.Recorded != want.Recorded || w.end() != whole.end() {
+			t.Fatalf("seed %d: %v, %+v, %d events of %d, %+v", seed, err, r, w.end(), whole.end(), h.Rejects)
+		}
+	}
+}
+
+// A store that does not come back ends the import, after patience and not before, with what failed and how far it came.
+func TestImportStopsWhenNothingGetsDone(t *testing.T) {
+	h, err := Read(strings.NewReader(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := es.NewHandler(away{memory.New()}, (world{t, memory.New()}).handler().Catalog(), time.Now)
+	_, err = (&Import{Handler: handler, History: h, Pause: time.Millisecond, Patience: 50 * time.Millisecond}).Run(t.Context())
+	stopped, ok := errors.AsType[*StoppedError](err)
+	if !ok || stopped.Orders != 0 || stopped.Of != 2 || !errors.Is(err, es.ErrUnavailable) || !strings.Contains(err.Error(), "run it again") {
+		t.Errorf("%v", err)
+	}
+}
+
+type away struct{ es.Store }
+
+func (away) Append(context.Context, es.StreamID, es.Expected, []es.Proposed) (uint64, error) {
+	return 0, es.ErrUnavailable
+}
+
+// What an aggregate refuses is the affair of its order: the others are recorded, whole.
+func TestRefusalsAreRejects(t *testing.T) {
+	w := world{t, memory.New()}
+	catalog := w.handler().Catalog()
+	h, err := Read(strings.NewReader(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := (&Import{Handler: es.NewHandler(narrow{w.store}, catalog, time.Now), History: h}).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Orders) != 1 || h.Orders[0].Invoice != "500002" || len(h.Rejects) != 4 || h.Rejects[0].Reason != TooLarge || h.Shipping != 0 {
+		t.Errorf("%d orders, rejects %+v", len(h.Orders), h.Rejects)
+	}
+	p, err := es.Load[payment.Payment](t.Context(), w.handler(), "500002", nil)
+	if err != nil || p.State.Captured.Amount != 480 || r.Recorded == 0 {
+		t.Errorf("payment %+v %v", p.State, err)
+	}
+	if p, err := es.Load[payment.Payment](t.Context(), w.handler(), "500001", nil); err != nil || len(p.State.Records) != 0 {
+		t.Errorf("payment of a refused order %+v %v", p.State, err)
+	}
+}
+
+// narrow takes nothing of order 500001.
+type narrow struct{ es.Store }
+
+func (n narrow) Append(ctx context.Context, s es.StreamID, at es.Expected, events []es.Proposed) (uint64, error) {
+	if s.Category == "order" && s.Key == "500001" {
+		return 0, es.ErrTooLarge
+	}
+	return n.Store.Append(ctx, s, at, events)
+}
+
+// Wherever an import is broken off, no more orders than a window are incomplete, and business times are the file's in the end.
+func TestBrokenOffImportLeavesAWindow(t *testing.T) {
+	var file strings.Builder
+	file.WriteString(Header + "\n")
+	for i := range 4 * window {
+		at := time.Date(2011, 1, 1, 9, i, 0, 0, time.UTC).Format("2006-01-02 15:04:05")
+		fmt.Fprintf(&file, "%d,A,Apple,2,%s,1.00,1.0,France\n%d,%s,Pear,1,%s,2.00,1.0,France\n", 500000+i, at, 500000+i, []string{"B", "C"}[i%2], at)
+		if i%10 == 9 {
+			fmt.Fprintf(&file, "C%d,A,Apple,-1,%s,1.00,1.0,France\n", 500000+i, at)
+		}
+	}
+	for _, part := range []float64{0.05, 0.3, 0.6, 0.9} {
+		w := world{t, memory.New()}
+		h, err := Read(strings.NewReader(file.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err = (&Import{Handler: w.handler(), History: h, Progress: func(done, of int) {
+			if float64(done) > part*float64(of) {
+				cancel()
+			}
+		}}).Run(ctx)
+		cancel()
+		if _, ok := errors.AsType[*StoppedError](err); !ok || strings.Count(err.Error(), "\n") > 0 {
+			t.Fatalf("stopped with %v", err)
+		}
+		if n := w.incomplete(h); n > window {
+			t.Errorf("at %.2f: %d orders are incomplete", part, n)
+		}
+		whole, second := w.run(file.String())
+		if w.incomplete(whole) != 0 || second.Recorded == 0 || second.Repeated == 0 {
+			t.Errorf("at %.2f: %d orders are incomplete in the end, %+v", part, w.incomplete(whole), second)
+		}
+		end := w.end()
+		if _, third := w.run(file.String()); third.Recorded != 0 || w.end() != end {
+			t.Errorf("third run %+v", third)
+		}
+		for r, err := range w.store.ReadAll(t.Context(), 0) {
+			if err != nil || strings.Contains(string(r.Meta), "statedAt") {
+				t.Fatalf("%s: the business time is not the file's: %s %v", r.Stream, r.Meta, err)
+			}
+		}
+	}
+}
+
+// incomplete counts the orders that stand without all of their money and stock.
+func (w world) incomplete(h *History) (n int) {
+	w.t.Helper()
+	for _, o := range h.Orders {
+		placed, err := es.Load[order.Order](w.t.Context(), w.handler(), o.Invoice, nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		paid, err := es.Load[payment.Payment](w.t.Context(), w.handler(), o.Invoice, nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		refunds := int64(0)
+		for _, lines := range placed.State.Returns {
+			for _, l := range lines {
+				refunds += l.Refund
+			}
+		}
+		whole := placed.State.Placed.Total == paid.State.Captured.Amount && refunds == paid.State.Refunded.Amount
+		for _, l := range placed.State.Placed.Lines {
+			s, err := es.Load[stock.Stock](w.t.Context(), w.handler(), l.SKU, nil)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			whole = whole && s.State.Reservations[l.ReservationID].Committed == l.Quantity
+		}
+		if !whole {
+			n++
+		}
+	}
+	return n
 }

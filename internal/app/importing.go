@@ -39,8 +39,9 @@ type ImportSummary struct {
 	ReturnedUnits   int            `json:"returned_units"`
 	Refunded        int64          `json:"refunded"`
 	Net             int64          `json:"net"`
-	Recorded        int            `json:"recorded"` // commands that were new
-	Repeated        int            `json:"repeated"` // commands that stood already
+	Notes           []string       `json:"notes,omitempty"` // what stands otherwise than the file has it
+	Recorded        int            `json:"recorded"`        // commands that were new
+	Repeated        int            `json:"repeated"`        // commands that stood already
 	Seconds         float64        `json:"seconds"`
 	OrdersPerSecond float64        `json:"orders_per_second"`
 	ReadableAfter   float64        `json:"readable_after_seconds"` // from the last event recorded to every read model
@@ -70,19 +71,25 @@ func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *sl
 		s.File = filepath.Base(file)
 		s.RejectsFile, err = writeRejects(cfg, h, rejects)
 	}
-	return s, errors.Join(err, release())
+	if ended := release(); ended != nil && ctx.Err() == nil {
+		return s, errors.Join(err, ended)
+	} else if ended != nil { // stopped in the middle of something: the next start sees to it
+		log.Debug("import stopped", "err", ended)
+	}
+	return s, err
 }
 
 func record(ctx context.Context, system *System, h *onlineretail.History, progress func(done, of int)) (ImportSummary, error) {
 	r, err := (&onlineretail.Import{Handler: system.Handler, History: h, Progress: progress}).Run(ctx)
 	if err != nil {
-		return ImportSummary{}, fmt.Errorf("import: %w; run it again to go on", err)
+		return ImportSummary{}, fmt.Errorf("import: %w", err)
 	}
 	began := time.Now()
 	if err := system.Shows(ctx, r.Position); err != nil {
 		return ImportSummary{}, fmt.Errorf("everything is recorded, but: %w", err)
 	}
 	s := summarise(h)
+	s.Notes = r.Notes
 	s.Recorded, s.Repeated, s.Position = r.Recorded, r.Repeated, strconv.FormatUint(r.Position, 10)
 	s.Seconds, s.OrdersPerSecond, s.ReadableAfter = r.Took.Seconds(), float64(s.Orders)/r.Took.Seconds(), time.Since(began).Seconds()
 	return s, nil
@@ -165,6 +172,9 @@ func (s ImportSummary) String() string {
 	row("net", "%s GBP", pounds(s.Net))
 	row("recorded / stood already", "%d / %d commands", s.Recorded, s.Repeated)
 	row("took", "%.1f s, %.0f orders/s; readable %.1f s later", s.Seconds, s.OrdersPerSecond, s.ReadableAfter)
+	for _, n := range s.Notes {
+		row("note", "%s", n)
+	}
 	if s.RejectsFile != "" {
 		row("rejected lines", "%s", s.RejectsFile)
 	}

@@ -126,7 +126,16 @@ func decide[S any](d Decision[S], s S) (events []Event, err error) {
 	return d.Decide(s)
 }
 
-const maxEventBytes = 256 << 10
+// MaxEventBytes is how large an event may be, type, data and metadata together. An event that may be larger has a method
+// MaxBytes() int.
+const MaxEventBytes = 256 << 10
+
+func mostBytes(e Event) int {
+	if larger, ok := e.(interface{ MaxBytes() int }); ok {
+		return max(larger.MaxBytes(), MaxEventBytes)
+	}
+	return MaxEventBytes
+}
 
 func (l *lane[S, P]) propose(p *pending[S], e Event, i int, now, last time.Time) (Proposed, folding, error) {
 	if c, _, _ := strings.Cut(e.EventType(), "."); c != l.stream.Category {
@@ -143,7 +152,7 @@ func (l *lane[S, P]) propose(p *pending[S], e Event, i int, now, last time.Time)
 	}
 	prop := Proposed{Type: typ, Data: data, Meta: encoded}
 	switch {
-	case prop.Size() > maxEventBytes:
+	case prop.Size() > mostBytes(e):
 		return Proposed{}, folding{}, fmt.Errorf("%s for %s, %d bytes: %w", typ, l.stream, prop.Size(), ErrEventTooLarge)
 	case hasNUL(data) || hasNUL(encoded):
 		return Proposed{}, folding{}, fmt.Errorf("%s for %s: %w", typ, l.stream, ErrNUL)

@@ -33,7 +33,6 @@ var HasNUL = hasNUL
 const (
 	MaxBatchBytes    = maxBatchBytes
 	MaxBatchCommands = maxBatchCommands
-	MaxEventBytes    = maxEventBytes
 )
 
 // Queued is how many commands wait in a stream's lane.
