@@ -236,6 +236,7 @@ func (h *history) examine(ctx context.Context, settled chan<- struct{}) error {
 		{"sagas", "I6", func() error { h.checkSagas(); return nil }},
 		{"money", "I4", func() error { h.checkMoney(); return nil }},
 		{"stock", "I5", func() error { h.checkStock(); return nil }},
+		{"imports", "I4 I5", func() error { h.checkImports(); return nil }},
 		{"the ledger is compared", "I4", func() error { h.checkLedger(ledger); return nil }},
 		{"what the engines keep", "I3 I6 I8", func() error { return checkEngines(ctx, h.cfg, h, h.out) }},
 		{"personal keys", "I9", func() error { return h.checkKeys(ctx) }},

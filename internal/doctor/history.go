@@ -38,6 +38,7 @@ type history struct {
 	dueOf     map[string][]es.StreamID
 	deployed  map[string]uint64
 	sealed    map[sealedUnder]*sealedUse
+	imports   map[string]*taken // by stream
 }
 
 type stream struct {
@@ -84,7 +85,7 @@ func newHistory(cfg Config, out *Report) *history {
 		orders: map[string]*order{}, shelves: map[string]*shelf{}, machines: map[string]saga.Machine{},
 		instances: map[es.StreamID]*instance{}, byKey: map[string][]*instance{}, due: map[es.StreamID]start{},
 		dueOf: map[string][]es.StreamID{}, deployed: map[string]uint64{},
-		sealed: map[sealedUnder]*sealedUse{},
+		sealed: map[sealedUnder]*sealedUse{}, imports: map[string]*taken{},
 	}
 	for _, m := range cfg.Sagas {
 		if m.Version >= h.machines[m.Name].Version {
@@ -225,6 +226,8 @@ func (h *history) fold(rec es.Record, e es.Recorded) (err error) {
 		h.order(e.Stream.Key).pay(e)
 	case "stock":
 		h.shelf(e.Stream.Key).move(e, h.out, rec)
+	case "import":
+		h.imported(e)
 	case "deployment":
 		if began, ok := e.Event.(deployment.Began); ok {
 			h.deployed[e.Stream.Key] = began.Position

@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daybook-dev/daybook/commands/payment"
+	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/imports/onlineretail"
+	"github.com/daybook-dev/daybook/internal/es"
+)
+
+// imported is a file of some orders, of which every tenth is given back in part.
+func imported(n int) string {
+	var file strings.Builder
+	file.WriteString(onlineretail.Header + "\n")
+	for i := range n {
+		at := time.Date(2011, 1, 1, 9, i, 0, 0, time.UTC).Format("2006-01-02 15:04:05")
+		fmt.Fprintf(&file, "%d,X,Apple,2,%s,1.00,1.0,France\n%d,Y,Pear,1,%s,2.00,1.0,France\n", 500000+i, at, 500000+i, at)
+		if i%10 == 9 {
+			fmt.Fprintf(&file, "C%d,X,Apple,-1,%s,1.00,1.0,France\n", 500000+i, at)
+		}
+	}
+	return file.String()
+}
+
+// take imports the file until part of its commands are answered.
+func (w *world) take(file string, part float64) (*onlineretail.History, error) {
+	w.t.Helper()
+	h, err := onlineretail.Read(strings.NewReader(file))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	im := &onlineretail.Import{Handler: w.handler, History: h, Progress: func(done, of int) {
+		if float64(done) > part*float64(of) {
+			cancel()
+		}
+	}}
+	_, err = im.Run(ctx)
+	return h, err
+}
+
+// An import that was broken off is said, and what it lacks is no finding; after its end nothing is excused.
+func TestBrokenOffImportIsNoFinding(t *testing.T) {
+	file := imported(200)
+	for part := 0.03; part < 1; part += 0.07 {
+		w := newWorld(t)
+		if _, err := w.take(file, part); err == nil {
+			t.Fatalf("at %.2f the import was not broken off", part)
+		}
+		if r := w.look(); !r.Healthy || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "import-online-retail-") {
+			t.Errorf("at %.2f: %v, %v", part, r.Notes, r.Findings)
+		}
+		if _, err := w.take(file, 2); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.look(); !r.Healthy || len(r.Notes) != 0 || r.Checked["imports"] != 1 {
+			t.Errorf("after the end: %v, %v", r.Notes, r.Findings)
+		}
+	}
+}
+
+// Faults of imported orders are found all the same, while it runs and after it.
+func TestFaultsOfImportsAreFound(t *testing.T) {
+	file := imported(200)
+	for _, part := range []float64{0.5, 2} {
+		w := newWorld(t)
+		if _, err := w.take(file, part); (err == nil) != (part > 1) {
+			t.Fatal(err)
+		}
+		w.must(es.Handle(t.Context(), w.handler, payment.Record{OrderID: "500001", RecordID: "again", Amount: events.Money{Amount: 1, Currency: "GBP"}, Method: "x"}, es.Call{}))
+		w.look().finds(t, "I4", "payment-500001", "expected 4.00 GBP, found 4.01 GBP")
+	}
+	w := newWorld(t)
+	ended := events.ImportEnded{ImportID: "online-retail-" + digest(t, file)}
+	if _, err := w.take(file, 0.5); err == nil {
+		t.Fatal("the import was not broken off")
+	}
+	tell[anyImport](w, ended.ImportID, es.Call{}, ended)
+	if r := w.look(); r.Healthy {
+		t.Error("an import that says that it ended is excused")
+	}
+}
+
+func digest(t *testing.T, file string) string {
+	t.Helper()
+	h, err := onlineretail.Read(strings.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.Digest[:12]
+}
+
+type anyImport struct{}
+
+func (*anyImport) Category() string { return "import" }
+func (*anyImport) Evolve(es.Event)  {}
