@@ -106,6 +106,8 @@ func shape(t *testing.T, words words, of reflect.Type) map[string]any {
 		return map[string]any{"type": "string", "format": "uuid"}
 	case reflect.TypeFor[json.RawMessage]():
 		return map[string]any{}
+	case reflect.TypeFor[events.OrderLines]():
+		return map[string]any{"oneOf": []any{shape(t, words, reflect.TypeFor[[]events.OrderLine]()), lineTable}}
 	case reflect.TypeFor[[]byte]():
 		return map[string]any{"type": "string", "contentEncoding": "base64"}
 	}
@@ -155,6 +157,42 @@ func shape(t *testing.T, words words, of reflect.Type) map[string]any {
 		out["description"] = text
 	}
 	return out
+}
+
+// lineTable is the short form of events.OrderLines.
+var lineTable = map[string]any{
+	"type": "object", "additionalProperties": false, "required": []any{"order", "tax_class", "columns", "rows"},
+	"description": "More than 500 lines without tax and discount: a row per line, numbered from 1. Total = quantity × unit price; the reservation is <order>/<line>/1.",
+	"properties": map[string]any{
+		"order": map[string]any{"type": "string"}, "tax_class": map[string]any{"type": "string"},
+		"columns": map[string]any{"const": []any{"sku", "name", "quantity", "unit_price", "list_price", "agreed", "ref"}},
+		"rows": map[string]any{"type": "array", "items": map[string]any{
+			"type": "array", "minItems": 7, "maxItems": 7, "prefixItems": []any{
+				map[string]any{"type": "string"}, map[string]any{"type": "string"}, map[string]any{"type": "integer"}, map[string]any{"type": "integer"},
+				map[string]any{"type": "integer"}, map[string]any{"type": "boolean"}, map[string]any{"type": "string"},
+			},
+		}},
+	},
+}
+
+// An order of more lines than can be placed fits the schema, too.
+func TestManyLinesFitTheirSchema(t *testing.T) {
+	t.Parallel()
+	placed := events.OrderPlaced{OrderID: "O", Recorded: true}
+	for i := range 501 {
+		placed.Lines = append(placed.Lines, events.OrderLine{Line: i + 1, SKU: "A", Quantity: 2, UnitPrice: 5, Total: 10, ReservationID: fmt.Sprintf("O/%d/1", i+1)})
+	}
+	b, err := json.Marshal(placed)
+	if err != nil || !bytes.Contains(b, []byte(`"rows"`)) {
+		t.Fatal(err)
+	}
+	data, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validator(t, "order.placed", 1).Validate(data); err != nil {
+		t.Error(err)
+	}
 }
 
 // words is what the source says about types and fields, by package.Type and package.Type.Field.
