@@ -219,13 +219,18 @@ func (s *Server) secure(ctx context.Context) (err error) {
 	return nil
 }
 
-// hold gives a user the password that is to hold, unless he has it.
+// hold gives a user the password that is to hold, unless he has it. One that was deleted is made anew.
 func (s *Server) hold(ctx context.Context, name, password string) error {
 	_, err := s.access.Authenticate(ctx, name, password)
 	if !errors.Is(err, access.ErrUnauthenticated) {
 		return err
 	}
-	if err := errors.Join(s.users.Enable(ctx, name, true), s.users.SetPassword(ctx, name, nil, password)); err != nil {
+	group := map[string]string{"admin": access.Admins, "ops": access.Operations}[name]
+	err = s.users.Create(ctx, name, password, name, []string{group})
+	if err == nil || errors.Is(err, access.ErrUserExists) {
+		err = errors.Join(s.users.Enable(ctx, name, true), s.users.SetPassword(ctx, name, nil, password))
+	}
+	if err != nil {
 		return fmt.Errorf("set the password of %s: %w", name, err)
 	}
 	return nil

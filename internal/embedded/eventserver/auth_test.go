@@ -131,6 +131,35 @@ func TestFirstUsers(t *testing.T) {
 	}
 }
 
+// TestPasswordsThatHold: whoever starts the server with passwords that hold is let in with them, whatever became of the users.
+func TestPasswordsThatHold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	holding := func(password string) *eventserver.Server {
+		return start(t, secured(t), func(cfg *eventserver.Config) {
+			cfg.Dir, cfg.AdminPassword, cfg.OpsPassword, cfg.PasswordsHold = dir, password, password, true
+		})
+	}
+	s := holding("first")
+	admin := client(t, as(s, "admin", "first"), nil)
+	clienttest.Must(t, tryAppend(t, admin))
+	for _, user := range []string{"$user-ops", "$user-admin"} {
+		_, err := admin.DeleteStream(clienttest.Within(t), user, esdb.DeleteStreamOptions{ExpectedRevision: esdb.Any{}})
+		clienttest.Must(t, err)
+	}
+	clienttest.Must(t, s.Close())
+	for _, password := range []string{"first", "second"} {
+		s = holding(password)
+		for _, user := range []string{"admin", "ops"} {
+			clienttest.Must(t, tryAppend(t, client(t, as(s, user, password), nil)))
+		}
+		if err := tryAppend(t, client(t, as(s, "admin", "another"), nil)); clienttest.Code(err) != esdb.ErrorCodeUnauthenticated {
+			t.Errorf("another password: %v", err)
+		}
+		clienttest.Must(t, s.Close())
+	}
+}
+
 // TestWrongPasswords: however fast somebody tries passwords, others are served, and no password reaches the log.
 func TestWrongPasswords(t *testing.T) {
 	t.Parallel()

@@ -180,8 +180,13 @@ func groupStart(t *testing.T, s *suite) {
 		stream := unique("restarted")
 		clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Events(5)...)
 		clienttest.CreateGroup(t, s.admin, stream, esdb.Revision(1))
+		info, err := s.admin.GetPersistentSubscriptionInfo(clienttest.Within(t), stream, group, esdb.GetPersistentSubscriptionOptions{})
+		clienttest.Must(t, err)
+		if known := info.Stats.LastKnownEventRevision; known != nil && *known < 1 {
+			t.Errorf("a group from 1 on knows %d", *known)
+		}
 		to.start.StreamIdentifier = &shared.StreamIdentifier{StreamName: []byte(stream)}
-		_, err := proto.NewPersistentSubscriptionsClient(s.conn).Update(s.as(clienttest.Within(t), s.login), &proto.UpdateReq{Options: &proto.UpdateReq_Options{
+		_, err = proto.NewPersistentSubscriptionsClient(s.conn).Update(s.as(clienttest.Within(t), s.login), &proto.UpdateReq{Options: &proto.UpdateReq_Options{
 			GroupName: group, StreamOption: &proto.UpdateReq_Options_Stream{Stream: to.start}, Settings: &proto.UpdateReq_Settings{ReadBatchSize: 20,
 				HistoryBufferSize: 500, LiveBufferSize: 500, MaxRetryCount: 10, MinCheckpointCount: 10, MaxCheckpointCount: 1000,
 				MessageTimeout: &proto.UpdateReq_Settings_MessageTimeoutMs{MessageTimeoutMs: 30_000}}}})

@@ -316,7 +316,7 @@ func (r *runner) info(ctx context.Context) (Info, error) {
 	defer r.mu.Unlock()
 	i := Info{Config: r.s.cfg, Start: r.s.cfg.start(), Checkpoint: r.last, Waiting: r.s.held, Retries: r.s.retries(),
 		InFlight: len(r.s.flights), Parked: r.waiting(v), Total: r.s.total}
-	if r.next > 0 {
+	if r.next > r.s.cfg.From || r.last != "" {
 		i.Known = r.s.cfg.place(int64(r.next) - 1) //nolint:gosec // below 1<<63
 	}
 	for _, c := range r.s.consumers {
