@@ -90,7 +90,7 @@ func TestTheEventStoreAsksWhoCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := func(user string) string { return strings.Replace(address, "://", "://"+user+"@", 1) }
-	for who, connection := range map[string]string{"nobody": address, "a wrong password": host("admin:changeit"), "a wrong user": host("daybook:" + own.Password[:4])} {
+	for who, connection := range map[string]string{"nobody": address, "a wrong password": host("admin:changeit"), "a wrong user": host("daybook:changeit")} {
 		for what, err := range tried(t, connection) {
 			e, ok := errors.AsType[*esdb.Error](err)
 			if !ok || e.Code() != esdb.ErrorCodeAccessDenied && e.Code() != esdb.ErrorCodeUnauthenticated {
