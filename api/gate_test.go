@@ -403,3 +403,35 @@ func TestAllowNamesEveryMethod(t *testing.T) {
 		}
 	}
 }
+
+// An empty If-Match states no condition; to pass it over would change what its sender wanted to protect.
+func TestEmptyIfMatchIsRefused(t *testing.T) {
+	for _, c := range [][3]string{
+		{"PATCH", "/v1/products/MUG", `{"name":"Mug"}`}, {"POST", "/v1/stock/MUG/receipts", `{"id":"r","quantity":1}`},
+		{"POST", "/v1/stock/MUG/adjustments", `{"change":1,"reason":"found"}`}, {"POST", "/v1/orders/o1/cancel", `{}`},
+	} {
+		for _, empty := range []string{"", " ", ",", " , "} {
+			e, r := serve(t)
+			req := httptest.NewRequest(c[0], c[1], strings.NewReader(c[2]))
+			req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a"}, "If-Match": {empty}}
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, req)
+			if w.Code != 400 || !strings.Contains(w.Body.String(), `"If-Match"`) || len(r.requests) != 0 {
+				t.Errorf("%s %s with %q: %d %s", c[0], c[1], empty, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+func TestAdjustmentOfNothingIsRefused(t *testing.T) {
+	for _, change := range []string{"0", "-0", "0.0", "0e5"} {
+		e, _ := serve(t)
+		req := httptest.NewRequest("POST", "/v1/stock/MUG/adjustments", strings.NewReader(`{"change":`+change+`,"reason":"none"}`))
+		req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a"}}
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, req)
+		if w.Code != 422 || !strings.Contains(w.Body.String(), `"#/change"`) {
+			t.Errorf("%s: %d %s", change, w.Code, w.Body)
+		}
+	}
+}

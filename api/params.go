@@ -99,15 +99,15 @@ func (p param) value(c echo.Context, query url.Values) (value string, given bool
 		}
 		return h.Get(p.name), true, nil
 	case "Prefer", "If-Match":
-		value = strings.Join(elements(h.Values(p.name)), ", ")
+		value, given = strings.Join(elements(h.Values(p.name)), ", "), len(h.Values(p.name)) > 0
 	default:
-		if value, _, err = single(h, p.name); err != nil {
+		if value, given, err = single(h, p.name); err != nil {
 			return "", false, err
 		}
 	}
 	if value == "" {
 		h.Del(p.name)
-		return "", false, nil
+		return "", given, nil
 	}
 	h.Set(p.name, value)
 	return value, true, nil

@@ -691,7 +691,7 @@ type Stock struct {
 
 // StockAdjustment defines model for StockAdjustment.
 type StockAdjustment struct {
-	// Change Units found (positive) or missing (negative)
+	// Change Units found (positive) or missing (negative), not 0
 	Change int64  `json:"change"`
 	Reason Reason `json:"reason"`
 }
@@ -773,7 +773,7 @@ type Prefer = string
 
 // RegisterCustomerParams defines parameters for RegisterCustomer.
 type RegisterCustomerParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
@@ -782,10 +782,10 @@ type GetCustomerParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
@@ -799,10 +799,10 @@ type ListCustomerOrdersParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
@@ -819,16 +819,16 @@ type ListOrdersParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
 // PlaceOrderParams defines parameters for PlaceOrder.
 type PlaceOrderParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// Prefer `wait=N`: up to N seconds (at most 30) for the outcome
@@ -840,19 +840,19 @@ type GetOrderParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 
-	// Version The order as it first stood at this revision
+	// Version The order as it first stood at this revision; not beside `as_of` or `known_at`
 	Version *int64 `form:"version,omitempty" json:"version,omitempty"`
 }
 
 // CancelOrderParams defines parameters for CancelOrder.
 type CancelOrderParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// IfMatch The ETag last seen, or several: at none of these revisions the answer is 412; * is any
@@ -864,6 +864,7 @@ type CancelOrderParams struct {
 
 // StreamOrderEventsParams defines parameters for StreamOrderEvents.
 type StreamOrderEventsParams struct {
+	// LastEventID The position of the last event that was received; empty: none was
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
@@ -877,10 +878,10 @@ type GetOrderTimelineParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
@@ -894,16 +895,16 @@ type ListProductsParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
 // AddProductParams defines parameters for AddProduct.
 type AddProductParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
@@ -912,16 +913,16 @@ type GetProductParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
 // ChangeProductParams defines parameters for ChangeProduct.
 type ChangeProductParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// IfMatch The ETag last seen, or several: at none of these revisions the answer is 412; * is any
@@ -945,10 +946,10 @@ type ReportSalesParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
@@ -960,16 +961,16 @@ type GetStockParams struct {
 	// MinPosition A Daybook-Position; the answer reaches at least that far
 	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
 
-	// AsOf Business time (RFC 3339): what was true then
+	// AsOf Business time (RFC 3339), at most 5 s ahead: what was true then
 	AsOf *AsOf `form:"as_of,omitempty" json:"as_of,omitempty"`
 
-	// KnownAt Recorded time (RFC 3339): what the system knew then
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 }
 
 // AdjustStockParams defines parameters for AdjustStock.
 type AdjustStockParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// IfMatch The ETag last seen, or several: at none of these revisions the answer is 412; * is any
@@ -978,7 +979,7 @@ type AdjustStockParams struct {
 
 // ReceiveStockParams defines parameters for ReceiveStock.
 type ReceiveStockParams struct {
-	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare; a repeat under the same key takes effect once
+	// IdempotencyKey At most 255 characters, quoted (with a \ before each quote or \) or bare, in UTF-8; a repeat under the same key takes effect once, and with another request it is refused
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 
 	// IfMatch The ETag last seen, or several: at none of these revisions the answer is 412; * is any
