@@ -232,3 +232,16 @@ func Begin(t testing.TB, args ...string) *Process {
 	t.Cleanup(p.Kill)
 	return p
 }
+
+// Interrupt is Ctrl-C; it gives the exit code.
+func (p *Process) Interrupt() int {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case <-p.exited:
+	case <-time.After(40 * time.Second):
+		p.t.Errorf("did not end when it was interrupted\n%s", p.out.Tail(60))
+		p.Kill()
+	}
+	return p.cmd.ProcessState.ExitCode()
+}

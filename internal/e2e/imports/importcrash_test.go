@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ func TestImportKilledInTheMiddle(t *testing.T) {
 	for _, part := range []float64{0.1, 0.4, 0.7} {
 		p := testenv.Begin(t, "import", "online-retail", "--data-dir", dir, file)
 		killAt(t, p, part)
+		brokenOff(t, dir)
 	}
 	s := importFile(t, dir, file)
 	if fmt.Sprint(s["repeated"]) == "0" || fmt.Sprint(s["recorded"]) == "0" {
@@ -41,8 +43,47 @@ func TestImportKilledInTheMiddle(t *testing.T) {
 
 var progress = regexp.MustCompile(`"done":(\d+),"of":(\d+)`)
 
+// brokenOff holds the doctor to what it says of an import that was broken off: that it was, and nothing that is wrong.
+func brokenOff(t *testing.T, dir string) {
+	t.Helper()
+	p := testenv.Start(t, testenv.Options{DataDir: dir})
+	defer p.Stop()
+	out, errs, err := testenv.Run(t, "doctor", "--data-dir", dir)
+	if err != nil || !strings.Contains(out, "run the import again to go on") {
+		t.Errorf("doctor: %v\n%s\n%s", err, out, errs)
+	}
+}
+
+// An import that is interrupted says in one sentence how far it came and what to do, and ends as a shell expects.
+func TestImportInterrupted(t *testing.T) {
+	t.Parallel()
+	file, dir := head(t, 3000), testenv.DataDir(t)
+	p := testenv.Begin(t, "import", "online-retail", "--data-dir", dir, file)
+	at(t, p, 0.4)
+	if code := p.Interrupt(); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	var said []string
+	for line := range strings.Lines(p.Output()) {
+		if !progress.MatchString(line) {
+			said = append(said, strings.TrimSpace(line))
+		}
+	}
+	if len(said) != 1 || !regexp.MustCompile(`^daybook: import: stopped after [1-9]\d* of [1-9]\d* orders; run it again to go on$`).MatchString(said[0]) {
+		t.Errorf("it said %q", said)
+	}
+	brokenOff(t, dir)
+}
+
 // killAt ends a running import when it has done a part.
 func killAt(t *testing.T, p *testenv.Process, part float64) {
+	t.Helper()
+	at(t, p, part)
+	p.Kill()
+}
+
+// at waits until a running import has done a part.
+func at(t *testing.T, p *testenv.Process, part float64) {
 	t.Helper()
 	for give := time.After(5 * time.Minute); ; {
 		if all := progress.FindAllStringSubmatch(p.Output(), -1); all != nil {
@@ -50,7 +91,6 @@ func killAt(t *testing.T, p *testenv.Process, part float64) {
 			done, _ := strconv.Atoi(last[1])
 			of, _ := strconv.Atoi(last[2])
 			if float64(done) >= part*float64(of) && done < of {
-				p.Kill()
 				return
 			}
 		}
