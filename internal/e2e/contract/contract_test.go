@@ -50,7 +50,7 @@ func TestServerAndDocumentAgree(t *testing.T) {
 	// The margin is for the answers and the report that are under way when its time is up.
 	ctx, cancel := context.WithTimeout(t.Context(), within+2*time.Minute)
 	defer cancel()
-	run := command(ctx, program, "run", system.API+"/openapi.yaml", "--no-color", "--seed", seed, "--max-time", strconv.Itoa(int(within.Seconds())),
+	run := command(ctx, program, "--config-file", filepath.Join(hooks, "schemathesis.toml"), "run", system.API+"/openapi.yaml", "--no-color", "--seed", seed, "--max-time", strconv.Itoa(int(within.Seconds())),
 		"--checks", "all", "--exclude-checks", "not_a_server_error,positive_data_acceptance", // hooks.py has them
 		"--phases", "examples,coverage,fuzzing,stateful", "--continue-on-failure", "--request-timeout", "60",
 		"--generation-database", "none", "--output-sanitize", "false", "--output-truncate", "false")
