@@ -28,7 +28,7 @@
 //
 // # Log
 //
-// An outage of a reporter begins with its first failing part and ends when none has failed for a second. It is logged once when
+// An outage of a reporter begins with its first failing part and ends when none has failed for three seconds. It is logged once when
 // it begins, once a minute while it lasts, with the number of failures, and once when it ends. Reporters do not log failures that
 // they also set here.
 package health

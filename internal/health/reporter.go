@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	settle = time.Second // without a failing part, before an outage has ended
-	remind = time.Minute // between log lines of one outage
+	settle = 3 * time.Second // without a failing part, before an outage has ended
+	remind = time.Minute     // between log lines of one outage
 )
 
 // Reporter is one line of /readyz?verbose: the parts of one role, server or client.
@@ -38,6 +38,7 @@ type outage struct {
 	since    time.Time
 	failures int
 	logged   time.Time
+	healed   time.Time // when the last failing part recovered; zero: one is failing
 }
 
 func newReporter(name string, log *slog.Logger) *Reporter {
@@ -60,7 +61,9 @@ func (r *Reporter) Set(part string, err error) {
 		return
 	}
 	if r.outage != nil && !r.failing() {
-		time.AfterFunc(settle, r.settled)
+		healed := time.Now()
+		r.outage.healed = healed
+		time.AfterFunc(settle, func() { r.settled(healed) })
 	}
 }
 
@@ -125,6 +128,7 @@ func (r *Reporter) fail(part string, err error) {
 		return
 	}
 	r.outage.failures++
+	r.outage.healed = time.Time{}
 	if now.Sub(r.outage.logged) >= remind {
 		r.outage.logged = now
 		r.log.Warn(r.name+" is still failing", "part", part, "error", err,
@@ -132,11 +136,11 @@ func (r *Reporter) fail(part string, err error) {
 	}
 }
 
-// settled ends the outage unless something has failed again.
-func (r *Reporter) settled() {
+// settled ends the outage unless something has failed since a recovery.
+func (r *Reporter) settled(healed time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.outage == nil || r.failing() {
+	if r.outage == nil || !r.outage.healed.Equal(healed) {
 		return
 	}
 	r.log.Info(r.name+" works again", "after", time.Since(r.outage.since).Round(time.Millisecond).String(), "failures", r.outage.failures)

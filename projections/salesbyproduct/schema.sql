@@ -25,3 +25,6 @@ comment on column sales_by_product.sku is 'SKU of the line.';
 comment on column sales_by_product.units is 'Units moved.';
 comment on column sales_by_product.price is 'Price of one unit, in minor units.';
 comment on column sales_by_product.amount is 'Amount in minor units.';
+comment on column sales_by_product.discount is 'Discount on the line, in minor units.';
+comment on column sales_by_product.tax is 'Tax on top of the price of the line, in minor units.';
+comment on column sales_by_product.total is 'Total of the line, in minor units.';

@@ -83,6 +83,7 @@ func TestEveryReporterTurnsRedAndGreenByItself(t *testing.T) {
 		{what: "the event store is half-open", fail: by(store, halfOpen), red: []string{"eventstore-client", app.RoleRelay}},
 		{what: "Kafka is cut off", fail: by(kafka, cut), red: append([]string{app.RoleRelay}, engines...)},
 		{what: "Kafka is half-open", fail: by(kafka, halfOpen), red: append([]string{app.RoleRelay}, engines...)},
+		{what: "a checkpoint is ahead of the log", fail: func() func() { return ahead(t, at.Postgres) }, red: []string{"checkpoints"}},
 		{what: "the payment provider is cut off", fail: by(provider, cut), red: []string{"payment-provider"}},
 		{what: "the payment provider is half-open", fail: by(provider, halfOpen), red: []string{"payment-provider"}},
 	}
@@ -197,6 +198,23 @@ func loud(out string) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// ahead moves a checkpoint beyond the end of the log until it is put back.
+func ahead(t *testing.T, address string) (heal func()) {
+	t.Helper()
+	move := func(position int64) (was int64) {
+		conn := connect(t, address)
+		defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+		const sql = `update daybook.saga_checkpoint c set position = $1 from (select position from daybook.saga_checkpoint where saga = 'cancellation' and partition = 0) before
+			where c.saga = 'cancellation' and c.partition = 0 returning before.position`
+		if err := conn.QueryRow(t.Context(), sql, position).Scan(&was); err != nil {
+			t.Fatal(err)
+		}
+		return was
+	}
+	was := move(9_000_000_000_000_000_000)
+	return func() { move(was) }
 }
 
 func connect(t *testing.T, address string) *pgx.Conn {
