@@ -34,9 +34,8 @@ func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message
 		s.failed = true
 		if errors.Is(err, kafka.OffsetOutOfRange) {
 			s.offset = kafka.FirstOffset
-		}
-		if errors.Is(err, kafka.NotLeaderForPartition) || errors.Is(err, kafka.LeaderNotAvailable) || errors.Is(err, kafka.UnknownTopicOrPartition) {
-			s.feed.transport.CloseIdleConnections() // it remembers who led before
+		} else {
+			s.feed.transport.CloseIdleConnections() // it remembers who led before, and keeps connections that have ended
 		}
 		return nil, fmt.Errorf("fetching %s/%d: %w", s.feed.cfg.Topic, s.part, err)
 	}
