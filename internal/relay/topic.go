@@ -73,6 +73,7 @@ func createTopic(ctx context.Context, client *kafka.Client, topic string, n int)
 		ConfigEntries: []kafka.ConfigEntry{
 			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
 			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(MaxMessageBytes)},
+			{ConfigName: "compression.type", ConfigValue: "uncompressed"}, // what others compress is inflated, and bounded, by the broker
 			{ConfigName: "retention.ms", ConfigValue: strconv.FormatInt(Retention.Milliseconds(), 10)},
 			{ConfigName: "retention.bytes", ConfigValue: strconv.Itoa(retentionBytes)},
 			{ConfigName: "segment.bytes", ConfigValue: strconv.Itoa(segmentBytes)},

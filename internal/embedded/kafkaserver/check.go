@@ -142,14 +142,14 @@ func plausibleBatch(records []byte) error {
 	switch most := len(b.Records) / smallest; {
 	case b.NumRecords < 1 || b.LastOffsetDelta != b.NumRecords-1:
 		return fmt.Errorf("record batch of %d records", b.NumRecords)
-	case b.Attributes&7 == 0 && int(b.NumRecords) > most:
+	case b.Attributes&7 != 0:
+		return errors.New("compressed batches are not served: what they inflate to is not bounded")
+	case int(b.NumRecords) > most:
 		return fmt.Errorf("record batch of %d records in %d bytes", b.NumRecords, len(b.Records))
-	case b.Attributes&7 != 0 && b.NumRecords > 1<<20:
-		return fmt.Errorf("record batch of %d records", b.NumRecords)
 	case b.Attributes&0x30 != 0:
 		return errors.New("transactional and control batches are not served")
 	}
-	return nil
+	return plausibleRecords(b.Records, int(b.NumRecords))
 }
 
 // topicName is Kafka's own rule, org.apache.kafka.common.internals.Topic.
