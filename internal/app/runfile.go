@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/daybook-dev/daybook/internal/filelock"
 )
 
 // Addresses are where everything of a running system is: what run.json holds.
@@ -36,11 +38,11 @@ func ReadAddresses(dataDir string) (Addresses, error) {
 	if err := json.Unmarshal(b, &a); err != nil {
 		return a, fmt.Errorf("read %s: %w", RunFile(dataDir), err)
 	}
-	switch lock, err := lockFile(aliveFile(dataDir), now); {
+	switch lock, err := filelock.Try(aliveFile(dataDir)); {
 	case err == nil:
-		lock.release()
+		lock.Release()
 		return Addresses{}, fmt.Errorf("find a running system: the process of %s is gone: %w", RunFile(dataDir), fs.ErrNotExist)
-	case !errors.Is(err, ErrInUse):
+	case !errors.Is(err, filelock.ErrHeld):
 		return Addresses{}, err
 	}
 	return a, nil
@@ -51,30 +53,30 @@ func aliveFile(dataDir string) string { return filepath.Join(dataDir, "run.alive
 
 // publish writes this process' addresses over what stands there, whole or not at all, and gives the way to take them back.
 func publish(dataDir string, own Addresses) (withdraw func(), err error) {
-	lock, err := lockFile(RunFile(dataDir)+".lock", alone)
+	lock, err := filelock.Wait(RunFile(dataDir) + ".lock")
 	if err != nil {
 		return nil, err
 	}
-	defer lock.release()
+	defer lock.Release()
 	before, err := ReadAddresses(dataDir)
 	if err != nil {
 		before = Addresses{}
 	}
-	alive, err := lockFile(aliveFile(dataDir), shared)
+	alive, err := filelock.Share(aliveFile(dataDir))
 	if err != nil {
 		return nil, err
 	}
 	if err := writeAddresses(dataDir, merge(before, own)); err != nil {
-		alive.release()
+		alive.Release()
 		return nil, err
 	}
 	return func() {
-		lock, err := lockFile(RunFile(dataDir)+".lock", alone)
+		lock, err := filelock.Wait(RunFile(dataDir) + ".lock")
 		if err != nil {
 			return
 		}
-		defer lock.release()
-		alive.release()
+		defer lock.Release()
+		alive.Release()
 		others, err := ReadAddresses(dataDir)
 		if err != nil {
 			_ = os.Remove(RunFile(dataDir))

@@ -18,6 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
 	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/filelock"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider/simulator"
 )
@@ -131,7 +132,7 @@ type running struct {
 	embedded
 
 	server server
-	lock   *flock
+	lock   *filelock.Lock
 	moved  bool // the usual port is taken
 	took   time.Duration
 }
@@ -178,7 +179,7 @@ func startServer(ctx context.Context, cfg Config, e embedded, log *slog.Logger) 
 		s, err = e.start(ctx, "127.0.0.1:0")
 	}
 	if err != nil {
-		lock.release()
+		lock.Release()
 		if listen != "" {
 			return nil, fmt.Errorf("start the embedded %s (--%s-listen): %w", e.label, e.role, err)
 		}
@@ -196,7 +197,7 @@ func closeServers(all []*running, log *slog.Logger) error {
 			errs = append(errs, fmt.Errorf("stop the embedded %s: %w", r.label, err))
 		}
 		done()
-		r.lock.release()
+		r.lock.Release()
 	}
 	return errors.Join(errs...)
 }

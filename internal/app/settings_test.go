@@ -150,14 +150,14 @@ func TestOneServerPerDirectory(t *testing.T) {
 	if other, err := lockServer(dir, RoleEventStore); err != nil {
 		t.Error(err)
 	} else {
-		other.release()
+		other.Release()
 	}
-	l.release()
+	l.Release()
 	again, err := lockServer(dir, RoleKafka)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again.release()
+	again.Release()
 }
 
 // Two processes of every role, each by itself, fit into the hundred connections that Postgres takes, three of them kept for

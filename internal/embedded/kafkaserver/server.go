@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
+	"github.com/daybook-dev/daybook/internal/filelock"
 )
 
 // Config says where the broker keeps its log and where it listens. Only Dir must be given.
@@ -72,7 +73,7 @@ type Server struct {
 	clusterID string
 	cluster   *kfake.Cluster
 	listener  *listener
-	lock      *os.File
+	lock      *filelock.Lock
 	space     *diskspace.Guard
 	stop      chan struct{} // closed to end the ticker
 	ticking   sync.WaitGroup
@@ -87,11 +88,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	lock, err := own(cfg.Dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("embedded Kafka broker: %w", err)
 	}
 	s, err := start(ctx, cfg)
 	if err != nil {
-		_ = lock.Close()
+		lock.Release()
 		return nil, fmt.Errorf("embedded Kafka broker: %w", err)
 	}
 	s.lock = lock
@@ -162,7 +163,7 @@ func (s *Server) Close() error {
 		s.ticking.Wait() // the cluster would wait for ever for a call that comes after its end
 		s.cluster.Close()
 		s.listener.closeAll()
-		_ = s.lock.Close()
+		s.lock.Release()
 		close(s.done)
 	})
 	<-s.done
@@ -199,4 +200,17 @@ func (l kfakeLog) Logf(level kfake.LogLevel, format string, args ...any) {
 	case kfake.LogLevelWarn:
 		l.to.Warn(fmt.Sprintf(format, args...))
 	}
+}
+
+// own takes a broker's directory for this process.
+func own(dir string) (*filelock.Lock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making its directory: %w", err)
+	}
+	path := filepath.Join(dir, "lock")
+	lock, err := filelock.Try(path)
+	if errors.Is(err, filelock.ErrHeld) {
+		return nil, fmt.Errorf("process %d already runs one on %s", filelock.Holder(path), dir)
+	}
+	return lock, err
 }

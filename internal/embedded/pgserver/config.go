@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 )
 
+// ErrInUse says that another process runs Postgres on this directory.
+var ErrInUse = errors.New("another process runs Postgres on this directory")
+
 // Config of an embedded Postgres. Only Dir has to be set.
 type Config struct {
 	// Dir holds the data (data-<major>) and the lock. It is made if it is missing. When this process is root,

@@ -103,7 +103,7 @@ func (s *Server) adopt(ctx context.Context) (taken bool, err error) {
 	defer cancel()
 	for serves(pm.pid, s.data) {
 		// Its supervisor may be dying this moment: the signal that ends it is sent when it gets a new parent.
-		orphaned := s.lock.former == 0 || parent(pm.pid) != s.lock.former || s.lock.former == os.Getpid()
+		orphaned := s.lock.Former() == 0 || parent(pm.pid) != s.lock.Former() || s.lock.Former() == os.Getpid()
 		if now, err := readPostmaster(s.data); err == nil && orphaned && now.pid == pm.pid && now.status == "ready" {
 			addr, err := loopback(net.JoinHostPort(now.host, now.port))
 			if err != nil {

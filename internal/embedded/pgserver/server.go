@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
+	"github.com/daybook-dev/daybook/internal/filelock"
 )
 
 // Server is a running Postgres. If it dies it is started again, at the same address.
@@ -19,7 +21,7 @@ type Server struct {
 	acct     account
 	data     string
 	password string
-	lock     *dirLock
+	lock     *filelock.Lock
 	space    *diskspace.Guard
 
 	life   context.Context //nolint:containedctx // ends with Close
@@ -55,14 +57,18 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil { //nolint:gosec // the data in it is 0700
 		return nil, fmt.Errorf("directory of Postgres: %w", err)
 	}
-	if s.lock, err = lockDir(cfg.Dir); err != nil {
+	lock := filepath.Join(cfg.Dir, "lock")
+	switch s.lock, err = filelock.Try(lock); {
+	case errors.Is(err, filelock.ErrHeld):
+		return nil, fmt.Errorf("%s: %w (process %d)", cfg.Dir, ErrInUse, filelock.Holder(lock))
+	case err != nil:
 		return nil, err
 	}
 	s.space = diskspace.New(diskspace.Config{Dir: cfg.Dir, MinFree: cfg.MinFree, Reserve: cfg.Reserve, Low: s.readOnly, Logger: cfg.Logger})
 	s.life, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := s.begin(ctx); err != nil {
 		s.cancel()
-		s.lock.release()
+		s.lock.Release()
 		return nil, fmt.Errorf("start Postgres in %s: %w", cfg.Dir, err)
 	}
 	watching := make(chan struct{})
@@ -131,7 +137,7 @@ func (s *Server) running(p *process, addr string) {
 func (s *Server) supervise(watching <-chan struct{}) {
 	defer close(s.done)
 	defer func() { s.cancel(); <-watching }()
-	defer s.lock.release()
+	defer s.lock.Release()
 	pause := time.Duration(0)
 	for {
 		p, since := s.process(), time.Now()

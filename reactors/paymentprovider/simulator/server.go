@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/daybook-dev/daybook/internal/filelock"
 )
 
 // Config of a simulator. Dir is needed, everything else has a default.
@@ -32,7 +35,7 @@ type Server struct {
 	now        func() time.Time
 	book       *book
 	ledger     *ledger
-	lock       *os.File
+	lock       *filelock.Lock
 	listener   net.Listener
 	http       *http.Server
 	operations *prometheus.CounterVec
@@ -79,11 +82,15 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		return err
 	}
-	if s.lock, err = lock(s.cfg.Dir); err != nil {
+	switch s.lock, err = filelock.Try(filepath.Join(s.cfg.Dir, "LOCK")); {
+	case errors.Is(err, filelock.ErrHeld):
+		return fmt.Errorf("one is already running on %s", s.cfg.Dir)
+	case err != nil:
 		return err
 	}
 	if s.ledger, err = openLedger(s.cfg.Dir, s.log, s.book.apply); err != nil {
-		return errors.Join(err, s.lock.Close())
+		s.lock.Release()
+		return err
 	}
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err == nil && s.cfg.Registerer != nil {
@@ -93,7 +100,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		if s.listener != nil {
 			err = errors.Join(err, s.listener.Close())
 		}
-		return errors.Join(err, s.ledger.close(), s.lock.Close())
+		err = errors.Join(err, s.ledger.close())
+		s.lock.Release()
+		return err
 	}
 	s.http = &http.Server{
 		Handler: s.guard().In(s.routes()), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -123,7 +132,7 @@ func (s *Server) serve() {
 	if err := s.ledger.close(); s.err == nil {
 		s.err = err
 	}
-	_ = s.lock.Close()
+	s.lock.Release()
 	if s.cfg.Registerer != nil {
 		s.cfg.Registerer.Unregister(s.operations)
 	}

@@ -1,0 +1,5 @@
+package filelock
+
+import "os"
+
+func File(l *Lock) *os.File { return l.f }
