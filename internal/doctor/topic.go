@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
@@ -50,6 +50,11 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 		}
 		r.Checked["kafka records"] += w.records
 		r.Checked["kafka duplicates"] += w.repeated
+		if n := len(w.unreadable); n > 0 {
+			r.Checked["kafka unreadable"] += n
+			r.notef("%d batches on %s/%d cannot be read and are skipped by every consumer, the first at offset %d: %v",
+				n, cfg.Topic, p, w.unreadable[0].Offset, w.unreadable[0].Err)
+		}
 		for _, reason := range relay.UnverifiedReasons() {
 			u := w.unverified[reason]
 			if u.count == 0 {
@@ -103,40 +108,17 @@ func fetchAll(ctx context.Context, client *kafka.Client, topic string, partition
 func fetch(ctx context.Context, client *kafka.Client, topic string, partition int, from int64, w *watch) (next int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	res, err := client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: topic, Partition: partition, Offset: from, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: time.Second,
+	page, err := kafkaread.Fetch(ctx, client, kafkaread.Request{
+		Topic: topic, Partition: partition, Offset: from, MaxBytes: fetchBytes, MaxWait: time.Second,
 	})
 	if err != nil {
 		return from, err
 	}
-	defer func() {
-		if c, ok := res.Records.(io.Closer); ok {
-			_ = c.Close()
-		}
-	}()
-	if res.Error != nil {
-		return from, res.Error
-	}
-	for next = from; ; {
-		r, err := res.Records.ReadRecord()
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && next > from:
-			return next, nil
-		case err != nil:
-			return next, err
-		case r.Offset < from:
-			continue
-		}
-		m := kafka.Message{Topic: topic, Partition: partition, Offset: r.Offset, Headers: r.Headers}
-		if m.Key, err = kafka.ReadAll(r.Key); err != nil {
-			return next, err
-		}
-		if m.Value, err = kafka.ReadAll(r.Value); err != nil {
-			return next, err
-		}
-		next = r.Offset + 1
+	for _, m := range page.Messages {
 		w.message(m)
 	}
+	w.unreadable = append(w.unreadable, page.Unreadable...)
+	return page.Next, nil
 }
 
 // watch watches one partition in the order of offsets.
@@ -146,6 +128,7 @@ type watch struct {
 	partition  int
 	records    int
 	repeated   int
+	unreadable []kafkaread.Unreadable
 	unverified map[relay.Unverified]unverified
 	high       uint64 // the greatest position so far; what is not greater is a copy, of what may have been deleted
 }

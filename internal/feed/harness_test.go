@@ -119,7 +119,7 @@ func (s *shop) publish(copies func(es.Record) int) {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	byPartition := map[int][]kafka.Record{}
+	byPartition := map[int][]kafka.Message{}
 	for _, rec := range s.store.All(0) {
 		if rec.Position <= s.state.Position {
 			continue
@@ -127,23 +127,30 @@ func (s *shop) publish(copies func(es.Record) int) {
 		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
 		m := relaytest.Message(s.t, s.keys, relay.DefaultTopic, p, rec, s.state.Last[p], s.state.Incarnation)
 		for range copies(rec) {
-			byPartition[p] = append(byPartition[p], kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers})
+			byPartition[p] = append(byPartition[p], m)
 		}
 		s.state.Position, s.state.Last[p] = rec.Position, rec.Position
 	}
 	s.state.CaughtUpAt = time.Now()
 	client := &kafka.Client{Addr: kafka.TCP(s.addr), Transport: &kafka.Transport{}}
 	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
-	for p, records := range byPartition {
-		res, err := client.Produce(s.t.Context(), &kafka.ProduceRequest{
-			Topic: relay.DefaultTopic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+	for p, messages := range byPartition {
+		eventually(s.t, "the broker to lead what it says that it leads", func() bool {
+			var records []kafka.Record // a try reads them
+			for _, m := range messages {
+				records = append(records, kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers})
+			}
+			res, err := client.Produce(s.t.Context(), &kafka.ProduceRequest{
+				Topic: relay.DefaultTopic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+			})
+			if err == nil {
+				err = res.Error
+			}
+			if err != nil && !errors.Is(err, kafka.NotLeaderForPartition) {
+				s.t.Fatal(err)
+			}
+			return err == nil
 		})
-		if err == nil {
-			err = res.Error
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
 	}
 }
 

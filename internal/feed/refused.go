@@ -13,7 +13,7 @@ import (
 
 // Why a message is skipped, besides relay.Unverified.
 const (
-	malformed = "malformed" // signed, but not one of the relay's
+	malformed = "malformed" // in a batch that cannot be read, or signed and not one of the relay's
 	beyond    = "beyond"    // of an event that the log does not have
 )
 

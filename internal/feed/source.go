@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
@@ -27,7 +27,7 @@ type source struct {
 	high    int64  // the offset after the topic's last message, as last heard
 }
 
-// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out unread.
+// fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out.
 func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
 	messages, err := s.tryFetch(ctx, wait)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message
 	return messages, nil
 }
 
-func (s *source) tryFetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
+func (s *source) tryFetch(ctx context.Context, wait time.Duration) (messages []relay.Message, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchWait+5*time.Second)
 	defer cancel()
 	if s.failed || s.cluster == "" {
@@ -50,25 +50,25 @@ func (s *source) tryFetch(ctx context.Context, wait time.Duration) ([]relay.Mess
 			return nil, err
 		}
 	}
-	res, err := s.feed.client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: s.feed.cfg.Topic, Partition: s.part, Offset: s.offset, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: wait,
+	page, err := kafkaread.Fetch(ctx, s.feed.client, kafkaread.Request{
+		Topic: s.feed.cfg.Topic, Partition: s.part, Offset: s.offset, MaxBytes: fetchBytes, MaxWait: wait,
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if c, ok := res.Records.(io.Closer); ok {
-			_ = c.Close()
+	s.high, s.offset = page.High, page.Next
+	for _, u := range page.Unreadable {
+		s.feed.refuse(kafka.Message{Partition: s.part, Offset: u.Offset}, u.Err)
+	}
+	for _, m := range page.Messages {
+		decoded, err := s.feed.cfg.Keys.Open(m)
+		if err != nil {
+			s.feed.refuse(m, err)
+			continue
 		}
-	}()
-	if res.Error != nil {
-		return nil, res.Error
+		messages = append(messages, decoded)
 	}
-	s.high = res.HighWatermark
-	if s.offset > res.HighWatermark || s.offset >= 0 && s.offset < res.LogStartOffset {
-		return nil, kafka.OffsetOutOfRange
-	}
-	return s.read(res.Records)
+	return messages, nil
 }
 
 // sameCluster forgets the offset if the broker is another one than before.
@@ -83,33 +83,4 @@ func (s *source) sameCluster(ctx context.Context) error {
 	}
 	s.cluster, s.failed = meta.ClusterID, false
 	return nil
-}
-
-func (s *source) read(records kafka.RecordReader) (messages []relay.Message, err error) {
-	for {
-		r, err := records.ReadRecord()
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && len(messages) > 0 {
-			return messages, nil // a batch may be cut off at the end
-		}
-		if err != nil {
-			return messages, err
-		}
-		if r.Offset < s.offset { // batches come whole
-			continue
-		}
-		m := kafka.Message{Topic: s.feed.cfg.Topic, Partition: s.part, Offset: r.Offset, Headers: r.Headers}
-		if m.Key, err = kafka.ReadAll(r.Key); err != nil {
-			return messages, err
-		}
-		if m.Value, err = kafka.ReadAll(r.Value); err != nil {
-			return messages, err
-		}
-		s.offset = r.Offset + 1
-		decoded, err := s.feed.cfg.Keys.Open(m)
-		if err != nil {
-			s.feed.refuse(m, err)
-			continue
-		}
-		messages = append(messages, decoded)
-	}
 }

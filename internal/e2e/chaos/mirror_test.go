@@ -134,7 +134,7 @@ func (o *outlet) write(ctx context.Context, batch []*kgo.Record) (lost int, err 
 	for try := 0; try < 3 && len(batch) > 0 && ctx.Err() == nil; try++ {
 		if o.client == nil {
 			o.client, err = kgo.NewClient(append(o.opts, kgo.SeedBrokers(strings.Split(o.brokers, ",")...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-				kgo.DisableIdempotentWrite(), kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(2*time.Second), kgo.UnknownTopicRetries(3))...)
+				kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0), kgo.RecordDeliveryTimeout(2*time.Second), kgo.UnknownTopicRetries(3))...)
 			if err != nil {
 				return 0, err
 			}

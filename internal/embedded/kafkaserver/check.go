@@ -7,6 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/daybook-dev/daybook/internal/kafkaread"
 )
 
 // headerSize is the shortest request: api key, version, correlation id and the length of a client id.
@@ -149,7 +151,12 @@ func plausibleBatch(records []byte) error {
 	case b.Attributes&0x30 != 0:
 		return errors.New("transactional and control batches are not served")
 	}
-	return plausibleRecords(b.Records, int(b.NumRecords))
+	return kafkaread.Walk(b.Records, int(b.NumRecords), func(i int, r kafkaread.Record) error {
+		if r.Delta != int64(i) {
+			return fmt.Errorf("its offset is %d after the batch's first", r.Delta)
+		}
+		return nil
+	})
 }
 
 // topicName is Kafka's own rule, org.apache.kafka.common.internals.Topic.

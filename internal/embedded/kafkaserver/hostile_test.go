@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/kafkaread/kafkareadtest"
 )
 
 // frame encodes a request as a client would.
@@ -62,7 +63,8 @@ func send(addr string, patience time.Duration, frames ...[]byte) (answered bool,
 }
 
 // The frames that were seen to end kfake, or that a reading of it suggests.
-func knownKillers() map[string][]byte {
+func knownKillers(tb testing.TB) map[string][]byte {
+	tb.Helper()
 	raw := func(s string) []byte {
 		b, err := hex.DecodeString(s)
 		if err != nil {
@@ -85,17 +87,12 @@ func knownKillers() map[string][]byte {
 		return frame(r, 5)
 	}
 	batch := func(change func(*kmsg.RecordBatch)) []byte {
-		b := kmsg.RecordBatch{Magic: 2, NumRecords: 1, Records: make([]byte, 7), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1}
+		b := kmsg.RecordBatch{Magic: 2, NumRecords: 1, Records: record(), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1}
 		change(&b)
 		b.Length = int32(49 + len(b.Records))
-		r, topic, p := kmsg.NewPtrProduceRequest(), kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
-		topic.Topic, r.Acks, r.TimeoutMillis = "events", -1, 1000
-		p.Records = withCRC(b.AppendTo(nil))
-		topic.Partitions = append(topic.Partitions, p)
-		r.Topics = append(r.Topics, topic)
-		return frame(r, 8)
+		return produceFrame(kafkareadtest.Sum(b.AppendTo(nil)))
 	}
-	return map[string][]byte{
+	all := map[string][]byte{
 		"unknown request":         raw("0000000a03e80000000000010000"),
 		"negative request":        raw("0000000affff0000000000010000"),
 		"nothing":                 raw("00000000"),
@@ -121,6 +118,34 @@ func knownKillers() map[string][]byte {
 		"end of a transaction":    frame(kmsg.NewPtrEndTxnRequest(), 3),
 		"transactional producer":  frame(&kmsg.InitProducerIDRequest{TransactionalID: new("x"), TransactionTimeoutMillis: -1}, 3),
 		"change of configuration": frame(kmsg.NewPtrAlterConfigsRequest(), 1),
+	}
+	for name, b := range kafkareadtest.Broken(tb) {
+		all["batch: "+name] = produceFrame(b)
+	}
+	return all
+}
+
+func record() []byte { return kafkareadtest.Record(0, "k", "v", 0) }
+
+func produceFrame(batch []byte) []byte {
+	r, topic, p := kmsg.NewPtrProduceRequest(), kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
+	topic.Topic, r.Acks, r.TimeoutMillis, p.Records = "events", -1, 1000, batch
+	topic.Partitions = append(topic.Partitions, p)
+	r.Topics = append(r.Topics, topic)
+	return frame(r, 8)
+}
+
+// The frame that the broken batches come in is one that is answered when its batch is good.
+func TestGoodBatchesAreTaken(t *testing.T) {
+	t.Parallel()
+	s := start(t, kafkaserver.Config{})
+	createTopic(t, client(t, s), "events", 1)
+	answered, err := send(s.Addr(), 5*time.Second, produceFrame(kafkareadtest.Batch(0, 1, record())))
+	if err != nil || !answered {
+		t.Fatalf("answered %t: %v", answered, err)
+	}
+	if end, err := produce(t.Context(), client(t, s), "events", 0, "x"); err != nil || end != 1 {
+		t.Errorf("the next record is at offset %d: %v", end, err)
 	}
 }
 
@@ -171,7 +196,7 @@ func TestKnownKillersCostTheirSenderTheConnection(t *testing.T) {
 	s := start(t, kafkaserver.Config{})
 	createTopic(t, client(t, s), "events", 1)
 	stop := bystander(t, s)
-	for name, f := range knownKillers() {
+	for name, f := range knownKillers(t) {
 		answered, err := send(s.Addr(), 2*time.Second, f)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -253,8 +278,7 @@ func fill(req kmsg.Request) {
 	switch r := req.(type) {
 	case *kmsg.ProduceRequest:
 		topic, p := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
-		b := kmsg.RecordBatch{Magic: 2, NumRecords: 1, Records: make([]byte, 7), ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, Length: 56}
-		topic.Topic, r.Acks, p.Records = "events", -1, withCRC(b.AppendTo(nil))
+		topic.Topic, r.Acks, p.Records = "events", -1, kafkareadtest.Batch(0, 1, record())
 		topic.Partitions = append(topic.Partitions, p)
 		r.Topics = append(r.Topics, topic)
 	case *kmsg.FetchRequest:
