@@ -4,11 +4,9 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"sync"
 
-	"github.com/labstack/echo/v4"
 	"gopkg.in/yaml.v3"
 )
 
@@ -50,16 +48,3 @@ var eventSchemas = sync.OnceValue(func() map[string][]byte {
 	}
 	return out
 })
-
-// asyncRoutes serves the document of the topic and the schemas that its messages name. Both are public, as openapi.yaml is.
-func asyncRoutes(e *echo.Echo) {
-	e.GET("/asyncapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", AsyncSpec) })
-	e.GET("/schemas/events/:type/:version", func(c echo.Context) error {
-		schema, ok := EventSchema(c.Param("type"), c.Param("version"))
-		if !ok {
-			return echo.ErrNotFound
-		}
-		c.Response().Header().Set("Cache-Control", "public, max-age=3600")
-		return c.Blob(http.StatusOK, "application/schema+json", schema)
-	})
-}

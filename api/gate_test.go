@@ -165,7 +165,7 @@ func TestRoutesAreTheSpecs(t *testing.T) {
 	}
 	var served, specified []string
 	for _, r := range e.Routes() {
-		if strings.HasPrefix(r.Path, "/v1/") {
+		if !slices.Contains([]string{"/", "/openapi.yaml", "/asyncapi.yaml"}, r.Path) {
 			served = append(served, r.Method+" "+r.Path)
 		}
 	}

@@ -1009,6 +1009,9 @@ type ReceiveStockJSONRequestBody = StockReceipt
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetEventSchema JSON schema of an event's data in a version
+	// (GET /schemas/events/{type}/{version})
+	GetEventSchema(ctx echo.Context, pType string, version string) error
 	// RegisterCustomer Register a customer
 	// (POST /v1/customers)
 	RegisterCustomer(ctx echo.Context, params RegisterCustomerParams) error
@@ -1065,6 +1068,30 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetEventSchema converts echo context to params.
+func (w *ServerInterfaceWrapper) GetEventSchema(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "type" -------------
+	var pType string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "type", ctx.Param("type"), &pType, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", ctx.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetEventSchema(ctx, pType, version)
+	return err
 }
 
 // RegisterCustomer converts echo context to params.
@@ -1951,6 +1978,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/orders/:id/timeline", wrapper.GetOrderTimeline, options.OperationMiddlewares["getOrderTimeline"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id/events", wrapper.StreamOrderEvents, options.OperationMiddlewares["streamOrderEvents"]...)
 	router.GET(options.BaseURL+"/v1/reports/sales", wrapper.ReportSales, options.OperationMiddlewares["reportSales"]...)
+	router.GET(options.BaseURL+"/schemas/events/:type/:version", wrapper.GetEventSchema, options.OperationMiddlewares["getEventSchema"]...)
 
 }
 
@@ -1964,6 +1992,59 @@ type ProblemApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers ProblemResponseHeaders
+}
+
+type GetEventSchemaRequestObject struct {
+	Type    string `json:"type"`
+	Version string `json:"version"`
+}
+
+type GetEventSchemaResponseObject interface {
+	VisitGetEventSchemaResponse(w http.ResponseWriter) error
+}
+
+type GetEventSchema200ApplicationSchemaPlusJSONResponse map[string]interface{}
+
+func (response GetEventSchema200ApplicationSchemaPlusJSONResponse) VisitGetEventSchemaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/schema+json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEventSchemadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetEventSchemadefaultApplicationProblemPlusJSONResponse) VisitGetEventSchemaResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Accept != nil {
+		w.Header().Set("Accept", fmt.Sprint(*response.Headers.Accept))
+	}
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type RegisterCustomerRequestObject struct {
@@ -3151,6 +3232,9 @@ func (response ReceiveStockdefaultApplicationProblemPlusJSONResponse) VisitRecei
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetEventSchema JSON schema of an event's data in a version
+	// (GET /schemas/events/{type}/{version})
+	GetEventSchema(ctx context.Context, request GetEventSchemaRequestObject) (GetEventSchemaResponseObject, error)
 	// RegisterCustomer Register a customer
 	// (POST /v1/customers)
 	RegisterCustomer(ctx context.Context, request RegisterCustomerRequestObject) (RegisterCustomerResponseObject, error)
@@ -3214,6 +3298,32 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetEventSchema operation middleware
+func (sh *strictHandler) GetEventSchema(ctx echo.Context, pType string, version string) error {
+	var request GetEventSchemaRequestObject
+
+	request.Type = pType
+	request.Version = version
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetEventSchema(ctx.Request().Context(), request.(GetEventSchemaRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetEventSchema")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetEventSchemaResponseObject); ok {
+		return validResponse.VisitGetEventSchemaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // RegisterCustomer operation middleware

@@ -127,6 +127,7 @@ type (
 		GetOrder(context.Context, openapi.GetOrderRequestObject) (openapi.GetOrderResponseObject, error)
 		GetOrderTimeline(context.Context, openapi.GetOrderTimelineRequestObject) (openapi.GetOrderTimelineResponseObject, error)
 		StreamOrderEvents(context.Context, openapi.StreamOrderEventsRequestObject) (openapi.StreamOrderEventsResponseObject, error)
+		GetEventSchema(context.Context, openapi.GetEventSchemaRequestObject) (openapi.GetEventSchemaResponseObject, error)
 		ReportSales(context.Context, openapi.ReportSalesRequestObject) (openapi.ReportSalesResponseObject, error)
 	}
 )
