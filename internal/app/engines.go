@@ -62,7 +62,7 @@ const (
 const readModels = "read-models"
 
 // engines makes the roles that carry events on: relay, projections, sagas, reactors.
-func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
+func (n *Node) engines(ctx context.Context, keys *relay.Keys, first map[string]uint64) error {
 	s := n.system
 	brokers := splitList(s.Addresses.Kafka)
 	n.health.Reporter("postgres-client").Probe("pool", s.Pool.Ping)
@@ -71,10 +71,7 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 	}
 	n.health.Reporter(readModels).Probe("snapshot", s.Reader.Check)
 	n.health.Reporter("eventstore-client").Probe("log", func(ctx context.Context) error { _, err := s.Store.End(ctx); return err })
-	log, keys, err := n.topic()
-	if err != nil {
-		return err
-	}
+	log := n.topic()
 	if n.cfg.Has(RoleRelay) {
 		r, err := relay.New(relay.Config{
 			Log: log, Pool: s.Pool, Brokers: brokers, Keys: keys, Schema: n.schemas(), Logger: n.log, Registerer: n.metrics,
@@ -92,6 +89,7 @@ func (n *Node) engines(ctx context.Context, first map[string]uint64) error {
 			Logger: n.log, Registerer: n.metrics, Health: n.health.Reporter(c.Name()),
 		})
 	}
+	var err error
 	if n.starting, err = n.awaitStart(ctx); err != nil {
 		return err
 	}

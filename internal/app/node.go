@@ -88,13 +88,17 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		if n.system, err = connect(ctx, at, local(n.servers), cfg.Roles, sec, log, n.metrics, n.health); err != nil {
 			return nil, err
 		}
-		if err = n.system.agrees(ctx); err != nil {
+		keys, err := n.topicKeys()
+		if err != nil {
+			return nil, err
+		}
+		if err = n.system.agrees(ctx, keys); err != nil {
 			return nil, err
 		}
 		if err = n.system.raise(ctx, version); err != nil {
 			return nil, err
 		}
-		if err = n.assemble(ctx); err != nil {
+		if err = n.assemble(ctx, keys); err != nil {
 			return nil, err
 		}
 	}

@@ -11,15 +11,17 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/recovery"
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
-func (s *System) recovery() recovery.Config {
-	return recovery.Config{Store: s.Store, Pool: s.Pool, Brokers: splitList(s.Addresses.Kafka)}
+func (s *System) recovery(keys *relay.Keys) recovery.Config {
+	return recovery.Config{Store: s.Store, Pool: s.Pool, Brokers: splitList(s.Addresses.Kafka), Keys: keys}
 }
 
-// agrees refuses a system whose servers do not belong together.
-func (s *System) agrees(ctx context.Context) error {
-	plan, err := recovery.Diagnose(ctx, s.recovery())
+// agrees refuses a system whose servers do not belong together. keys may be nil.
+func (s *System) agrees(ctx context.Context, keys *relay.Keys) error {
+	plan, err := recovery.Diagnose(ctx, s.recovery(keys))
 	if err != nil {
 		return err
 	}
@@ -55,9 +57,23 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	ask := system.recovery()
+	read, err := secrets.RelayKeys(cfg.SecretsDir())
+	if err != nil {
+		return nil, err
+	}
+	keys, err := relay.NewKeys(read, log)
+	if err != nil {
+		return nil, err
+	}
+	ask := system.recovery(keys)
 	r = &Recovery{}
 	if r.Plan, err = recovery.Diagnose(ctx, ask); err != nil {
+		return nil, err
+	}
+	switch err := secrets.RecogniseRelayKeys(ctx, system.Pool, read); {
+	case errors.Is(err, secrets.ErrOther):
+		r.Plan.Resign(err)
+	case err != nil:
 		return nil, err
 	}
 	if o.ReadModels {

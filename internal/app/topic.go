@@ -17,11 +17,11 @@ func (c Config) onTopic() bool {
 	return c.Has(RoleRelay) || c.Has(RoleProjections) || c.Has(RoleSagas) || c.Has(RoleReactors)
 }
 
-// topic is what relay and engines of a process share: the log with its known end, and the keys of the topic's messages.
-func (n *Node) topic() (*checkpoint.Horizon, *relay.Keys, error) {
+// topic is what relay and engines of a process share: the log with its known end.
+func (n *Node) topic() *checkpoint.Horizon {
 	log := checkpoint.NewHorizon(n.system.Store)
 	if !n.cfg.onTopic() {
-		return log, nil, nil
+		return log
 	}
 	n.health.Reporter("checkpoints").Probe("ahead", func(ctx context.Context) error {
 		ahead, err := checkpoint.FindAhead(ctx, n.system.Pool, 0, log.End)
@@ -30,8 +30,19 @@ func (n *Node) topic() (*checkpoint.Horizon, *relay.Keys, error) {
 		}
 		return checkpoint.Error(ahead)
 	})
-	keys, err := TopicKeys(n.cfg, n.log)
-	return log, keys, err
+	return log
+}
+
+// topicKeys are the keys of the topic's messages, those that Postgres knows; nil if no role here needs them.
+func (n *Node) topicKeys() (*relay.Keys, error) {
+	if !n.cfg.onTopic() {
+		return nil, nil //nolint:nilnil // see above
+	}
+	read, err := secrets.RelayKeys(n.cfg.SecretsDir())
+	if err != nil {
+		return nil, err
+	}
+	return relay.NewKeys(secrets.KnownRelayKeys(n.system.Pool, read, n.cfg.Has(RoleRelay)), n.log)
 }
 
 // TopicKeys are the keys of the topic's messages, made if there are none.

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
+	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
 // Steps says for people what Carry will do.
@@ -76,7 +78,7 @@ func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) e
 func forget(ctx context.Context, tx pgx.Tx, part Part) error {
 	switch part {
 	case Topic:
-		return relay.Forget(ctx, tx)
+		return errors.Join(secrets.Forget(ctx, tx, secrets.Relay), relay.Forget(ctx, tx))
 	case ReadModels:
 		return worker.Forget(ctx, tx)
 	case Sagas:

@@ -30,6 +30,8 @@ type Config struct {
 	Brokers    []string
 	Topic      string // default relay.DefaultTopic
 	Partitions int    // default relay.DefaultPartitions
+	// Keys tell what on the topic is genuine. Without any, nothing there is believed.
+	Keys *relay.Keys
 }
 
 // Part is what is made from the log, and can be made again.
@@ -84,6 +86,9 @@ func (p *Plan) Lost() bool { return slices.Contains(p.Parts(), Topic) }
 
 // Rebuild adds the read models to what is made again.
 func (p *Plan) Rebuild() { p.add([]Part{ReadModels}, "the read models are to be built anew") }
+
+// Resign adds that the topic is signed with a key that is not there any more.
+func (p *Plan) Resign(why error) { p.add([]Part{Topic}, "%v", why) }
 
 func (p *Plan) add(parts []Part, format string, args ...any) {
 	p.Troubles = append(p.Troubles, Trouble{fmt.Sprintf(format, args...), parts})

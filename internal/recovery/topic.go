@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -13,35 +12,52 @@ import (
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/relay"
 )
 
-// tails are the newest messages of a topic's partitions. The zero tails are of a topic that is not there, or cannot be asked.
+// tails are the newest genuine messages of a topic's partitions. The zero tails are of a topic that is not there, or cannot be asked.
 type tails struct {
 	partitions int
 	newest     []relay.Message
 }
 
-// askWithin bounds what a start waits for a Kafka that does not answer.
+// askWithin bounds what a start waits for a Kafka that does not answer, or that holds more of others than can be looked through.
 const askWithin = 3 * time.Second
 
-// topicTails reads the last message of every partition.
+// topicTails reads the last genuine message of every partition. One where none was found in time tells nothing.
 func topicTails(ctx context.Context, cfg Config) (tails, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	var t tails
 	var mu sync.Mutex
 	err := cfg.eachPartition(ctx, func(s span) error {
-		return s.read(ctx, max(s.first, s.end-1), func(m relay.Message) {
+		m, found, err := s.newest(ctx)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if found {
 			mu.Lock()
 			defer mu.Unlock()
 			t.newest = append(t.newest, m)
-		})
+		}
+		return nil
 	}, &t.partitions)
 	if err != nil {
 		return tails{}, err
 	}
 	return t, nil
+}
+
+// newest looks for the last genuine message from the end backwards: what others write behind it must not hide it.
+func (s span) newest(ctx context.Context) (last relay.Message, found bool, err error) {
+	const more = 16
+	for back := int64(1); s.end > s.first && !found && err == nil; back *= more {
+		from := max(s.first, s.end-back)
+		err = s.read(ctx, from, func(m relay.Message) { last, found = m, true })
+		s.end = from
+	}
+	return last, found, err
 }
 
 // topic compares what Kafka has with the log.
@@ -74,6 +90,7 @@ func (p *Plan) topic(t tails, of lineage, cfg Config) {
 // span is one partition of the topic, from its first offset to its end.
 type span struct {
 	client     *kafka.Client
+	keys       *relay.Keys
 	topic      string
 	partition  int
 	first, end int64
@@ -110,7 +127,7 @@ func (c Config) eachPartition(ctx context.Context, do func(span) error, partitio
 		if o.Error != nil {
 			return fmt.Errorf("asking for the offsets of %s/%d: %w", c.Topic, o.Partition, o.Error)
 		}
-		group.Go(func() error { return do(span{client, c.Topic, o.Partition, o.FirstOffset, o.LastOffset}) })
+		group.Go(func() error { return do(span{client, c.Keys, c.Topic, o.Partition, o.FirstOffset, o.LastOffset}) })
 	}
 	return group.Wait()
 }
@@ -120,7 +137,7 @@ const (
 	fetchTime  = 15 * time.Second
 )
 
-// read gives the messages from an offset to the end. What is no message of a relay is passed over.
+// read gives the genuine messages from an offset to the end. Whatever else is there is passed over.
 func (s span) read(ctx context.Context, from int64, give func(relay.Message)) error {
 	for from < s.end {
 		next, err := s.fetch(ctx, from, give)
@@ -138,40 +155,19 @@ func (s span) read(ctx context.Context, from int64, give func(relay.Message)) er
 }
 
 func (s span) fetch(ctx context.Context, from int64, give func(relay.Message)) (next int64, err error) {
-	res, err := s.client.Fetch(ctx, &kafka.FetchRequest{
-		Topic: s.topic, Partition: s.partition, Offset: from, MinBytes: 1, MaxBytes: fetchBytes, MaxWait: time.Second,
+	page, err := kafkaread.Fetch(ctx, s.client, kafkaread.Request{
+		Topic: s.topic, Partition: s.partition, Offset: from, MaxBytes: fetchBytes, MaxWait: time.Second,
 	})
 	if err != nil {
 		return from, err
 	}
-	defer func() {
-		if c, ok := res.Records.(io.Closer); ok {
-			_ = c.Close()
+	for _, m := range page.Messages {
+		if s.keys == nil {
+			break
 		}
-	}()
-	if res.Error != nil {
-		return from, res.Error
-	}
-	for next = from; ; {
-		r, err := res.Records.ReadRecord()
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && next > from:
-			return next, nil
-		case err != nil:
-			return next, err
-		case r.Offset < from:
-			continue
-		}
-		m := kafka.Message{Topic: s.topic, Partition: s.partition, Offset: r.Offset, Headers: r.Headers}
-		if m.Key, err = kafka.ReadAll(r.Key); err != nil {
-			return next, err
-		}
-		if m.Value, err = kafka.ReadAll(r.Value); err != nil {
-			return next, err
-		}
-		next = r.Offset + 1
-		if d, err := relay.Decode(m); err == nil {
+		if d, err := s.keys.Open(m); err == nil {
 			give(d)
 		}
 	}
+	return page.Next, nil
 }

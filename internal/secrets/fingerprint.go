@@ -15,6 +15,7 @@ import (
 const (
 	Installation  = "installation key"
 	KeyEncryption = "key-encryption key"
+	Relay         = "relay key"
 )
 
 // ErrOther says that the key is not the one this Postgres was first used with.
@@ -30,18 +31,27 @@ func Fingerprint(name string, key []byte) []byte {
 // Verify refuses, with ErrOther, a key that is not the one this Postgres was first used with, nor is one of others. In a
 // Postgres that knows none yet, key becomes the one; of two processes with two keys the second is refused.
 func Verify(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, others ...[]byte) error {
-	var known []byte
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "set local synchronous_commit = on"); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "insert into daybook.fingerprint (name, value) values ($1, $2) on conflict (name) do nothing",
-			name, Fingerprint(name, key)); err != nil {
-			return err
-		}
-		return tx.QueryRow(ctx, "select value from daybook.fingerprint where name = $1", name).Scan(&known)
+		_, err := tx.Exec(ctx, "insert into daybook.fingerprint (name, value) values ($1, $2) on conflict (name) do nothing", name, Fingerprint(name, key))
+		return err
 	})
 	if err != nil {
+		return fmt.Errorf("fingerprint of the %s: %w", name, err)
+	}
+	return Recognise(ctx, pool, name, key, others...)
+}
+
+// Recognise is Verify that notes nothing: a Postgres that knows no key yet takes any.
+func Recognise(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, others ...[]byte) error {
+	var known []byte
+	err := pool.QueryRow(ctx, "select value from daybook.fingerprint where name = $1", name).Scan(&known)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
 		return fmt.Errorf("fingerprint of the %s: %w", name, err)
 	}
 	for _, k := range append([][]byte{key}, others...) {
@@ -65,6 +75,14 @@ func Replace(ctx context.Context, pool *pgxpool.Pool, name string, key []byte, o
 		return fmt.Errorf("fingerprint of the %s: %w", name, err)
 	case tag.RowsAffected() == 0:
 		return fmt.Errorf("the %s: %w", name, ErrOther)
+	}
+	return nil
+}
+
+// Forget lets the next key that is verified become the one.
+func Forget(ctx context.Context, tx pgx.Tx, name string) error {
+	if _, err := tx.Exec(ctx, "delete from daybook.fingerprint where name = $1", name); err != nil {
+		return fmt.Errorf("fingerprint of the %s: %w", name, err)
 	}
 	return nil
 }

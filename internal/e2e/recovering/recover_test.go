@@ -2,7 +2,10 @@
 package recovering_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +68,7 @@ func TestRecover(t *testing.T) {
 	t.Run("killed", func(t *testing.T) { i.killed(t) })
 	t.Run("of different installations", func(t *testing.T) { i.different(t) })
 	t.Run("Kafka of others", func(t *testing.T) { i.kafka(t) })
+	t.Run("another relay key", func(t *testing.T) { i.key(t) })
 	t.Run("checkpoint ahead", func(t *testing.T) { i.ahead(t) })
 	t.Run("while it runs", func(t *testing.T) { i.running(t) })
 }
@@ -127,7 +131,7 @@ func (i *installation) different(t *testing.T) {
 
 }
 
-// kafka: a broker that outlives the others holds messages of another event store, and then events that the store has lost.
+// kafka: a broker that outlives the others holds what another installation signed, which says nothing, and events that the store has lost.
 func (i *installation) kafka(t *testing.T) {
 	t.Helper()
 	broker := testenv.Start(t, testenv.Options{Roles: "kafka", Args: testenv.AnyPorts()})
@@ -136,25 +140,74 @@ func (i *installation) kafka(t *testing.T) {
 	with := append(testenv.AnyPorts(), "--kafka", at.Kafka)
 	testenv.Start(t, testenv.Options{Args: with}).Stop() // another installation
 	dir := i.compose(t, 0, 0, -1)
-	for round, refusal := range []string{"holds messages of incarnation", "holds event"} {
-		_, errs, err := testenv.Run(t, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, with...)...)
-		if err == nil || !strings.Contains(errs, refusal) || !strings.Contains(errs, "run `daybook recover`") {
-			t.Fatalf("serve ends with %v and does not say %q:\n%s", err, refusal, errs)
-		}
-		out, err := recovers(t, dir, "--yes", "--kafka", at.Kafka)
-		if err != nil || (round == 1) != strings.Contains(out, "order order-1-a is lost: order.placed") {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	placed := func() {
+		t.Helper()
 		p := testenv.Start(t, testenv.Options{DataDir: dir, Args: with})
 		p.Client().Post(t, 201, "/v1/orders", "order-1-a", body("order-1-a"))
 		comesTo(t, p.Client(), "order-1-a", "confirmed")
 		p.Stop()
-		if round == 0 {
-			replace(t, dir, "eventstore", filepath.Join(i.at[0], "eventstore"))
-			replace(t, dir, "postgres", filepath.Join(i.at[0], "postgres"))
+	}
+	placed()
+	replace(t, dir, "eventstore", filepath.Join(i.at[0], "eventstore"))
+	replace(t, dir, "postgres", filepath.Join(i.at[0], "postgres"))
+	_, errs, err := testenv.Run(t, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, with...)...)
+	if err == nil || !strings.Contains(errs, "holds event") || !strings.Contains(errs, "run `daybook recover`") {
+		t.Fatalf("serve ends with %v:\n%s", err, errs)
+	}
+	out, err := recovers(t, dir, "--yes", "--kafka", at.Kafka)
+	if err != nil || !strings.Contains(out, "order order-1-a is lost: order.placed") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	placed()
+	whole(t, dir, append(ordersUntil(0), "order-1-a"))
+}
+
+// key: the relay's key is another one. It can be changed, and if it is lost everything is signed with the new one.
+func (i *installation) key(t *testing.T) {
+	t.Helper()
+	dir := i.compose(t, 2, 2, 2)
+	file := filepath.Join(dir, "secrets", "relay.key")
+	former, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), 32)) + "\n")
+	put := func(lines ...[]byte) {
+		t.Helper()
+		if err := os.WriteFile(file, bytes.Join(lines, nil), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	whole(t, dir, append(ordersUntil(0), "order-1-a"))
+	refused := func() {
+		t.Helper()
+		_, errs, err := testenv.Run(t, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, testenv.AnyPorts()...)...)
+		for _, want := range []string{"the relay key", "put the former key back into relay.key", "`daybook recover`"} {
+			if err == nil || !strings.Contains(errs, want) {
+				t.Fatalf("serve ends with %v and does not say %q:\n%s", err, want, errs)
+			}
+		}
+	}
+	put(other)
+	refused()
+	put(former, other)
+	start(t, dir).Stop()
+	put(other, former)
+	start(t, dir).Stop()
+	put(other)
+	start(t, dir).Stop()
+	if err := os.Remove(file); err != nil { // a new one is made
+		t.Fatal(err)
+	}
+	refused()
+	out, err := recovers(t, dir, "--dry-run")
+	if err != nil || !strings.Contains(out, "relay key") || !strings.Contains(out, "publishes the whole log again") {
+		t.Fatalf("dry run: %v\n%s", err, out)
+	}
+	refused()
+	if out, err := recovers(t, dir, "--yes"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	whole(t, dir, ordersUntil(2))
 }
 
 // ahead: a checkpoint beyond the end of the log passes over everything that comes.

@@ -1,0 +1,134 @@
+package recovery_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/internal/kafkaread/kafkareadtest"
+	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/internal/recovery"
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+)
+
+const (
+	partitions  = 3
+	incarnation = "memory"
+)
+
+type store struct{ *memory.Store }
+
+func (store) Lineage(context.Context) (ids []string, began []uint64, err error) {
+	return []string{incarnation}, []uint64{0}, nil
+}
+
+func storeOf(t *testing.T, events int) store {
+	t.Helper()
+	s := store{memory.New()}
+	for n := range events {
+		key := fmt.Sprint("k", n)
+		_, err := s.Append(t.Context(), es.StreamID{Category: "order", Key: key}, es.NoStream, []es.Proposed{{
+			ID: es.CommandID("test", "record", key, "1"), Type: "order.placed", Data: fmt.Appendf(nil, `{"number":"%d"}`, 1000+n), Meta: []byte(`{"schema":1}`),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// What anybody who may write to the topic puts there makes neither a start nor a recovery believe that the topic is ahead of the store or
+// of another one, and does not hide that it is.
+func TestOnlyGenuineMessagesTellHowFarTheTopicIs(t *testing.T) {
+	t.Parallel()
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	addr := broker.ListenAddrs()[0]
+	if err := relay.EnsureTopic(t.Context(), []string{addr}, relay.DefaultTopic, partitions); err != nil {
+		t.Fatal(err)
+	}
+	keys, whole := relaytest.Keys(t), storeOf(t, 30)
+	var last [partitions]uint64
+	newest := map[int]kafka.Message{}
+	for _, rec := range whole.All(0) {
+		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
+		m := relaytest.Message(t, keys, relay.DefaultTopic, p, rec, last[p], incarnation)
+		produce(t, addr, m)
+		last[p], newest[p] = rec.Position, m
+	}
+	if len(newest) != partitions {
+		t.Fatalf("messages on %d partitions only", len(newest))
+	}
+	for p, genuine := range newest {
+		var hostile []kafka.Message
+		for _, a := range relaytest.Attacks(t, genuine, partitions) {
+			if a.Reason != "" {
+				hostile = append(hostile, a.Message)
+			}
+		}
+		produce(t, addr, hostile...)
+		for _, b := range kafkareadtest.Broken(t) {
+			kafkareadtest.Produce(t, addr, relay.DefaultTopic, p, b)
+		}
+	}
+	diagnose := func(s store, keys *relay.Keys) *recovery.Plan {
+		t.Helper()
+		plan, err := recovery.Diagnose(t.Context(), recovery.Config{
+			Store: s, Pool: postgrestest.New(t), Brokers: []string{addr}, Partitions: partitions, Keys: keys,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	for name, k := range map[string]*relay.Keys{"with the key": keys, "with another key": relaytest.Keys(t, 'x'), "without a key": nil} {
+		if plan := diagnose(whole, k); len(plan.Troubles) > 0 {
+			t.Errorf("%s: nothing disagrees, yet %v", name, plan.Err())
+		}
+	}
+	end, err := whole.End(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := storeOf(t, 20)
+	plan := diagnose(cut, keys)
+	if want := fmt.Sprintf("holds event %d, but the log ends at", end); len(plan.Troubles) != 1 || !strings.Contains(plan.Err().Error(), want) {
+		t.Errorf("the log has lost its end, hidden behind what others wrote: %v, want %q", plan.Err(), want)
+	}
+	losses, err := recovery.FindLosses(t.Context(), recovery.Config{
+		Store: cut, Pool: postgrestest.New(t), Brokers: []string{addr}, Partitions: partitions, Keys: keys,
+	}, plan)
+	if err != nil || len(losses.Orders) != 10 || losses.Number != 1029 || slices.ContainsFunc(losses.Orders, func(l recovery.Lost) bool { return len(l.Events) != 1 }) {
+		t.Errorf("ten orders were lost, of one event each; found %+v, %v", losses, err)
+	}
+}
+
+func produce(t *testing.T, addr string, messages ...kafka.Message) {
+	t.Helper()
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(addr), Transport: transport}
+	for _, m := range messages {
+		res, err := client.Produce(t.Context(), &kafka.ProduceRequest{
+			Topic: relay.DefaultTopic, Partition: m.Partition, RequiredAcks: kafka.RequireAll,
+			Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers}),
+		})
+		if err == nil {
+			err = res.Error
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
