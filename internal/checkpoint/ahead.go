@@ -25,8 +25,8 @@ const Remedy = "run `daybook recover`"
 // Ahead is a checkpoint beyond the end of the log.
 type Ahead struct {
 	Kind      Kind
-	Name      string // of the read model, saga or reactor; empty for the relay
-	Build     int64  // of a read model; else 0
+	Name      string // of the read model, saga or reactor; empty for the relay and the group of read models
+	Build     int64  // of a read model; 0 for the group of them, and others
 	Partition int    // -1 for the relay, whose checkpoint is of the whole log
 	Position  uint64 // where the checkpoint is
 	End       uint64 // where the log ends
@@ -37,11 +37,15 @@ func (a Ahead) String() string {
 	switch a.Kind {
 	case Relay:
 	case ReadModel:
+		if a.Build == 0 {
+			owner = fmt.Sprintf("group of read models, partition %d", a.Partition)
+			break
+		}
 		owner = fmt.Sprintf("read model %s (build %d), partition %d", a.Name, a.Build, a.Partition)
 	default:
 		owner = fmt.Sprintf("%s %s, partition %d", a.Kind, a.Name, a.Partition)
 	}
-	return fmt.Sprintf("the checkpoint of the %s is at %d, the log ends at %d", owner, a.Position, a.End)
+	return fmt.Sprintf("the checkpoint of the %s is at %d, the log ends at %d", owner, int64(a.Position), a.End) //nolint:gosec // as Postgres has it
 }
 
 // ErrAhead says that a checkpoint is beyond the end of the log, or would be moved there.
@@ -63,12 +67,19 @@ type Querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
+// beyondSQL finds negative positions too: everywhere else they count as what they are without a sign, which no log reaches. The group of
+// read models is named by itself where no read model is in it.
 const beyondSQL = `
-	select 'relay', '', 0::bigint, -1, position from daybook.relay where position > $1
-	union all select 'read model', b.projection, b.id, c.part, c.position
-		from daybook.projection_progress c join daybook.projection_build b on b.id = c.build where c.position > $1
-	union all select 'saga', saga, 0, partition, position from daybook.saga_checkpoint where position > $1
-	union all select 'reactor', reactor, 0, partition, position from daybook.reactor_checkpoint where position > $1
+	select * from (
+		select 'relay', '', 0::bigint, -1, position from daybook.relay
+		union all select 'read model', b.projection, b.id, c.part, c.position
+			from daybook.projection_progress c join daybook.projection_build b on b.id = c.build
+		union all select 'read model', '', 0, g.part, g.position from daybook.projection_group g
+			where not exists (select from daybook.projection_progress c where c.part = g.part and not c.apart)
+		union all select 'saga', saga, 0, partition, position from daybook.saga_checkpoint
+		union all select 'reactor', reactor, 0, partition, position from daybook.reactor_checkpoint
+	) all_checkpoints (kind, name, build, partition, position)
+	where position > $1 or position < 0
 	order by 1, 2, 3, 4`
 
 // FindAhead gives every checkpoint of the relay, of read models, sagas and reactors that is beyond the end of the log.
@@ -82,7 +93,7 @@ func FindAhead(ctx context.Context, q Querier, known uint64, end func(context.Co
 	beyond, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (a Ahead, err error) {
 		var position int64
 		err = row.Scan(&a.Kind, &a.Name, &a.Build, &a.Partition, &position)
-		a.Position = uint64(position) //nolint:gosec // above known
+		a.Position = uint64(position) //nolint:gosec // beyond every log if it is negative
 		return a, err
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package checkpoint_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -33,13 +34,13 @@ func TestEveryKindOfCheckpointAheadOfTheLogIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const beyond = 9_000_000_000_000_000_000
+	const beyond, negative = 9_000_000_000_000_000_000, 1<<64 - 1
 	_, err = pool.Exec(t.Context(), `
 		insert into daybook.relay (position, last, partitions, incarnation) values (`+"9000000000000000000"+`, '{0,0}', 2, 'm');
 		insert into daybook.projection_build (projection, version, schema_name, partitions, incarnation, fingerprint) values ('orders', 1, 'b1', 2, 'm', '');
-		insert into daybook.projection_group (part, position) values (0, 1), (1, 1);
-		insert into daybook.projection_checkpoint (build, part, position) values (1, 0, 9000000000000000000), (1, 1, 1);
-		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation) values ('placement', 0, 1, 2, 'm'), ('placement', 1, 9000000000000000000, 2, 'm');
+		insert into daybook.projection_group (part, position) values (0, 9000000000000000000), (1, -1);
+		insert into daybook.projection_checkpoint (build, part, position) values (1, 0, 9000000000000000000);
+		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation) values ('placement', 0, -9223372036854775808, 2, 'm'), ('placement', 1, 9000000000000000000, 2, 'm');
 		insert into daybook.reactor_checkpoint (reactor, partition, partitions, incarnation, position) values ('payments', 0, 2, 'm', 9000000000000000000), ('payments', 1, 2, 'm', 2)`)
 	if err != nil {
 		t.Fatal(err)
@@ -50,16 +51,22 @@ func TestEveryKindOfCheckpointAheadOfTheLogIsFound(t *testing.T) {
 	}
 	want := []checkpoint.Ahead{
 		{Kind: checkpoint.Reactor, Name: "payments", Partition: 0, Position: beyond, End: end},
+		{Kind: checkpoint.ReadModel, Partition: 0, Position: beyond, End: end},
 		{Kind: checkpoint.ReadModel, Name: "orders", Build: 1, Partition: 0, Position: beyond, End: end},
+		{Kind: checkpoint.ReadModel, Name: "orders", Build: 1, Partition: 1, Position: negative, End: end},
 		{Kind: checkpoint.Relay, Partition: -1, Position: beyond, End: end},
+		{Kind: checkpoint.Saga, Name: "placement", Partition: 0, Position: 1 << 63, End: end},
 		{Kind: checkpoint.Saga, Name: "placement", Partition: 1, Position: beyond, End: end},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("found\n%v\nwant\n%v", got, want)
 	}
+	if said := fmt.Sprint(got[3], got[1]); !strings.Contains(said, "is at -1,") || !strings.Contains(said, "group of read models, partition 0") {
+		t.Errorf("said: %s", said)
+	}
 	err = checkpoint.Error(got)
 	if !errors.Is(err, checkpoint.ErrAhead) || !strings.Contains(err.Error(), "reactor payments, partition 0") ||
-		!strings.Contains(err.Error(), "3 more") || !strings.Contains(err.Error(), "daybook recover") {
+		!strings.Contains(err.Error(), "6 more") || !strings.Contains(err.Error(), "daybook recover") {
 		t.Errorf("the error says %q", err)
 	}
 }
