@@ -1,18 +1,14 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
@@ -27,7 +23,7 @@ func TestMetricsOfARunningProcess(t *testing.T) {
 	for _, path := range []string{"/v1/products/MUG?min_position=" + added.Position(), "/v1/products/NONE", "/v1/orders?limit=0", "/no/such/path", "/v1/orders/secret-id/events"} {
 		_, _ = c.Do(t.Context(), http.MethodGet, path, "")
 	}
-	families := scrape(t, p)
+	families := p.Metrics()
 
 	var names []string
 	for name, family := range families {
@@ -88,27 +84,6 @@ func TestMetricsOfARunningProcess(t *testing.T) {
 			}
 		}
 	}
-}
-
-func scrape(t *testing.T, p *testenv.Process) map[string]*dto.MetricFamily {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Admin+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return families
 }
 
 func has(family *dto.MetricFamily, labels map[string]string) bool {
