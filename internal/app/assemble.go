@@ -32,7 +32,7 @@ func (n *Node) listen() error {
 	if !n.cfg.Has(RoleGateway) && !n.cfg.Has(RoleCommandAPI) && !n.cfg.Has(RoleQueryAPI) {
 		return nil
 	}
-	public, err := listen("api", n.cfg.Listen, "listen", http.NotFoundHandler(), n.cfg.guard(), n.log)
+	public, err := listen("api", n.cfg.Listen, "listen", http.NotFoundHandler(), n.cfg.publicGuard(), n.log)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ type Config struct {
 	DataDir string
 	// Listen is the API's address: the gateway's, or the one API's that runs here.
 	Listen string
-	// PublicURL is where clients reach the API: messages on Kafka name the schemas of events by it. Empty: the API of this
-	// process, or of another one on the data directory, or Listen.
+	// PublicURL is where clients reach the API: messages on Kafka name the schemas of events by it, requests may have its host in
+	// Host, and its pages may send them. Empty: the API of this process, or of another one on the data directory, or Listen.
 	PublicURL string
 	// AdminListen serves metrics, health and, with Pprof, profiles.
 	AdminListen string
@@ -31,8 +31,8 @@ type Config struct {
 	// Streams and StreamsPerClient bound the event streams that are open at a time.
 	Streams          int
 	StreamsPerClient int
-	// HostNames are the names, besides localhost, by which clients call the addresses of this process. A request with another
-	// one in Host is refused.
+	// HostNames are the names and addresses, besides localhost, by which clients call the addresses of this process: an address that
+	// is forwarded to this machine, or to its container, is one. A request with another one in Host is refused.
 	HostNames []string
 	// Roles are what this process does.
 	Roles []string

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/daybook-dev/daybook/api"
@@ -15,9 +17,21 @@ func (c Config) guard() webguard.Guard {
 	return webguard.Guard{Names: c.hostNames(), Refuse: api.Refuse}
 }
 
-// hostNames are the configured ones, and those in the addresses that this process listens on.
+// publicGuard lets in pages at the API's public address as well. They are of no concern to the other listeners.
+func (c Config) publicGuard() webguard.Guard {
+	g := c.guard()
+	if c.PublicURL != "" {
+		g.Origins = []string{c.PublicURL}
+	}
+	return g
+}
+
+// hostNames are the configured ones, the public one, and those in the addresses that this process listens on.
 func (c Config) hostNames() []string {
-	names := c.HostNames
+	names := slices.Clone(c.HostNames)
+	if u, err := url.Parse(c.PublicURL); err == nil && u.Host != "" {
+		names = append(names, u.Hostname())
+	}
 	for _, listen := range []string{c.Listen, c.AdminListen, c.SimulatorListen} {
 		if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
 			names = append(names, host)

@@ -30,6 +30,7 @@ func listen(name, addr, setting string, handler http.Handler, guard webguard.Gua
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot listen on %s (--%s): %w", name, addr, setting, err)
 	}
+	guard = guard.At(l)
 	return &web{name, l, guard, &http.Server{
 		Handler: guard.In(handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),

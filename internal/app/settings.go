@@ -28,9 +28,9 @@ func settings() []setting {
 	return []setting{
 		{"data-dir", "where everything is kept", func(c *Config) any { return &c.DataDir }, ""},
 		{"listen", "the API's address", func(c *Config) any { return &c.Listen }, ""},
-		{"public-url", "URL at which clients reach the API, named by messages on Kafka", func(c *Config) any { return &c.PublicURL }, "where the API listens"},
+		{"public-url", "URL at which clients reach the API, named by messages on Kafka; its host is one of --host-names", func(c *Config) any { return &c.PublicURL }, "where the API listens"},
 		{"admin-listen", "address of metrics, health and profiles", func(c *Config) any { return &c.AdminListen }, ""},
-		{"host-names", "names, besides localhost, by which clients call the addresses of this process, comma-separated", func(c *Config) any { return &c.HostNames }, ""},
+		{"host-names", "names and forwarded addresses, besides localhost, by which clients call this process, comma-separated", func(c *Config) any { return &c.HostNames }, ""},
 		{"pprof", "serve profiles of the process at --admin-listen", func(c *Config) any { return &c.Pprof }, ""},
 		{"streams", "event streams that may be open in all", func(c *Config) any { return &c.Streams }, ""},
 		{"streams-per-client", "event streams that one client's address may have open", func(c *Config) any { return &c.StreamsPerClient }, ""},

@@ -14,12 +14,27 @@ import (
 //
 // Go's http.CrossOriginProtection is for methods that change something, and does not look at Host.
 type Guard struct {
-	// Names are host names, besides localhost and the listener's own address, by which clients call us.
+	// Names are host names and addresses, besides localhost and the address a request arrives at, by which clients call us.
 	Names []string
-	// Origins are of pages of our own that another address serves: "https://shop.example.com".
+	// Origins are of pages of our own that another address serves: "https://shop.example.com". What follows the host does not count.
 	Origins []string
 	// Refuse answers a request that is not let in.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, code, detail string)
+}
+
+// At adds the address that a listener has. One of all interfaces is called by the unspecified address too: it is what the
+// listener's own URL says.
+func (g Guard) At(l net.Listener) Guard {
+	at, err := netip.ParseAddrPort(l.Addr().String())
+	switch {
+	case err != nil:
+		return g
+	case at.Addr().IsUnspecified():
+		g.Names = append(slices.Clone(g.Names), netip.IPv4Unspecified().String(), netip.IPv6Unspecified().String())
+	default:
+		g.Names = append(slices.Clone(g.Names), at.Addr().String())
+	}
+	return g
 }
 
 // In lets in what comes from our own pages, or from no page at all.
@@ -27,7 +42,7 @@ func (g Guard) In(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !g.ours(r):
-			g.Refuse(w, r, http.StatusMisdirectedRequest, "host_not_served", "this server is not called by the name in Host; its own names are a setting")
+			g.Refuse(w, r, http.StatusMisdirectedRequest, "host_not_served", "this server is not called by the name in Host; name it in --host-names if it should be")
 		case !g.sameOrigin(r):
 			g.Refuse(w, r, http.StatusForbidden, "cross_origin", "pages of other sites may not send requests here")
 		default:
@@ -36,40 +51,52 @@ func (g Guard) In(next http.Handler) http.Handler {
 	})
 }
 
-// ours tells whether Host is a name of this server. An address needs no DNS, so it cannot be rebound: those that lead to
-// this listener are taken.
+// ours reports whether Host is a name of this server, or an address of it: loopback, the one that the request arrived at, or one
+// of Names. An address that is forwarded to this one is known from Names only.
 func (g Guard) ours(r *http.Request) bool {
 	if r.Host == "" {
 		return !r.ProtoAtLeast(1, 1) // which no browser speaks
 	}
 	name := hostname(r.Host)
-	if name == "localhost" || slices.ContainsFunc(g.Names, func(n string) bool { return strings.EqualFold(n, name) }) {
+	if name == "localhost" || slices.ContainsFunc(g.Names, func(n string) bool { return hostname(n) == name }) {
 		return true
 	}
 	asked, err := netip.ParseAddr(name)
 	if err != nil {
 		return false
 	}
-	asked = asked.Unmap()
+	return asked.IsLoopback() || asked == arrivedAt(r)
+}
+
+// arrivedAt is this machine's address of the request's connection; the zero Addr if that is not over TCP.
+func arrivedAt(r *http.Request) netip.Addr {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
-		return asked.IsLoopback()
+		return netip.Addr{}
 	}
 	at, err := netip.ParseAddrPort(local.String())
 	if err != nil {
-		return false
+		return netip.Addr{}
 	}
-	// A connection that did not come over loopback may have been forwarded to us, by a container's engine for one: any address may
-	// then be ours. Over loopback only loopback's are.
-	return asked.IsLoopback() || !at.Addr().Unmap().IsLoopback()
+	return at.Addr().Unmap().WithZone("")
 }
 
-// hostname is the name in Host without port and brackets.
+// hostname is the name in Host in its one form: without port, brackets, the root's dot and a zone, addresses as netip writes them.
 func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+		if inner, ok := strings.CutPrefix(host, "["); ok {
+			name = strings.TrimSuffix(inner, "]")
+		}
 	}
-	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	if at, err := netip.ParseAddr(name); err == nil {
+		return at.Unmap().WithZone("").String()
+	}
+	if strings.HasPrefix(host, "[") {
+		return "" // brackets are for addresses
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
 // sameOrigin goes by what browsers say of where a request comes from: other clients say nothing.
@@ -93,25 +120,25 @@ func (g Guard) sameOrigin(r *http.Request) bool {
 }
 
 func (g Guard) own(r *http.Request, origin string) bool {
-	if slices.ContainsFunc(g.Origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
-		return true
-	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || !strings.EqualFold(origin, u.Scheme+"://"+u.Host) {
 		return false // "null" among others
 	}
-	return strings.EqualFold(withPort(u.Host, u.Scheme), withPort(r.Host, u.Scheme))
+	page, scheme := withPort(u.Host, u.Scheme), u.Scheme
+	return page == withPort(r.Host, scheme) || slices.ContainsFunc(g.Origins, func(o string) bool {
+		own, err := url.Parse(o)
+		return err == nil && own.Scheme == scheme && withPort(own.Host, scheme) == page
+	})
 }
 
 func withPort(host, scheme string) string {
-	if _, _, err := net.SplitHostPort(host); err == nil {
-		return host
+	_, port, err := net.SplitHostPort(host)
+	if err != nil || port == "" {
+		if port = "80"; scheme == "https" {
+			port = "443"
+		}
 	}
-	port := "80"
-	if scheme == "https" {
-		port = "443"
-	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+	return net.JoinHostPort(hostname(host), port)
 }
 
 // isLink tells whether somebody followed a link to here: that reads, and shows the answer to nobody else.

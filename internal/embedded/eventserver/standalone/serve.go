@@ -44,7 +44,7 @@ func Serve(ctx context.Context, c Config, version string, log *slog.Logger, reg 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	failed := make(chan error, 1)
 	if admin != nil {
-		metrics := &http.Server{Handler: guard(c.AdminListen).In(adminHandler(s, reg)), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		metrics := &http.Server{Handler: guard(c.AdminListen).At(admin).In(adminHandler(s, reg)), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 		go func() { failed <- metrics.Serve(admin) }()
 		defer metrics.Close() //nolint:errcheck // scrapes may end
 	}
