@@ -15,6 +15,11 @@
 // known_at first waits until the relay was caught up later than that, and until the read model has come as far as the
 // relay was then: after that nothing recorded before the moment can still appear.
 //
+// # Waiting
+//
+// A query that has to wait gives its connection back. One look per change, shared by all that wait in the process, finds
+// those that can go on: a waiting query costs no query of its own.
+//
 // # Failure
 //
 // What has not been reached in time is ErrNotYet, never an older answer. A build whose schema is dropped between two
@@ -39,13 +44,16 @@ import (
 // Config says where the rows are.
 type Config struct {
 	Pool *pgxpool.Pool
-	// Listener wakes waiting queries; nil: they poll.
+	// Listener tells when waiting queries may go on; nil: that is polled for.
 	Listener   *postgres.Listener
 	Partitions int // default relay.DefaultPartitions
 }
 
 // Reader makes views.
-type Reader struct{ cfg Config }
+type Reader struct {
+	cfg     Config
+	waiters *waiters
+}
 
 // New gives a reader. It needs no closing.
 func New(cfg Config) (*Reader, error) {
@@ -55,7 +63,9 @@ func New(cfg Config) (*Reader, error) {
 	if cfg.Partitions == 0 {
 		cfg.Partitions = relay.DefaultPartitions
 	}
-	return &Reader{cfg}, nil
+	r := &Reader{cfg: cfg}
+	r.waiters = newWaiters(r)
+	return r, nil
 }
 
 // Check tells whether a query could begin now: pointer, checkpoints and the relay's row can be read.
@@ -113,11 +123,7 @@ type view struct {
 	slots  chan struct{} // queries at once: where they are held up, those of other views are not
 }
 
-const (
-	usualWait = 2 * time.Second
-	firstPoll = 5 * time.Millisecond
-	lastPoll  = 100 * time.Millisecond
-)
+const usualWait = 2 * time.Second
 
 // Read implements projection.View.
 func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
@@ -131,10 +137,8 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 	late := time.NewTimer(ask.Wait)
 	defer late.Stop()
 	goal := goal{position: ask.MinPosition, knownAt: ask.KnownAt}
-	wake, cancel := v.listen(ask)
-	defer cancel()
 	missing := false // a schema was not there
-	for poll := firstPoll; ; poll = min(2*poll, lastPoll) {
+	for {
 		answer, err := v.once(ctx, ask, &goal, read)
 		switch {
 		case err == nil:
@@ -147,34 +151,18 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 		case !errors.Is(err, projection.ErrNotYet):
 			return projection.Answer{}, err
 		}
-		again := time.NewTimer(poll)
+		one := &waiter{view: v, key: ask.Key, goal: &goal, wake: make(chan struct{})}
+		v.reader.waiters.enter(one)
 		select {
-		case <-wake:
-		case <-again.C:
+		case <-one.wake:
+			continue
 		case <-late.C:
-			again.Stop()
-			return projection.Answer{}, err
 		case <-ctx.Done():
-			again.Stop()
-			return projection.Answer{}, ctx.Err()
+			err = ctx.Err()
 		}
-		again.Stop()
+		v.reader.waiters.leave(one)
+		return projection.Answer{}, err
 	}
-}
-
-// listen is for a query that may have to wait, begun before its first look so that nothing is missed between the two.
-func (v *view) listen(ask projection.Ask) (wake <-chan struct{}, cancel func()) {
-	if ask.MinPosition == 0 && ask.KnownAt == nil {
-		return nil, func() {}
-	}
-	wake, cancel = v.reader.listen(func(payload string) bool {
-		return payload == relay.CheckpointMoved || ask.Key == "" || relay.Moves(payload, func(p int) bool { return p == v.reader.Partition(ask.Key) })
-	})
-	select {
-	case <-wake: // of what was before
-	default:
-	}
-	return wake, cancel
 }
 
 func (v *view) check(ask projection.Ask) error {

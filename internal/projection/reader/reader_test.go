@@ -11,7 +11,7 @@ import (
 )
 
 func view2(checkpoints ...[]int64) *snapshot {
-	s := &snapshot{view: &view{reader: &Reader{Config{Partitions: len(checkpoints[0])}}}, live: map[string]live{}}
+	s := &snapshot{view: &view{reader: &Reader{cfg: Config{Partitions: len(checkpoints[0])}}}, live: map[string]live{}}
 	for i, c := range checkpoints {
 		s.live[string(rune('a'+i))] = live{position: c, recorded: make([]*time.Time, len(c))}
 	}

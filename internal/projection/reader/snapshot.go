@@ -29,6 +29,7 @@ type snapshot struct {
 
 // live is the build that serves one projection.
 type live struct {
+	version  int
 	schema   string
 	position []int64      // of each partition's checkpoint
 	recorded []*time.Time // when the event there was recorded
@@ -102,7 +103,10 @@ func (s *snapshot) look(ctx context.Context) error {
 		_, err = res.Exec()
 	}
 	if err == nil {
-		err = s.scanLive(res)
+		var found map[string]live
+		if found, err = scanLive(res); err == nil {
+			s.live, err = s.view.builds(found)
+		}
 	}
 	if err == nil {
 		s.relay, err = relay.ScanState(res.QueryRow())
@@ -119,36 +123,39 @@ func (s *snapshot) look(ctx context.Context) error {
 	return nil
 }
 
-func (s *snapshot) scanLive(res pgx.BatchResults) error {
+// scanLive reads what pointed gives.
+func scanLive(res pgx.BatchResults) (map[string]live, error) {
 	rows, err := res.Query()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var (
-		name    string
-		version int
-		l       live
-	)
-	_, err = pgx.ForEachRow(rows, []any{&name, &version, &l.schema, &l.position, &l.recorded}, func() error {
-		if want := s.view.plans[name].Version; version != want {
-			return fmt.Errorf("%s: version %d serves, this program knows %d: %w", name, version, want, projection.ErrRebuilding)
-		}
-		if n := s.view.reader.cfg.Partitions; len(l.position) != n {
-			return fmt.Errorf("%s: its build has %d partitions, this process counts %d", name, len(l.position), n)
-		}
-		s.live[name] = l
+	found := map[string]live{}
+	var name string
+	var l live
+	_, err = pgx.ForEachRow(rows, []any{&name, &l.version, &l.schema, &l.position, &l.recorded}, func() error {
+		found[name] = l
 		l = live{}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for _, name := range s.view.names {
-		if _, ok := s.live[name]; !ok {
-			return fmt.Errorf("%s: no build serves yet: %w", name, projection.ErrRebuilding)
+	return found, err
+}
+
+// builds are those of found that serve the view's projections, if they are all there and of the versions that it knows.
+func (v *view) builds(found map[string]live) (map[string]live, error) {
+	own := map[string]live{}
+	for _, name := range v.names {
+		l, ok := found[name]
+		switch want, n := v.plans[name].Version, v.reader.cfg.Partitions; {
+		case !ok:
+			return nil, fmt.Errorf("%s: no build serves yet: %w", name, projection.ErrRebuilding)
+		case l.version != want:
+			return nil, fmt.Errorf("%s: version %d serves, this program knows %d: %w", name, l.version, want, projection.ErrRebuilding)
+		case len(l.position) != n:
+			return nil, fmt.Errorf("%s: its build has %d partitions, this process counts %d", name, len(l.position), n)
 		}
+		own[name] = l
 	}
-	return nil
+	return own, nil
 }
 
 // reached is the position that the key's partition has reached, or all have.
