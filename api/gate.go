@@ -82,7 +82,7 @@ func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := op.checkParams(c); err != nil {
 			return err
 		}
-		if err := r.readHeaders(req.Header); err != nil {
+		if err := r.readHeaders(req.Header, op); err != nil {
 			return err
 		}
 		if op.body == nil && req.ContentLength != 0 {
@@ -109,14 +109,21 @@ func client(req *http.Request) string {
 	return host
 }
 
-// readHeaders takes what the operation is to know of the headers.
-func (r *Request) readHeaders(h http.Header) (err error) {
-	r.Wait, r.Waits = Wait(h)
-	if r.IdempotencyKey, err = idempotencyKey(h); err != nil {
+// readHeaders takes what the operation is to know of the headers: those that it has in openapi.yaml. The others are ignored.
+func (r *Request) readHeaders(h http.Header, op *operation) (err error) {
+	if op.takes("Prefer") {
+		r.Wait, r.Waits = Wait(h)
+	}
+	if r.IdempotencyKey, err = idempotencyKey(h); err != nil || !op.takes("If-Match") {
 		return err
 	}
 	r.IfMatch, err = ifMatch(h)
 	return err
+}
+
+// takes reports whether a header is a parameter of the operation.
+func (op *operation) takes(header string) bool {
+	return slices.ContainsFunc(op.params, func(p param) bool { return p.in == "header" && p.name == header })
 }
 
 func newTrace() string {

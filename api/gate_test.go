@@ -350,7 +350,9 @@ func TestRepeatedHeaders(t *testing.T) {
 		{[][2]string{{"Idempotency-Key", "a"}, {"Content-Type", "application/json"}, {"Content-Type", "text/plain"}}, 400},
 		{[][2]string{{"Idempotency-Key", "a"}, {"Prefer", "respond-async"}, {"Prefer", "wait=5"}}, 201},
 		{[][2]string{{"Idempotency-Key", "a"}, {"If-Match", `"0-1"`}, {"If-Match", `"3-17"`}}, 201},
-		{[][2]string{{"Idempotency-Key", "a"}, {"If-Match", `0-1`}}, 400},
+		{[][2]string{{"Idempotency-Key", "a"}, {"If-Match", `0-1`}}, 201}, // which placing an order does not have
+		{[][2]string{{"Idempotency-Key", "a"}, {"If-None-Match", "*"}, {"Expect", "100-continue"}, {"TE", "trailers"}, {"Range", "bytes=0-1"}}, 201},
+		{[][2]string{{"Idempotency-Key", "a"}, {"Prefer", strings.Repeat("x", 1025)}}, 400},
 		{[][2]string{{"Idempotency-Key", "a"}, {"Content-Type", "Application/Json; Charset=UTF-8"}}, 201},
 		{[][2]string{{"Idempotency-Key", "a"}, {"Accept", "text/html"}}, 406},
 	} {

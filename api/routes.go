@@ -13,7 +13,8 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 )
 
-// NewEcho serves what is registered on it, with errors as problems. Where GET is taken, Allow says that HEAD is too (HeadAsGet).
+// NewEcho serves what is registered on it, with errors as problems. Where GET is taken, Allow says that HEAD is too (HeadAsGet). A
+// Range is answered with the whole, and with the word that there are no parts.
 func NewEcho(log *slog.Logger) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = Errors(log)
@@ -21,6 +22,9 @@ func NewEcho(log *slog.Logger) *echo.Echo {
 		return func(c echo.Context) error {
 			c.Response().Before(func() {
 				h := c.Response().Header()
+				if c.Request().Header.Get("Range") != "" {
+					h.Set("Accept-Ranges", "none")
+				}
 				methods := elements(h.Values("Allow"))
 				if at := slices.Index(methods, http.MethodGet); at >= 0 && !slices.Contains(methods, http.MethodHead) {
 					h.Set("Allow", strings.Join(slices.Insert(methods, at+1, http.MethodHead), ", "))
@@ -55,6 +59,32 @@ func HeadAsGet(next http.Handler) http.Handler {
 }
 
 type headKey struct{}
+
+// Methods answers what asks a route of e for a method that it does not have, and OPTIONS, in place of next. It is for a gateway
+// whose APIs know their own methods only: e has the routes of both.
+func Methods(e *echo.Echo, next http.Handler) http.Handler {
+	here := HeadAsGet(e)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if allowed(e, r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		here.ServeHTTP(w, r)
+	})
+}
+
+// allowed reports whether a method is one of those of its route, or there is no such route.
+func allowed(e *echo.Echo, r *http.Request) bool {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	c := e.AcquireContext()
+	defer e.ReleaseContext(c)
+	c.Reset(r, nil)
+	e.Router().Find(method, echo.GetPath(r), c)
+	return c.Get(echo.ContextKeyHeaderAllow) == nil
+}
 
 // sides registers only the routes of one side.
 type sides struct {

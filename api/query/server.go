@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -132,7 +134,7 @@ func moment(name string, value *string) (*time.Time, error) {
 		return nil, nil //nolint:nilnil // now
 	}
 	t, err := api.ParseTime(*value)
-	if err != nil || t.Year() < 1 {
+	if err != nil || t.UTC().Year() < 1 {
 		return nil, api.NewProblem("bad_time", "%s is not an RFC 3339 time", name).At(name, "format", "must look like 2026-01-31T12:00:00Z")
 	}
 	if t.After(time.Now().Add(5 * time.Second)) {
@@ -204,6 +206,9 @@ func after(given *string, filter string, n int) ([]string, error) {
 	}
 	var c cursor
 	if err := json.Unmarshal(b, &c); err != nil || c.Filter != filter || len(c.After) != n {
+		return nil, bad
+	}
+	if slices.ContainsFunc(c.After, func(key string) bool { return strings.ContainsRune(key, 0) }) { // which Postgres cannot be asked about
 		return nil, bad
 	}
 	return c.After, nil

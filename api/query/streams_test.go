@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,12 @@ func streaming(t testing.TB, rows *counted, limits Limits) *httptest.Server {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/read" {
+			if _, _, err := s.details.Get(r.Context(), projection.Ask{}, "one"); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+			}
+			return
+		}
 		place, err := s.streams.open(r.URL.Path, r.Header.Get("Client"), 0)
 		if err != nil {
 			_ = api.AsProblem(err).Write(w, "")
@@ -220,14 +227,69 @@ func TestFailedLooksAreMadeAgain(t *testing.T) {
 	}
 }
 
-// BenchmarkIdleStreams is what 10,000 idle streams cost, or as many as files may be open: both ends, with ten notifications a second.
-func BenchmarkIdleStreams(b *testing.B) {
-	n := 10_000
+// BenchmarkReadBesideIdleStreams is how long a read takes beside 10,000 idle streams, or as many as files may be open, relative to one
+// beside none: medians of rounds that take turns, with ten notifications a second.
+func BenchmarkReadBesideIdleStreams(b *testing.B) {
+	n := mostStreams(b)
+	read := func(web *httptest.Server) time.Duration {
+		const reads = 500
+		took := make([]time.Duration, reads)
+		for i := range took {
+			began := time.Now()
+			res, err := web.Client().Get(web.URL + "/read") //nolint:noctx // at once
+			if err != nil || res.StatusCode != http.StatusOK {
+				b.Fatal(res, err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			took[i] = time.Since(began)
+		}
+		slices.Sort(took)
+		return took[reads/2]
+	}
+	quiet := streaming(b, &counted{}, Limits{})
+	rows := &counted{}
+	web := streaming(b, rows, Limits{Streams: n, PerClient: n})
+	defer closeAll(listen(b, web, n))
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+				rows.notify(6)
+			}
+		}
+	}()
+	for b.Loop() {
+		var beside, alone []time.Duration
+		for range 20 {
+			alone, beside = append(alone, read(quiet)), append(beside, read(web))
+		}
+		slices.Sort(alone)
+		slices.Sort(beside)
+		b.ReportMetric(float64(n), "streams")
+		b.ReportMetric(float64(alone[10].Microseconds()), "µs/alone")
+		b.ReportMetric(float64(beside[10].Microseconds()), "µs/beside")
+		b.ReportMetric(float64(beside[10])/float64(alone[10]), "ratio")
+	}
+}
+
+// mostStreams is 10,000, or as many as files may be open for: both ends are of this process.
+func mostStreams(b *testing.B) int {
+	b.Helper()
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		b.Fatal(err)
 	}
-	n = min(n, int(files.Cur)/2-200) //nolint:gosec // files
+	return min(10_000, int(files.Cur)/2-200) //nolint:gosec // files
+}
+
+// BenchmarkIdleStreams is what 10,000 idle streams cost, or as many as files may be open: both ends, with ten notifications a second.
+func BenchmarkIdleStreams(b *testing.B) {
+	n := mostStreams(b)
 	rows := &counted{}
 	web := streaming(b, rows, Limits{Streams: n, PerClient: n})
 	defer closeAll(listen(b, web, n))

@@ -183,17 +183,18 @@ func (n *Node) apis() error {
 	e := newEcho(n.log)
 	healthRoutes(e, n.health, false)
 	api.Routes(e, gate, ops, ops.commands != nil, ops.queries != nil)
-	handler, err := n.front(api.HeadAsGet(e), ops)
+	whole := n.publicRoutes(gate)
+	handler, err := n.front(api.HeadAsGet(e), whole, ops)
 	if err != nil {
 		return err
 	}
-	public.serve(otelhttp.NewHandler(n.http.Handler(n.publicName(), templates(n.publicRoutes(gate)), handler), "http"))
+	public.serve(otelhttp.NewHandler(n.http.Handler(n.publicName(), templates(whole), handler), "http"))
 	n.roles = append(n.roles, public)
 	return nil
 }
 
-// front is the gateway's handler: an API that runs here is called directly, another one over HTTP.
-func (n *Node) front(here http.Handler, ops operations) (http.Handler, error) {
+// front is the gateway's handler: an API that runs here is called directly, another one over HTTP. whole has the routes of both.
+func (n *Node) front(here http.Handler, whole *echo.Echo, ops operations) (http.Handler, error) {
 	if !n.cfg.Has(RoleGateway) {
 		return here, nil
 	}
@@ -212,5 +213,5 @@ func (n *Node) front(here http.Handler, ops operations) (http.Handler, error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	return gateway.New(c, q), nil
+	return api.Methods(whole, gateway.New(c, q)), nil
 }

@@ -36,9 +36,10 @@ var thing = projection.Table[row]{
 
 // rows is a read model of one build without rows, whose checkpoints tests move.
 type rows struct {
-	pool *pgxpool.Pool
-	asks atomic.Int64 // batches and queries through the reader's pool
-	view projection.View
+	pool    *pgxpool.Pool
+	queries atomic.Int64 // snapshots that were taken for a query
+	looks   atomic.Int64 // what else was asked
+	view    projection.View
 }
 
 func (r *rows) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -46,8 +47,12 @@ func (r *rows) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQuer
 }
 func (r *rows) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-func (r *rows) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	r.asks.Add(1)
+func (r *rows) TraceBatchStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	if strings.HasPrefix(d.Batch.QueuedQueries[0].SQL, "begin") {
+		r.queries.Add(1)
+	} else {
+		r.looks.Add(1)
+	}
 	return ctx
 }
 func (r *rows) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
@@ -109,7 +114,6 @@ func TestWaitingQueriesAskNothing(t *testing.T) {
 	const n, partitions = 2000, 12
 	r := begin(t, partitions)
 	var g sync.WaitGroup
-	var waiting atomic.Int64
 	failed := make(chan error, n)
 	for i := range n {
 		g.Go(func() {
@@ -117,23 +121,26 @@ func TestWaitingQueriesAskNothing(t *testing.T) {
 			if i%10 > 0 { // the others wait for every partition
 				ask.Key = strconv.Itoa(i)
 			}
-			waiting.Add(1)
 			if err := r.read(t.Context(), ask); err != nil {
 				failed <- err
 			}
 		})
 	}
-	until(t, "all queries have looked", func() bool { return waiting.Load() == n && r.asks.Load() >= n })
-	settled := r.asks.Load() // what follows are looks, and few first ones
-	began := time.Now()
+	until(t, "each query has looked", func() bool { return r.queries.Load() >= n })
+	quiet := r.looks.Load()
+	until(t, "looks for what was not announced", func() bool { return r.looks.Load() >= quiet+3 }) // so all have begun to wait
+	began, before := time.Now(), r.looks.Load()
 	const changes = 20
 	for p := range changes {
 		r.do(t, `select pg_notify($1, $2)`, relay.Moved, relay.RowsMoved([]int{p % partitions}))
 	}
-	until(t, "looks", func() bool { return r.asks.Load() >= settled+10 })
+	until(t, "more looks", func() bool { return r.looks.Load() >= before+10 })
 	sweeps := int64(time.Since(began)/(100*time.Millisecond)) + 1
-	if asked := r.asks.Load() - settled; asked > changes+sweeps+200 {
-		t.Errorf("%d queries for %d changes and %d sweeps beside %d that wait", asked, changes, sweeps, n)
+	if asked := r.looks.Load() - before; asked > changes+sweeps+5 {
+		t.Errorf("%d looks for %d changes and %d sweeps", asked, changes, sweeps)
+	}
+	if asked := r.queries.Load(); asked > n {
+		t.Errorf("%d queries of %d that wait", asked, n)
 	}
 	r.do(t, `update daybook.projection_group set position = 100`)
 	r.do(t, `select pg_notify($1, '')`, relay.Moved)
@@ -162,7 +169,9 @@ func TestWaitingEnds(t *testing.T) {
 		go func() { ended <- r.read(ctx, ask) }()
 		return ended
 	}
-	long := func(key string, at uint64) projection.Ask { return projection.Ask{Key: key, MinPosition: at, Wait: 5 * time.Minute} }
+	long := func(key string, at uint64) projection.Ask {
+		return projection.Ask{Key: key, MinPosition: at, Wait: 5 * time.Minute}
+	}
 	first, second, both := start(t.Context(), long(key[0], 5)), start(t.Context(), long(key[1], 5)), start(t.Context(), long("", 5))
 	r.do(t, `update daybook.projection_group set position = 5 where part = 0`) // of which nothing is said
 	if err := <-first; err != nil {
