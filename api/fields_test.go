@@ -45,7 +45,7 @@ func TestHeadersCountWhereTheDocumentHasThem(t *testing.T) {
 			}, gate.Check)
 			ask := func(name, value string) int {
 				came = nil
-				target := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, "x")
+				target := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.NewReplacer("{type}", "order.placed", "{version}", "1").Replace(path), "x")
 				if op.OperationID == "reportSales" {
 					target += "?by=month"
 				}
