@@ -152,7 +152,7 @@ func judgeWithin(t testing.TB, what string, op *operation, body string) int {
 	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(allocatedPerByte*len(b)+costsAtLeast) { //nolint:gosec // positive
 		t.Errorf("%s: %d bytes allocated for %d", what, n, len(b))
 	}
-	if took > 5*time.Second { // some 10 ms are usual, minutes were
+	if took > time.Minute { // some 10 ms are usual on a quiet machine, many minutes were
 		t.Errorf("%s: took %s", what, took)
 	}
 	if err == nil {

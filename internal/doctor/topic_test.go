@@ -144,21 +144,9 @@ func TestBrokenBroker(t *testing.T) {
 	if err := relay.EnsureTopic(t.Context(), brokers, relay.DefaultTopic, relay.DefaultPartitions); err != nil {
 		t.Fatal(err)
 	}
-	transport := &kafka.Transport{}
-	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport}
 	produce := func(p int, messages ...kafka.Message) {
 		t.Helper()
-		records := make([]kafka.Record, len(messages))
-		for i, m := range messages {
-			records[i] = kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers}
-		}
-		res, err := client.Produce(t.Context(), &kafka.ProduceRequest{
-			Topic: relay.DefaultTopic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
-		})
-		if err != nil || res.Error != nil {
-			t.Fatal(err, res)
-		}
+		relaytest.Produce(t, broker.Addr(), p, messages...)
 	}
 	parts := published(w)
 	sent := 0

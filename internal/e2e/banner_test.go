@@ -13,13 +13,8 @@ import (
 // where its port is another than usual.
 func TestStartAndStopAreAnnounced(t *testing.T) {
 	t.Parallel()
-	if l, err := net.Listen("tcp", "127.0.0.1:9092"); err == nil { // else it is taken already, which serves as well
-		t.Cleanup(func() { _ = l.Close() })
-	}
-	p := testenv.Start(t, testenv.Options{Args: []string{"--kafka-listen", ""}})
-	var at struct{ EventStore, Kafka, Postgres string }
-	p.Addresses(&at)
-	if _, ok := p.Says(0, 10*time.Second, func(line string) bool { return strings.HasPrefix(line, "Next:") }); !ok {
+	p, at := startBesideKafka(t)
+	if _, ok := p.Says(0, time.Minute, func(line string) bool { return strings.HasPrefix(line, "Next:") }); !ok {
 		t.Fatalf("no banner: %s", p.Output())
 	}
 	for _, want := range []string{
@@ -36,4 +31,25 @@ func TestStartAndStopAreAnnounced(t *testing.T) {
 			t.Errorf("stop does not say %q: %s", want, p.Output())
 		}
 	}
+}
+
+type addresses struct{ EventStore, Kafka, Postgres string }
+
+// startBesideKafka runs the program when its usual port for Kafka is taken: by us, or by somebody who may leave it meanwhile.
+func startBesideKafka(t *testing.T) (p *testenv.Process, at addresses) {
+	t.Helper()
+	const usual = "127.0.0.1:9092"
+	for range 10 {
+		if l, err := net.Listen("tcp", usual); err == nil {
+			t.Cleanup(func() { _ = l.Close() })
+		}
+		p = testenv.Start(t, testenv.Options{Args: []string{"--kafka-listen", ""}})
+		p.Addresses(&at)
+		if at.Kafka != usual {
+			return p, at
+		}
+		p.Stop()
+	}
+	t.Fatal(usual, " was free whenever the program started")
+	return nil, at
 }

@@ -57,7 +57,7 @@ func TestReadyOnlyWhenReadModelsHaveReachedTheHead(t *testing.T) {
 	if status, _ := asked(t, p, "/startupz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/startupz is %d while a read model lacks events", status)
 	}
-	if _, ok := p.Says(0, 20*time.Second, func(line string) bool { return strings.Contains(line, "projections: start: catching up") }); !ok {
+	if _, ok := p.Says(0, time.Minute, func(line string) bool { return strings.Contains(line, "projections: start: catching up") }); !ok {
 		t.Error("the terminal does not say what is waited for")
 	}
 	release()
@@ -94,7 +94,7 @@ func hold(t *testing.T, address string) (release func()) {
 // asked gives the status of a path of the admin listener, and what is wrong with each reporter.
 func asked(t *testing.T, p *testenv.Process, path string) (status int, all map[string]string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Admin+path+"?verbose", nil)
 	if err != nil {

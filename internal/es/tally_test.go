@@ -253,7 +253,7 @@ func pauseABit() { time.Sleep(50 * time.Microsecond) }
 
 // waitIdle waits until no lane has users: leaders leave a moment after their last answer.
 func waitIdle(h *es.Handler) (n int, err error) {
-	for range 2000 {
+	for range 30_000 {
 		if n, err = es.CheckLanes(h); err == nil {
 			return n, nil
 		}

@@ -244,7 +244,7 @@ func TestMessageOfAnotherIncarnationStopsItsPartition(t *testing.T) {
 
 	foreign := relay.PartitionOf("k3", partitions)
 	rec := es.Record{ID: es.UUID{1}, Stream: es.StreamID{Category: "parcel", Key: "k3"}, Position: 9999, Type: "parcel.counted", Created: time.Now(), Meta: []byte("{}")}
-	produce(t, s.addr, foreign, relaytest.Message(t, s.keys, relay.DefaultTopic, foreign, rec, 0, "another"))
+	relaytest.Produce(t, s.addr, foreign, relaytest.Message(t, s.keys, relay.DefaultTopic, foreign, rec, 0, "another"))
 	eventually(t, "Health to name the incarnation", func() bool {
 		err := f.Health()
 		return err != nil && strings.Contains(err.Error(), "incarnation another")
@@ -271,27 +271,11 @@ func TestMalformedMessageIsSkipped(t *testing.T) {
 	s, b := newShop(t), newBook()
 	s.feed(b)
 	for p := range partitions {
-		produce(t, s.addr, p, kafka.Message{Key: []byte("x"), Value: []byte("hello")})
+		relaytest.Produce(t, s.addr, p, kafka.Message{Key: []byte("x"), Value: []byte("hello")})
 	}
 	s.record(50)
 	s.publish(once)
 	b.await(t, s.store)
-}
-
-func produce(t *testing.T, addr string, partition int, m kafka.Message) {
-	t.Helper()
-	client := &kafka.Client{Addr: kafka.TCP(addr), Transport: &kafka.Transport{}}
-	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
-	res, err := client.Produce(t.Context(), &kafka.ProduceRequest{
-		Topic: relay.DefaultTopic, Partition: partition, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers}),
-	})
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Two members share the partitions and the checkpoints; whoever stays takes over.

@@ -19,11 +19,12 @@ import (
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/internal/testenv/ports"
 )
 
 const (
 	partitions = 4
-	patience   = 30 * time.Second
+	patience   = time.Minute
 )
 
 // shop is a log, a broker, and a relay that can be told to lose things on the way.
@@ -48,7 +49,7 @@ type shop struct {
 func newShop(t *testing.T) *shop {
 	t.Helper()
 	s := newShopOn(t, "")
-	s.startBroker("127.0.0.1:0")
+	s.startBroker(ports.Address(t))
 	t.Cleanup(func() {
 		if err := s.broker.Close(); err != nil {
 			t.Error(err)
@@ -132,25 +133,8 @@ func (s *shop) publish(copies func(es.Record) int) {
 		s.state.Position, s.state.Last[p] = rec.Position, rec.Position
 	}
 	s.state.CaughtUpAt = time.Now()
-	client := &kafka.Client{Addr: kafka.TCP(s.addr), Transport: &kafka.Transport{}}
-	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
 	for p, messages := range byPartition {
-		eventually(s.t, "the broker to lead what it says that it leads", func() bool {
-			var records []kafka.Record // a try reads them
-			for _, m := range messages {
-				records = append(records, kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers})
-			}
-			res, err := client.Produce(s.t.Context(), &kafka.ProduceRequest{
-				Topic: relay.DefaultTopic, Partition: p, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
-			})
-			if err == nil {
-				err = res.Error
-			}
-			if err != nil && !errors.Is(err, kafka.NotLeaderForPartition) {
-				s.t.Fatal(err)
-			}
-			return err == nil
-		})
+		relaytest.Produce(s.t, s.addr, p, messages...)
 	}
 }
 

@@ -42,7 +42,7 @@ func hostile(t *testing.T, s *shop) {
 	newest := s.newest()
 	for _, genuine := range newest {
 		for _, a := range relaytest.Attacks(t, genuine, partitions) {
-			produce(t, s.addr, a.Message.Partition, a.Message)
+			relaytest.Produce(t, s.addr, a.Message.Partition, a.Message)
 			if a.Reason != "" {
 				want[string(a.Reason)]++
 			}
@@ -189,7 +189,7 @@ func TestNoCheckpointMovesBeyondTheLog(t *testing.T) {
 		}
 		prev := d.Record.Position
 		d.Record.Position = 9_000_000_000_000_000_000
-		produce(t, s.addr, p, relaytest.Message(t, s.keys, relay.DefaultTopic, p, d.Record, prev, d.Incarnation))
+		relaytest.Produce(t, s.addr, p, relaytest.Message(t, s.keys, relay.DefaultTopic, p, d.Record, prev, d.Incarnation))
 	}
 	eventually(t, "the messages to be skipped", func() bool { return refusals(t, registry)["beyond"] >= len(newest) })
 	s.record(50)

@@ -34,7 +34,7 @@ func floor(pkg string) int {
 		return 4
 	case pkg == "internal/app":
 		return 6
-	case pkg == "internal/testenv/apachekafka", pkg == "internal/testenv/output":
+	case pkg == "internal/testenv/apachekafka", pkg == "internal/testenv/output", pkg == "internal/testenv/ports":
 		return 5
 	case top == "cmd", pkg == "deploy", strings.HasPrefix(pkg, "internal/e2e"), strings.HasPrefix(pkg, "internal/testenv"):
 		return 7

@@ -41,7 +41,7 @@ func TestKeysAreMadeTogether(t *testing.T) {
 				t.Errorf("%s: %v, %v", subject, made, err)
 			}
 		})
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			m.mu.Lock()
 			n, busy := len(m.queue), m.busy
 			m.mu.Unlock()

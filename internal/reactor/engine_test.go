@@ -96,7 +96,7 @@ func waiting(t *testing.T, pool *pgxpool.Pool) (n int) {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(3 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(3 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("never: " + what)
 		}

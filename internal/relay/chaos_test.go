@@ -79,7 +79,7 @@ func TestLeadersMayChange(t *testing.T) {
 		w.settled()
 	}
 	t.Logf("%v for a change of leaders and 20 events", (time.Since(began) / changes).Round(time.Millisecond))
-	if took := time.Since(began) / changes; took > 2*time.Second {
+	if took := time.Since(began) / changes; took > 4*time.Second { // it remembers for six
 		t.Errorf("%v for a change of leaders", took)
 	}
 }

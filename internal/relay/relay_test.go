@@ -183,7 +183,7 @@ func TestWhatDoesNotBelongTogetherRefusesToStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err = r.Run(ctx)
 		if _, ok := errors.AsType[*MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook recover") {
@@ -258,7 +258,7 @@ func TestAStoreReplacedWhileRunningStopsTheRelay(t *testing.T) {
 		if _, ok := errors.AsType[*MismatchError](err); !ok {
 			t.Errorf("ended with %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("goes on with another history")
 	}
 }

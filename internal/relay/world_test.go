@@ -21,6 +21,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/memory"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/internal/testenv/ports"
 )
 
 const testPartitions = 4
@@ -44,7 +45,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorldOn(t, "", "events")
 	w.dir = t.TempDir()
-	w.startBroker("127.0.0.1:0")
+	w.startBroker(ports.Address(t))
 	t.Cleanup(func() { _ = w.broker.Close() })
 	return w
 }
@@ -145,7 +146,7 @@ func (w *world) settled() State {
 
 func (w *world) await(what string, ok func(State) bool) State {
 	w.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {

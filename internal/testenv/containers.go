@@ -38,13 +38,13 @@ type box struct {
 func (s *Servers) contained(t testing.TB) {
 	t.Helper()
 	Images(t)
-	eventstore := &box{image: "daybook", port: "2113/tcp", at: freePort(t), alive: []string{"CMD", "/daybook", "health"}}
+	eventstore := &box{image: "daybook", port: "2113/tcp", at: Address(t), alive: []string{"CMD", "/daybook", "health"}}
 	eventstore.cmd = []string{
 		"eventstore", "serve", "--data-dir=/data/eventstore", "--listen=0.0.0.0:2113", "--advertise=" + eventstore.at,
 		"--admin-listen=127.0.0.1:8081", "--insecure",
 	}
 	kafka := &box{
-		image: "kafka", port: "9092/tcp", at: freePort(t), alive: []string{"CMD", "bash", "-c", ": > /dev/tcp/127.0.0.1/9092"},
+		image: "kafka", port: "9092/tcp", at: Address(t), alive: []string{"CMD", "bash", "-c", ": > /dev/tcp/127.0.0.1/9092"},
 	}
 	kafka.env = map[string]string{
 		"KAFKA_NODE_ID": "1", "KAFKA_PROCESS_ROLES": "broker,controller", "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
@@ -53,7 +53,7 @@ func (s *Servers) contained(t testing.TB) {
 		"KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1", "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0", "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
 	}
 	postgres := &box{
-		image: "postgres", port: "5432/tcp", at: freePort(t), alive: []string{"CMD", "pg_isready", "-q", "-h", "127.0.0.1"},
+		image: "postgres", port: "5432/tcp", at: Address(t), alive: []string{"CMD", "pg_isready", "-q", "-h", "127.0.0.1"},
 		env: map[string]string{"POSTGRES_USER": "daybook", "POSTGRES_PASSWORD": "daybook", "POSTGRES_DB": "daybook"},
 	}
 	var g errgroup.Group

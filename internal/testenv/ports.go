@@ -1,24 +1,15 @@
 package testenv
 
 import (
-	"math/rand/v2"
-	"net"
-	"strconv"
 	"testing"
+
+	"github.com/daybook-dev/daybook/internal/testenv/ports"
 )
 
-// Address is a loopback address that nobody listens on, outside of the range from which connections take theirs.
+// Address is a loopback address for a server that is started later. It is no other test's until this one ends.
 func Address(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
-		if l, err := net.Listen("tcp", at); err == nil {
-			_ = l.Close()
-			return at
-		}
-	}
-	t.Fatal("no free port")
-	return ""
+	return ports.Address(t)
 }
 
 // AnyPorts keeps the embedded servers of several systems out of each other's way.

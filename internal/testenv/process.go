@@ -5,14 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,7 +59,7 @@ func Start(t testing.TB, o Options) *Process {
 	if o.Servers != nil {
 		args = append(args, o.Servers.Args()...)
 	}
-	listen, admin := freePort(t), freePort(t)
+	listen, admin := Address(t), Address(t)
 	if !slices.Contains(o.Args, "--listen") {
 		args = append(args, "--listen", listen)
 	}
@@ -184,21 +181,6 @@ func (p *Process) Addresses(v any) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// freePort is a loopback address that nobody listens on just now, outside of the range from which connections and listeners
-// that do not care take theirs: a system of many processes takes some time to start.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(10000+rand.IntN(10000))) //nolint:gosec // a port
-		if l, err := net.Listen("tcp", at); err == nil {                          //nolint:noctx // at once
-			_ = l.Close()
-			return at
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // Run runs another command of the program to its end.

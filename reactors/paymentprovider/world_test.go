@@ -3,6 +3,7 @@ package paymentprovider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/reactor"
@@ -172,33 +174,42 @@ func (w *world) run() *process {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	at, err := e.Checkpoints(w.t.Context(), []int{part})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	p := &process{}
 	p.ctx, p.crash = context.WithCancel(context.Background())
 	p.ended.Go(func() { e.Own(p.ctx, part) })
 	p.ended.Go(func() {
-		after := at[part]
-		for r, err := range w.store.Follow(p.ctx, after) {
-			if err != nil {
+		for p.ctx.Err() == nil {
+			if err := w.feed(p.ctx, e); err != nil && !errors.Is(err, feed.ErrFenced) && p.ctx.Err() == nil {
+				w.t.Errorf("apply: %v", err)
 				return
 			}
-			if r.Position == 0 {
-				continue
-			}
-			if err := e.Apply(p.ctx, part, after, []es.Record{r}); err != nil {
-				if p.ctx.Err() == nil {
-					w.t.Errorf("apply: %v", err)
-				}
-				return
-			}
-			after = r.Position
 		}
 	})
 	w.t.Cleanup(p.stop)
 	return p
+}
+
+// feed gives every event to the reactors, as a feed does: one that is fenced looks up again where they are. A process that was stopped
+// may have sent a commit to Postgres, which is carried out after the next process has looked.
+func (w *world) feed(ctx context.Context, e *reactor.Engine) error {
+	at, err := e.Checkpoints(ctx, []int{part})
+	if err != nil {
+		return err
+	}
+	after := at[part]
+	for r, err := range w.store.Follow(ctx, after) {
+		if err != nil {
+			return err
+		}
+		if r.Position == 0 {
+			continue
+		}
+		if err := e.Apply(ctx, part, after, []es.Record{r}); err != nil {
+			return err
+		}
+		after = r.Position
+	}
+	return nil
 }
 
 func (p *process) stop() {

@@ -45,7 +45,7 @@ func (l *link) addr() string { return l.proxy.Listen }
 // newLink opens a way to an address, which need not be served yet.
 func newLink(t testing.TB, server *toxiproxy.ApiServer, from, to, upstream string) *link {
 	t.Helper()
-	l := &link{from, to, toxiproxy.NewProxy(server, from+"-"+to, "127.0.0.1:0", upstream)}
+	l := &link{from, to, toxiproxy.NewProxy(server, from+"-"+to, testenv.Address(t), upstream)}
 	if err := l.proxy.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,13 +44,11 @@ func TestOneOfEveryPairIsKilled(t *testing.T) {
 	f := &pairs{fleet.Start(t, 2), t}
 	tour.On(t, f.API)
 	f.share()
-	const orders = 600
-	d := f.StartDemo("--orders", "600", "--rate", "8", "--run", "pairs")
-	f.underway(d, 40)
-
+	trade := f.trade()
 	var fallen []*fleet.Member
 	for _, role := range append(fleet.Engines(), fleet.APIs()...) {
 		victim, heir := f.Pair(role)
+		trade.goOn()
 		from := len(heir.Process.Output())
 		killed := time.Now()
 		victim.Process.Kill()
@@ -67,14 +66,45 @@ func TestOneOfEveryPairIsKilled(t *testing.T) {
 		m.Process.Ready()
 	}
 	f.share()
+	trade.goOn()
 	f.allAtOnce(fallen)
+	trade.demo.End(t, trade.orders)
+	market.Examine(t, "--data-dir", f.Dir)
+}
+
+// trade is a demo; when it has ended, another one.
+type trade struct {
+	f      *pairs
+	n      int
+	orders int
+	demo   *fleet.Demoed
+}
+
+func (f *pairs) trade() *trade {
+	f.t.Helper()
+	w := &trade{f: f, orders: 600}
+	w.begin()
+	return w
+}
+
+func (w *trade) begin() {
+	w.f.t.Helper()
+	w.n++
+	run := fmt.Sprint("pairs-", w.n)
+	w.demo = w.f.StartDemo("--orders", strconv.Itoa(w.orders), "--rate", "8", "--run", run)
+	w.f.underway(w.demo, run, 40)
+}
+
+// goOn sees to it that orders are being placed, however long it took to come here.
+func (w *trade) goOn() {
+	w.f.t.Helper()
 	select {
-	case <-d.Done:
-		t.Error("the demo had ended before all were killed: nothing was shown")
+	case <-w.demo.Done:
+		w.demo.End(w.f.t, w.orders)
+		w.orders = 200
+		w.begin()
 	default:
 	}
-	d.End(t, orders)
-	market.Examine(t, "--data-dir", f.Dir)
 }
 
 // allAtOnce kills the other of each pair.
@@ -143,7 +173,7 @@ func (f *pairs) share() {
 }
 
 // underway waits until some orders of the demo have been placed.
-func (f *pairs) underway(d *fleet.Demoed, n int) {
+func (f *pairs) underway(d *fleet.Demoed, run string, n int) {
 	f.t.Helper()
 	s := market.New(strings.TrimPrefix(f.API, "http://"))
 	until := time.Now().Add(time.Minute)
@@ -154,7 +184,7 @@ func (f *pairs) underway(d *fleet.Demoed, n int) {
 		default:
 		}
 		a, err := s.Client.Do(f.t.Context(), "GET", "/v1/orders?limit=200", "")
-		if err == nil && strings.Count(string(a.Body), `"id":"demo-`) >= n {
+		if err == nil && strings.Count(string(a.Body), `"id":"demo-`+run+`-`) >= n {
 			return
 		}
 		if time.Now().After(until) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
+	"github.com/daybook-dev/daybook/internal/testenv/ports"
 )
 
 // attempt is an operation of the history under kills. What became of an append without an answer is read from the log in
@@ -37,7 +38,7 @@ func TestLinearizableUnderKills(t *testing.T) {
 	const clients, streamCount = 16, 4
 	kills := 2 * *linearRounds
 	dir := t.TempDir()
-	cmd, addr := child(t, dir, "")
+	cmd, addr := child(t, dir, ports.Address(t))
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	clienttest.Must(t, err)

@@ -388,7 +388,7 @@ func TestASilentClientMayStay(t *testing.T) {
 	if _, err := silent.Write([]byte{0, 0}); err != nil { // half a length, and nothing more
 		t.Fatal(err)
 	}
-	c := &kafka.Client{Addr: kafka.TCP(s.Addr()), Timeout: 5 * time.Second, Transport: &kafka.Transport{}}
+	c := &kafka.Client{Addr: kafka.TCP(s.Addr()), Timeout: time.Minute, Transport: &kafka.Transport{}}
 	defer c.Transport.(*kafka.Transport).CloseIdleConnections()
 	if _, err := c.Metadata(t.Context(), &kafka.MetadataRequest{}); err != nil {
 		t.Errorf("beside a silent client: %v", err)
@@ -409,7 +409,7 @@ func TestTooManyClientsAreTurnedAway(t *testing.T) {
 	}
 	req := frame(kmsg.NewPtrMetadataRequest(), 1)
 	answered := func(c net.Conn) bool {
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = c.Write(req)
 		n, _ := c.Read(make([]byte, 4))
 		return n > 0

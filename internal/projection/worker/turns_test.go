@@ -47,7 +47,7 @@ func TestTurns(t *testing.T) {
 			errs[partition] = err
 			mu.Unlock()
 		})
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			q.mu.Lock()
 			n, running := len(q.waiting), len(q.lanes)
 			q.mu.Unlock()

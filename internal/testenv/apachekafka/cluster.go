@@ -64,13 +64,14 @@ func StartCluster(t testing.TB, brokers int) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports, err := freePorts(1 + brokers)
+	at, release, err := reserve(1 + brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	c, id := &Cluster{}, clusterID()
 	for i := range brokers {
-		s, err := run(t.Context(), p, "", node{id: i + 1, brokers: brokers, port: ports[1+i], controller: ports[0], cluster: id})
+		s, err := run(t.Context(), p, "", node{id: i + 1, brokers: brokers, port: at[1+i], controller: at[0], cluster: id})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,16 +14,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/testenv/ports"
 )
 
 // Server is a single-node Kafka, broker and controller in one process.
 type Server struct {
-	addr string
-	dir  string // "" if not ours to delete
-	cmd  *exec.Cmd
-	out  *output
-	done chan struct{}
-	stop sync.Once
+	addr    string
+	dir     string // "" if not ours to delete
+	cmd     *exec.Cmd
+	out     *output
+	done    chan struct{}
+	stop    sync.Once
+	release func() // of its ports, if they are its own
 }
 
 // Start runs a Kafka until the test ends, or skips the test and says why.
@@ -46,11 +49,17 @@ func Launch(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	at, release, err := reserve(2)
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, p, dir, node{id: 1, brokers: 1, port: ports[0], controller: ports[1], cluster: clusterID()})
+	s, err := run(ctx, p, dir, node{id: 1, brokers: 1, port: at[0], controller: at[1], cluster: clusterID()})
+	if err != nil {
+		release()
+		return nil, err
+	}
+	s.release = release
+	return s, nil
 }
 
 func run(ctx context.Context, p parts, dir string, n node) (_ *Server, err error) {
@@ -80,6 +89,9 @@ func (s *Server) Close() {
 		}
 		if s.dir != "" {
 			_ = os.RemoveAll(s.dir)
+		}
+		if s.release != nil {
+			s.release()
 		}
 	})
 }
@@ -144,17 +156,23 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+// reserve gives n ports, and what releases them.
+func reserve(n int) (all []int, release func(), err error) {
+	var releases []func()
+	release = func() {
+		for _, r := range releases {
+			r()
 		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
-	return ports, nil
+	for range n {
+		port, r, err := ports.Reserve()
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		all, releases = append(all, port), append(releases, r)
+	}
+	return all, release, nil
 }
 
 // output keeps what the server said, for errors.

@@ -61,7 +61,7 @@ func TestExpressionThatNeverEnds(t *testing.T) {
 	if _, err := f.Match([]byte(strings.Repeat("a", 40)+"b"), nil); err == nil {
 		t.Error("no error after a match that cannot end in time")
 	}
-	if d := time.Since(began); d > 20*time.Second {
+	if d := time.Since(began); d > time.Minute {
 		t.Errorf("took %v", d)
 	}
 }
