@@ -155,9 +155,9 @@ func command(t *testing.T, dir string, args ...string) {
 // run runs tests of a package, with a mutant awake.
 func run(t *testing.T, dir, in string, m mutant.Name, tests []string) (out []byte, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	args := []string{"-test.v", "-test.timeout=100s", "-test.run=^(" + strings.Join(tests, "|") + ")$"}
+	args := []string{"-test.v", "-test.timeout=5m", "-test.run=^(" + strings.Join(tests, "|") + ")$"}
 	if m != "" {
 		args = append(args, extra[in]...)
 	}

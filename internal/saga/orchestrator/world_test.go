@@ -370,7 +370,7 @@ func (w *world) await(instance string, phase saga.Phase) {
 
 func (w *world) until(what string, is func() (bool, string)) {
 	w.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(40 * time.Second)
 	for {
 		ok, have := is()
 		if ok {
