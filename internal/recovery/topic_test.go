@@ -116,19 +116,7 @@ func TestOnlyGenuineMessagesTellHowFarTheTopicIs(t *testing.T) {
 
 func produce(t *testing.T, addr string, messages ...kafka.Message) {
 	t.Helper()
-	transport := &kafka.Transport{}
-	defer transport.CloseIdleConnections()
-	client := &kafka.Client{Addr: kafka.TCP(addr), Transport: transport}
 	for _, m := range messages {
-		res, err := client.Produce(t.Context(), &kafka.ProduceRequest{
-			Topic: relay.DefaultTopic, Partition: m.Partition, RequiredAcks: kafka.RequireAll,
-			Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers}),
-		})
-		if err == nil {
-			err = res.Error
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		relaytest.Produce(t, addr, m.Partition, m)
 	}
 }
