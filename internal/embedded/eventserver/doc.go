@@ -79,6 +79,10 @@
 //     position within an event is; there it waits for that position and passes over everything up to it. From the position just behind
 //     the last event a read is empty.
 //   - A position is a count from 1, and commit and prepare position are the same; there it is a place in a file.
+//   - A subscription to a stream ends when that is tombstoned, at once and without $streamDeleted; there a subscriber that has caught
+//     up is sent what came before, and $streamDeleted.
+//   - Metadata is strict JSON; there comments and single quotes are taken too. A stream's limits count whatever its $acl is; there an
+//     access control list that cannot be understood makes the limits void.
 //
 // Rights:
 //
@@ -100,7 +104,9 @@
 //
 //   - Replayed parked messages leave the parked stream when all of them are done, not when they are sent: a crash in between
 //     leaves them parked. They come with the link by which they came at first, there with the parked stream's; that is so here only
-//     where their event or link is gone.
+//     where their event or link is gone. A parked message whose event is gone is sent as a link alone, there it is dropped.
+//   - A group cannot be made if another one on another stream has the same name, written stream::group: the reason says so. There it
+//     exists already.
 //   - A persistent subscription's start at the end is the end at its creation or update, also after a restart.
 //   - A group's negative settings are refused. A message timeout of 0 is none, there it has passed at once; a checkpoint is saved after
 //     0 ms at once, there only by count.
@@ -108,7 +114,8 @@
 //     not in flight together, there the second is taken for the first.
 //   - An acknowledgement counts from the consumer that has the message. The nack action stop ends the consumer, and what it had goes to
 //     others; there the message counts as done. Groups on $all do not see the groups' own streams.
-//   - A group whose stream cannot be read drops its consumers, and tries again with the next one. Statistics by time are 0.
+//   - A group whose stream cannot be read drops its consumers, and tries again with the next one. Statistics by time
+//     are 0, a group's status is always Live, and what is read ahead is counted as read, not as live.
 //
 // Not offered: projections (and so the streams that they write, as $streams, $ce-, $et-), the HTTP interface, a cluster, transactions
 // of the old TCP protocol, redaction, and plugins.

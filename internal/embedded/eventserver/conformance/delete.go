@@ -14,6 +14,7 @@ var deleteCases = []testCase{
 	{name: "soft delete", run: softDelete},
 	{name: "tombstone", run: tombstone},
 	{name: "limits", run: limits},
+	{name: "limits as they are written", run: limitsWritten},
 	{name: "metadata before the stream", run: metadataFirst},
 	{name: "deletes of what is not there", run: deleteAbsent},
 	{name: "deletes of what is deleted", run: deleteAgain},
@@ -228,6 +229,19 @@ func limits(t *testing.T, s *suite) {
 	})
 	if n := len(clienttest.ReadStream(t, c, "$$"+stream, esdb.ReadStreamOptions{}, clienttest.Unlimited)); n != 1 {
 		t.Errorf("the metadata stream shows %d events, want 1", n)
+	}
+}
+
+// limitsWritten: names are exact, and one field that cannot be understood makes the whole metadata say nothing.
+func limitsWritten(t *testing.T, s *suite) {
+	for metadata, shown := range map[string]int{`{"$tb":2}`: 1, `{"$TB":2}`: 3, `{"$maxCount":1}`: 1, `{"$MaxCount":1}`: 3, `{"$maxCount":null,"$tb":2}`: 3,
+		`{"$maxCount":"1","$tb":2}`: 3, `{"$maxCount":-1,"$tb":2}`: 1, `{"$maxCount":2,"$tb":1}`: 2, `{"$maxCount":1,"$tb":1}`: 1, `{"$maxCount":5,"$tb":2}`: 1} {
+		stream := unique("written")
+		clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Events(3)...)
+		clienttest.Append(t, s.admin, "$$"+stream, esdb.NoStream{}, esdb.EventData{EventType: "$metadata", ContentType: esdb.ContentTypeJson, Data: []byte(metadata)})
+		if got := clienttest.ReadStream(t, s.admin, stream, esdb.ReadStreamOptions{}, clienttest.Unlimited); len(got) != shown {
+			t.Errorf("%s shows %d of 3 events, want %d", metadata, len(got), shown)
+		}
 	}
 }
 

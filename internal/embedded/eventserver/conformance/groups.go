@@ -24,6 +24,7 @@ var groupCases = []testCase{
 	{name: "persistent large buffers", run: groupBuffers},
 	{name: "persistent change of the start", run: groupStart},
 	{name: "persistent answers by which clients tell errors apart", run: groupErrors},
+	{name: "persistent names that run together", run: groupNames},
 }
 
 // groupOrder: what a consumer held when it left, or did not answer in time, comes to the next one in the order of the stream.
@@ -212,6 +213,30 @@ func (s *suite) consumeRaw(t *testing.T, ctx context.Context, stream string, buf
 		UuidOption:   &proto.ReadReq_Options_UUIDOption{Content: &proto.ReadReq_Options_UUIDOption_String_{String_: &shared.Empty{}}}}}}))
 	m, err := call.Recv()
 	return m.GetSubscriptionConfirmation().GetSubscriptionId(), answer{}.ended(err, trailer)
+}
+
+// groupNames: a group is never taken for another one, also where stream and group written with "::" between them are the same.
+func groupNames(t *testing.T, s *suite) {
+	short := unique("names")
+	long := short + "::of"
+	clienttest.Append(t, s.admin, long, esdb.NoStream{}, clienttest.Event(0))
+	clienttest.CreateGroup(t, s.admin, long, esdb.Start{})
+	both := "of::" + group
+	sub, err := s.admin.SubscribeToPersistentSubscription(clienttest.Within(t), short, both, esdb.SubscribeToPersistentSubscriptionOptions{})
+	if clienttest.Code(err) != esdb.ErrorCodeResourceNotFound {
+		t.Errorf("group %s on stream %s is not there, and was joined: %v %v", both, short, sub, err)
+	}
+	settings := esdb.SubscriptionSettingsDefault()
+	if err := s.admin.CreatePersistentSubscription(clienttest.Within(t), short, both, esdb.PersistentStreamSubscriptionOptions{Settings: &settings}); err == nil {
+		t.Errorf("group %s on stream %s was made, which would share its checkpoint with group %s on stream %s", both, short, group, long)
+	}
+	if err := s.admin.DeletePersistentSubscription(clienttest.Within(t), short, both, esdb.DeletePersistentSubscriptionOptions{}); clienttest.Code(err) != esdb.ErrorCodeResourceNotFound {
+		t.Errorf("delete of a group that is not there: %v", err)
+	}
+	e, _ := clienttest.Delivered(t, clienttest.Consume(t, s.admin, long, 1))
+	if e.Event.StreamID != long {
+		t.Errorf("delivered an event of %s", e.Event.StreamID)
+	}
 }
 
 func groupErrors(t *testing.T, s *suite) {

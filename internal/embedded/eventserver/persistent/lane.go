@@ -127,11 +127,10 @@ func pin(m *Message, strategy string) []byte {
 		return m.Link.Stream
 	}
 	if strategy == PinnedByCorrelation {
-		var meta struct {
-			Correlation string `json:"$correlationId"`
-		}
-		if json.Unmarshal(e.Meta, &meta) == nil && meta.Correlation != "" {
-			return []byte(meta.Correlation)
+		var fields map[string]json.RawMessage // it tells "$correlationId" from "$correlationid"
+		var correlation string
+		if json.Unmarshal(e.Meta, &fields) == nil && json.Unmarshal(fields["$correlationId"], &correlation) == nil && correlation != "" {
+			return []byte(correlation)
 		}
 	}
 	if string(e.Type) == linkType { // not resolved

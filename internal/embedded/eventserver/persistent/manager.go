@@ -87,8 +87,11 @@ func (m *Manager) start(cfg Config) (*runner, error) {
 func (m *Manager) Create(ctx context.Context, cfg Config) error {
 	m.change.Lock()
 	defer m.change.Unlock()
-	if m.get(cfg.Stream, cfg.Group) != nil {
-		return ErrExists
+	if r := m.keyed(cfg.key()); r != nil {
+		if r.is(cfg.Stream, cfg.Group) {
+			return ErrExists
+		}
+		return refused("The name %s means group %s on stream %s already.", cfg.key(), r.s.cfg.Group, r.s.cfg.Stream)
 	}
 	if err := m.begin(ctx, &cfg); err != nil {
 		return err
@@ -209,9 +212,22 @@ func (m *Manager) store(ctx context.Context, key string, changed *Config) error 
 }
 
 func (m *Manager) get(stream, group string) *runner {
+	c := Config{Stream: stream, Group: group}
+	if r := m.keyed(c.key()); r != nil && r.is(stream, group) {
+		return r
+	}
+	return nil
+}
+
+func (m *Manager) keyed(key string) *runner {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.groups[stream+"::"+group]
+	return m.groups[key]
+}
+
+// is tells the group from another one whose key is the same: names may hold "::".
+func (r *runner) is(stream, group string) bool {
+	return r.s.cfg.Stream == stream && r.s.cfg.Group == group
 }
 
 // Get finds a group.

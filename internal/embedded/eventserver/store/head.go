@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -49,13 +48,6 @@ func (h *head) showing(now time.Time) showing {
 	return v
 }
 
-// Limits are the parts of a stream's metadata that decide which of its events are shown.
-type Limits struct {
-	MaxCount       int64         // 0: no limit
-	MaxAge         time.Duration // 0: no limit
-	TruncateBefore int64         // events below are hidden; MaxInt64: the stream is deleted until written again
-}
-
 const softDeletedMark = math.MaxInt64
 
 // metadataOf gives the stream that a metadata stream describes.
@@ -64,32 +56,6 @@ func metadataOf(stream string) (string, bool) {
 		return stream[2:], true
 	}
 	return "", false
-}
-
-// parseLimits reads a metadata event; what is not JSON or cannot be understood limits nothing, as in EventStoreDB.
-func parseLimits(isJSON bool, data []byte) Limits {
-	if !isJSON {
-		return Limits{}
-	}
-	var raw struct {
-		MaxCount       *int64 `json:"$maxCount"`
-		MaxAge         *int64 `json:"$maxAge"` // seconds
-		TruncateBefore *int64 `json:"$tb"`
-	}
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return Limits{}
-	}
-	var l Limits
-	if raw.MaxCount != nil && *raw.MaxCount > 0 {
-		l.MaxCount = *raw.MaxCount
-	}
-	if raw.MaxAge != nil && *raw.MaxAge > 0 && *raw.MaxAge < math.MaxInt64/int64(time.Second) {
-		l.MaxAge = time.Duration(*raw.MaxAge) * time.Second
-	}
-	if raw.TruncateBefore != nil && *raw.TruncateBefore > 0 {
-		l.TruncateBefore = *raw.TruncateBefore
-	}
-	return l
 }
 
 const headVersion = 1
