@@ -35,7 +35,7 @@ func start(t *testing.T, cfg kafkaserver.Config) *kafkaserver.Server {
 // client has a transport of its own, which would otherwise outlive the broker.
 func client(t *testing.T, s *kafkaserver.Server) *kafka.Client {
 	t.Helper()
-	transport := &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
+	transport := &kafka.Transport{MetadataTTL: 5 * time.Second} // which is what it waits for metadata, too
 	t.Cleanup(transport.CloseIdleConnections)
 	return &kafka.Client{Addr: kafka.TCP(s.Addr()), Transport: transport, Timeout: 10 * time.Second}
 }

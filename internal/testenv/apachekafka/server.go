@@ -134,7 +134,7 @@ func (s *Server) launch(ctx context.Context, p parts, dir string, n node) error 
 
 // ready waits until the broker takes connections.
 func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
