@@ -45,7 +45,7 @@ type Config struct {
 	Wake func(channel string) (wake <-chan struct{}, cancel func())
 
 	Instances  int           // kept in memory when not in use; 0: 5,000
-	Workers    int           // instances whose effects are run at a time; 0: 64
+	Workers    int           // instances of one partition whose effects are run at a time; 0: 32
 	Poll       time.Duration // how often due rows are looked for; 0: 1 s
 	Resend     time.Duration // when a command that was accepted, but not answered, is sent again; 0: 1 min, then doubled up to 10 min
 	Backoff    time.Duration // before the second try of a command that failed; 0: 200 ms, then doubled up to 30 s
@@ -79,7 +79,6 @@ type Orchestrator struct {
 	instances instances
 	saver     saver
 	metrics   *metrics
-	slots     chan struct{} // one per worker
 	health    *health.Reporter
 
 	mu         sync.Mutex
@@ -111,7 +110,7 @@ func Deploy(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, saga
 // New gives an orchestrator; a feed runs it.
 func New(cfg Config) (*Orchestrator, error) {
 	cfg.Instances = orElse(cfg.Instances, 5_000)
-	cfg.Workers = orElse(cfg.Workers, 64)
+	cfg.Workers = orElse(cfg.Workers, 32)
 	cfg.Poll = orElse(cfg.Poll, time.Second)
 	cfg.Resend = orElse(cfg.Resend, time.Minute)
 	cfg.Backoff = orElse(cfg.Backoff, 200*time.Millisecond)
@@ -131,7 +130,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o := &Orchestrator{
 		cfg: cfg, newest: map[string]*saga.Machine{}, versions: map[version]*saga.Machine{},
-		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owned: map[int]*owner{}, slots: make(chan struct{}, cfg.Workers),
+		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owned: map[int]*owner{},
 	}
 	for i := range cfg.Sagas {
 		m := &cfg.Sagas[i]
@@ -148,7 +147,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o.routes = o.table()
 	o.instances.init(cfg.Instances)
-	o.saver.pool, o.saver.hit = cfg.Pool, o.hit
+	o.saver.init(cfg.Pool, o.hit)
 	o.metrics = newMetrics(cfg.Registerer, cfg.Pool)
 	return o, nil
 }

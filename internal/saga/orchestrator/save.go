@@ -2,8 +2,10 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -71,13 +73,18 @@ func queue(b *pgx.Batch, sql string, rows []row) {
 // saver writes all that this process' sagas keep in Postgres beside a checkpoint that moves alone, one transaction after
 // another: whoever comes while one is under way is taken along by the next. So rows that an owner and a batch both write do
 // not wait for each other, and many share one commit.
+//
+// A common transaction waits briefly for what another session holds. If it fails, each of its savings is written apart, and what
+// is still held there goes apart from then on: it keeps none of the others waiting.
 type saver struct {
-	pool *pgxpool.Pool
-	hit  func(failpoint.Name)
+	pool  *pgxpool.Pool
+	hit   func(failpoint.Name)
+	apart chan struct{} // transactions apart at a time
 
 	mu    sync.Mutex
 	queue []*saving
 	busy  bool
+	held  map[string]time.Time // rows and checkpoints: until when they go apart
 }
 
 // saving is an owner's row, or a batch's rows and the checkpoints that move with them.
@@ -89,6 +96,17 @@ type saving struct {
 	done   chan error
 }
 
+// keys name what a saving may have to wait for.
+func (s *saving) keys() (out []string) {
+	if s.move != nil {
+		out = append(out, strconv.Itoa(s.move.partition))
+	}
+	for i := range s.rows {
+		out = append(out, s.rows[i].id.String())
+	}
+	return out
+}
+
 // move advances the checkpoints of a partition to last.
 type move struct {
 	partition int
@@ -97,16 +115,32 @@ type move struct {
 	last      uint64
 }
 
-const saveTimeout = 30 * time.Second
+const (
+	saveTimeout = 10 * time.Second
+	lockShort   = 100 * time.Millisecond // of a common transaction
+	lockLong    = time.Second            // of one apart
+	heldFor     = 30 * time.Second       // after the last time that it was found held
+	apartMost   = 3                      // fewer than the pool has
+)
+
+func (s *saver) init(pool *pgxpool.Pool, hit func(failpoint.Name)) {
+	s.pool, s.hit, s.apart, s.held = pool, hit, make(chan struct{}, apartMost), map[string]time.Time{}
+}
 
 func (s *saver) save(ctx context.Context, one saving) error {
 	one.ctx, one.done = ctx, make(chan error, 1)
 	s.mu.Lock()
-	s.queue = append(s.queue, &one)
-	lead := !s.busy
-	s.busy = true
+	apart := s.isHeld(&one)
+	lead := !apart && !s.busy
+	if !apart {
+		s.queue = append(s.queue, &one)
+		s.busy = true
+	}
 	s.mu.Unlock()
-	if lead {
+	switch {
+	case apart:
+		go s.writeApart(context.WithoutCancel(ctx), &one)
+	case lead:
 		go s.lead(context.WithoutCancel(ctx))
 	}
 	select {
@@ -115,6 +149,23 @@ func (s *saver) save(ctx context.Context, one saving) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// isHeld tells whether something of a saving was found held a short time ago. The caller holds s.mu.
+func (s *saver) isHeld(one *saving) (held bool) {
+	if len(s.held) == 0 {
+		return false
+	}
+	now := time.Now()
+	for _, key := range one.keys() {
+		until, ok := s.held[key]
+		if ok && now.After(until) {
+			delete(s.held, key)
+			continue
+		}
+		held = held || ok
+	}
+	return held
 }
 
 func (s *saver) lead(ctx context.Context) {
@@ -127,15 +178,43 @@ func (s *saver) lead(ctx context.Context) {
 			return
 		}
 		s.mu.Unlock()
-		err := s.write(ctx, batch)
-		for i := range batch {
-			own := err
-			if err != nil && len(batch) > 1 { // none suffers for another
-				own = s.write(ctx, batch[i:i+1])
+		err := s.write(ctx, batch, lockShort)
+		for _, one := range batch {
+			if err != nil && (len(batch) > 1 || isHeld(err)) { // none suffers for another
+				go s.writeApart(ctx, one)
+				continue
 			}
-			batch[i].done <- own
+			one.done <- err
 		}
 	}
+}
+
+// writeApart writes one saving beside all others, and notes whether what it needs is held.
+func (s *saver) writeApart(ctx context.Context, one *saving) {
+	select {
+	case s.apart <- struct{}{}:
+		defer func() { <-s.apart }()
+	case <-one.ctx.Done():
+		one.done <- one.ctx.Err()
+		return
+	}
+	err := s.write(ctx, []*saving{one}, lockLong)
+	s.mu.Lock()
+	for _, key := range one.keys() {
+		if isHeld(err) {
+			s.held[key] = time.Now().Add(heldFor)
+		} else if err == nil {
+			delete(s.held, key)
+		}
+	}
+	s.mu.Unlock()
+	one.done <- err
+}
+
+// isHeld tells whether a statement ended because another session holds a lock.
+func isHeld(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "55P03" || pg.Code == "40P01") // lock_not_available, deadlock_detected
 }
 
 const moveAll = `
@@ -170,9 +249,10 @@ func statementsOf(batch []*saving) (all statements) {
 }
 
 // send begins a transaction and writes, in one round trip.
-func (all statements) send(ctx context.Context, conn *pgxpool.Conn) error {
+func (all statements) send(ctx context.Context, conn *pgxpool.Conn, lock time.Duration) error {
 	var b pgx.Batch
 	b.Queue("begin")
+	b.Queue("set local lock_timeout = " + strconv.FormatInt(lock.Milliseconds(), 10))
 	if all.moves {
 		b.Queue(moveAll, all.names, all.partitions, all.from, all.upto)
 	} else { // a database that crashes before this is on disk has older rows, which are still due: nothing is lost
@@ -186,10 +266,12 @@ func (all statements) send(ctx context.Context, conn *pgxpool.Conn) error {
 		b.Queue("select pg_notify($1, '')", Channel)
 	}
 	results := conn.SendBatch(ctx, &b)
-	_, err := results.Exec()
 	var tag pgconn.CommandTag
-	if err == nil {
-		tag, err = results.Exec()
+	var err error
+	for range 3 { // the last is that of the checkpoints
+		if err == nil {
+			tag, err = results.Exec()
+		}
 	}
 	if closed := results.Close(); err == nil {
 		err = closed
@@ -200,12 +282,12 @@ func (all statements) send(ctx context.Context, conn *pgxpool.Conn) error {
 	return err
 }
 
-func (s *saver) write(ctx context.Context, batch []*saving) error {
+func (s *saver) write(ctx context.Context, batch []*saving, lock time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
 	all := statementsOf(batch)
 	err := s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { // which closes one that is left inside a transaction
-		err := all.send(ctx, conn)
+		err := all.send(ctx, conn, lock)
 		if all.moves {
 			s.hit(failpoint.SagaWaitingBefore)
 		}
