@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -125,7 +126,8 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 	}
 	moved := map[string]uint64{}
 	opened := false
-	options := pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off"}
+	var missed []waking
+	options := pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off; set local lock_timeout = '1s'"}
 	err := pgx.BeginTxFunc(ctx, e.cfg.Pool, options, func(tx pgx.Tx) error {
 		for _, name := range e.names {
 			from := at[name]
@@ -133,11 +135,14 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 			if from >= last {
 				continue
 			}
-			n, err := e.applyTo(ctx, tx, name, partition, from, events)
+			due, held, err := e.applyTo(ctx, tx, name, partition, from, events)
 			if err != nil {
 				return fmt.Errorf("reactor %s, partition %d, %d to %d: %w", name, partition, from, last, err)
 			}
-			opened = opened || n > 0
+			opened = opened || due || len(held) > 0
+			for _, stream := range held {
+				missed = append(missed, waking{name, stream})
+			}
 		}
 		failpoint.Hit(failpoint.ReactorWaitingBefore)
 		return nil
@@ -149,6 +154,9 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 	e.mu.Lock()
 	e.positions[partition] = moved
 	e.moves[partition]++
+	for _, w := range missed {
+		e.missed[w] = partition
+	}
 	owner := e.owners[partition]
 	e.mu.Unlock()
 	if opened {
@@ -157,37 +165,86 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 	return nil
 }
 
-// applyTo gives how many rows are due because of the events.
-func (e *Engine) applyTo(ctx context.Context, tx pgx.Tx, name string, partition int, from uint64, events []es.Record) (int64, error) {
+// waking is that an event makes the open intents of a stream due.
+type waking struct{ reactor, stream string }
+
+// applyTo tells whether rows are due because of the events, and gives the streams that could not be woken.
+func (e *Engine) applyTo(ctx context.Context, tx pgx.Tx, name string, partition int, from uint64, events []es.Record) (due bool, held []string, err error) {
 	moved, err := tx.Exec(ctx, `
 		update daybook.reactor_checkpoint set position = $5
 		where reactor = $1 and partition = $2 and incarnation = $3 and position = $4`,
 		name, partition, e.cfg.Incarnation, from, events[len(events)-1].Position)
 	if err != nil {
-		return 0, err
+		return false, nil, err
 	}
 	if moved.RowsAffected() != 1 {
-		return 0, feed.ErrFenced
+		return false, nil, feed.ErrFenced
 	}
 	open, woken := e.pick(name, from, events)
-	var due int64
 	if len(open) > 0 {
 		n, err := e.open(ctx, tx, name, partition, open)
 		if err != nil {
-			return 0, err
+			return false, nil, err
 		}
-		due += n
+		due = n > 0
 	}
 	if len(woken) > 0 {
-		tag, err := tx.Exec(ctx, `
-			update daybook.reactor_waiting set due_at = least(due_at, $3), wakes = wakes + 1 where reactor = $1 and stream = any($2)`,
-			name, woken, e.now())
+		n, left, err := e.rouse(ctx, tx, name, woken)
 		if err != nil {
-			return 0, err
+			return false, nil, err
 		}
-		due += tag.RowsAffected()
+		due, held = due || n > 0, left
 	}
-	return due, nil
+	return due, held, nil
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// rouse makes the open intents of streams due. A row that another session holds is passed over, so that the others need not wait for it:
+// its stream is given back.
+func (e *Engine) rouse(ctx context.Context, q querier, name string, streams []string) (n int, held []string, err error) {
+	err = q.QueryRow(ctx, `
+		with free as (
+			select reactor, intent from daybook.reactor_waiting where reactor = $1 and stream = any($2) for update skip locked
+		), woken as (
+			update daybook.reactor_waiting w set due_at = least(w.due_at, $3), wakes = w.wakes + 1 from free
+			where w.reactor = free.reactor and w.intent = free.intent returning w.intent
+		)
+		select (select count(*) from woken), (
+			select array_agg(distinct stream) from daybook.reactor_waiting
+			where reactor = $1 and stream = any($2) and intent not in (select intent from free)
+		)`, name, streams, e.now()).Scan(&n, &held)
+	return n, held, err
+}
+
+// wakeMissed wakes what was held when an event came for it. A process that ends before leaves it due at its own time.
+func (o *owner) wakeMissed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	streams := map[string][]string{}
+	o.Engine.mu.Lock()
+	for w, p := range o.missed {
+		if p == o.partition {
+			streams[w.reactor] = append(streams[w.reactor], w.stream)
+		}
+	}
+	o.Engine.mu.Unlock()
+	for name, asked := range streams {
+		_, held, err := o.rouse(ctx, o.cfg.Pool, name, asked)
+		if err != nil {
+			return fmt.Errorf("wake intents that were held: %w", err)
+		}
+		o.Engine.mu.Lock()
+		for _, stream := range asked {
+			if !slices.Contains(held, stream) {
+				delete(o.missed, waking{name, stream})
+			}
+		}
+		o.Engine.mu.Unlock()
+	}
+	return nil
 }
 
 // pick gives the events that are intents for a reactor, and the streams whose intents become due.

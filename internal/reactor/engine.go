@@ -29,7 +29,7 @@ type Config struct {
 	// Listen subscribes to a channel of NOTIFY; nil: the poll alone finds rows changed by hand.
 	Listen func(channel string) (wake <-chan struct{}, cancel func())
 
-	Concurrency int           // calls at a time, of all partitions; 128 if 0
+	Concurrency int           // calls at a time, of one partition; 32 if 0
 	BackoffMin  time.Duration // after the first try; 1 s if 0
 	BackoffMost time.Duration // 30 s if 0
 	Poll        time.Duration // 1 s if 0
@@ -48,7 +48,6 @@ type Engine struct {
 	names   []string
 	opens   map[string][]string // event type → reactors it is an intent for
 	wakes   map[string][]string // event type → reactors whose rows it makes due
-	slots   chan struct{}
 	metrics metrics
 	health  *health.Reporter
 
@@ -57,6 +56,7 @@ type Engine struct {
 	moves     map[int]int               // partition → how often Apply has moved them
 	owners    map[int]chan struct{}     // partition → wake
 	failing   map[string]failure        // open intents whose last tries ended in an error
+	missed    map[waking]int            // partition, of what was held when it was to be woken
 }
 
 type failure struct {
@@ -73,7 +73,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Pool == nil || len(cfg.Reactors) == 0 || cfg.Partitions < 1 || cfg.Begin == nil {
 		return nil, errors.New("reactors: a pool, reactors, partitions and the first position are needed")
 	}
-	orDefault(&cfg.Concurrency, 128)
+	orDefault(&cfg.Concurrency, 32)
 	orDefault(&cfg.BackoffMin, time.Second)
 	orDefault(&cfg.BackoffMost, 30*time.Second)
 	orDefault(&cfg.Poll, time.Second)
@@ -87,7 +87,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
-		slots:     make(chan struct{}, cfg.Concurrency),
+		missed:    map[waking]int{},
 		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},
 	}
 	for _, r := range cfg.Reactors {
@@ -155,6 +155,12 @@ func (e *Engine) tried(partition int, r row, err error) {
 		e.failing[r.key()] = failure{partition, e.failing[r.key()].tries + 1, fmt.Errorf("%s, %s: %w", r.reactor, r.task.Stream, err)}
 	}
 	e.health.Set(atIntents(partition), e.stuck(partition))
+}
+
+func (e *Engine) hasFailed(r row) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failing[r.key()].tries > 0
 }
 
 // stuck says which open intents of a partition have failed several times in a row. The caller holds e.mu.

@@ -71,6 +71,11 @@ func checkpoint(t *testing.T, e *Engine) uint64 {
 // own runs a partition until stop is called, which waits.
 func own(t *testing.T, e *Engine) (stop func()) {
 	t.Helper()
+	return ownOf(t, e, partition)
+}
+
+func ownOf(t *testing.T, e *Engine, partition int) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); e.Own(ctx, partition) }()

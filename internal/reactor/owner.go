@@ -27,11 +27,24 @@ type owner struct {
 	running map[string]bool // reactor and intent
 	late    map[string]bool // intents whose being overdue has been logged
 	settled map[string]bool // since the rows of this round were read: they say nothing about these any more
+	held    map[string]hold // rows that could not be written
+
+	slots  chan struct{} // calls at a time
+	spares chan struct{} // of those, for intents whose last tries failed
+}
+
+// hold puts off the next try at an intent whose row could not be written.
+type hold struct {
+	tries int
+	until time.Time
 }
 
 // Own attends to a partition's open intents until ctx ends; what is being called then is another owner's to repeat.
 func (e *Engine) Own(ctx context.Context, partition int) {
-	o := &owner{Engine: e, partition: partition, wake: make(chan struct{}, 1), running: map[string]bool{}, late: map[string]bool{}}
+	o := &owner{
+		Engine: e, partition: partition, wake: make(chan struct{}, 1), running: map[string]bool{}, late: map[string]bool{}, held: map[string]hold{},
+		slots: make(chan struct{}, e.cfg.Concurrency), spares: make(chan struct{}, max(1, e.cfg.Concurrency/4)),
+	}
 	e.mu.Lock()
 	e.owners[partition] = o.wake
 	e.mu.Unlock()
@@ -89,51 +102,93 @@ func (r row) key() string { return r.reactor + " " + r.task.ID.String() }
 // round begins what is due and gives the time until there may be more.
 func (o *owner) round(ctx context.Context) (time.Duration, error) {
 	o.mu.Lock()
-	busy := len(o.running)
 	o.settled = map[string]bool{}
 	o.mu.Unlock()
-	rows, err := o.read(ctx, o.now().Add(o.cfg.Poll), busy+roundMost)
-	if err != nil {
+	if err := o.wakeMissed(ctx); err != nil {
 		return o.cfg.Poll, err
 	}
-	for _, r := range rows {
-		if wait := r.due.Sub(o.now()); wait > 0 {
-			return wait, nil
+	for after := (row{}); ; {
+		rows, err := o.read(ctx, o.now().Add(o.cfg.Poll), after)
+		if err != nil {
+			return o.cfg.Poll, err
 		}
-		if !o.begin(r) {
-			continue
-		}
-		select {
-		case o.slots <- struct{}{}:
-		case <-ctx.Done():
-			o.end(r)
-			return 0, ctx.Err()
-		}
-		o.calls.Go(func() {
-			again := o.attend(ctx, r)
-			o.end(r)
-			<-o.slots
-			if again {
-				wake(o.wake)
+		for _, r := range rows {
+			if wait := r.due.Sub(o.now()); wait > 0 {
+				return wait, nil
 			}
-		})
+			if err := o.start(ctx, r); err != nil {
+				return 0, err
+			}
+		}
+		if len(rows) < roundMost {
+			return o.cfg.Poll, nil
+		}
+		after = rows[len(rows)-1]
 	}
-	return o.cfg.Poll, nil
+}
+
+// start attends to an intent beside the others. Those that have failed before share some of the slots: however many they are, they
+// leave room for the others.
+func (o *owner) start(ctx context.Context, r row) error {
+	failed, ok := o.begin(r)
+	switch {
+	case !ok:
+		return nil
+	case failed:
+		o.calls.Go(func() {
+			if take(ctx, o.spares) {
+				defer func() { <-o.spares }()
+				if take(ctx, o.slots) {
+					o.run(ctx, r)
+					return
+				}
+			}
+			o.end(r)
+		})
+		return nil
+	case !take(ctx, o.slots):
+		o.end(r)
+		return ctx.Err()
+	}
+	o.calls.Go(func() { o.run(ctx, r) })
+	return nil
+}
+
+func take(ctx context.Context, slots chan<- struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run attends to an intent in a slot, and leaves it.
+func (o *owner) run(ctx context.Context, r row) {
+	again := o.attend(ctx, r)
+	o.end(r)
+	<-o.slots
+	if again {
+		wake(o.wake)
+	}
 }
 
 const (
-	roundMost  = 256              // rows
+	roundMost  = 256              // rows of one read
 	readWithin = 10 * time.Second // for the answer
 )
 
-func (o *owner) begin(r row) bool {
+// begin tells whether an intent is to be attended to now, and whether its last try failed.
+func (o *owner) begin(r row) (failed, ok bool) {
+	failed = o.hasFailed(r)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.running[r.key()] || o.settled[r.key()] {
-		return false
+	held := o.held[r.key()]
+	if o.running[r.key()] || o.settled[r.key()] || o.now().Before(held.until) {
+		return false, false
 	}
 	o.running[r.key()] = true
-	return true
+	return failed || held.tries > 0, true
 }
 
 func (o *owner) end(r row) {
@@ -143,13 +198,15 @@ func (o *owner) end(r row) {
 	o.settled[r.key()] = true
 }
 
-func (o *owner) read(ctx context.Context, until time.Time, most int) ([]row, error) {
+// read gives the next rows that are due, in the order of their times.
+func (o *owner) read(ctx context.Context, until time.Time, after row) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	rows, err := o.cfg.Pool.Query(ctx, `
 		select reactor, intent::text, stream, revision, recorded_at, opened_at, due_at, tries, wakes, memo
 		from daybook.reactor_waiting where partition = $1 and due_at <= $2 and reactor = any($3)
-		order by due_at limit $4`, o.partition, until, o.names, most)
+			and due_at >= $5 and (due_at, reactor, intent) > ($5, $6, $7::uuid)
+		order by due_at, reactor, intent limit $4`, o.partition, until, o.names, roundMost, after.due, after.reactor, after.task.ID.String())
 	if err != nil {
 		return nil, err
 	}
@@ -187,10 +244,25 @@ func (o *owner) attend(ctx context.Context, r row) bool {
 		o.log.Warn("an intent is still without an outcome", "reactor", r.reactor, "stream", r.task.Stream.String(), "open", open.Round(time.Second))
 	}
 	soon, err := o.settle(ctx, r, next, err)
+	if ctx.Err() == nil {
+		o.kept(r, err)
+	}
 	if err != nil && ctx.Err() == nil {
 		o.log.Debug("cannot keep what a reactor came to; it will be called again", "reactor", r.reactor, "stream", r.task.Stream.String(), "error", err)
 	}
 	return soon
+}
+
+// kept notes whether a row could be written.
+func (o *owner) kept(r row, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err == nil {
+		delete(o.held, r.key())
+		return
+	}
+	tries := o.held[r.key()].tries
+	o.held[r.key()] = hold{tries + 1, o.now().Add(o.backoff(tries))}
 }
 
 // overdue counts a try that left an intent open for too long, and tells whether it is the first such of this owner.
@@ -221,7 +293,7 @@ func (o *owner) call(ctx context.Context, r row) (next Next, err error) {
 // another owner has settled is left alone.
 func (o *owner) settle(ctx context.Context, r row, next Next, failed error) (soon bool, err error) {
 	if failed == nil && next.done {
-		return false, o.write(ctx, nil, `delete from daybook.reactor_waiting where reactor = $1 and intent = $2::uuid`, r.reactor, r.task.ID.String())
+		return false, o.write(ctx, r, nil, `delete from daybook.reactor_waiting where reactor = $1 and intent = $2::uuid`, r.reactor, r.task.ID.String())
 	}
 	memo, after := r.task.memo, o.backoff(r.task.Tries)
 	if failed == nil {
@@ -237,7 +309,7 @@ func (o *owner) settle(ctx context.Context, r row, next Next, failed error) (soo
 	}
 	now := o.now()
 	var due time.Time
-	err = o.write(ctx, func(row pgx.Row) error { return row.Scan(&due) }, `
+	err = o.write(ctx, r, func(row pgx.Row) error { return row.Scan(&due) }, `
 		update daybook.reactor_waiting set tries = tries + 1, memo = $5, due_at = case when wakes = $4 then $6::timestamptz else $7::timestamptz end
 		where reactor = $1 and intent = $2::uuid and tries = $3 returning due_at`,
 		r.reactor, r.task.ID.String(), r.task.Tries, r.wakes, memo, now.Add(after), now)
@@ -247,10 +319,19 @@ func (o *owner) settle(ctx context.Context, r row, next Next, failed error) (soo
 	return err == nil && due.Before(now.Add(o.cfg.Poll)), err
 }
 
-// write runs one statement without waiting for the disk, in one round trip: a batch is a transaction.
-func (o *owner) write(ctx context.Context, read func(pgx.Row) error, sql string, args ...any) error {
+// write runs one statement about a row without waiting for the disk, nor long for a lock, in one round trip: a batch is a transaction.
+// A row that was not found held before is waited for only briefly, for it keeps a slot from others.
+func (o *owner) write(ctx context.Context, about row, read func(pgx.Row) error, sql string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	lock := "100ms"
+	o.mu.Lock()
+	if o.held[about.key()].tries > 0 {
+		lock = "1s"
+	}
+	o.mu.Unlock()
 	var b pgx.Batch
-	b.Queue("select set_config('synchronous_commit', 'off', true)")
+	b.Queue("select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $1, true)", lock)
 	q := b.Queue(sql, args...)
 	if read != nil {
 		q.QueryRow(read)
