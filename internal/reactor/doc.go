@@ -24,6 +24,8 @@
 //
 // An error or a panic of Attend is logged and tried again with backoff, for ever; only that row waits. The same holds for rows
 // of a reactor that this program does not have: they stay. Apply's errors are the feed's to repeat.
+// A row that another session holds is written later; an event that would wake it does so once it is free. Intents whose last try
+// failed share a part of the partition's calls, so that they leave room for the others.
 // An intent that has been open for long (Config.AlertAfter) is logged as a warning once, and counted at each try,
 // unless it waits for something outside that has its own time.
 //

@@ -17,7 +17,7 @@
 //     and by a poll, and moves due_at only after everything due was sent or failed, at the revision it saw. So what is fed
 //     at once from a receipt needs no checkpoint: until the owner has written the row, the old one is still due.
 //   - A process writes rows in one transaction after another, those of many batches and owners together: two that write one row
-//     would wait for each other's commit. If it fails, each writes for itself.
+//     would wait for each other's commit. If it fails, each writes for itself; what another session holds is written apart from then on.
 //   - Sending twice does nothing: a command's id is its effect's id.
 //
 // # Failures
