@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -438,7 +439,7 @@ func TestHealthSaysWhatCannotBeAttendedTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	unhealthy := func() bool { return e.Health() != nil }
-	eventually(t, "it says so", unhealthy)
+	eventually(t, "it says so of both", func() bool { return unhealthy() && strings.Contains(e.Health().Error(), "2 intents") })
 	mended.Store("a", true)
 	eventually(t, "one is left", func() bool { return waiting(t, pool) == 1 })
 	if !unhealthy() {
