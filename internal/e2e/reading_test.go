@@ -412,6 +412,7 @@ func (s *shop) everyOperation(t *testing.T) {
 	stream := s.open(t, "every", "")
 	stream.until(t, "order.placed")
 	stream.close()
+	s.c.Get(t, "/schemas/events/order.placed/1")
 	s.spec.mu.Lock()
 	defer s.spec.mu.Unlock()
 	for path, item := range s.spec.doc.Paths.Map() {
