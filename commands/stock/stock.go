@@ -55,6 +55,12 @@ type Ending struct {
 
 func (*Stock) Category() string { return "stock" }
 
+// Weight is what the maps take, with their keys.
+func (s *Stock) Weight() int {
+	const reservation, number = 200, 100
+	return reservation*(len(s.Reservations)+len(s.Ended)) + number*(len(s.Receipts)+len(s.Restocks))
+}
+
 // Available is what may still be promised; negative after a shortfall.
 func (s Stock) Available() int { return s.OnHand - s.Reserved - s.Safety }
 

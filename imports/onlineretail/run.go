@@ -31,6 +31,8 @@ type Import struct {
 	// Pause is the first before what failed is tried again, default 100 ms; Patience, how long it is tried while nothing
 	// gets done, default 3 min.
 	Pause, Patience time.Duration
+	// Hold is how many bytes of folded streams are kept beside the stock of the file's products, default es.DefaultHold.
+	Hold int
 
 	flow                            *flow
 	done, of, new, refusals, orders atomic.Int64
@@ -94,6 +96,7 @@ func (im *Import) run(ctx context.Context) error {
 	if len(h.Orders) == 0 { // nothing but rejects
 		return nil
 	}
+	im.Handler.Hold(cmp.Or(im.Hold, es.DefaultHold) + h.stockBytes())
 	steps, products, customers := h.steps(), h.products(), h.customers()
 	of := len(products) + len(customers) + 2
 	for _, s := range steps {
@@ -122,6 +125,18 @@ func (im *Import) run(ctx context.Context) error {
 	}
 	im.rejectRefused()
 	return im.mark(ctx, importing.End{Import: events.ImportEnded{ImportID: im.id(), Orders: len(h.Orders), Rejected: len(h.Rejects)}})
+}
+
+// stockBytes is about what the folded stock of all products takes, with all that was sold of them. An import goes round in these
+// streams: with less than this kept, it would read them again and again, and slow down as they grow. It holds its whole file in memory
+// anyway.
+func (h *History) stockBytes() int {
+	const line, product = 1024, 4096 // reservation, two commands; the stream itself
+	lines := 0
+	for _, o := range h.Orders {
+		lines += len(o.Lines)
+	}
+	return line*lines + product*len(h.Products)
 }
 
 const source = "online-retail"

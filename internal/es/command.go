@@ -18,6 +18,11 @@ type State[S any] interface {
 	Evolve(Event)
 }
 
+// Weigher is implemented by a *S that keeps far less than its events say.
+type Weigher interface {
+	Weight() int // bytes, about
+}
+
 // Decision is a command bound to the state it is decided on. Commands hold what the caller said, no more.
 // A command on a numbered stream ("shipment-O.1") also has a method N() int.
 type Decision[S any] interface {

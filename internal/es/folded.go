@@ -17,7 +17,7 @@ type folded[S any, P State[S]] struct {
 	newest   time.Time // its recorded time
 	commands map[UUID]decided
 	prune    int // look for old commands when there are more than this
-	weight   int // bytes of the events folded: what the state may hold on to
+	weight   int // bytes of the events folded
 }
 
 type decided struct {
@@ -54,6 +54,15 @@ func (f *folded[S, P]) apply(r Recorded) error {
 		f.forget()
 	}
 	return nil
+}
+
+// bytes is about what the state takes in memory: what it says itself, else what its events have, as it may hold on to all of that.
+func (f *folded[S, P]) bytes() int {
+	weight := f.weight
+	if w, ok := any(P(&f.state)).(Weigher); ok {
+		weight = w.Weight()
+	}
+	return weight + commandOverhead*len(f.commands)
 }
 
 // place says where an event stands that was folded before its append.

@@ -29,10 +29,17 @@ type underway struct {
 func NewHandler(store Store, catalog *Catalog, now func() time.Time) *Handler {
 	return &Handler{
 		store: store, catalog: catalog, now: now,
-		lanes:    lanes{byStream: map[StreamID]*list.Element{}, budget: 64 << 20},
+		lanes:    lanes{byStream: map[StreamID]*list.Element{}, budget: DefaultHold},
 		underway: map[underway]chan struct{}{},
 	}
 }
+
+// DefaultHold is how many bytes of folded streams a handler keeps.
+const DefaultHold = 64 << 20
+
+// Hold sets how many bytes of folded streams are kept, so that a command on one of them reads nothing. A stream that had to leave is
+// read from its beginning by its next command: who goes round in more streams than fit pays for each stream's whole length every time.
+func (h *Handler) Hold(bytes int) { h.lanes.hold(bytes) }
 
 // Catalog is what the handler encodes and decodes with.
 func (h *Handler) Catalog() *Catalog { return h.catalog }

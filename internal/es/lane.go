@@ -134,7 +134,7 @@ func (l *lane[S, P]) lead(ctx context.Context) {
 		for len(batch) > 0 {
 			batch = batch[l.run(ctx, batch):]
 		}
-		l.h.lanes.weigh(l.stream, l.folded.weight+commandOverhead*len(l.folded.commands))
+		l.h.lanes.weigh(l.stream, l.folded.bytes())
 	}
 }
 

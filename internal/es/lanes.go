@@ -13,7 +13,7 @@ type lanes struct {
 	byStream map[StreamID]*list.Element // of *laneEntry
 	recent   list.List                  // front: last used
 	weight   int                        // bytes
-	budget   int                        // bytes of folded events
+	budget   int                        // bytes
 }
 
 type laneEntry struct {
@@ -49,6 +49,13 @@ func laneOf[S any, P State[S]](h *Handler, s StreamID) (*lane[S, P], error) {
 	entry.users++
 	ls.recent.MoveToFront(at)
 	return l, nil
+}
+
+// hold sets the budget.
+func (ls *lanes) hold(bytes int) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.budget = bytes
 }
 
 // weigh says what a lane's state now holds, in bytes.

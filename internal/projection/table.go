@@ -2,7 +2,6 @@ package projection
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/daybook-dev/daybook/internal/es"
@@ -86,10 +85,11 @@ func keysOf(r es.Recorded, shared bool, partition int, suffixes []string) []Key 
 	if shared {
 		first = strconv.Itoa(partition)
 	}
-	keys := make([]Key, 0, len(suffixes))
+	keys, seen := make([]Key, 0, len(suffixes)), make(map[string]bool, len(suffixes))
 	for _, s := range suffixes {
-		if k := (Key{first, s}); !slices.Contains(keys, k) {
-			keys = append(keys, k)
+		if !seen[s] {
+			seen[s] = true
+			keys = append(keys, Key{first, s})
 		}
 	}
 	return keys

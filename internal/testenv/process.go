@@ -186,7 +186,13 @@ func (p *Process) Addresses(v any) {
 // Run runs another command of the program to its end.
 func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	return RunWithin(t, 10*time.Minute, args...)
+}
+
+// RunWithin is Run for a command that may take longer, or must not take as long.
+func RunWithin(t testing.TB, limit time.Duration, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, Binary(t), args...)
 	var out, errs bytes.Buffer

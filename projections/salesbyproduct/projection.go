@@ -5,6 +5,7 @@ package salesbyproduct
 import (
 	_ "embed"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
@@ -71,13 +72,20 @@ var Projection = projection.Table[Row]{
 
 func row(kind, id string, line int) string { return kind + "/" + id + "/" + strconv.Itoa(line) }
 
+// lineOf is the line of a row's suffix. An order may have thousands of rows, and each is folded by itself: names are compared for none.
+func lineOf(suffix string) int {
+	n, _ := strconv.Atoi(suffix[strings.LastIndexByte(suffix, '/')+1:]) // row wrote it
+	return n
+}
+
 func placed(r *Row, suffix string, e events.OrderPlaced, at es.Recorded) {
 	if suffix == "" {
 		*r = Row{Kind: Order, At: at.OccurredAt(), Currency: e.Currency}
 		return
 	}
+	n := lineOf(suffix)
 	for _, l := range e.Lines {
-		if row(Line, "", l.Line) == suffix {
+		if l.Line == n {
 			*r = Row{
 				Kind: Line, At: at.OccurredAt(), Currency: e.Currency, Line: l.Line, SKU: l.SKU,
 				Units: int64(l.Quantity), Price: l.UnitPrice, Amount: l.UnitPrice * int64(l.Quantity),
@@ -89,8 +97,9 @@ func placed(r *Row, suffix string, e events.OrderPlaced, at es.Recorded) {
 
 func cancelled(r *Row, suffix string, e events.OrderCancelled, at es.Recorded) {
 	*r = Row{Kind: Cancellation, At: at.OccurredAt()}
+	n := lineOf(suffix)
 	for _, l := range e.Lines {
-		if row(Cancellation, strconv.Itoa(e.N), l.Line) == suffix {
+		if l.Line == n {
 			r.Line = l.Line
 			r.Units += int64(l.Quantity)
 		}
@@ -99,8 +108,9 @@ func cancelled(r *Row, suffix string, e events.OrderCancelled, at es.Recorded) {
 
 func returned(r *Row, suffix string, e events.OrderLinesReturned, at es.Recorded) {
 	*r = Row{Kind: Return, At: at.OccurredAt()}
+	n := lineOf(suffix)
 	for _, l := range e.Lines {
-		if row(Return, e.ReturnID, l.Line) == suffix {
+		if l.Line == n {
 			r.Line, r.SKU = l.Line, l.SKU
 			r.Units += int64(l.Quantity)
 			r.Amount += l.Refund

@@ -18,17 +18,24 @@ import (
 // importFile runs the importer against a data directory and gives its summary.
 func importFile(t *testing.T, dataDir, file string) map[string]any {
 	t.Helper()
-	out, errs, err := testenv.Run(t, "import", "online-retail", "--data-dir", dataDir, "--json", file)
+	summary, _ := importWithin(t, 10*time.Minute, dataDir, file)
+	return summary
+}
+
+// importWithin is importFile with a limit of its own, and gives what was said on the way.
+func importWithin(t *testing.T, limit time.Duration, dataDir, file string) (summary map[string]any, said string) {
+	t.Helper()
+	out, errs, err := testenv.RunWithin(t, limit, "import", "online-retail", "--data-dir", dataDir, "--json", file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs)
 	}
-	summary := map[string]any{}
+	summary = map[string]any{}
 	d := json.NewDecoder(strings.NewReader(out))
 	d.UseNumber()
 	if err := d.Decode(&summary); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
-	return summary
+	return summary, errs
 }
 
 // The whole file: import.md's numbers, an independent recount per month, country and product, and at ten past moments;

@@ -164,13 +164,16 @@ func (f *synthetic) write(t *testing.T) string {
 // one of a line more; the long version has its size. What it comes to is what the generator counted. Again, it changes nothing.
 func TestImportOfThePublicShape(t *testing.T) {
 	t.Parallel()
+	limit := 10 * time.Minute
 	s := shape{invoices: 120, skus: 400, customers: 60, large: []int{1114, 5000, 5001}}
 	if os.Getenv("DAYBOOK_LONG") != "" {
 		s = shape{invoices: 25900, skus: 4070, customers: 4372, large: s.large}
+		limit = 90 * time.Minute
 	}
 	f := synthesise(s)
 	file, dir := f.write(t), testenv.DataDir(t)
-	got := importFile(t, dir, file)
+	got, said := importWithin(t, limit, dir, file)
+	t.Logf("commands/s of each tenth: %v", pace(said))
 	rejected := 0
 	for _, n := range f.rejects {
 		rejected += n
@@ -205,10 +208,34 @@ func TestImportOfThePublicShape(t *testing.T) {
 	if want := (sums{Orders: int64(f.orders), Units: int64(f.units), Total: f.goods + f.postage, Refunded: f.refunded}); sum != want {
 		t.Errorf("the reports sum to %+v, the generator counted %+v", sum, want)
 	}
-	if out, errs, err := testenv.Run(t, "doctor", "--data-dir", dir); err != nil {
+	began := time.Now()
+	if out, errs, err := testenv.RunWithin(t, limit, "doctor", "--data-dir", dir); err != nil {
 		t.Errorf("doctor: %v\n%s\n%s", err, out, errs)
 	}
-	if again := importFile(t, dir, file); fmt.Sprint(again["recorded"]) != "0" {
+	t.Logf("the doctor took %s", time.Since(began).Round(time.Millisecond))
+	again, _ := importWithin(t, limit, dir, file)
+	if fmt.Sprint(again["recorded"]) != "0" {
 		t.Errorf("again, %v commands were recorded", again["recorded"])
 	}
+	t.Logf("again, it took %v s", again["seconds"])
+}
+
+// pace is how many commands a second were answered in each tenth of an import, by its own account.
+func pace(said string) (perSecond []int) {
+	type moment struct {
+		Done, Of  float64
+		PerSecond float64 `json:"per_second"`
+	}
+	var last, m moment
+	for line := range strings.Lines(said) {
+		if json.Unmarshal([]byte(line), &m) == nil && m.PerSecond > 0 && (m.Done-last.Done)*10 >= m.Of {
+			took := m.Done / m.PerSecond
+			if last.PerSecond > 0 {
+				took -= last.Done / last.PerSecond
+			}
+			perSecond = append(perSecond, int((m.Done-last.Done)/max(took, 0.001)))
+			last = m
+		}
+	}
+	return perSecond
 }
