@@ -144,7 +144,7 @@ func (s *Server) mayAppend(ctx context.Context, p *pending) error {
 	}
 	if access.Matters(p.stream) {
 		for i := range p.events {
-			if err := access.CheckMetadata(p.stream, p.events[i].Data); err != nil {
+			if err := access.CheckMetadata(p.stream, p.events[i].JSON, p.events[i].Data); err != nil {
 				return invalid("%v", err)
 			}
 		}

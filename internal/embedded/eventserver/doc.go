@@ -86,8 +86,8 @@
 //
 // Rights:
 //
-//   - An access control list that cannot be understood is refused on a secured server; one that is stored nevertheless lets in admins
-//     only. EventStoreDB takes it for none.
+//   - Metadata and an access control list that cannot be understood are refused on a secured server; what is stored nevertheless lets
+//     in admins only. EventStoreDB takes it for no list. A list counts even if another field makes the limits void.
 //   - A user's details are shown to himself and to admins; there any user sees them. A deleted admin or ops does not come back at the
 //     next start.
 //   - $incarnation can be read by every user.

@@ -335,6 +335,43 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestStrangeMetadata: a list counts where EventStoreDB finds it, and what may hide one lets in nobody but admins.
+func TestStrangeMetadata(t *testing.T) {
+	t.Parallel()
+	w, ctx := open(t), t.Context()
+	user := &Caller{Name: "u"}
+	const mark, list = "\xef\xbb\xbf", `"$acl":{"$r":"v"}`
+	for data, may := range map[string]bool{
+		mark + `{` + list + `}`: false, `{` + list + `} and more`: false, mark + `{` + list + `}}`: false, `{"$maxCount":"3",` + list + `}`: false,
+		`{"$acl":{"$r":"u"},` + list + `}`: false, `{` + list + `,"$acl":{"$r":"u"}}`: true,
+		`{` + list: false, `{'$acl':{'$r':'v'}}`: false, `[{` + list + `}]`: false, `{/**/` + list + `}`: false, `nonsense`: false, `null`: false,
+		mark + `{}`: true, `{} and more`: true, `{"$maxCount":"3"}`: true, `{"$ACL":{"$r":"v"}}`: true, `{"other":{` + list + `}}`: true,
+	} {
+		w.put(t, "$settings", `{}`)
+		w.put(t, "$$s", data)
+		if err := w.c.Check(ctx, user, Read, "s"); (err == nil) != may || err != nil && !errors.Is(err, ErrDenied) {
+			t.Errorf("metadata %q: %v, want it allowed %v", data, err, may)
+		}
+		settings := strings.ReplaceAll(data, "$acl", "$userStreamAcl")
+		w.put(t, "$settings", strings.ReplaceAll(settings, "$ACL", "$USERStreamAcl"))
+		if err := w.c.Check(ctx, user, Read, "other"); (err == nil) != may || err != nil && !errors.Is(err, ErrDenied) {
+			t.Errorf("settings %q: %v, want it allowed %v", data, err, may)
+		}
+	}
+	// What is no JSON, and says so, may say anything; a list in it counts all the same.
+	for data, may := range map[string]bool{"": true, "\x00\x01": true, `{` + list + `}`: false} {
+		if res := w.st.Do(store.Request{Stream: "$$plain", Expected: store.ExpectAny,
+			Events: []store.Event{{ID: store.ID(uuid.New()), Type: "$metadata", Data: []byte(data)}}}); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+		w.c.Changed("$$plain", nil)
+		w.put(t, "$settings", `{}`)
+		if err := w.c.Check(ctx, user, Read, "plain"); (err == nil) != may {
+			t.Errorf("%q, not JSON: %v, want it allowed %v", data, err, may)
+		}
+	}
+}
+
 // BenchmarkCheck is what an append costs on a secured server, beside its password.
 func BenchmarkCheck(b *testing.B) {
 	st, err := store.Open(store.Config{Dir: b.TempDir()})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
 // Action is something done to a stream.
@@ -81,19 +83,31 @@ func parseACL(raw json.RawMessage) (*acl, error) {
 	return &a, nil
 }
 
-// field takes one field of an object, nil if the object has none of that name. Unlike encoding/json it tells "$acl" from "$ACL".
-func field(data []byte, name string) json.RawMessage {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(data, &fields) != nil {
+// fields are those of the names of an object, read as the limits beside them are. A client says of an event that is no JSON that it
+// holds no fields; if it does hold them, they count nevertheless.
+func fields(isJSON bool, data []byte, names ...string) (map[string]json.RawMessage, error) {
+	found := map[string]json.RawMessage{}
+	err := store.MetadataFields(data, func(name string, value json.RawMessage) error {
+		if slices.Contains(names, name) {
+			found[name] = value
+		}
 		return nil
+	})
+	if err != nil && len(data) > 0 && (isJSON || len(found) > 0) {
+		return nil, err
 	}
-	return fields[name]
+	return found, nil
 }
 
-// metadataACL is the access control list in a metadata event's data, nil if there is none.
-func metadataACL(data []byte) (*acl, error) {
-	raw := field(data, "$acl")
-	if raw == nil {
+// metadataACL is the access control list in a metadata event's data, nil if there is none. In metadata that cannot be read there may
+// be one.
+func metadataACL(isJSON bool, data []byte) (*acl, error) {
+	found, err := fields(isJSON, data, "$acl")
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be understood: %w", err)
+	}
+	raw, ok := found["$acl"]
+	if !ok {
 		return nil, nil //nolint:nilnil // no list is no error
 	}
 	a, err := parseACL(raw)
@@ -106,14 +120,21 @@ func metadataACL(data []byte) (*acl, error) {
 // settings are the defaults in the newest event of $settings.
 type settings struct{ user, system *acl }
 
-func parseSettings(data []byte) (s settings, err error) {
-	for name, to := range map[string]**acl{"$userStreamAcl": &s.user, "$systemStreamAcl": &s.system} {
-		raw := field(data, name)
-		if raw == nil {
-			continue
-		}
-		if *to, err = parseACL(raw); err != nil {
+func parseSettings(isJSON bool, data []byte) (s settings, err error) {
+	const user, system = "$userStreamAcl", "$systemStreamAcl"
+	found, err := fields(isJSON, data, user, system)
+	if err != nil {
+		return s, fmt.Errorf("they cannot be understood: %w", err)
+	}
+	for name, raw := range found {
+		a, err := parseACL(raw)
+		if err != nil {
 			return settings{}, fmt.Errorf("%s cannot be understood: %w", name, err)
+		}
+		if name == user {
+			s.user = a
+		} else {
+			s.system = a
 		}
 	}
 	return s, nil

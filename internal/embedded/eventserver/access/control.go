@@ -154,7 +154,7 @@ func (c *Control) loadACL(ctx context.Context, stream string) (*acl, error) {
 	var a *acl
 	_, err := newest(ctx, c.st, "$$"+stream, func(r *store.Record) {
 		var err error
-		if a, err = metadataACL(r.Data); err != nil {
+		if a, err = metadataACL(r.JSON, r.Data); err != nil {
 			c.log.Warn("only admins may use a stream", "stream", stream, "error", err)
 			only := everyAction(Admins)
 			a = &only
@@ -166,7 +166,7 @@ func (c *Control) loadACL(ctx context.Context, stream string) (*acl, error) {
 func (c *Control) loadSettings(ctx context.Context) (set settings, err error) {
 	_, err = newest(ctx, c.st, settingsStream, func(r *store.Record) {
 		var bad error
-		if set, bad = parseSettings(r.Data); bad != nil {
+		if set, bad = parseSettings(r.JSON, r.Data); bad != nil {
 			c.log.Warn("only admins may use streams without an access control list", "error", bad)
 			only := everyAction(Admins)
 			set = settings{&only, &only}
@@ -219,15 +219,15 @@ func (c *Control) Forget() {
 	c.users.clear()
 }
 
-// CheckMetadata refuses metadata and settings whose access control lists cannot be understood.
-func CheckMetadata(stream string, data []byte) error {
+// CheckMetadata refuses metadata and settings that cannot be understood, or whose access control lists cannot.
+func CheckMetadata(stream string, isJSON bool, data []byte) error {
 	if _, ok := described(stream); ok {
-		if _, err := metadataACL(data); err != nil {
+		if _, err := metadataACL(isJSON, data); err != nil {
 			return fmt.Errorf("metadata of stream %.100q: %w", stream[2:], err)
 		}
 	}
 	if stream == settingsStream {
-		if _, err := parseSettings(data); err != nil {
+		if _, err := parseSettings(isJSON, data); err != nil {
 			return fmt.Errorf("settings: %w", err)
 		}
 	}

@@ -12,5 +12,6 @@
 // visible, before it is answered, so that whoever took a right away can rely on it from the answer on. A call that has begun
 // goes on with the rights it began with, subscriptions too.
 //
-// An access control list that cannot be understood lets nobody in but admins; EventStoreDB takes it for none at all.
+// Metadata is read as EventStoreDB reads it, behind a byte order mark and with whatever follows the object. Metadata that cannot be
+// read, or whose access control list cannot be understood, lets in admins only; EventStoreDB takes it for no list at all.
 package access

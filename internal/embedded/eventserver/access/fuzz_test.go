@@ -8,10 +8,10 @@ func FuzzMetadata(f *testing.F) {
 		`{}`, `null`, `{"$acl":{"$r":"ann","$w":["$admins","bob"],"$d":null}}`, `{"$acl":[]}`, `{"$acl":{"$r":[1]}}`,
 		`{"$userStreamAcl":{"$r":"$all"},"$systemStreamAcl":{"$r":"$admins"}}`, `{"$ACL":{}}`, `{"$acl":{"$mr":[]}}`,
 	} {
-		f.Add([]byte(s))
+		f.Add([]byte(s), true)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if a, err := metadataACL(b); err == nil && a != nil {
+	f.Fuzz(func(t *testing.T, b []byte, isJSON bool) {
+		if a, err := metadataACL(isJSON, b); err == nil && a != nil {
 			total := 0
 			for _, roles := range a {
 				total += len(roles)
@@ -20,7 +20,7 @@ func FuzzMetadata(f *testing.F) {
 				t.Errorf("%d names", total)
 			}
 		}
-		_, _ = parseSettings(b)
-		_ = CheckMetadata("s", b)
+		_, _ = parseSettings(isJSON, b)
+		_ = CheckMetadata("$$s", isJSON, b)
 	})
 }

@@ -16,6 +16,7 @@ import (
 var aclCases = []testCase{
 	{name: "rights by default", secured: true, run: aclDefaults},
 	{name: "each right by itself", secured: true, run: aclRights},
+	{name: "rights behind a byte order mark", secured: true, run: aclMarked},
 	{name: "rights that are taken away", secured: true, run: aclTaken},
 	{name: "rights of groups", secured: true, run: aclGroups},
 	{name: "rights on persistent subscriptions", secured: true, run: aclPersistent},
@@ -187,6 +188,21 @@ func aclRights(t *testing.T, s *suite) {
 	s.describe(t, stream, `{"$acl":{"$d":"$admins"}}`)
 	if err := s.attempt(t, who, c, tombstoning, stream); !denied(err) {
 		t.Errorf("tombstone: %v", err)
+	}
+}
+
+// aclMarked: a list counts behind a byte order mark, and whatever follows the metadata.
+func aclMarked(t *testing.T, s *suite) {
+	who := s.newUser(t)
+	c := s.connect(t, who.Login, who.Password)
+	for _, metadata := range []string{"\xef\xbb\xbf{\"$acl\":{\"$r\":\"$admins\"}}", `{"$acl":{"$r":"$admins"}} and more`} {
+		stream := unique("marked")
+		clienttest.Append(t, s.admin, stream, esdb.NoStream{}, clienttest.Event(0))
+		clienttest.Append(t, s.admin, "$$"+stream, esdb.NoStream{}, esdb.EventData{EventType: "$metadata", ContentType: esdb.ContentTypeJson, Data: []byte(metadata)})
+		may := everything(true)
+		may[reading], may[following] = false, false
+		delete(may, writingMeta) // it would do away with the list
+		s.mayHe(t, who, c, stream, may)
 	}
 }
 
