@@ -120,6 +120,27 @@ func TestAnOutageIsLoggedWhenItBeginsAndWhenItEnds(t *testing.T) {
 	})
 }
 
+func TestAnOutageEndsWhileLooksGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &safe{}
+		b := health.New(slog.New(slog.NewTextHandler(log, nil)))
+		r := b.Reporter("relay")
+		var is error
+		r.Probe("ping", func(context.Context) error { return is })
+		for _, is = range []error{errAway, nil, errAway, nil} {
+			for range 10 {
+				b.Ask(t.Context())
+				r.Set("topic", is)
+				time.Sleep(time.Second)
+			}
+		}
+		if lines := log.lines(); len(lines) != 4 || !strings.Contains(lines[1], "works again") || !strings.Contains(lines[3], "works again") {
+			t.Errorf("%d lines of two outages: %v", len(lines), lines)
+		}
+	})
+}
+
 func TestALongOutageIsRemindedOf(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (r *Reporter) Set(part string, err error) {
 		r.fail(part, err)
 		return
 	}
-	if r.outage != nil && !r.failing() {
+	if r.outage != nil && r.outage.healed.IsZero() && !r.failing() { // the first look that finds all well; more may follow
 		healed := time.Now()
 		r.outage.healed = healed
 		time.AfterFunc(settle, func() { r.settled(healed) })
