@@ -67,6 +67,17 @@ func TestUnreadableEvents(t *testing.T) {
 		{"no-version", "", `{}`, `{}`, "unreadable_event", "is damaged", 0},
 		{"damaged-data", "", `[1]`, `{"schema":1}`, "unreadable_event", "version 1 is damaged", 1},
 		{"damaged-metadata", "", `{}`, `[1]`, "unreadable_event", "is damaged", 0},
+		{"version-0", "", `{}`, `{"schema":0}`, "unreadable_event", "is damaged", 0},
+		{"version-below-0", "", `{}`, `{"schema":-1}`, "unreadable_event", "is damaged", 0},
+		{"version-of-32-bits", "", `{}`, `{"schema":2147483648}`, "newer_version", "version 2147483648: this program knows versions up to 1", 1 << 31},
+		{"version-of-100-bits", "", `{}`, `{"schema":1267650600228229401496703205376}`, "unreadable_event", "is damaged", 0},
+		{"broken-version", "", `{}`, `{"schema":1.5}`, "unreadable_event", "is damaged", 0},
+		{"null-data", "", ` null`, `{"schema":1}`, "unreadable_event", "version 1 is damaged", 1},
+		{"number-data", "", `7`, `{"schema":1}`, "unreadable_event", "version 1 is damaged", 1},
+		{"no-data", "", ``, `{"schema":1}`, "unreadable_event", "version 1 is damaged", 1},
+		{"null-metadata", "", `{}`, `null`, "unreadable_event", "is damaged", 0},
+		{"text-metadata", "", `{}`, `"schema"`, "unreadable_event", "is damaged", 0},
+		{"no-metadata", "", `{}`, ``, "unreadable_event", "is damaged", 0},
 	}
 	s := openShop(t, testenv.Options{Args: testenv.AnyPorts()})
 	for _, u := range all {
@@ -124,5 +135,33 @@ func (s *shop) unreadable(t *testing.T, u unreadable) {
 		if a := s.do(t, http.MethodGet, path, ""); a.Status != http.StatusOK {
 			t.Errorf("GET %s: %d %s", path, a.Status, a.Body)
 		}
+	}
+}
+
+// Streams that are not the shop's, events as large as the store takes, and unreadable events in streams that the sagas write keep no
+// order from its end.
+func TestForeignEventsStopNothing(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, testenv.Options{Args: testenv.AnyPorts()})
+	s.stock(t, "MUG", 100)
+	s.c.Post(t, 201, "/v1/orders", "before", testenv.Order("before", "tok_approve", testenv.Line("MUG", 1)))
+	s.ended(t, "before")
+	store := eventStore(t, s.Process)
+	large := `{"text":"` + strings.Repeat("x", 1<<20-1000) + `"}`
+	for _, at := range []es.StreamID{
+		{Category: "unheard", Key: "before"}, {Category: "$unheard", Key: "before"}, {Key: "unheard"}, {Key: "$unheard"}, {Key: "-"},
+		{Category: "placement", Key: "before"}, {Category: "placement", Key: "after"}, {Category: "cancellation", Key: "before"},
+	} {
+		appendRaw(t, store, at, "order.teleported", `{}`, `{"schema":2}`)
+		appendRaw(t, store, at, "unheard", `[]`, `7`)
+		appendRaw(t, store, at, "unheard", large, `{}`)
+	}
+	appendRaw(t, store, es.StreamID{Category: "stock", Key: "MUG"}, "stock.received", large, `{"schema":1}`)
+	for i := range 24 { // of every partition, and the streams of most are not those above
+		id := fmt.Sprintf("after-%d", i)
+		s.c.Post(t, 201, "/v1/orders", id, testenv.Order(id, "tok_approve", testenv.Line("MUG", 1)))
+	}
+	for i := range 24 {
+		s.ended(t, fmt.Sprintf("after-%d", i))
 	}
 }
