@@ -23,6 +23,10 @@ func badRequest(message string) *problem {
 	return &problem{http.StatusBadRequest, "bad_request", message}
 }
 
+func fullProblem() *problem {
+	return &problem{http.StatusServiceUnavailable, "disk_full", "the disk is full: nothing was done"}
+}
+
 // Entry is a charge as the ledger shows it.
 type Entry struct {
 	ID         string    `json:"id"`

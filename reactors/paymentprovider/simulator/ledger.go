@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // change is one entry of the ledger: a charge as it is from now on, and the operation that made it so, if one did.
@@ -34,6 +35,7 @@ const (
 // ledger appends changes to the file, many in one sync.
 type ledger struct {
 	file  *os.File
+	size  int64 // of what is synced
 	queue chan *entry
 	stop  chan struct{} // closed: no more
 	ended chan struct{} // closed by the writer when it has left
@@ -48,6 +50,8 @@ type entry struct {
 var (
 	errStopped = errors.New("the simulator is stopping")
 	errDamaged = errors.New("the ledger is damaged")
+	// errFull: the change is not in the ledger, and a later one may be.
+	errFull    = errors.New("the disk of the simulator's ledger is full")
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
@@ -68,7 +72,7 @@ func openLedger(dir string, log *slog.Logger, apply func(change)) (*ledger, erro
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the simulator's ledger %s: %w", path, err), f.Close())
 	}
-	l := &ledger{file: f, queue: make(chan *entry, batchMost), stop: make(chan struct{}), ended: make(chan struct{})}
+	l := &ledger{file: f, size: good, queue: make(chan *entry, batchMost), stop: make(chan struct{}), ended: make(chan struct{})}
 	go l.write()
 	return l, nil
 }
@@ -184,7 +188,7 @@ func (l *ledger) write() {
 		for _, e := range pending {
 			e.done <- err
 		}
-		if err != nil { // what the file holds now is unknown: nothing may follow
+		if err != nil && !errors.Is(err, errFull) { // what the file holds now is unknown: nothing may follow
 			l.err = err
 			return
 		}
@@ -201,13 +205,33 @@ func (l *ledger) sync(pending []*entry) error {
 		return fmt.Errorf("encode the simulator's ledger: %w", err)
 	}
 	line := fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(body, castagnoli), body)
-	if _, err := l.file.Write(line); err != nil {
+	_, err = l.file.Write(line)
+	if err == nil {
+		err = l.file.Sync()
+	}
+	switch {
+	case err == nil:
+		l.size += int64(len(line))
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		if back := l.rewind(); back != nil {
+			return fmt.Errorf("take an unfinished batch out of the simulator's ledger: %w", back)
+		}
+		return fmt.Errorf("%w: %w", errFull, err)
+	default:
 		return fmt.Errorf("write the simulator's ledger: %w", err)
 	}
-	if err := l.file.Sync(); err != nil {
-		return fmt.Errorf("sync the simulator's ledger: %w", err)
+}
+
+// rewind takes away what was written after the last sync.
+func (l *ledger) rewind() error {
+	if err := l.file.Truncate(l.size); err != nil {
+		return err
 	}
-	return nil
+	if _, err := l.file.Seek(l.size, io.SeekStart); err != nil {
+		return err
+	}
+	return l.file.Sync()
 }
 
 // close ends the writer after the batch it is at.

@@ -8,13 +8,17 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace/diskspacetest"
 )
 
 const childDir = "DAYBOOK_TEST_SIMULATOR_DIR"
@@ -104,6 +108,56 @@ func TestKill(t *testing.T) {
 		return true
 	})
 	t.Logf("%d answered charges survived 5 kills; %d in the ledger", total, len(entries(t, s, "")))
+}
+
+// TestFullDisk: what cannot be kept is refused, what was answered stands, and once there is space all goes on.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := diskspacetest.Mount(t, 4<<20)
+	s := start(t, Config{Dir: filepath.Join(disk, "simulator")})
+	charge := func(effect string) said {
+		return post(t, s, "charges", effect, asked("tok_approve", 100, "o", effect), ample)
+	}
+	if got := charge("before"); got.Result != Approved {
+		t.Fatalf("%+v", got)
+	}
+	diskspacetest.Fill(t, disk, 0)
+	kept := 0
+	for ; kept < 1000; kept++ { // the last page of the file has room for some
+		if got := charge(fmt.Sprint(kept)); got.Status == http.StatusServiceUnavailable {
+			break
+		} else if got.Result != Approved {
+			t.Fatalf("%+v", got)
+		}
+	}
+	if kept == 1000 {
+		t.Fatal("the disk is full, and charges are kept")
+	}
+	if got := found(t, s, fmt.Sprint(kept)); len(got) != 0 {
+		t.Errorf("refused, and there: %+v", got)
+	}
+	for s.Health() == nil {
+		runtime.Gosched()
+	}
+	diskspacetest.Free(t, disk)
+	if got := charge(fmt.Sprint(kept)); got.Result != Approved {
+		t.Errorf("after there was space: %+v", got)
+	}
+	for s.Health() != nil {
+		runtime.Gosched()
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s = start(t, Config{Dir: filepath.Join(disk, "simulator")})
+	for _, effect := range []string{"before", fmt.Sprint(kept)} {
+		if got := found(t, s, effect); len(got) != 1 || got[0].Result != Approved {
+			t.Errorf("%s: %+v", effect, got)
+		}
+	}
+	if got := len(entries(t, s, "")); got != kept+2 {
+		t.Errorf("%d charges in the ledger, %d were answered", got, kept+2)
+	}
 }
 
 // fixed is a listener of which only the address is asked.

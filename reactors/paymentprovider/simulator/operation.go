@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
@@ -97,7 +98,10 @@ func (s *Server) perform(k Kind, key, chargeID string, r request) outcome {
 			return outcome{problem: p}
 		}
 	}
-	if err := s.ledger.append(change{c, &op}); err != nil {
+	switch err := s.ledger.append(change{c, &op}); {
+	case errors.Is(err, errFull): // the server's health says it
+		return outcome{problem: fullProblem()}
+	case err != nil:
 		s.log.Error("the simulator cannot keep a charge", "error", err)
 		return outcome{silent: true} // it may stand, so nothing may be said
 	}
@@ -196,7 +200,10 @@ func (s *Server) act(attempt string, approve bool) (Charge, *problem) {
 	} else {
 		c.Status, c.Code = StatusDeclined, actionFailed
 	}
-	if err := s.ledger.append(change{Charge: c}); err != nil {
+	switch err := s.ledger.append(change{Charge: c}); {
+	case errors.Is(err, errFull):
+		return c, fullProblem()
+	case err != nil:
 		s.log.Error("the simulator cannot keep an action", "error", err)
 		return c, &problem{500, "ledger", "the ledger cannot be written"}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 	"github.com/daybook-dev/daybook/internal/filelock"
 )
 
@@ -36,6 +37,7 @@ type Server struct {
 	book       *book
 	ledger     *ledger
 	lock       *filelock.Lock
+	space      *diskspace.Guard
 	listener   net.Listener
 	http       *http.Server
 	operations *prometheus.CounterVec
@@ -74,6 +76,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("start the payment simulator: %w", err)
 	}
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go s.space.Run(watching)
+	go func() { defer cancel(); <-s.done }()
 	go s.serve() //nolint:gosec // it serves beyond its start
 	return s, nil
 }
@@ -92,6 +97,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		s.lock.Release()
 		return err
 	}
+	s.space = diskspace.New(diskspace.Config{Dir: s.cfg.Dir, MinFree: minFree, Logger: s.log})
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err == nil && s.cfg.Registerer != nil {
 		err = s.cfg.Registerer.Register(s.operations)
@@ -110,6 +116,12 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// minFree is what the disk must have left for the simulator to be well. Charges are kept as long as they fit.
+const minFree = 1 << 20
+
+// Health is nil while there is space for charges.
+func (s *Server) Health() error { return s.space.Err() }
 
 // serve ends when Close is called, or when the ledger or the listener fails.
 func (s *Server) serve() {
