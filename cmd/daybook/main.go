@@ -16,6 +16,7 @@ var version = "0.1.0"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()
 	if err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ func serveCommand() *cobra.Command {
 		Use: "serve", Short: "Run the roles of this process, by default all of them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
+			signal.Ignore(syscall.SIGPIPE) // a server goes on without the terminal or the log that it wrote to
 			app.TradeMemory()
 			cfg, _, err := load(cmd)
 			if err != nil {

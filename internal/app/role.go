@@ -41,7 +41,7 @@ func runAll(ctx context.Context, roles []Role, log *slog.Logger) error {
 		})
 	}
 	<-ctx.Done()
-	stopped := meanwhile(log, "stopping: requests and batches under way are finished first")
+	stopped := meanwhile(log, "stopping: requests and batches under way are finished first, a second signal ends the process at once")
 	wg.Wait()
 	stopped()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {

@@ -165,6 +165,24 @@ func (p *Process) Killed() bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
+// Signal sends the process a signal.
+func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
+
+// EndedBy waits for the end of the process, and gives the signal that ended it; 0: it ended by itself.
+func (p *Process) EndedBy() syscall.Signal {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+	case <-time.After(40 * time.Second):
+		p.t.Errorf("did not end\n%s", p.out.Tail(60))
+		p.Kill()
+	}
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return status.Signal()
+	}
+	return 0
+}
+
 // PID is the process' id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
