@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,7 +16,6 @@ import (
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
-	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/uptime"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
@@ -133,14 +131,10 @@ func (n *Node) projector(ctx context.Context) (feed.Consumer, func(), error) {
 	return w, w.Close, nil
 }
 
-// allowReading makes the role for people who read the views, if the program's own role may.
+// allowReading lets the role for people read the views, if there is one.
 func (n *Node) allowReading(ctx context.Context) error {
-	password, err := secrets.Text(filepath.Join(n.cfg.SecretsDir(), "postgres-reader.password"))
-	if err != nil {
-		return fmt.Errorf("password of the role %s: %w", postgres.Reader, err)
-	}
-	err = postgres.AllowReading(ctx, n.system.Pool, password)
-	if errors.Is(err, postgres.ErrMayNot) {
+	err := postgres.AllowReading(ctx, n.system.Pool)
+	if errors.Is(err, postgres.ErrNoReader) {
 		n.log.Info("no role for reading the views: an administrator of Postgres can make it", "sql", postgres.ReaderSQL)
 		return nil
 	}

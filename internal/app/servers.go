@@ -19,6 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
 	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
 	"github.com/daybook-dev/daybook/internal/filelock"
+	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider/simulator"
 )
@@ -81,7 +82,10 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 		{
 			role: RolePostgres, label: "postgres", port: "5433",
 			start: func(ctx context.Context, listen string) (server, error) {
-				return pgserver.Start(ctx, pgserver.Config{Dir: dir("postgres"), Listen: listen, PasswordFile: sec.PostgresPassword, Logger: log.With("server", RolePostgres)})
+				return pgserver.Start(ctx, pgserver.Config{
+					Dir: dir("postgres"), Listen: listen, PasswordFile: sec.Postgres.Superuser, OwnerFile: sec.Postgres.Owner,
+					Logins: map[string]string{postgres.Reader: sec.Postgres.Reader}, Logger: log.With("server", RolePostgres),
+				})
 			},
 			address: func(s server) string { return s.(*pgserver.Server).URL() }, //nolint:forcetypeassert // its own
 			kind:    func(s server) string { return "embedded " + shortVersion(s.(*pgserver.Server).Version()) },

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,8 +27,19 @@ func TestViewsForPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	administrator, err := pgx.Connect(t.Context(), postgrestest.Superuser(t, pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = administrator.Close(context.WithoutCancel(t.Context())) }()
 	const password = "of the test's reader"
-	if err := postgres.AllowReading(t.Context(), pool, password); err != nil {
+	if _, err := administrator.Exec(t.Context(), "create role "+postgres.Reader); err != nil && !strings.Contains(err.Error(), "42710") { // it is there
+		t.Fatal(err)
+	}
+	if _, err := administrator.Exec(t.Context(), "alter role "+postgres.Reader+" login password '"+password+"'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.AllowReading(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
 	shown := func(ps ...projection.Projection) {

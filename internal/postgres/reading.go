@@ -18,17 +18,17 @@ const (
 	Reader = "daybook_reader"
 )
 
-// ReaderSQL is what an administrator runs where the program's own role may not: the password is the administrator's choice.
-const ReaderSQL = `create role ` + Reader + ` login password '...'; grant usage on schema ` + ReadSchema + ` to ` + Reader + `; grant select on all tables in schema ` +
-	ReadSchema + ` to ` + Reader + `; alter default privileges in schema ` + ReadSchema + ` grant select on tables to ` + Reader
+// ReaderSQL is what an administrator runs where there is no such role: this program makes none, and the password is the
+// administrator's choice. The role that runs the program then grants, or has granted, the rest.
+const ReaderSQL = `create role ` + Reader + ` login password '...'`
 
-// ErrMayNot says that the program's own role may not make others.
-var ErrMayNot = errors.New("this role may not make others")
+// ErrNoReader says that there is no role for reading.
+var ErrNoReader = errors.New("there is no role " + Reader)
 
-// AllowReading makes the role that reads the views for people, with this password, or gives it to the role that is there.
-func AllowReading(ctx context.Context, pool *pgxpool.Pool, password string) (err error) {
+// AllowReading lets Reader read the views for people, those to come included.
+func AllowReading(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	for range 20 {
-		if err = allowReading(ctx, pool, password); !beside(err) {
+		if err = allowReading(ctx, pool); !beside(err) {
 			break
 		}
 		select {
@@ -36,25 +36,22 @@ func AllowReading(ctx context.Context, pool *pgxpool.Pool, password string) (err
 		case <-ctx.Done():
 		}
 	}
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" {
-		err = fmt.Errorf("%w: %w", ErrMayNot, err)
-	}
 	if err != nil {
-		return fmt.Errorf("make the role %s: %w", Reader, err)
+		return fmt.Errorf("let %s read: %w", Reader, err)
 	}
 	return nil
 }
 
-func allowReading(ctx context.Context, pool *pgxpool.Pool, password string) error {
+func allowReading(ctx context.Context, pool *pgxpool.Pool) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		var there bool
-		var role string
-		if err := tx.QueryRow(ctx, `select exists (select from pg_roles where rolname = $1), format('role %I login nosuperuser nocreatedb nocreaterole password %L', $1::text, $2::text)`,
-			Reader, password).Scan(&there, &role); err != nil {
+		if err := tx.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", Reader).Scan(&there); err != nil {
 			return err
 		}
+		if !there {
+			return ErrNoReader
+		}
 		for _, sql := range []string{
-			map[bool]string{true: "alter ", false: "create "}[there] + role,
 			"create schema if not exists " + ReadSchema,
 			"grant usage on schema " + ReadSchema + " to " + Reader,
 			"grant select on all tables in schema " + ReadSchema + " to " + Reader,
@@ -68,7 +65,7 @@ func allowReading(ctx context.Context, pool *pgxpool.Pool, password string) erro
 	})
 }
 
-// beside says that another process makes the role, which the whole server has in common, at the same moment.
+// beside says that another process does the same at the same moment.
 func beside(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "42710" || pg.Code == "23505" || pg.Code == "XX000" || pg.Code == "40001")

@@ -27,7 +27,7 @@ type Config struct {
 	Dir              string // made, mode 0700, if anything has to be made in it
 	InstallationKey  string // default installation.key
 	KeyEncryptionKey string // default key-encryption.key
-	PostgresPassword string // default postgres.password
+	PostgresPassword string // the superuser's, default postgres.password
 }
 
 // Secrets is everything read.
@@ -38,8 +38,14 @@ type Secrets struct {
 	// KeyEncryptionKeys wrap the keys of personal data. The first wraps; those after it only unwrap, so the key is
 	// changed by writing a new first line above the old one.
 	KeyEncryptionKeys [][]byte
-	// PostgresPassword is the file that holds the password of the embedded Postgres.
-	PostgresPassword string
+	// Postgres names the files of the passwords of the embedded Postgres.
+	Postgres Postgres
+}
+
+// Postgres is the files with the passwords of the embedded Postgres: the superuser's, the owner's (a passfile, which other processes
+// take from its connection string) and the readers'. The server makes those of the two roles.
+type Postgres struct {
+	Superuser, Owner, Reader string
 }
 
 // Need says which secrets a process uses. It reads, and makes, no others.
@@ -70,12 +76,12 @@ func Load(cfg Config, need Need) (s Secrets, err error) {
 		}
 	}
 	if need&PostgresPassword != 0 {
-		s.PostgresPassword = cfg.PostgresPassword
-		if s.PostgresPassword == "" {
-			s.PostgresPassword = filepath.Join(cfg.Dir, "postgres.password")
-			_, err = Text(s.PostgresPassword)
+		s.Postgres = Postgres{cfg.PostgresPassword, filepath.Join(cfg.Dir, "postgres-owner.pgpass"), filepath.Join(cfg.Dir, "postgres-reader.password")}
+		if s.Postgres.Superuser == "" {
+			s.Postgres.Superuser = filepath.Join(cfg.Dir, "postgres.password")
+			_, err = Text(s.Postgres.Superuser)
 		} else {
-			_, err = given(s.PostgresPassword)
+			_, err = given(s.Postgres.Superuser)
 		}
 		if err != nil {
 			return Secrets{}, fmt.Errorf("password of Postgres: %w", err)
@@ -109,11 +115,14 @@ func keys(dir, path, usual string) ([][]byte, error) {
 
 // Text reads the secret text at path, or makes a random one of 256 bits there if there is no such file.
 func Text(path string) (string, error) {
-	return keep(path, func() ([]byte, error) {
-		random := make([]byte, KeyBytes)
-		_, _ = rand.Read(random) // never fails
-		return []byte(base64.StdEncoding.EncodeToString(random) + "\n"), nil
-	})
+	return keep(path, func() ([]byte, error) { return random(), nil })
+}
+
+// random is a line of 256 random bits.
+func random() []byte {
+	bits := make([]byte, KeyBytes)
+	_, _ = rand.Read(bits) // never fails
+	return []byte(base64.StdEncoding.EncodeToString(bits) + "\n")
 }
 
 // keep reads the secret at path, or has it made if there is no such file.
@@ -142,6 +151,20 @@ func given(path string) (string, error) {
 		return "", fmt.Errorf("%s is empty", path)
 	}
 	return string(b), nil
+}
+
+// Passfile reads the password of a user from a passfile of libpq, which clients take by its name, or makes a file with a random one.
+func Passfile(path, user string) (string, error) {
+	line := "*:*:*:" + user + ":"
+	text, err := keep(path, func() ([]byte, error) { return append([]byte(line), random()...), nil })
+	if err != nil {
+		return "", err
+	}
+	password, ok := strings.CutPrefix(text, line)
+	if !ok || password == "" || strings.ContainsAny(password, ":\\\n") {
+		return "", fmt.Errorf("%s is not one line %sPASSWORD", path, line)
+	}
+	return password, nil
 }
 
 // read reads a file of ours.

@@ -218,7 +218,7 @@ func TestOnlyWhatIsNeededIsRead(t *testing.T) {
 				t.Errorf("need %03b: %s made: %t", need, file, made)
 			}
 		}
-		if (s.InstallationKey != nil) != (need&secrets.InstallationKey != 0) || (s.KeyEncryptionKeys != nil) != (need&secrets.KeyEncryptionKey != 0) || (s.PostgresPassword != "") != (need&secrets.PostgresPassword != 0) {
+		if (s.InstallationKey != nil) != (need&secrets.InstallationKey != 0) || (s.KeyEncryptionKeys != nil) != (need&secrets.KeyEncryptionKey != 0) || (s.Postgres != secrets.Postgres{}) != (need&secrets.PostgresPassword != 0) {
 			t.Errorf("need %03b: read %+v", need, s)
 		}
 	}

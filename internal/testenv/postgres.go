@@ -25,7 +25,7 @@ func ownPostgres(t testing.TB) (superuser, version string) {
 			t.Errorf("stop Postgres: %v", err)
 		}
 	})
-	return s.URL(), s.Version()
+	return s.SuperuserURL(), s.Version()
 }
 
 // database makes a database that belongs to an ordinary role, whose settings are others than an embedded Postgres has.

@@ -228,7 +228,7 @@ func connect(t *testing.T, address string) *pgx.Conn {
 }
 
 const terminateAll = `select count(pg_terminate_backend(pid)) from pg_stat_activity
-	where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'test'`
+	where datname = current_database() and usename = current_user and pid <> pg_backend_pid() and application_name <> 'test'`
 
 func terminate(t *testing.T, address string) {
 	t.Helper()

@@ -23,6 +23,12 @@ type Config struct {
 	// PasswordFile holds the superuser's password; a random one is made there, mode 0600, if there is no such file.
 	// Default Dir/password.
 	PasswordFile string
+	// OwnerFile is a passfile of libpq with the owner's password, made as PasswordFile is. If it was lost, the owner gets the new
+	// password. Default Dir/owner.pgpass.
+	OwnerFile string
+	// Logins are further roles by name, each with the file of its password, made as PasswordFile is. They may connect and nothing
+	// more, until the owner grants them something.
+	Logins map[string]string
 	// Binaries is the directory of initdb and postgres, or "download" for the pinned build and no other.
 	// Default $PG_BIN, else what is found on the machine, else the pinned build.
 	Binaries string
@@ -40,7 +46,9 @@ type Config struct {
 }
 
 const (
-	superuser = "daybook" // and the name of its database
+	superuser = "daybook" // as whom the supervisor alone connects
+	owner     = "daybook_owner"
+	database  = "daybook"
 	download  = "download"
 )
 
@@ -61,6 +69,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.PasswordFile == "" {
 		c.PasswordFile = filepath.Join(c.Dir, "password")
+	}
+	if c.OwnerFile == "" {
+		c.OwnerFile = filepath.Join(c.Dir, "owner.pgpass")
+	}
+	if c.OwnerFile, err = filepath.Abs(c.OwnerFile); err != nil {
+		return c, fmt.Errorf("embedded Postgres: file %s: %w", c.OwnerFile, err)
 	}
 	if c.Binaries == "" {
 		c.Binaries = os.Getenv("PG_BIN")

@@ -16,6 +16,8 @@
 //     the address it has. What a killed one leaves behind (its pid file, backends that still finish a query) is waited
 //     out or put aside; nothing that protects the data is switched off for it.
 //   - It does not die alone: it is started again at the same address. Pools reconnect by themselves.
+//   - Only the supervisor connects as superuser. The database and all that is in it belong to a role without any such attribute,
+//     at each start anew: also what was made by a superuser, in a directory of an older program or since.
 //   - As root it runs as user postgres, else nobody.
 //
 // Binaries come from $PG_BIN, from where packages put them, or from a build whose digest is pinned here. That build is

@@ -44,11 +44,23 @@ func (s *Server) begin(ctx context.Context) error {
 	if err := makeData(ctx, s.cfg, s.bin, s.acct, s.password, s.data); err != nil {
 		return err
 	}
-	err = s.run(ctx, s.cfg.Listen)
+	err = s.serve(ctx)
 	if err != nil && noSpace(err) && s.space.Release() {
-		err = s.run(ctx, s.cfg.Listen)
+		err = s.serve(ctx)
 	}
 	return err
+}
+
+// serve leaves a server that runs and whose database belongs to the owner, whoever made it.
+func (s *Server) serve(ctx context.Context) error {
+	if err := s.run(ctx, s.cfg.Listen); err != nil {
+		return err
+	}
+	if err := s.handOver(ctx); err != nil {
+		s.process().stop(patience)
+		return fmt.Errorf("give the database to its owner: %w", err)
+	}
+	return nil
 }
 
 // run leaves a server that answers in s.proc: the one that runs already, else a new one at listen.
@@ -197,10 +209,10 @@ func (s *Server) ready(ctx context.Context, p *process) error {
 	}
 }
 
-// check connects as everybody will, and makes the database at the first time.
+// check connects as superuser, and makes the database at the first time.
 func (s *Server) check(ctx context.Context, addr string) error {
 	for {
-		conn, err := pgx.Connect(ctx, s.url(addr, superuser))
+		conn, err := pgx.Connect(ctx, s.url(addr, database))
 		if err == nil {
 			return conn.Close(ctx)
 		}
@@ -227,8 +239,8 @@ func (s *Server) createDatabase(ctx context.Context, addr string) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err = conn.Exec(ctx, "create database "+superuser); err != nil {
-		return fmt.Errorf("create database %s: %w", superuser, err)
+	if _, err = conn.Exec(ctx, "create database "+database); err != nil {
+		return fmt.Errorf("create database %s: %w", database, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,8 +85,18 @@ func (s *Server) Addr() string {
 	return s.addr
 }
 
-// URL connects as superuser to the database daybook.
-func (s *Server) URL() string { return s.url(s.Addr(), superuser) }
+// URL connects to the database as the role that owns it and all that is in it, and is no superuser. The password is in the file
+// that it names.
+func (s *Server) URL() string {
+	u := url.URL{
+		Scheme: "postgres", User: url.User(owner), Host: s.Addr(), Path: "/" + database,
+		RawQuery: "sslmode=disable&passfile=" + strings.ReplaceAll(url.QueryEscape(s.cfg.OwnerFile), "+", "%20"),
+	}
+	return u.String()
+}
+
+// SuperuserURL connects as superuser. The supervisor uses it, and tests that do what no part of a program may.
+func (s *Server) SuperuserURL() string { return s.url(s.Addr(), database) }
 
 // Version is what runs, "15.14", and where it was found.
 func (s *Server) Version() string { return fmt.Sprintf("%s (%s)", s.bin.version, s.bin.dir) }

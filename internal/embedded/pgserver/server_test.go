@@ -65,19 +65,19 @@ func looksRight(t *testing.T, dir string, s *Server) {
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
 		"password_encryption": "scram-sha-256", "data_checksums": "on", "server_encoding": "UTF8", "TimeZone": "UTC", "max_connections": "100",
 	} {
-		if got := query[string](t, s.URL(), "show "+setting); got != want {
+		if got := query[string](t, s.SuperuserURL(), "show "+setting); got != want {
 			t.Errorf("%s = %q, want %q", setting, got, want)
 		}
 	}
-	if open := query[int](t, s.URL(), "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'"); open != 0 {
+	if open := query[int](t, s.SuperuserURL(), "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'"); open != 0 {
 		t.Errorf("%d ways in without a password", open)
 	}
 	if !strings.HasPrefix(s.Version(), query[string](t, s.URL(), "select split_part(current_setting('server_version'), ' ', 1)")) {
 		t.Errorf("version %s", s.Version())
 	}
-	wrong := strings.Replace(s.URL(), s.password[:8], "wrong", 1)
+	wrong := strings.Replace(s.SuperuserURL(), s.password[:8], "wrong", 1)
 	var refused *pgconn.PgError
-	if _, err := pgx.Connect(t.Context(), wrong); wrong != s.URL() && (!errors.As(err, &refused) || refused.Code != "28P01") {
+	if _, err := pgx.Connect(t.Context(), wrong); wrong != s.SuperuserURL() && (!errors.As(err, &refused) || refused.Code != "28P01") {
 		t.Errorf("another password: %v", err)
 	}
 }

@@ -29,7 +29,7 @@ func (s *Server) Health() error {
 // readOnly makes new transactions read-only while space is low: a clean refusal, where Postgres would end every session with a
 // PANIC when it cannot write its log.
 func (s *Server) readOnly(ctx context.Context, low bool) error {
-	conn, err := pgx.Connect(ctx, s.URL())
+	conn, err := pgx.Connect(ctx, s.SuperuserURL())
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func TestFullDiskIsSurvivedOnTheReserve(t *testing.T) {
 		before := rows(t, s)
 		diskspacetest.Fill(t, disk, 0)
 		until(t, "Postgres to have no space for its log", func() bool {
-			_ = exec1(t, s.URL(), "set default_transaction_read_only = off", "select txid_current()", "select pg_switch_wal()", "checkpoint")
+			_ = exec1(t, s.SuperuserURL(), "set default_transaction_read_only = off", "select txid_current()", "select pg_switch_wal()", "checkpoint")
 			return s.Health() != nil && strings.Contains(s.Health().Error(), "96 MiB needed")
 		})
 		if err := s.Health(); err == nil {

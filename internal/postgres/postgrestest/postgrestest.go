@@ -2,7 +2,7 @@
 //
 // One embedded Postgres runs per test process, from the first test that asks until the process ends, however it ends;
 // DAYBOOK_TEST_POSTGRES, the URL of a superuser, names another to use. Every test gets a fresh copy of a migrated
-// template and drops it at its end.
+// template and drops it at its end. Like the program it connects as the role that owns the database, which is no superuser.
 package postgrestest
 
 import (
@@ -44,16 +44,32 @@ func URL(tb testing.TB) string {
 	if err != nil {
 		tb.Fatalf("a Postgres for the tests: %v", err)
 	}
-	database, err := s.copy(tb.Context())
-	if err != nil {
-		tb.Fatal(err)
-	}
+	database := fresh("test")
+	err = s.make(tb.Context(), database)
 	tb.Cleanup(func() {
 		if err := s.drop(context.WithoutCancel(tb.Context()), database); err != nil {
 			tb.Error(err)
 		}
 	})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	return s.url(database)
+}
+
+// Superuser gives the address at which a superuser finds the database of a pool, for what no part of the program may.
+func Superuser(tb testing.TB, pool *pgxpool.Pool) string {
+	tb.Helper()
+	s, err := running()
+	if err != nil {
+		tb.Fatalf("a Postgres for the tests: %v", err)
+	}
+	at, err := url.Parse(s.admin.Config().ConnString())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	at.Path = "/" + pool.Config().ConnConfig.Database
+	return at.String()
 }
 
 // Dir gives a directory that an embedded Postgres can use: t.TempDir is closed to the user who runs it for root.
@@ -81,10 +97,10 @@ func reachableDir() (string, error) {
 
 // server is the Postgres of this test process.
 type server struct {
-	admin    *pgxpool.Pool
-	address  url.URL
-	held     io.Closer // the janitor's pipe: one that nobody refers to is closed by the garbage collector
-	template string    // "" in a Postgres that is not ours: nothing could drop it at the end
+	admin    *pgxpool.Pool // as superuser
+	address  url.URL       // as the owner, who is of the same name as the database in a Postgres that is not ours
+	held     io.Closer     // the janitor's pipe: one that nobody refers to is closed by the garbage collector
+	template string        // "" in a Postgres that is not ours: nothing could drop it at the end
 }
 
 // running is kept for the life of the process: a Postgres per test would cost each a second.
@@ -92,25 +108,25 @@ var running = sync.OnceValues(start)
 
 func start() (*server, error) {
 	ctx := context.Background()
-	address := os.Getenv("DAYBOOK_TEST_POSTGRES")
-	foreign := address != ""
+	superuser := os.Getenv("DAYBOOK_TEST_POSTGRES")
+	owner, foreign := superuser, superuser != ""
 	var held io.Closer
 	if !foreign {
 		var err error
-		if address, held, err = embed(ctx); err != nil {
+		if superuser, owner, held, err = embed(ctx); err != nil {
 			return nil, err
 		}
 	}
-	u, err := url.Parse(address)
+	u, err := url.Parse(owner)
 	if err != nil {
 		return nil, err
 	}
 	s := &server{address: *u, held: held}
-	if s.admin, err = pgxpool.New(ctx, address); err != nil || foreign {
+	if s.admin, err = pgxpool.New(ctx, superuser); err != nil || foreign {
 		return s, err
 	}
 	s.template = fresh("template")
-	if _, err := s.admin.Exec(ctx, "create database "+s.template); err != nil {
+	if _, err := s.admin.Exec(ctx, "create database "+s.template+" owner "+s.address.User.Username()); err != nil {
 		return nil, err
 	}
 	return s, postgres.Migrate(ctx, s.url(s.template))
@@ -126,30 +142,35 @@ rm -rf "$0"`
 
 // embed starts an embedded Postgres that ends with this process. A test process has no last moment of its own, so a
 // shell beside it waits for the end of a pipe that only it holds, and cleans up.
-func embed(ctx context.Context) (address string, held io.Closer, err error) {
+func embed(ctx context.Context) (superuser, owner string, held io.Closer, err error) {
 	dir, err := reachableDir()
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
 	janitor := exec.Command("/bin/sh", "-c", cleaning, dir) //nolint:noctx,gosec // it outlives us
 	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	held, err = janitor.StdinPipe()
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
 	if err := janitor.Start(); err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(dir))
+		return "", "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s, err := pgserver.Start(ctx, pgserver.Config{Dir: filepath.Join(dir, "postgres"), Disposable: true})
+	s, err := pgserver.Start(ctx, pgserver.Config{
+		Dir: filepath.Join(dir, "postgres"), Disposable: true, Logins: map[string]string{postgres.Reader: filepath.Join(dir, "reader.password")},
+	})
 	if err != nil {
-		return "", nil, errors.Join(err, held.Close(), janitor.Wait())
+		return "", "", nil, errors.Join(err, held.Close(), janitor.Wait())
 	}
-	return s.URL(), held, nil
+	return s.SuperuserURL(), s.URL(), held, nil
 }
 
 func (s *server) url(database string) string {
 	u := s.address
 	u.Path = "/" + database
+	if s.template == "" {
+		u.User = url.UserPassword(database, database)
+	}
 	return u.String()
 }
 
@@ -158,24 +179,29 @@ func fresh(kind string) string {
 	return "daybook_" + kind + "_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 }
 
-func (s *server) copy(ctx context.Context) (string, error) {
-	database := fresh("test")
-	statement := "create database " + database
-	if s.template != "" {
-		statement += " template " + s.template + " strategy file_copy" // four times as fast as the default, here
-	}
-	if _, err := s.admin.Exec(ctx, statement); err != nil {
-		return "", fmt.Errorf("database for the test: %w", err)
+func (s *server) make(ctx context.Context, database string) error {
+	statements := []string{
+		"create database " + database + " owner " + s.address.User.Username() + " template " + s.template + " strategy file_copy", // four times as fast as the default, here
 	}
 	if s.template == "" {
-		return database, postgres.Migrate(ctx, s.url(database))
+		statements = []string{"create role " + database + " login password '" + database + "'", "create database " + database + " owner " + database}
 	}
-	return database, nil
+	for _, sql := range statements {
+		if _, err := s.admin.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("database for the test: %w", err)
+		}
+	}
+	if s.template == "" {
+		return postgres.Migrate(ctx, s.url(database))
+	}
+	return nil
 }
 
 func (s *server) drop(ctx context.Context, database string) error {
-	if _, err := s.admin.Exec(ctx, "drop database "+database+" with (force)"); err != nil {
-		return fmt.Errorf("drop the test's database: %w", err)
+	for _, sql := range []string{"drop database if exists " + database + " with (force)", "drop role if exists " + database} {
+		if _, err := s.admin.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("drop the test's database: %w", err)
+		}
 	}
 	return nil
 }

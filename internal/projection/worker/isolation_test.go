@@ -217,7 +217,7 @@ func TestBuildsInTroubleUnderChaos(t *testing.T) {
 		for harming.Err() == nil {
 			var n int64
 			if pool.QueryRow(harming, `select count(*) from pg_stat_activity a, lateral pg_terminate_backend(a.pid) where a.datname = current_database()
-				and a.pid <> pg_backend_pid() and state = 'active' and query like '%projection_group%'`).Scan(&n) == nil {
+				and a.usename = current_user and a.pid <> pg_backend_pid() and state = 'active' and query like '%projection_group%'`).Scan(&n) == nil {
 				cut.Add(n)
 			}
 			wait(harming, 150*time.Millisecond)

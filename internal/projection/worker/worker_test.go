@@ -115,7 +115,7 @@ func TestConnectionsCutMidBatch(t *testing.T) {
 		for ctx.Err() == nil {
 			var n int
 			if pool.QueryRow(ctx, `select count(*) from pg_stat_activity a, lateral pg_terminate_backend(a.pid) where a.datname = current_database()
-				and a.pid <> pg_backend_pid() and state <> 'idle'`).Scan(&n) == nil {
+				and a.usename = current_user and a.pid <> pg_backend_pid() and state <> 'idle'`).Scan(&n) == nil {
 				cuts += n
 			}
 			<-tick.C
