@@ -32,7 +32,7 @@ func TestViewsForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = administrator.Close(context.WithoutCancel(t.Context())) }()
-	const password = "of the test's reader"
+	const password = "of the reader in this test"
 	if _, err := administrator.Exec(t.Context(), "create role "+postgres.Reader); err != nil && !strings.Contains(err.Error(), "42710") { // it is there
 		t.Fatal(err)
 	}

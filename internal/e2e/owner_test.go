@@ -50,7 +50,7 @@ func portOf(t *testing.T, s *shop) string {
 	return u.Port()
 }
 
-func names(t *testing.T, conn *pgx.Conn, sql string) []string {
+func texts(t *testing.T, conn *pgx.Conn, sql string) []string {
 	t.Helper()
 	rows, err := conn.Query(t.Context(), sql)
 	if err != nil {
@@ -76,23 +76,23 @@ func TestProgramIsNoSuperuser(t *testing.T) {
 			t.Errorf("%s", o)
 		}
 		superuser := as(t, s, "daybook", "postgres.password")
-		if who := names(t, superuser, `select application_name || ' as ' || usename from pg_stat_activity join pg_roles on rolname = usename
+		if who := texts(t, superuser, `select application_name || ' as ' || usename from pg_stat_activity join pg_roles on rolname = usename
 			where backend_type = 'client backend' and pid <> pg_backend_pid() and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)`); len(who) > 0 {
 			t.Errorf("connected with more than they need: %q", who)
 		}
-		if who := names(t, superuser, `select distinct application_name from pg_stat_activity where usename = 'daybook_owner'`); len(who) < 3 {
+		if who := texts(t, superuser, `select distinct application_name from pg_stat_activity where usename = 'daybook_owner'`); len(who) < 3 {
 			t.Errorf("connected as the owner: only %q", who)
 		}
-		if more := names(t, superuser, `select rolname from pg_roles where rolname !~ '^pg_' and rolname <> 'daybook'
+		if more := texts(t, superuser, `select rolname from pg_roles where rolname !~ '^pg_' and rolname <> 'daybook'
 			and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)`); len(more) > 0 {
 			t.Errorf("with attributes: %q", more)
 		}
-		if theirs := names(t, superuser, `select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = relnamespace
+		if theirs := texts(t, superuser, `select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = relnamespace
 			where c.oid >= 16384 and nspname !~ '^pg_' and relowner <> 'daybook_owner'::regrole`); len(theirs) > 0 {
 			t.Errorf("not the owner's: %q", theirs)
 		}
 		reader := as(t, s, "daybook_reader", "postgres-reader.password")
-		if n := names(t, reader, "select count(*)::text from read.orders"); n[0] == "0" {
+		if n := texts(t, reader, "select count(*)::text from read.orders"); n[0] == "0" {
 			t.Error("the reader sees no order")
 		}
 		for _, sql := range []string{
