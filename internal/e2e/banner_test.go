@@ -19,7 +19,7 @@ func TestStartAndStopAreAnnounced(t *testing.T) {
 	}
 	for _, want := range []string{
 		"starting the embedded postgres", "starting the embedded event store",
-		"postgres://daybook@", "esdb://", at.Kafka, "port 9092 is taken", "secrets",
+		"postgres://daybook_owner@", "passfile=", "esdb://", at.Kafka, "port 9092 is taken", "secrets",
 	} {
 		if !strings.Contains(p.Output(), want) {
 			t.Errorf("start does not say %q: %s", want, p.Output())

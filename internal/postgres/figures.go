@@ -1,9 +1,6 @@
 package postgres
 
 import (
-	"net/url"
-	"strings"
-
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -44,17 +41,4 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 	gauge(f.limit, s.MaxConns())
 	ch <- prometheus.MustNewConstMetric(f.waits, prometheus.CounterValue, float64(s.EmptyAcquireCount()))
 	ch <- prometheus.MustNewConstMetric(f.waitTime, prometheus.CounterValue, s.AcquireDuration().Seconds())
-}
-
-// given tells whether the address sets a parameter: a URL, or pairs of key=value.
-func given(address, parameter string) bool {
-	if u, err := url.Parse(address); err == nil && u.Scheme != "" {
-		return u.Query().Has(parameter)
-	}
-	for pair := range strings.FieldsSeq(address) {
-		if key, _, ok := strings.Cut(pair, "="); ok && key == parameter {
-			return true
-		}
-	}
-	return false
 }

@@ -31,6 +31,9 @@ func Migrate(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := passfile(url, cfg); err != nil {
+		return err
+	}
 	lock, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return err

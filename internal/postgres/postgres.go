@@ -55,10 +55,13 @@ func config(url string, opts Options) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of Postgres: %w", err) // pgx takes the password out of its errors
 	}
+	if err := passfile(url, cfg.ConnConfig); err != nil {
+		return nil, err
+	}
 	switch {
 	case opts.MaxConns > 0:
 		cfg.MaxConns = opts.MaxConns
-	case !given(url, "pool_max_conns"):
+	case parameter(url, "pool_max_conns") == "":
 		cfg.MaxConns = defaultMaxConns
 	}
 	cfg.MaxConnIdleTime = 5 * time.Minute

@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"errors"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +83,24 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		}
 		if !strings.Contains(err.Error(), "Postgres") || strings.Contains(err.Error(), secret) {
 			t.Errorf("error: %v", err)
+		}
+	}
+}
+
+// A file of passwords that is not there, as on another machine, is named: a client passes over it, and the server says only that the
+// password is wrong.
+func TestPassfileThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	absent := filepath.Join(t.TempDir(), "absent.pgpass")
+	for _, address := range []string{
+		"postgres://u@127.0.0.1:1/db?sslmode=disable&passfile=" + absent,
+		"host=127.0.0.1 port=1 user=u dbname=db passfile=" + absent,
+	} {
+		_, opened := postgres.Open(t.Context(), address, postgres.Options{})
+		for _, err := range []error{opened, postgres.Migrate(t.Context(), address)} {
+			if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), absent) {
+				t.Errorf("%s: %v", address, err)
+			}
 		}
 	}
 }
