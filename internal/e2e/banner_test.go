@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
@@ -24,6 +26,15 @@ func TestStartAndStopAreAnnounced(t *testing.T) {
 		if !strings.Contains(p.Output(), want) {
 			t.Errorf("start does not say %q: %s", want, p.Output())
 		}
+	}
+	_, shown, _ := strings.Cut(p.Output(), "postgres://")
+	shown, _, _ = strings.Cut(shown, " ")
+	conn, err := pgx.Connect(t.Context(), "postgres://"+shown)
+	if err != nil {
+		t.Fatalf("the address of Postgres is of no use: %v", err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
 	p.Stop()
 	for _, want := range []string{"stopping: requests and batches under way", "stopping the embedded postgres"} {
