@@ -2,7 +2,9 @@
 package deploy
 
 import (
+	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -89,13 +91,49 @@ func TestComposeGivesNoPrivileges(t *testing.T) {
 	}
 }
 
+// The services connect to Postgres as a role without superuser that a mounted file makes, and the superuser is left no password.
+func TestComposeConnectsWithoutSuperuser(t *testing.T) {
+	services, _ := compose(t, theFile)
+	sql, err := os.ReadFile("postgres/roles.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	superuser := services["postgres"].Environment["POSTGRES_USER"]
+	if mounted := services["postgres"].Volumes; !slices.Contains(mounted, "./deploy/postgres/roles.sql:/docker-entrypoint-initdb.d/roles.sql:ro") {
+		t.Errorf("Postgres mounts only %v", mounted)
+	}
+	if superuser == "" || !strings.Contains(string(sql), "\nalter role "+superuser+" password null;\n") {
+		t.Errorf("the superuser %q keeps its password", superuser)
+	}
+	for name, s := range services {
+		address, ok := s.Environment["DAYBOOK_POSTGRES"]
+		if !ok {
+			continue
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		password, _ := u.User.Password()
+		role := "\ncreate role " + u.User.Username() + " login nosuperuser nocreatedb nocreaterole noreplication password '" + password + "';\n"
+		if u.User.Username() == superuser || !strings.Contains(string(sql), role) {
+			t.Errorf("%s connects as %s, whom roles.sql does not make without attributes", name, u.User.Username())
+		}
+	}
+}
+
 // Every service of ours starts with a configuration that the program accepts, and every role runs exactly once.
 func TestComposeIsAConfiguration(t *testing.T) {
 	services, volumes := compose(t, theFile)
 	var roles []string
 	for name, s := range services {
 		for _, v := range s.Volumes {
-			if volume, _, _ := strings.Cut(v, ":"); !has(volumes, volume) {
+			volume, at, _ := strings.Cut(v, ":")
+			if file, ours := strings.CutPrefix(volume, "./"); ours {
+				if _, err := os.Stat(filepath.Join("..", file)); err != nil || !strings.HasSuffix(at, ":ro") {
+					t.Errorf("%s: %s is not a file of ours, mounted read-only: %v", name, v, err)
+				}
+			} else if !has(volumes, volume) {
 				t.Errorf("%s: volume %s is not declared", name, volume)
 			}
 		}
