@@ -18,7 +18,8 @@ func recoverCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "recover", Short: "Make event store, Kafka and Postgres belong together again, after one was lost or restored", Args: cobra.NoArgs,
 		Long: `The event store is the truth. What Postgres and Kafka know of events that it does not have is forgotten, and made again from
-what it has. Nothing in the event store is removed, and no key of personal data. Stop every process of the system first.`,
+what it has. Nothing in the event store is removed, and no key of personal data. Secrets that were lost are replaced by
+those that are there. Stop every process of the system first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := load(cmd)
 			if err != nil {
@@ -41,6 +42,7 @@ what it has. Nothing in the event store is removed, and no key of personal data.
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what disagrees and what would be done, and do nothing")
 	cmd.Flags().BoolVar(&o.Do, "yes", false, "do it")
 	cmd.Flags().BoolVar(&o.OtherStore, "accept-other-store", false, "also where Postgres was fed by an event store that has nothing to do with this one")
+	cmd.Flags().BoolVar(&o.LostKeys, "accept-lost-keys", false, "also where the key-encryption key or the installation key is not the one this Postgres was made with")
 	cmd.Flags().BoolVar(&o.ReadModels, "read-models", false, "build the read models anew, also where they agree")
 	cmd.MarkFlagsMutuallyExclusive("dry-run", "yes")
 	return cmd
@@ -48,6 +50,9 @@ what it has. Nothing in the event store is removed, and no key of personal data.
 
 func printRecovery(w io.Writer, r *app.Recovery) error {
 	var b strings.Builder
+	if r.Password {
+		fmt.Fprintln(&b, "The embedded Postgres has the password in the secrets directory now.")
+	}
 	if len(r.Plan.Troubles) == 0 {
 		fmt.Fprintln(&b, "Event store, Kafka and Postgres belong together. There is nothing to do.")
 	} else {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
 	"github.com/daybook-dev/daybook/internal/recovery"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
@@ -35,12 +36,15 @@ type Recovery struct {
 	Steps  []string         `json:"steps"`
 	File   string           `json:"-"`
 	Done   bool             `json:"-"`
+	// Password: the embedded Postgres was given the password in the file of secrets.
+	Password bool `json:"password_set,omitempty"`
 }
 
 // RecoverOptions say how far Recover may go.
 type RecoverOptions struct {
 	Do         bool // else it is only said what would be done
 	OtherStore bool // also where Postgres was fed by an event store that has nothing to do with this one
+	LostKeys   bool // also where the key-encryption key or the installation key is lost
 	ReadModels bool // build the read models anew, whether they disagree or not
 }
 
@@ -52,7 +56,18 @@ var ErrOtherStore = errors.New("this event store has never fed this Postgres: co
 func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, o RecoverOptions) (r *Recovery, err error) {
 	const free = "127.0.0.1:0"
 	cfg.EventStoreListen, cfg.KafkaListen, cfg.PostgresListen = free, free, free
+	r = &Recovery{}
 	system, release, err := systemFor(ctx, cfg, version, log, serversOfRecord)
+	if errors.Is(err, pgserver.ErrPassword) {
+		if !o.Do {
+			return foreignPassword(cfg), nil
+		}
+		if err = pgserver.SetPassword(ctx, pgserver.Config{Dir: filepath.Join(cfg.DataDir, RolePostgres), PasswordFile: passwordFile(cfg), Logger: log}); err != nil {
+			return nil, err
+		}
+		r.Password = true
+		system, release, err = systemFor(ctx, cfg, version, log, serversOfRecord)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +81,6 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 		return nil, err
 	}
 	ask := system.recovery(keys)
-	r = &Recovery{}
 	if r.Plan, err = recovery.Diagnose(ctx, ask); err != nil {
 		return nil, err
 	}
@@ -74,6 +88,9 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 	case errors.Is(err, secrets.ErrOther):
 		r.Plan.Resign(err)
 	case err != nil:
+		return nil, err
+	}
+	if ask.Take, err = system.foreignKeys(ctx, cfg, r.Plan); err != nil {
 		return nil, err
 	}
 	if o.ReadModels {
@@ -93,6 +110,8 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 		return r, nil
 	case r.Plan.Other && !o.OtherStore:
 		return r, ErrOtherStore
+	case ask.Take != nil && !o.LostKeys:
+		return r, ErrLostKeys
 	}
 	if r.File, err = r.keep(cfg.DataDir); err != nil {
 		return r, err

@@ -184,6 +184,9 @@ func startServer(ctx context.Context, cfg Config, e embedded, log *slog.Logger) 
 	}
 	if err != nil {
 		lock.Release()
+		if errors.Is(err, pgserver.ErrPassword) {
+			err = fmt.Errorf("%w: take the secrets directory from its backup, or run `daybook recover`, which sets the one that is there", err)
+		}
 		if listen != "" {
 			return nil, fmt.Errorf("start the embedded %s (--%s-listen): %w", e.label, e.role, err)
 		}

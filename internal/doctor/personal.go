@@ -80,7 +80,11 @@ func (h *history) checkKeys(ctx context.Context) error {
 	if h.cfg.Pool == nil {
 		return nil
 	}
-	rows, err := h.cfg.Pool.Query(ctx, `select subject, key_id, wrapped is null from daybook.personal_key`)
+	rows, err := h.cfg.Pool.Query(ctx, `
+		select subject, key_id, wrapped is null from daybook.personal_key
+		union all select subject, key_id, false from daybook.personal_key_former f where exists (
+			select 1 from daybook.fingerprint where name = 'key-encryption key' and encode(substr(value, 1, 8), 'hex') = f.kek_id
+			union all select 1 from daybook.personal_key k where k.wrapped is not null and k.kek_id = f.kek_id)`)
 	if err != nil {
 		return fmt.Errorf("reading the keys of personal data: %w", err)
 	}

@@ -60,6 +60,9 @@ func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte)
 	}
 	k := &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}}
 	k.makes.make = k.insert
+	if err := k.rewrapAll(ctx, former); err != nil { // a lost key-encryption key may be among them again
+		return nil, fmt.Errorf("former keys of personal data: %w", err)
+	}
 	return k, nil
 }
 

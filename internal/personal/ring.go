@@ -91,22 +91,33 @@ func wrapping(subject, keyID, kekID string) []byte {
 // Rotate wraps every key again that another key-encryption key than the first wraps, and makes the first the one that
 // this Postgres is known by. Interrupted, it is run again. Every process must have the first one before.
 func (k *Keys) Rotate(ctx context.Context) error {
-	for {
-		done, err := k.rewrap(ctx)
-		if err != nil {
+	for _, table := range []string{present, former} {
+		if err := k.rewrapAll(ctx, table); err != nil {
 			return fmt.Errorf("rotate the key-encryption key: %w", err)
 		}
-		if done {
-			return secrets.Replace(ctx, k.pool, secrets.KeyEncryption, k.ring.keys[0], k.ring.keys[1:]...)
+	}
+	return secrets.Replace(ctx, k.pool, secrets.KeyEncryption, k.ring.keys[0], k.ring.keys[1:]...)
+}
+
+// The tables of keys.
+const (
+	present = "daybook.personal_key"
+	former  = "daybook.personal_key_former"
+)
+
+func (k *Keys) rewrapAll(ctx context.Context, table string) error {
+	for {
+		if done, err := k.rewrap(ctx, table); err != nil || done {
+			return err
 		}
 	}
 }
 
-func (k *Keys) rewrap(ctx context.Context) (done bool, err error) {
+func (k *Keys) rewrap(ctx context.Context, table string) (done bool, err error) {
 	err = durably(ctx, k.pool, func(tx pgx.Tx) error {
 		// Locked, so that an erasure comes before or after, never between.
-		rows, err := tx.Query(ctx, `select subject, key_id, kek_id, wrapped from daybook.personal_key
-			where wrapped is not null and kek_id <> $1 order by subject limit $2 for update`, k.ring.first(), atOnce)
+		rows, err := tx.Query(ctx, `select subject, key_id, kek_id, wrapped from `+table+`
+			where wrapped is not null and kek_id <> $1 and kek_id = any($3) order by subject limit $2 for update`, k.ring.first(), atOnce, k.ring.ids)
 		if err != nil {
 			return err
 		}
@@ -115,19 +126,20 @@ func (k *Keys) rewrap(ctx context.Context) (done bool, err error) {
 			return err
 		}
 		done = len(old) == 0
-		subjects, wrapped := make([]string, len(old)), make([][]byte, len(old))
+		subjects, ids, wrapped := make([]string, len(old)), make([]string, len(old)), make([][]byte, len(old))
 		for i, w := range old {
 			secret, err := k.ring.unwrap(w)
 			if err != nil {
 				return err
 			}
-			subjects[i] = w.Subject
+			subjects[i], ids[i] = w.Subject, w.KeyID
 			if wrapped[i], err = k.ring.wrap(w.Subject, w.KeyID, secret); err != nil {
 				return err
 			}
 		}
-		_, err = tx.Exec(ctx, `update daybook.personal_key k set kek_id = $1, wrapped = new.wrapped
-			from unnest($2::text[], $3::bytea[]) as new (subject, wrapped) where k.subject = new.subject`, k.ring.first(), subjects, wrapped)
+		_, err = tx.Exec(ctx, `update `+table+` k set kek_id = $1, wrapped = new.wrapped
+			from unnest($2::text[], $3::text[], $4::bytea[]) as new (subject, key_id, wrapped) where k.subject = new.subject and k.key_id = new.key_id`,
+			k.ring.first(), subjects, ids, wrapped)
 		return err
 	})
 	return done, err

@@ -54,10 +54,16 @@ func (k *Keys) Unseal(ctx context.Context, s es.Sealed) (string, error) {
 		key, ok = found[s.Subject]
 	}
 	switch {
-	case !ok || key.id != s.KeyID:
-		return "", fmt.Errorf("open %s: %w", described(s), ErrNoKey)
-	case key.cipher == nil:
+	case ok && key.cipher == nil: // whichever of its keys it was sealed with
 		return "", fmt.Errorf("open %s: %w", described(s), ErrErased)
+	case !ok || key.id != s.KeyID:
+		var err error
+		if key.cipher, err = k.former(ctx, s); err != nil {
+			return "", fmt.Errorf("open %s: %w", described(s), err)
+		}
+		if key.cipher == nil {
+			return "", fmt.Errorf("open %s: %w", described(s), ErrNoKey)
+		}
 	}
 	plaintext, err := key.cipher.Decrypt(s.Ciphertext, heading(s))
 	if err != nil {

@@ -59,6 +59,12 @@ func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) e
 				return err
 			}
 			for _, part := range parts {
+				if part == Secrets {
+					if err := cfg.Take(ctx, tx); err != nil {
+						return fmt.Errorf("take the secrets that are given: %w", err)
+					}
+					continue
+				}
 				if err := forget(ctx, tx, part); err != nil {
 					return fmt.Errorf("forget the %s: %w", part, err)
 				}

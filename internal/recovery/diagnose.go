@@ -32,6 +32,8 @@ type Config struct {
 	Partitions int    // default relay.DefaultPartitions
 	// Keys tell what on the topic is genuine. Without any, nothing there is believed.
 	Keys *relay.Keys
+	// Take makes the secrets that are given those of this Postgres. It is needed for a plan with Foreign secrets.
+	Take func(ctx context.Context, tx pgx.Tx) error
 }
 
 // Part is what is made from the log, and can be made again.
@@ -43,6 +45,7 @@ const (
 	ReadModels Part = "read models"
 	Sagas      Part = "sagas"
 	Reactors   Part = "reactors"
+	Secrets    Part = "secrets"
 )
 
 // will says what is done about each part.
@@ -51,6 +54,8 @@ var will = map[Part]string{
 	ReadModels: "drop the read models; they are built again from the log",
 	Sagas:      "forget how far the sagas have heard and what they wait for; both are found again from where they were deployed on",
 	Reactors:   "forget how far the reactors have read and what they wait for; every payment is looked at before the provider is asked",
+	Secrets: "take those that are given. Personal data under another key-encryption key is shown as missing until that key is a further line of " +
+		"key-encryption.key. Under another installation key no request of before is recognised: sent again it is refused, or, without an id of its own, done a second time",
 }
 
 var derived = []Part{ReadModels, Sagas, Reactors}
@@ -73,7 +78,7 @@ type Plan struct {
 
 // Parts are those that are made again, in the order of the Part constants.
 func (p *Plan) Parts() (parts []Part) {
-	for _, part := range []Part{Topic, ReadModels, Sagas, Reactors} {
+	for _, part := range []Part{Topic, ReadModels, Sagas, Reactors, Secrets} {
 		if slices.ContainsFunc(p.Troubles, func(t Trouble) bool { return slices.Contains(t.Parts, part) }) {
 			parts = append(parts, part)
 		}
@@ -89,6 +94,9 @@ func (p *Plan) Rebuild() { p.add([]Part{ReadModels}, "the read models are to be 
 
 // Resign adds that the topic is signed with a key that is not there any more.
 func (p *Plan) Resign(why error) { p.add([]Part{Topic}, "%v", why) }
+
+// Foreign adds a secret that is not the one that this Postgres was made with.
+func (p *Plan) Foreign(format string, args ...any) { p.add([]Part{Secrets}, format, args...) }
 
 func (p *Plan) add(parts []Part, format string, args ...any) {
 	p.Troubles = append(p.Troubles, Trouble{fmt.Sprintf(format, args...), parts})

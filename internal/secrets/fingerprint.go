@@ -59,8 +59,19 @@ func Recognise(ctx context.Context, pool *pgxpool.Pool, name string, key []byte,
 			return nil
 		}
 	}
-	return fmt.Errorf("the %s: %w: fingerprint %x, but this Postgres was made with %x; use the secrets it was made with",
+	return fmt.Errorf("the %s: %w: fingerprint %x, but this Postgres was made with %x; use the secrets it was made with: the secrets directory of any backup of this installation has them; "+
+		"if they are lost, run `daybook recover`",
 		name, ErrOther, Fingerprint(name, key)[:6], known[:min(6, len(known))])
+}
+
+// Take makes key the one that Verify takes, whatever it was.
+func Take(ctx context.Context, tx pgx.Tx, name string, key []byte) error {
+	_, err := tx.Exec(ctx, "insert into daybook.fingerprint (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
+		name, Fingerprint(name, key))
+	if err != nil {
+		return fmt.Errorf("fingerprint of the %s: %w", name, err)
+	}
+	return nil
 }
 
 // Replace makes key the one that Verify takes, where one of others was.

@@ -18,8 +18,23 @@ import (
 	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
-// begin finds or makes all that a server needs, and runs it.
+// begin makes the data if there is none, and runs a server on it.
 func (s *Server) begin(ctx context.Context) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	if err := makeData(ctx, s.cfg, s.bin, s.acct, s.password, s.data); err != nil {
+		return err
+	}
+	err := s.serve(ctx)
+	if err != nil && noSpace(err) && s.space.Release() {
+		err = s.serve(ctx)
+	}
+	return err
+}
+
+// prepare finds all that a server needs besides its data.
+func (s *Server) prepare(ctx context.Context) error {
 	major, err := dataMajor(s.cfg.Dir)
 	if err != nil {
 		return err
@@ -38,17 +53,7 @@ func (s *Server) begin(ctx context.Context) error {
 	if s.acct, err = s.acct.ownerOf(s.data); err != nil {
 		return err
 	}
-	if err := errors.Join(s.acct.admit(dir), s.acct.reaches(s.bin.dir)); err != nil {
-		return err
-	}
-	if err := makeData(ctx, s.cfg, s.bin, s.acct, s.password, s.data); err != nil {
-		return err
-	}
-	err = s.serve(ctx)
-	if err != nil && noSpace(err) && s.space.Release() {
-		err = s.serve(ctx)
-	}
-	return err
+	return errors.Join(s.acct.admit(dir), s.acct.reaches(s.bin.dir))
 }
 
 // serve leaves a server that runs and whose database belongs to the owner, whoever made it.

@@ -35,7 +35,7 @@ type Server struct {
 	addr string // the same from the first start on
 }
 
-// ErrPassword says that the data was made with another password than the one in Config.PasswordFile.
+// ErrPassword says that the data was made with another password than the one in Config.PasswordFile. SetPassword helps.
 var ErrPassword = errors.New("the embedded Postgres does not know this password")
 
 const (
@@ -47,6 +47,26 @@ const (
 // Start gives a server that accepts connections. ctx bounds the start alone: a recovery after a crash, an initdb or a
 // download may take their time. Errors: ErrInUse, ErrPassword, ErrCorrupt, syscall.EADDRINUSE for a taken port.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s, err := hold(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cfg = s.cfg
+	s.space = diskspace.New(diskspace.Config{Dir: cfg.Dir, MinFree: cfg.MinFree, Reserve: cfg.Reserve, Low: s.readOnly, Logger: cfg.Logger})
+	s.life, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.begin(ctx); err != nil {
+		s.cancel()
+		s.lock.Release()
+		return nil, fmt.Errorf("start Postgres in %s: %w", cfg.Dir, err)
+	}
+	watching := make(chan struct{})
+	go func() { defer close(watching); s.space.Run(s.life) }()
+	go s.supervise(watching) //nolint:contextcheck // ctx is the start's alone
+	return s, nil
+}
+
+// hold gives a server that does not run yet and whose directory is locked.
+func hold(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -65,16 +85,6 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	case err != nil:
 		return nil, err
 	}
-	s.space = diskspace.New(diskspace.Config{Dir: cfg.Dir, MinFree: cfg.MinFree, Reserve: cfg.Reserve, Low: s.readOnly, Logger: cfg.Logger})
-	s.life, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.begin(ctx); err != nil {
-		s.cancel()
-		s.lock.Release()
-		return nil, fmt.Errorf("start Postgres in %s: %w", cfg.Dir, err)
-	}
-	watching := make(chan struct{})
-	go func() { defer close(watching); s.space.Run(s.life) }()
-	go s.supervise(watching) //nolint:contextcheck // ctx is the start's alone
 	return s, nil
 }
 

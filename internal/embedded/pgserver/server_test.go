@@ -219,3 +219,42 @@ func TestBinariesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// A lost password is replaced: on data at rest, and where a server still runs that its supervisor left behind.
+func TestSetPassword(t *testing.T) {
+	t.Parallel()
+	dir := filledDir(t)
+	with := func(password string) Config {
+		file := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return Config{Dir: dir, PasswordFile: file, Disposable: true}
+	}
+	sets := func(cfg Config) (s *Server) {
+		t.Helper()
+		if _, err := Start(t.Context(), cfg); !errors.Is(err, ErrPassword) {
+			t.Fatalf("before: %v", err)
+		}
+		err := SetPassword(t.Context(), cfg)
+		if err == nil {
+			s, err = Start(t.Context(), cfg)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := query[int](t, s.URL(), "select 1"); n != 1 {
+			t.Error(n)
+		}
+		if err := SetPassword(t.Context(), cfg); !errors.Is(err, ErrInUse) {
+			t.Errorf("while it runs: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	left := byHand(t, sets(with(`it's "another" \one`)))
+	go func() { _ = left.Wait() }()
+	sets(with("two"))
+}

@@ -1,0 +1,32 @@
+package pgserver
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// SetPassword makes what is in Config.PasswordFile the superuser's password, whatever that was. A single process opens the data, as only
+// its owner can. A server that was left running on it is ended before. Errors: ErrInUse.
+func SetPassword(ctx context.Context, cfg Config) error {
+	s, err := hold(cfg)
+	if err != nil {
+		return err
+	}
+	defer s.lock.Release()
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	if pm, err := readPostmaster(s.data); err == nil && serves(pm.pid, s.data) {
+		follow(pm, s.data).stop(patience)
+	}
+	cmd := exec.CommandContext(ctx, s.bin.tool("postgres"), "--single", "-D", s.data, //nolint:gosec // found by us
+		"-c", "exit_on_error=true", "-c", "log_min_error_statement=panic", "postgres")
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.data, environment(), attributes(s.acct)
+	cmd.Stdin = strings.NewReader("alter role " + superuser + " password '" + strings.ReplaceAll(s.password, "'", "''") + "'\n")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("set the password of the embedded Postgres: %w\n%s", err, said)
+	}
+	return nil
+}
