@@ -160,7 +160,7 @@ func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), err
 		return nil
 	})
 	o, err := orchestrator.New(orchestrator.Config{
-		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.Pool, Sagas: machines, First: first,
+		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.pool("sagas"), Sagas: machines, First: first,
 		Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
 		Health: health,
 	})
@@ -186,7 +186,7 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 		return nil, nil, err
 	}
 	e, err := reactor.New(reactor.Config{
-		Pool: s.Pool, Reactors: []reactor.Reactor{payments}, Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation,
+		Pool: s.pool("reactors"), Reactors: []reactor.Reactor{payments}, Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation,
 		Begin: s.begin, Listen: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
 		Health: n.health.Reporter(RoleReactors),
 	})

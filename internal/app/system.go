@@ -33,14 +33,15 @@ type System struct {
 	Secrets     secrets.Secrets
 	Store       *esclient.Client
 	Incarnation string
-	Pool        *pgxpool.Pool
+	Pool        *pgxpool.Pool // the common one
 	Changes     *postgres.Listener
 	Keys        *personal.Keys // nil if no role here seals or opens personal data
 	Catalog     *es.Catalog
 	Handler     *es.Handler
 	Reader      *reader.Reader
 
-	stop context.CancelFunc
+	pools map[string]*pgxpool.Pool // Pool among them
+	stop  context.CancelFunc
 }
 
 // NewCatalog is every event that Daybook writes, the engines' own included.
@@ -101,7 +102,7 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	if err = postgres.Migrate(ctx, at.Postgres); err != nil {
 		return nil, err
 	}
-	if s.Pool, err = postgres.Open(ctx, at.Postgres, postgres.Options{Registerer: reg, MaxConns: connections(roles), Name: nameAt(roles)}); err != nil {
+	if err = s.openPools(ctx, roles, reg); err != nil {
 		return nil, err
 	}
 	if sec.InstallationKey != nil {
@@ -110,7 +111,7 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 		}
 	}
 	if sec.KeyEncryptionKeys != nil {
-		if s.Keys, err = personal.Open(ctx, s.Pool, sec.KeyEncryptionKeys[0], sec.KeyEncryptionKeys[1:]...); err != nil {
+		if s.Keys, err = personal.Open(ctx, s.pool("keys"), sec.KeyEncryptionKeys[0], sec.KeyEncryptionKeys[1:]...); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +119,7 @@ func connect(ctx context.Context, at Addresses, within esclient.Caller, roles []
 	s.stop = stop
 	s.Changes = postgres.Listen(background, at.Postgres, board.Reporter("postgres-listener"))
 	s.Handler = es.NewHandler(s.Store, s.Catalog, time.Now)
-	s.Reader, err = reader.New(reader.Config{Pool: s.Pool, Listener: s.Changes})
+	s.Reader, err = reader.New(reader.Config{Pool: s.pool("queries"), Listener: s.Changes})
 	return s, err
 }
 
@@ -147,30 +148,6 @@ func nameAt(roles []string) string {
 	return name[:min(len(name), most)]
 }
 
-// maxConns of a process that has all roles, or none but commands of its own.
-const maxConns = 30
-
-// connections is how many a process of some roles may have open to Postgres, besides the one that listens and the relay's own.
-// Postgres takes 100 by default: two processes of every role, each by itself, share them.
-func connections(roles []string) (n int32) {
-	for _, r := range roles {
-		switch r {
-		case RoleProjections:
-			n += 10
-		case RoleSagas, RoleQueryAPI:
-			n += 8
-		case RoleReactors, RoleCommandAPI:
-			n += 4
-		case RoleRelay, RoleGateway:
-			n += 2
-		}
-	}
-	if n == 0 || n > maxConns {
-		return maxConns
-	}
-	return n
-}
-
 func missing(at Addresses) string {
 	switch {
 	case at.EventStore == "":
@@ -190,8 +167,8 @@ func (s *System) Close() {
 	if s.Changes != nil {
 		<-s.Changes.Done()
 	}
-	if s.Pool != nil {
-		s.Pool.Close()
+	for _, pool := range s.pools {
+		pool.Close()
 	}
 	if s.Store != nil {
 		_ = s.Store.Close()

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +19,11 @@ type Options struct {
 	Name string
 	// MaxConns bounds the pool. Default: pool_max_conns of the URL, else 16.
 	MaxConns int32
+	// Label names the pool in its figures. Default Name.
+	Label string
+	// Lock and Statement, unless 0, are how long a statement waits for a lock, and how long it may take at all. Without, what another
+	// session holds keeps a connection for as long as it is held. PgBouncer refuses them: there each transaction sets its own.
+	Lock, Statement time.Duration
 	// PgBouncer avoids prepared statements, which a pooler that hands connections out per transaction cannot keep.
 	PgBouncer bool
 	// Tracer sees every query.
@@ -42,7 +49,7 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 		return nil, fmt.Errorf("connect to Postgres at %s:%d: %w", cfg.ConnConfig.Host, cfg.ConnConfig.Port, err)
 	}
 	if opts.Registerer != nil {
-		if err := opts.Registerer.Register(newFigures(pool, name(opts))); err != nil {
+		if err := opts.Registerer.Register(newFigures(pool, cmp.Or(opts.Label, name(opts)))); err != nil {
 			pool.Close()
 			return nil, fmt.Errorf("metrics of Postgres pool %s: %w", name(opts), err)
 		}
@@ -76,6 +83,11 @@ func config(url string, opts Options) (*pgxpool.Config, error) {
 	}
 	cfg.ConnConfig.Tracer = opts.Tracer
 	cfg.ConnConfig.RuntimeParams["application_name"] = name(opts)
+	for parameter, d := range map[string]time.Duration{"lock_timeout": opts.Lock, "statement_timeout": opts.Statement} {
+		if d > 0 && cfg.ConnConfig.DefaultQueryExecMode != pgx.QueryExecModeExec {
+			cfg.ConnConfig.RuntimeParams[parameter] = strconv.FormatInt(d.Milliseconds(), 10)
+		}
+	}
 	cfg.AfterConnect = utc
 	return cfg, nil
 }

@@ -65,8 +65,8 @@ func allowReading(ctx context.Context, pool *pgxpool.Pool) error {
 	})
 }
 
-// beside says that another process does the same at the same moment.
+// beside says that another process does the same at the same moment, or holds what it needs.
 func beside(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "42710" || pg.Code == "23505" || pg.Code == "XX000" || pg.Code == "40001")
+	return ok && (pg.Code == "42710" || pg.Code == "23505" || pg.Code == "XX000" || pg.Code == "40001" || pg.Code == "55P03")
 }

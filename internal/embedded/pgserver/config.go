@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // ErrInUse says that another process runs Postgres on this directory.
@@ -50,6 +51,13 @@ const (
 	owner     = "daybook_owner"
 	database  = "daybook"
 	download  = "download"
+)
+
+// MaxConnections is how many sessions the server takes, ForSuperusers of them only from superusers: two processes of every role of the
+// program, and tools beside them. One that is not open costs some kilobytes.
+const (
+	MaxConnections = 250
+	ForSuperusers  = 3
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -126,7 +134,7 @@ func defaultCache() (string, error) {
 func (c Config) settings(host, port string) []string {
 	s := []string{
 		"listen_addresses=" + host, "port=" + port, "unix_socket_directories=",
-		"max_connections=100", "shared_buffers=128MB", "effective_cache_size=1GB", "work_mem=16MB", "maintenance_work_mem=128MB",
+		"max_connections=" + strconv.Itoa(MaxConnections), "shared_buffers=128MB", "effective_cache_size=1GB", "work_mem=16MB", "maintenance_work_mem=128MB",
 		// No replicas: a table filled in the transaction that made it, as a rebuild does, needs no log.
 		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=1GB", "wal_compression=on",
 		"random_page_cost=1.1", "jit=off", "max_parallel_workers_per_gather=0", // each costs short queries more than it gives

@@ -30,6 +30,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -87,7 +88,7 @@ func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{reader: r, plans: map[string]projection.Plan{}, slots: make(chan struct{}, max(1, r.cfg.Pool.Config().MaxConns/3))}
+	v := &view{reader: r, plans: map[string]projection.Plan{}, slots: make(chan struct{}, max(1, r.cfg.Pool.Config().MaxConns/2)), trial: make(chan struct{}, 1)}
 	for _, p := range plans {
 		if _, twice := v.plans[p.Name]; twice {
 			return nil, fmt.Errorf("a view has one version of projection %s", p.Name)
@@ -121,6 +122,8 @@ type view struct {
 	plans  map[string]projection.Plan
 	names  []string
 	slots  chan struct{} // queries at once: where they are held up, those of other views are not
+	held   atomic.Bool   // the last query met a lock or took too long: then one at a time is enough to find out when that ends
+	trial  chan struct{}
 }
 
 const usualWait = 2 * time.Second

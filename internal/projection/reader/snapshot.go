@@ -54,12 +54,11 @@ const pointed = `select p.projection, b.version, b.schema_name,
 
 // once takes a snapshot and calls read on it if it satisfies the goal; else ErrNotYet.
 func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read func(context.Context, projection.Snapshot) error) (answer projection.Answer, err error) {
-	select { // no read model has all connections
-	case v.slots <- struct{}{}:
-		defer func() { <-v.slots }()
-	case <-ctx.Done():
-		return answer, fmt.Errorf("waiting for other queries of the read model: %w", ctx.Err())
+	leave, err := v.enter(ctx)
+	if err != nil {
+		return answer, err
 	}
+	defer func() { leave(err) }()
 	conn, err := v.reader.cfg.Pool.Acquire(ctx)
 	if err != nil {
 		return answer, fmt.Errorf("connecting to Postgres: %w", err)
@@ -77,6 +76,32 @@ func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read fu
 		return answer, err
 	}
 	return s.answer(ask, position), nil
+}
+
+// enter waits for a turn: no read model has all connections, and one that is held up has one. leave takes how the query ended.
+func (v *view) enter(ctx context.Context) (leave func(error), err error) {
+	turns := []chan struct{}{v.slots}
+	for i := 0; i < len(turns); i++ {
+		select {
+		case turns[i] <- struct{}{}:
+		case <-ctx.Done():
+			for _, taken := range turns[:i] {
+				<-taken
+			}
+			return nil, fmt.Errorf("waiting for other queries of the read model: %w", ctx.Err())
+		}
+		if i == 0 && v.held.Load() {
+			turns = append(turns, v.trial)
+		}
+	}
+	return func(err error) {
+		if err == nil || busy(err) {
+			v.held.Store(err != nil)
+		}
+		for _, taken := range turns {
+			<-taken
+		}
+	}, nil
 }
 
 // finish ends a transaction that has written nothing.

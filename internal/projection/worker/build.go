@@ -13,6 +13,9 @@ import (
 	"github.com/daybook-dev/daybook/internal/projection"
 )
 
+// patiently waits for another process that makes builds, and makes tables and indexes for as long as that takes.
+const patiently = `select set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)`
+
 // lockBuilds serialises the making and removing of builds among processes.
 const lockBuilds = `select pg_advisory_xact_lock(hashtextextended('daybook.projection_build', 0))`
 
@@ -31,8 +34,10 @@ type build struct {
 func openBuilds(ctx context.Context, cfg Config, plans []projection.Plan) ([]*build, error) {
 	builds := make([]*build, len(plans))
 	err := pgx.BeginFunc(ctx, cfg.Pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockBuilds); err != nil {
-			return err
+		for _, sql := range []string{patiently, lockBuilds} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
 		}
 		for i, plan := range plans {
 			b, err := openBuild(ctx, tx, cfg, plan)

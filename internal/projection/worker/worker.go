@@ -31,7 +31,7 @@ type Config struct {
 	Log         es.Log // where builds that are behind catch up from
 	Incarnation string // of the event store
 	Partitions  int    // default relay.DefaultPartitions
-	// Writers is how many connections of its own the worker has for the builds' common transactions; default 4. Builds that go by
+	// Writers is how many connections of its own the worker has for the builds' common transactions; default DefaultWriters. Builds that go by
 	// themselves have as many again and two more.
 	Writers    int32
 	Logger     *slog.Logger          // default: none
@@ -63,6 +63,14 @@ type Worker struct {
 
 var _ feed.Selective = (*Worker)(nil)
 
+const (
+	DefaultWriters = 4
+	forAparts      = 2 // more than writers
+
+	// Connections is how many a worker with the default of writers may open besides its pool's.
+	Connections = 2*DefaultWriters + forAparts
+)
+
 // New checks the projections, makes what builds are missing, and is then ready to be fed. Errors that waiting does not
 // mend are *ConfigError. Close it after its feed has ended.
 func New(ctx context.Context, cfg Config) (*Worker, error) {
@@ -73,7 +81,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		cfg.Partitions = relay.DefaultPartitions
 	}
 	if cfg.Writers == 0 {
-		cfg.Writers = 4
+		cfg.Writers = DefaultWriters
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -109,7 +117,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if w.writers, err = w.connections(ctx, cfg.Writers); err != nil {
 		return nil, err
 	}
-	if w.aparts, err = w.connections(ctx, cfg.Writers+2); err != nil {
+	if w.aparts, err = w.connections(ctx, cfg.Writers+forAparts); err != nil {
 		w.writers.Close()
 		return nil, err
 	}
