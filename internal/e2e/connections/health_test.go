@@ -1,6 +1,7 @@
 package connections_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/daybook-dev/daybook/internal/app"
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace/diskspacetest"
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
@@ -34,6 +36,8 @@ type outage struct {
 	red  []string
 	// passing: it may be over before anybody has looked.
 	passing bool
+	again   bool             // what fails may work in between, and be said twice
+	of      *testenv.Process // whose reporters
 }
 
 // Every reporter of a process turns red by what it depends on, and green by itself. The log stays as it is: nothing may need a new
@@ -71,6 +75,16 @@ func TestEveryReporterTurnsRedAndGreenByItself(t *testing.T) {
 		},
 	})
 
+	commands, commandsURL := through("command API", p.API)
+	queries, queriesURL := through("query API", p.API)
+	front := testenv.Start(t, testenv.Options{
+		Roles: app.RoleGateway,
+		Args: []string{
+			"--eventstore", at.EventStore, "--postgres", at.Postgres, "--kafka", kafka.addr(), "--secrets", servers.DataDir + "/secrets",
+			"--command-api", commandsURL, "--query-api", queriesURL,
+		},
+	})
+
 	engines := []string{app.RoleProjections, app.RoleSagas, app.RoleReactors}
 	ofPostgres := append([]string{"postgres-client", "keys", "read-models", "postgres-listener", app.RoleRelay}, engines...)
 	by := func(l *link, f fault) func() func() { return func() func() { return l.suffer(t, f) } }
@@ -78,7 +92,7 @@ func TestEveryReporterTurnsRedAndGreenByItself(t *testing.T) {
 		{what: "Postgres is cut off", fail: by(postgres, cut), red: ofPostgres},
 		{what: "Postgres is half-open", fail: by(postgres, halfOpen), red: ofPostgres},
 		{what: "the backends of Postgres are terminated", fail: func() func() { terminate(t, at.Postgres); return func() {} }, passing: true},
-		{what: "Postgres has no connection left", fail: func() func() { return exhaust(t, at.Postgres) }, red: ofPostgres},
+		{what: "Postgres has no connection left", fail: func() func() { return exhaust(t, at.Postgres) }, red: ofPostgres, again: true},
 		{what: "the event store is cut off", fail: by(store, cut), red: []string{"eventstore-client", app.RoleRelay}},
 		{what: "the event store is half-open", fail: by(store, halfOpen), red: []string{"eventstore-client", app.RoleRelay}},
 		{what: "Kafka is cut off", fail: by(kafka, cut), red: append([]string{app.RoleRelay}, engines...)},
@@ -86,17 +100,22 @@ func TestEveryReporterTurnsRedAndGreenByItself(t *testing.T) {
 		{what: "a checkpoint is ahead of the log", fail: func() func() { return ahead(t, at.Postgres) }, red: []string{"checkpoints"}},
 		{what: "the payment provider is cut off", fail: by(provider, cut), red: []string{"payment-provider"}},
 		{what: "the payment provider is half-open", fail: by(provider, halfOpen), red: []string{"payment-provider"}},
+		{what: "the command API is cut off", fail: by(commands, cut), red: []string{app.RoleGateway}, of: front},
+		{what: "the query API is half-open", fail: by(queries, halfOpen), red: []string{app.RoleGateway}, of: front},
 	}
-	untried := maps.Clone(poll(t, p))
-	for _, o := range outages {
-		for _, name := range o.red {
-			delete(untried, name)
+	for _, each := range []*testenv.Process{p, front} {
+		untried := maps.Clone(poll(t, each))
+		for _, o := range outages {
+			for _, name := range o.red {
+				delete(untried, name)
+			}
+		}
+		if len(untried) > 0 {
+			t.Errorf("reporters without a case here: %v", slices.Sorted(maps.Keys(untried)))
 		}
 	}
-	if len(untried) > 0 {
-		t.Errorf("reporters without a case here: %v", slices.Sorted(maps.Keys(untried)))
-	}
 	for _, o := range outages {
+		p := cmp.Or(o.of, p)
 		green(t, p, greenWithin) // also those that the last outage was not about
 		said := len(p.Output())
 		heal := o.fail()
@@ -118,8 +137,49 @@ func TestEveryReporterTurnsRedAndGreenByItself(t *testing.T) {
 		lasting(t, p)
 		lines := loud(p.Output()[said:])
 		t.Logf("%-42s red %v, green after %s, %d lines at WARN or above", o.what, seen, took.Round(10*time.Millisecond), len(lines))
-		if reporters := len(poll(t, p)); len(lines) > reporters {
-			t.Errorf("%s: %d lines for %d reporters:\n%s", o.what, len(lines), reporters, strings.Join(lines, "\n"))
+		most := len(poll(t, p))
+		if o.again {
+			most *= 2
+		}
+		if len(lines) > most {
+			t.Errorf("%s: %d lines, at most %d are wanted:\n%s", o.what, len(lines), most, strings.Join(lines, "\n"))
+		}
+		for _, name := range o.red {
+			for _, what := range []string{" is failing", " works again"} {
+				if _, ok := p.Says(said, time.Minute, func(line string) bool { return strings.Contains(line, `"`+name+what) }); !ok {
+					t.Errorf("%s: the log does not say %q", o.what, name+what)
+				}
+			}
+		}
+	}
+}
+
+// A process of embedded servers says which of them cannot do its work, and that it can again.
+func TestEmbeddedServersTurnRedAndGreenByThemselves(t *testing.T) {
+	t.Parallel()
+	disk := diskspacetest.Mount(t, 400<<20)
+	p := testenv.Start(t, testenv.Options{
+		DataDir: disk + "/data", Args: testenv.AnyPorts(),
+		Roles: strings.Join([]string{app.RoleEventStore, app.RoleKafka, app.RolePostgres, app.RoleSimulator}, ","),
+	})
+	all := poll(t, p)
+	said := len(p.Output())
+	red := map[string]bool{}
+	for began := time.Now(); len(red) < len(all) && time.Since(began) < redWithin; {
+		diskspacetest.Fill(t, disk, 0) // also what a reserve gave back
+		for name, why := range poll(t, p) {
+			red[name] = red[name] || why != ""
+		}
+		maps.DeleteFunc(red, func(_ string, is bool) bool { return !is })
+	}
+	if len(red) < len(all) {
+		t.Errorf("only %v of %v turned red", slices.Sorted(maps.Keys(red)), slices.Sorted(maps.Keys(all)))
+	}
+	diskspacetest.Free(t, disk)
+	t.Logf("green after %s", green(t, p, greenWithin))
+	for name := range all {
+		if _, ok := p.Says(said, time.Minute, func(line string) bool { return strings.Contains(line, `"`+name+" works again") }); !ok {
+			t.Errorf("the log does not say that %s works again", name)
 		}
 	}
 }
