@@ -111,7 +111,7 @@ func TestAnOutageIsLoggedWhenItBeginsAndWhenItEnds(t *testing.T) {
 		}
 		r.Set("partition 3", errAway) // the same outage
 		r.Set("partition 3", nil)
-		time.Sleep(3 * time.Second)
+		time.Sleep(4 * time.Second)
 		lines := log.lines()
 		if len(lines) != 2 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "away") ||
 			!strings.Contains(lines[1], "works again") || !strings.Contains(lines[1], "failures=241") {
