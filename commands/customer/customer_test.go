@@ -28,7 +28,8 @@ func TestRegister(t *testing.T) {
 
 	recorded := customer.Register{CustomerID: "17850", Country: "GB", Recorded: true}
 	given(t).When(recorded).Then(events.CustomerRegistered{CustomerID: "17850", Country: "GB", Recorded: true})
-	given(t, registered).When(recorded).ThenNothing()
+	given(t, events.CustomerRegistered{CustomerID: "17850", Country: "GB"}).When(recorded).ThenNothing()
+	given(t, events.CustomerRegistered{CustomerID: "17850", Country: "FR"}).When(recorded).ThenRejected(customer.Differs)
 }
 
 func TestFoldsEveryEvent(t *testing.T) {

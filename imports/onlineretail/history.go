@@ -104,7 +104,7 @@ func (h *History) sort(lines []line) (sold, credits []line) {
 		case !goods(l.sku) && (!shipping(l.sku) || l.credit):
 			h.rejectf(l, NotGoods, "%s is not goods", l.sku)
 		case !text.SKU(l.sku):
-			h.rejectf(l, Malformed, "column StockCode: %q is no SKU", l.sku)
+			h.rejectf(l, Malformed, "column StockCode: %.40q is no SKU", l.sku)
 		case l.quantity <= 0 && !l.credit || l.quantity >= 0 && l.credit:
 			h.rejectf(l, BadQuantity, "quantity %d", l.quantity)
 		case tooLarge(l) != nil:
@@ -174,6 +174,7 @@ func (h *History) order(sold []line, times map[string]time.Time) {
 			i.goods = append(i.goods, l)
 		}
 	}
+	var orders []Order
 	for _, i := range byNumber {
 		o, err := i.order(times[i.number])
 		switch {
@@ -182,11 +183,21 @@ func (h *History) order(sold []line, times map[string]time.Time) {
 		case err != nil:
 			h.rejectAll(slices.Concat(i.goods, i.postage), TooLarge, err.Error())
 		default:
-			h.Orders = append(h.Orders, o)
-			h.Shipping += len(i.postage)
+			orders = append(orders, o)
 		}
 	}
-	slices.SortFunc(h.Orders, func(a, b Order) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Invoice, b.Invoice)) })
+	slices.SortFunc(orders, func(a, b Order) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Invoice, b.Invoice)) })
+	sum := int64(0)
+	for _, o := range orders { // every sum that is ever made of them is at most this one
+		all, err := events.AddAmounts(sum, o.Total())
+		if err != nil {
+			h.rejectAll(o.source(), TooLarge, fmt.Sprintf("invoice %s: with the orders before it, %v", o.Invoice, err))
+			continue
+		}
+		sum = all
+		h.Orders = append(h.Orders, o)
+		h.Shipping += len(o.postage)
+	}
 }
 
 func (h *History) rejectAll(lines []line, why Reason, detail string) {

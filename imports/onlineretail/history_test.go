@@ -1,11 +1,35 @@
 package onlineretail
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 )
 
 const sample = "../../../shared/data/online-retail/online-retail-30k.csv"
+
+// Sums of a file stay within what an amount can be: the invoices beyond that are refused, each by its lines, and the others are taken.
+func TestSumsOfAFileAreBounded(t *testing.T) {
+	var file strings.Builder
+	file.WriteString(Header + "\n")
+	for i := range 5 {
+		fmt.Fprintf(&file, "%d,A,Pear,1000000,2011-01-0%d 10:00:00,40000000.00,1,France\n", 500001+i, 1+i)
+	}
+	file.WriteString("500009,A,Pear,1,2011-01-09 10:00:00,1.00,1,France\n")
+	h, err := Read(strings.NewReader(file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := int64(0)
+	for _, o := range h.Orders {
+		sum += o.Total()
+	}
+	if len(h.Orders) != 3 || sum != 2*4e15+100 || len(h.Rejects) != 3 || h.Rejects[0].Line != 4 || h.Rejects[0].Reason != TooLarge ||
+		!strings.Contains(h.Rejects[0].Detail, "invoice 500003: with the orders before it") {
+		t.Errorf("%d orders of %d, rejects %+v", len(h.Orders), sum, h.Rejects)
+	}
+}
 
 // What a correct import of the published sample gives, counted twice independently.
 func TestSample(t *testing.T) {

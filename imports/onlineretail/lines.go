@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/text"
 )
 
 // Header is the first line of every such file.
@@ -98,11 +100,19 @@ func checkHeader(all []physical) error {
 	if len(all) == 0 {
 		return fmt.Errorf("%w: the file is empty", ErrHeader)
 	}
+	if strings.Contains(all[0].text, "\r") {
+		return fmt.Errorf("%w: lines end with a carriage return alone; save it with LF or CRLF", ErrHeader)
+	}
+	want := strings.Split(Header, ",")
+	for _, other := range []string{";", "\t", "|"} {
+		if strings.Count(all[0].text, other) == len(want)-1 {
+			return fmt.Errorf("%w: the columns are separated by %q, not by commas", ErrHeader, other)
+		}
+	}
 	got, err := fields(all[0].text)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHeader, err)
 	}
-	want := strings.Split(Header, ",")
 	for i, name := range want {
 		switch {
 		case i >= len(got):
@@ -115,14 +125,14 @@ func checkHeader(all []physical) error {
 	case len(got) > len(want):
 		return fmt.Errorf("%w: it has %d columns, not %d", ErrHeader, len(got), len(want))
 	case len(all) == 1:
-		return fmt.Errorf("%w, or nothing follows it", ErrHeader)
+		return fmt.Errorf("%w with lines after it: nothing follows", ErrHeader)
 	}
 	return nil
 }
 
 // fields reads one record.
-func fields(text string) ([]string, error) {
-	c := csv.NewReader(strings.NewReader(text))
+func fields(record string) ([]string, error) {
+	c := csv.NewReader(strings.NewReader(record))
 	c.FieldsPerRecord = -1
 	f, err := c.Read()
 	if errors.Is(err, io.EOF) {
@@ -138,11 +148,11 @@ func fields(text string) ([]string, error) {
 var breaks = regexp.MustCompile(`\s*[\r\n]\s*`)
 
 // parseLine reads one record; its error names the column.
-func parseLine(text string, london *time.Location) (line, error) {
-	if strings.ContainsRune(text, 0) {
+func parseLine(record string, london *time.Location) (line, error) {
+	if strings.ContainsRune(record, 0) {
 		return line{}, errors.New("contains U+0000")
 	}
-	f, err := fields(text)
+	f, err := fields(record)
 	if err != nil {
 		return line{}, err
 	}
@@ -159,8 +169,11 @@ func parseLine(text string, london *time.Location) (line, error) {
 	if l.sku == "" {
 		return line{}, errors.New("column StockCode: empty")
 	}
+	if column := cardIn(l); column != "" {
+		return line{}, fmt.Errorf("column %s holds what looks like the number of a payment card", column)
+	}
 	if l.quantity, err = strconv.Atoi(f[3]); err != nil && !errors.Is(err, strconv.ErrRange) { // what is out of range is too large
-		return line{}, fmt.Errorf("column Quantity: %q is not a whole number", f[3])
+		return line{}, fmt.Errorf("column Quantity: %.40q is not a whole number", f[3])
 	}
 	if l.at, err = parseTime(f[4], london); err != nil {
 		return line{}, fmt.Errorf("column InvoiceDate: %w", err)
@@ -169,20 +182,33 @@ func parseLine(text string, london *time.Location) (line, error) {
 		return line{}, fmt.Errorf("column UnitPrice: %w", err)
 	}
 	if _, err := strconv.ParseUint(l.customer, 10, 63); l.customer != "" && err != nil {
-		return line{}, fmt.Errorf("column CustomerID: %q is not a number", f[6])
+		return line{}, fmt.Errorf("column CustomerID: %.40q is not a number", f[6])
 	}
 	code, ok := countries[f[7]]
 	if !ok {
-		return line{}, fmt.Errorf("column Country: %q is not known", f[7])
+		return line{}, fmt.Errorf("column Country: %.40q is not known", f[7])
 	}
 	l.country = code
 	return l, nil
 }
 
+// cardIn is the column that holds a card number, or "". Events are kept for good, and card numbers never belong into them.
+func cardIn(l line) string {
+	switch {
+	case text.CardID(l.sku) && !text.GTIN(l.sku):
+		return "StockCode"
+	case text.Card(l.description):
+		return "Description"
+	case text.CardID(l.customer):
+		return "CustomerID"
+	}
+	return ""
+}
+
 func parseInvoice(s string) (number string, credit bool, err error) {
 	number, credit = strings.CutPrefix(s, "C")
 	if len(number) != 6 || strings.Trim(number, "0123456789") != "" {
-		return "", false, fmt.Errorf("column InvoiceNo: %q is not six digits, with or without a C before them", s)
+		return "", false, fmt.Errorf("column InvoiceNo: %.40q is not six digits, with or without a C before them", s)
 	}
 	return number, credit, nil
 }
@@ -193,7 +219,7 @@ func parseTime(s string, zone *time.Location) (time.Time, error) {
 	const layout = "2006-01-02 15:04:05"
 	t, err := time.ParseInLocation(layout, s, zone)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not a date and time", s)
+		return time.Time{}, fmt.Errorf("%.40q is not a date and time", s)
 	}
 	if t.Format(layout) != s {
 		return time.Time{}, fmt.Errorf("%q does not exist in %s", s, zone)
@@ -205,7 +231,7 @@ func parseTime(s string, zone *time.Location) (time.Time, error) {
 }
 
 func parsePence(s string) (int64, error) {
-	bad := fmt.Errorf("%q is not an amount with at most 2 decimals", s)
+	bad := fmt.Errorf("%.40q is not an amount with at most 2 decimals", s)
 	digits, negative := strings.CutPrefix(s, "-")
 	pounds, pence, dotted := strings.Cut(digits, ".")
 	if len(pence) > 2 || dotted && pence == "" || pounds == "" || strings.Trim(pounds+pence, "0123456789") != "" {

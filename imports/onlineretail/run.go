@@ -3,6 +3,7 @@ package onlineretail
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -103,12 +104,14 @@ func (im *Import) run(ctx context.Context) error {
 		of += s.commands()
 	}
 	im.of.Store(int64(of))
-	before := im.new.Load()
-	if err := im.mark(ctx, importing.Begin{Import: events.ImportBegan{ImportID: im.id(), Source: source, Digest: h.Digest, Orders: len(h.Orders), Window: window}}); err != nil {
+	before, run := im.new.Load(), rand.Text()
+	if err := im.mark(ctx, importing.Begin{Run: run, Import: events.ImportBegan{
+		ImportID: im.id(), Source: source, Digest: h.Digest, Orders: len(h.Orders), Returns: len(h.Returns), Window: window,
+	}}); err != nil {
 		return err
 	}
 	var standing map[string]stock.Stock
-	if im.new.Load() == before { // it was begun before
+	if im.new.Load() == before { // it was begun before, and goes on
 		var err error
 		if standing, err = im.standing(ctx); err != nil {
 			return err
@@ -116,7 +119,7 @@ func (im *Import) run(ctx context.Context) error {
 	}
 	if err := errors.Join(
 		send[product.Product](ctx, im, products, im.otherProduct(ctx)),
-		send[customer.Customer](ctx, im, customers, func(c asked[customer.Customer], err error) { im.note("customer %s: %v", c.decision.Key(), err) }),
+		send[customer.Customer](ctx, im, customers, func(c asked[customer.Customer], err error) { im.note("%s", refusal{err: err}.detail()) }),
 	); err != nil {
 		return err
 	}
@@ -124,7 +127,7 @@ func (im *Import) run(ctx context.Context) error {
 		return err
 	}
 	im.rejectRefused()
-	return im.mark(ctx, importing.End{Import: events.ImportEnded{ImportID: im.id(), Orders: len(h.Orders), Rejected: len(h.Rejects)}})
+	return im.mark(ctx, importing.End{Run: run, Import: events.ImportEnded{ImportID: im.id(), Orders: len(h.Orders), Returns: len(h.Returns), Rejected: len(h.Rejects)}})
 }
 
 // stockBytes is about what the folded stock of all products takes, with all that was sold of them. An import goes round in these

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/payment"
@@ -171,19 +175,93 @@ func (f *flaky) Read(ctx context.Context, s es.StreamID, from uint64) iter.Seq2[
 
 // A store that is away, slow or in doubt now and then costs time and nothing else.
 func TestTransientFailuresAreTriedAgain(t *testing.T) {
+	file := bazaar(150)
 	whole := world{t, memory.New()}
-	_, want := whole.run(small)
+	_, want := whole.run(file)
 	for seed := range uint64(20) {
 		w := world{t, memory.New()}
-		h, err := Read(strings.NewReader(small))
+		h, err := Read(strings.NewReader(file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		handler := es.NewHandler(&flaky{Store: w.store, odds: rand.New(rand.NewPCG(seed, 0))}, w.handler().Catalog(), time.Now) //nolint:gosec // a test
-		r, err := (&Import{Handler: handler, History: h, Pause: time.Millisecond, Streams: 4}).Run(t.Context())
-		if err != nil || len(h.Rejects) != 0 || len(r.Notes) != 0 || r.Recorded != want.Recorded || w.end() != whole.end() {
-			t.Fatalf("seed %d: %v, %+v, %d events of %d, %+v", seed, err, r, w.end(), whole.end(), h.Rejects)
+		r, err := (&Import{Handler: handler, History: h, Pause: time.Microsecond, Streams: 4 + int(seed)*8}).Run(t.Context())
+		if err != nil || len(h.Rejects) != 0 || len(r.Notes) != 0 || r.Recorded != want.Recorded {
+			t.Fatalf("seed %d: %v, %+v, %+v", seed, err, r, h.Rejects)
 		}
+		if diff := cmp.Diff(whole.streams(), w.streams()); diff != "" {
+			t.Fatalf("seed %d: unlike an import that nothing disturbed\n%s", seed, diff)
+		}
+	}
+}
+
+// deadly ends the process at an append: before it is made, or after it and before its answer.
+type deadly struct {
+	es.Store
+	left  atomic.Int64
+	after bool
+	kill  func()
+}
+
+func (d *deadly) Append(ctx context.Context, s es.StreamID, at es.Expected, events []es.Proposed) (uint64, error) {
+	left := d.left.Add(-1)
+	if left < 0 || left == 0 && !d.after {
+		d.kill()
+		return 0, es.ErrUnavailable
+	}
+	position, err := d.Store.Append(ctx, s, at, events)
+	if left == 0 {
+		d.kill()
+		return 0, es.ErrUnknownOutcome
+	}
+	return position, err
+}
+
+// At whichever append an import is killed, the next run brings it to the end of one that was left alone.
+func TestKilledAtAnyAppend(t *testing.T) {
+	file := bazaar(8)
+	whole := world{t, memory.New()}
+	whole.run(file)
+	want, killed := whole.streams(), 0
+	for _, after := range []bool{false, true} {
+		for n := int64(1); ; n++ {
+			w := world{t, memory.New()}
+			h, err := Read(strings.NewReader(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, kill := context.WithCancel(t.Context())
+			store := &deadly{Store: w.store, after: after, kill: kill}
+			store.left.Store(n)
+			_, err = (&Import{Handler: es.NewHandler(store, w.handler().Catalog(), time.Now), History: h, Pause: time.Microsecond, Streams: 3}).Run(ctx)
+			kill()
+			if store.left.Load() > 0 { // it took fewer
+				break
+			}
+			killed++
+			if _, ok := errors.AsType[*StoppedError](err); !ok && n > 1 && err != nil {
+				t.Fatalf("killed at append %d: %v", n, err)
+			}
+			w.run(file)
+			if diff := cmp.Diff(want, w.streams()); diff != "" {
+				t.Fatalf("killed at append %d, after it: %v\n%s", n, after, diff)
+			}
+		}
+	}
+	if killed < 40 {
+		t.Errorf("it was killed only %d times", killed)
+	}
+}
+
+// What stands otherwise than the file has it is said, whichever came first.
+func TestOthersThatDifferAreNoted(t *testing.T) {
+	w := world{t, memory.New()}
+	w.run(small)
+	other := strings.ReplaceAll(strings.ReplaceAll(small, "France", "Spain"), "Pear", "Pomelo")
+	other = strings.NewReplacer("500001", "500003", "500002", "500004").Replace(other)
+	_, r := w.run(other)
+	if want := []string{`customer 1 stands with country "FR", not "ES"`, `product P stands with name "Pear", the file has "Pomelo"`}; !slices.Equal(r.Notes, want) {
+		t.Errorf("notes %q", r.Notes)
 	}
 }
 

@@ -75,7 +75,7 @@ func one[S any, P es.State[S]](ctx context.Context, im *Import, key string, comm
 		}
 		for i, o := range outcomes {
 			fresh[i] = fresh[i] || len(o.Receipt.Records) > 0 || doubtful[i] && o.Receipt.Replayed
-			doubtful[i] = errors.Is(o.Err, es.ErrUnknownOutcome)
+			doubtful[i] = doubtful[i] || errors.Is(o.Err, es.ErrUnknownOutcome)
 			if o.Err != nil && !final(o.Err) {
 				err = o.Err
 			}

@@ -56,8 +56,8 @@ func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *sl
 		return ImportSummary{}, fmt.Errorf("import: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	h, err := onlineretail.Read(f)
-	if err != nil {
+	var h *onlineretail.History
+	if err := unchanged(f, func() error { h, err = onlineretail.Read(f); return err }); err != nil {
 		return ImportSummary{}, fmt.Errorf("import %s: %w", file, err)
 	}
 	system, release, err := systemFor(ctx, cfg, version, log, func(role string) bool {
@@ -77,6 +77,25 @@ func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *sl
 		log.Debug("import stopped", "err", ended)
 	}
 	return s, err
+}
+
+// unchanged reads a file and refuses one that changes meanwhile: part of one would be imported as if it were the whole.
+func unchanged(f *os.File, read func() error) error {
+	before, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the file: %w", err)
+	}
+	if err := read(); err != nil || !before.Mode().IsRegular() {
+		return err
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the file: %w", err)
+	}
+	if after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return errors.New("the file changed while it was read; nothing is recorded, import it when it is complete")
+	}
+	return nil
 }
 
 func record(ctx context.Context, system *System, h *onlineretail.History, progress func(done, of int)) (ImportSummary, error) {

@@ -27,14 +27,16 @@ func (h *history) imported(e es.Recorded) {
 	}
 }
 
-// excused tells whether what an order lacks is still to come: it was recorded by an import that has not ended. The order is noted.
+// excused tells whether what an order lacks is still to come: an import that has not ended recorded it or a return of it. The order
+// is noted.
 func (h *history) excused(o *order) bool {
-	t := h.imports[o.from]
-	if t == nil || t.ended || !o.state.Placed.Recorded {
-		return false
+	for _, name := range o.from {
+		if t := h.imports[name]; t != nil && !t.ended && o.state.Placed.Recorded {
+			t.incomplete[o.key] = true
+			return true
+		}
 	}
-	t.incomplete[o.key] = true
-	return true
+	return false
 }
 
 // unpaid tells whether the money recorded is less far than the order: nothing received yet, or a return not yet paid back.
@@ -57,7 +59,7 @@ func (h *history) checkImports() {
 		}
 		stands := 0
 		for _, o := range h.orders {
-			if o.from == name && o.state.Status != orders.None {
+			if slices.Contains(o.from, name) && o.state.Status != orders.None {
 				stands++
 			}
 		}

@@ -65,6 +65,70 @@ func TestBrokenOffImportIsNoFinding(t *testing.T) {
 	}
 }
 
+// What an import ended without is recorded by its next run: broken off, that is excused as well, and after its end nothing is.
+func TestBrokenOffRunOfAnImportWithRejectsIsNoFinding(t *testing.T) {
+	file := imported(200)
+	for part := 0.52; part < 1; part += 0.04 {
+		w := newWorld(t)
+		whole := w.handler
+		w.handler = es.NewHandler(narrow{w.store}, w.catalog, time.Now)
+		if h, err := w.take(file, 2); err != nil || len(h.Orders) != 100 {
+			t.Fatalf("%d orders, %v", len(h.Orders), err)
+		}
+		if r := w.look(); !r.Healthy || len(r.Notes) != 0 {
+			t.Errorf("after a run with rejects: %v, %v", r.Notes, r.Findings)
+		}
+		w.handler = whole
+		if _, err := w.take(file, part); err == nil {
+			t.Fatalf("at %.2f the import was not broken off", part)
+		}
+		if r := w.look(); !r.Healthy || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "of 200 orders") {
+			t.Errorf("at %.2f: %v, %v", part, r.Notes, r.Findings)
+		}
+		for range 2 {
+			if h, err := w.take(file, 2); err != nil || len(h.Orders) != 200 {
+				t.Fatalf("%d orders, %v", len(h.Orders), err)
+			}
+			if r := w.look(); !r.Healthy || len(r.Notes) != 0 {
+				t.Errorf("after the end: %v, %v", r.Notes, r.Findings)
+			}
+		}
+	}
+}
+
+// narrow takes nothing of the later orders.
+type narrow struct{ es.Store }
+
+func (n narrow) Append(ctx context.Context, s es.StreamID, at es.Expected, events []es.Proposed) (uint64, error) {
+	if s.Category == "order" && s.Key >= "500100" {
+		return 0, es.ErrTooLarge
+	}
+	return n.Store.Append(ctx, s, at, events)
+}
+
+// A file that has what an earlier one had, and more, may be broken off at returns of orders that the earlier one recorded.
+func TestBrokenOffImportOfALongerFileIsNoFinding(t *testing.T) {
+	longer := imported(200)
+	var file strings.Builder
+	for line := range strings.Lines(longer) {
+		if !strings.HasPrefix(line, "C") {
+			file.WriteString(line)
+		}
+	}
+	for part := 0.03; part < 1; part += 0.07 {
+		w := newWorld(t)
+		if _, err := w.take(file.String(), 2); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.take(longer, part); err == nil {
+			t.Fatalf("at %.2f the import was not broken off", part)
+		}
+		if r := w.look(); !r.Healthy || len(r.Notes) != 1 {
+			t.Errorf("at %.2f: %v, %v", part, r.Notes, r.Findings)
+		}
+	}
+}
+
 // Faults of imported orders are found all the same, while it runs and after it.
 func TestFaultsOfImportsAreFound(t *testing.T) {
 	file := imported(200)

@@ -15,7 +15,7 @@ import (
 // order is one order with its money. The states are the aggregates' own; the sums are counted here once more.
 type order struct {
 	key      string
-	from     string // the import that recorded it, or ""
+	from     []string // the imports that recorded it or a return of it
 	state    orders.Order
 	payment  payment.Payment
 	attempts map[int]*attempt
@@ -45,8 +45,8 @@ func (h *history) order(key string) *order {
 
 func (o *order) evolve(e es.Recorded) {
 	o.state.Evolve(e.Event)
-	if placed, ok := e.Event.(events.OrderPlaced); ok && placed.Recorded && e.Meta.Actor.Kind == "import" {
-		o.from = e.Meta.Causation
+	if e.Meta.Actor.Kind == "import" && !slices.Contains(o.from, e.Meta.Causation) {
+		o.from = append(o.from, e.Meta.Causation)
 	}
 	if back, ok := e.Event.(events.OrderLinesReturned); ok {
 		for _, l := range back.Lines {

@@ -36,7 +36,17 @@ func HandleAll[S any, P State[S]](ctx context.Context, h *Handler, asked []Asked
 		return nil, err
 	}
 	defer h.lanes.leave(stream)
-	l.submit(all...)
+	due := make([]*pending[S], 0, len(all))
+	for _, p := range all {
+		if p.err = l.future(p.call); p.err != nil {
+			close(p.done)
+		} else {
+			due = append(due, p)
+		}
+	}
+	if len(due) > 0 {
+		l.submit(due...)
+	}
 	out := make([]Outcome, len(all))
 	for i, p := range all {
 		select {

@@ -240,6 +240,10 @@ func TestTimes(t *testing.T) {
 	check(4, start.Add(5*time.Second), never)
 	check(5, start.Add(5*time.Second), never)
 	f.fails(es.ErrFuture, Add{K: "a", N: 1}, es.Call{OccurredAt: start.Add(5*time.Second + time.Microsecond)})
+	both := []es.Asked[Tally]{{Add{K: "b", N: 1}, es.Call{OccurredAt: start.Add(time.Hour)}}, {Add{K: "b", N: 1}, es.Call{}}}
+	if out, err := es.HandleAll(t.Context(), f.h, both); err != nil || !errors.Is(out[0].Err, es.ErrFuture) || out[1].Err != nil || len(out[1].Receipt.Records) != 1 {
+		t.Errorf("of two commands, one of the future: %+v %v", out, err)
+	}
 	f.pass(time.Microsecond)
 	f.must(Add{K: "a", N: 1}, es.Call{OccurredAt: start.Add(5*time.Second + time.Microsecond)})
 	f.h = f.handler() // which must read the last time from the stream

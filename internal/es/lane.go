@@ -64,8 +64,8 @@ const (
 )
 
 func (l *lane[S, P]) do(ctx context.Context, d Decision[S], call Call, view func(*S)) (Receipt, error) {
-	if at := call.OccurredAt; at.After(l.h.now().Add(5 * time.Second)) {
-		return Receipt{}, fmt.Errorf("%w: %s", ErrFuture, at.UTC().Format(time.RFC3339Nano))
+	if err := l.future(call); err != nil {
+		return Receipt{}, err
 	}
 	p := &pending[S]{ctx: ctx, decision: d, call: call, view: view, done: make(chan struct{})}
 	if err := notBegun(p); err != nil {
@@ -83,6 +83,14 @@ func (l *lane[S, P]) do(ctx context.Context, d Decision[S], call Call, view func
 	default:
 		return Receipt{}, fmt.Errorf("%s on %s: %w: %w", commandType(d), l.stream, ErrUnknownOutcome, ctx.Err())
 	}
+}
+
+// future refuses a stated time that has not come.
+func (l *lane[S, P]) future(call Call) error {
+	if at := call.OccurredAt; at.After(l.h.now().Add(5 * time.Second)) {
+		return fmt.Errorf("%w: %s", ErrFuture, at.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
 }
 
 func commandType[S any](d Decision[S]) string {
