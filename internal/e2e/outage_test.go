@@ -7,17 +7,21 @@ import (
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
-// Buyers pay while the shop is down, for longer than they have for it. The time of the outage does not count: their orders are
-// confirmed when it is up again. One that nobody pays still ends.
+// Buyers pay while the shop is down, for longer than they have for it. The time of the outage does not count, nor the time in which the
+// sagas run again and the reactors, who alone can learn of the payment, do not: a due timer is put off. The orders are confirmed when all is
+// up again. One that nobody pays still ends.
 func TestOutageDoesNotCountAgainstTheBuyer(t *testing.T) {
 	t.Parallel()
 	const within = 7 * time.Second // and longer than a pause that is no outage
 	servers := testenv.Start(t, testenv.Options{Roles: "eventstore,kafka,postgres,simulator", Args: testenv.AnyPorts()})
-	shopRoles := testenv.Options{
-		DataDir: servers.DataDir, Roles: "relay,projections,sagas,reactors,command-api,query-api,gateway",
-		Args: []string{"--action-within", within.String(), "--authorise-within", "2s", "--not-found-after", "1s"},
+	shopRoles := func(roles string) testenv.Options {
+		return testenv.Options{
+			DataDir: servers.DataDir, Roles: roles,
+			Args: []string{"--action-within", within.String(), "--authorise-within", "2s", "--not-found-after", "1s"},
+		}
 	}
-	s := &till{shop: openShop(t, shopRoles)}
+	const withoutReactors = "relay,projections,sagas,command-api,query-api,gateway"
+	s := &till{shop: openShop(t, shopRoles(withoutReactors+",reactors"))}
 	var at struct {
 		PaymentProvider string `json:"payment_provider"`
 	}
@@ -32,7 +36,22 @@ func TestOutageDoesNotCountAgainstTheBuyer(t *testing.T) {
 	s.Kill()
 	s.act(t, "paid", "approve")
 	<-time.After(within + time.Second) // the outage itself
-	s.shop = openShop(t, shopRoles)
+	s.shop = openShop(t, shopRoles(withoutReactors))
+	for timers := func(outcome string) (n float64) {
+		for _, m := range s.Metrics()["daybook_saga_timers_total"].GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "outcome" && l.GetValue() == outcome {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+		return n
+	}; timers("put_off") < 2; <-time.After(20 * time.Millisecond) {
+		if timers("fired") > 0 {
+			t.Fatal("a timer fired although the reactors are away")
+		}
+	}
+	testenv.Start(t, shopRoles("reactors"))
 	if o := s.ended(t, "paid"); o.Status != "confirmed" {
 		t.Errorf("paid during the outage: %s, %+v", o, o.Rejection)
 	}
