@@ -198,20 +198,6 @@ func (d *document) text(v value) string {
 	return unescape(raw)
 }
 
-// member is the value of an object's member; false if there is none.
-func (d *document) member(object int32, name string) (int32, bool) {
-	o := d.values[object]
-	if o.kind != '{' {
-		return 0, false
-	}
-	for i := object + 1; i < o.next; i = d.values[i+1].next {
-		if d.text(d.values[i]) == name {
-			return i + 1, true
-		}
-	}
-	return 0, false
-}
-
 // unescape takes the escapes out of what stood between quotes.
 func unescape(raw []byte) string {
 	out := make([]byte, 0, len(raw))

@@ -20,9 +20,3 @@ func TestTourIsTrue(t *testing.T) {
 		tour.Check(t, p.Client())
 	})
 }
-
-// end is the position of the newest event, which every command's refusal leaves where it is.
-func end(t *testing.T, p *testenv.Process) string {
-	t.Helper()
-	return tour.End(t, p.Client())
-}

@@ -45,7 +45,7 @@ func Fetch(ctx context.Context, client *kafka.Client, r Request) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	a := &res.(*answer).FetchResponse
+	a := &res.(*answer).FetchResponse //nolint:forcetypeassert // what RawExchange gives
 	if a.ErrorCode != 0 {
 		return Page{}, kafka.Error(a.ErrorCode)
 	}

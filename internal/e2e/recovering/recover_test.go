@@ -128,7 +128,6 @@ func (i *installation) different(t *testing.T) {
 		t.Errorf("orders of another installation: %s", a.Body)
 	}
 	p.Stop()
-
 }
 
 // kafka: a broker that outlives the others holds what another installation signed, which says nothing, and events that the store has lost.

@@ -71,9 +71,11 @@ func (q *patternParser) str() string {
 	if !q.take(`"`) {
 		panic("no text at " + q.rest)
 	}
-	n := strings.Index(q.rest, `"`)
-	s := q.rest[:n]
-	q.rest = q.rest[n+1:]
+	s, rest, closed := strings.Cut(q.rest, `"`)
+	if !closed {
+		panic("a text is not closed: " + q.rest)
+	}
+	q.rest = rest
 	return s
 }
 
