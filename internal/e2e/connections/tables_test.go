@@ -88,7 +88,7 @@ func TestALockedTableHoldsOnlyThoseWhoNeedIt(t *testing.T) {
 			goOn:   func(b *beside, order string) { b.confirmed(order); b.receive(order); b.get("/v1/stock/MUG") },
 		},
 		{
-			tables: []string{"daybook.personal_key"},
+			tables: []string{"daybook.personal_key", "daybook.personal_key_former"},
 			red:    []string{"keys", app.RoleReactors},
 			goOn:   func(b *beside, order string) { b.receive(order); b.get("/v1/stock/MUG"); b.get("/v1/products") },
 		},
