@@ -45,6 +45,10 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 	if _, err := open(t, pool, kek, lost).Unseal(t.Context(), ada); !errors.Is(err, ErrErased) {
 		t.Errorf("after the erasure: %v", err)
 	}
+	var left int
+	if err := pool.QueryRow(t.Context(), `select count(*) from daybook.personal_key_former where subject = 'customer-C1'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d former keys are left after the erasure: %v", left, err)
+	}
 }
 
 func opens(t *testing.T, k *Keys, s es.Sealed, want string) {
