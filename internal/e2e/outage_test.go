@@ -9,7 +9,7 @@ import (
 
 // Buyers pay while the shop is down, for longer than they have for it. The time of the outage does not count, nor the time in which the
 // sagas run again and the reactors, who alone can learn of the payment, do not: a due timer is put off. The orders are confirmed when all is
-// up again. One that nobody pays still ends.
+// up again. An unpaid order still ends.
 func TestOutageDoesNotCountAgainstTheBuyer(t *testing.T) {
 	t.Parallel()
 	const within = 7 * time.Second // and longer than a pause that is no outage

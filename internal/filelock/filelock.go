@@ -29,7 +29,7 @@ func Try(path string) (*Lock, error) { return exclusive(path, unix.LOCK_EX|unix.
 // Wait takes the lock for itself when all others have released it.
 func Wait(path string) (*Lock, error) { return exclusive(path, unix.LOCK_EX) }
 
-// Share takes the lock together with others that share it, when nobody has it for itself.
+// Share takes the lock together with others that share it, when none has it for itself.
 func Share(path string) (*Lock, error) { return take(path, unix.LOCK_SH) }
 
 // Holder is the process that holds the lock of the file for itself, or held it last; 0 if unknown.

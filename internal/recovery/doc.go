@@ -21,7 +21,7 @@
 //   - A checkpoint beyond the end of the log. If the relay's is, or the row of a running saga knows more than its stream, the store lost
 //     its end: everything made from it is made again. If only a consumer's is, only that one's.
 //   - A number of partitions that is not this installation's.
-//   - A topic whose newest genuine messages are of another incarnation, or beyond the end of the log. What nobody signed with the relay's
+//   - A topic whose newest genuine messages are of another incarnation, or beyond the end of the log. What is not signed with the relay's
 //     key says nothing.
 //   - A topic that is signed with a key which this installation does not have any more.
 //

@@ -28,7 +28,7 @@ import (
 
 // TestHostileTopic lets orders through while somebody who may write to the topic writes to it all the while: messages that are made up,
 // forged, repeated, out of order, on other partitions, beyond the log, and batches that cannot be read, on a broker that looks into none.
-// Every order ends as it must, nothing is charged that nobody ordered, no checkpoint passes the log, the process stays ready and says what
+// Every order ends as it must, only orders are charged, no checkpoint passes the log, the process stays ready and says what
 // it skipped.
 func TestHostileTopic(t *testing.T) {
 	t.Parallel()

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	redWithin   = time.Minute
-	greenWithin = time.Minute
+	redWithin   = 40 * time.Second
+	greenWithin = 20 * time.Second
 	// settled is how long a reporter is well before its outage has ended in the log, and some.
 	settled = 3 * time.Second
 )

@@ -56,7 +56,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	return errors.Join(s.acct.admit(dir), s.acct.reaches(s.bin.dir))
 }
 
-// serve leaves a server that runs and whose database belongs to the owner, whoever made it.
+// serve leaves a server that runs and whose database belongs to the owner.
 func (s *Server) serve(ctx context.Context) error {
 	if err := s.run(ctx, s.cfg.Listen); err != nil {
 		return err

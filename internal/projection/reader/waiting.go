@@ -91,7 +91,7 @@ func (w *waiters) concerns(payload string) bool {
 		relay.Moves(payload, func(p int) bool { return w.partitions[p] > 0 })
 }
 
-// run looks until nobody waits.
+// run looks until no query waits.
 func (w *waiters) run() {
 	moved, cancel := w.reader.listen(w.concerns)
 	defer cancel()

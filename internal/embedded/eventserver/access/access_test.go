@@ -335,7 +335,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestStrangeMetadata: a list counts where EventStoreDB finds it, and what may hide one lets in nobody but admins.
+// TestStrangeMetadata: a list counts where EventStoreDB finds it, and metadata that may hide one lets in admins only.
 func TestStrangeMetadata(t *testing.T) {
 	t.Parallel()
 	w, ctx := open(t), t.Context()
