@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/fleet"
 	"github.com/daybook-dev/daybook/internal/testenv/market"
@@ -110,6 +112,7 @@ type chaos struct {
 	consumers cluster // what they read
 	mirror    *mirror
 	shop      *market.Market
+	point     string // the file that names where relays die
 	deck      []string
 	dealt     bool // every disturbance at least once
 	did       map[string]int
@@ -118,11 +121,11 @@ type chaos struct {
 
 func startChaos(t *testing.T, seed uint64, relays, consumers cluster) *chaos {
 	t.Helper()
-	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 2)), t: t, relays: relays, consumers: consumers, did: map[string]int{}}
+	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 2)), t: t, relays: relays, consumers: consumers, point: filepath.Join(t.TempDir(), "failpoint"), did: map[string]int{}}
 	c.mirror = &mirror{t: t, from: c.relays, to: c.consumers, rng: rand.New(rand.NewPCG(seed, 3))}
 	c.fleet = fleet.StartServers(t, nil, app.RoleEventStore, app.RolePostgres, app.RoleSimulator)
 	for range 2 {
-		c.fleet.Add(app.RoleRelay, "", "--kafka", c.relays.brokers())
+		c.fleet.AddWith([]string{"DAYBOOK_FAILPOINT_FILE=" + c.point}, app.RoleRelay, "", "--kafka", c.relays.brokers())
 		c.fleet.Add(consuming, "", "--kafka", c.consumers.brokers())
 	}
 	at := testenv.Address(t)
@@ -254,20 +257,46 @@ func (c *chaos) disturb() {
 	time.Sleep(time.Duration(100+c.IntN(500)) * time.Millisecond)
 }
 
-// publishedAgain kills relays until one has published what another had published before, which takes a death between
-// Kafka's acknowledgement and the checkpoint.
+// publishedAgain lets a relay die between Kafka's acknowledgement and the checkpoint, and waits until the next one has published the
+// same messages again.
 func (c *chaos) publishedAgain() {
 	c.t.Helper()
-	for until := time.Now().Add(2 * time.Minute); c.mirror.again() == 0; {
-		if time.Now().After(until) {
-			c.t.Fatal("no relay that died published anything again")
-		}
-		c.did["relay killed"]++
-		m, _ := c.fleet.Pair(app.RoleRelay)
-		m.Process.Kill()
-		c.later(m)
-		c.back.Wait()
+	c.calm()
+	before := c.mirror.again()
+	if err := os.WriteFile(c.point, []byte(failpoint.PublishAfter), 0o600); err != nil {
+		c.t.Fatal(err)
 	}
+	c.relayDies()
+	if err := os.Remove(c.point); err != nil {
+		c.t.Fatal(err)
+	}
+	c.did["relay killed after publishing"]++
+	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for _, m := range c.fleet.Members[app.RoleRelay] { // the second may have died there as well
+			if m.Process.Killed() {
+				m.Begin()
+			}
+		}
+		if c.mirror.again() > before {
+			return
+		}
+		if time.Now().After(until) {
+			c.t.Fatal("what a relay had published when it died was not published again")
+		}
+	}
+}
+
+// relayDies waits until a relay has.
+func (c *chaos) relayDies() {
+	c.t.Helper()
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		for _, m := range c.fleet.Members[app.RoleRelay] {
+			if m.Process.Killed() {
+				return
+			}
+		}
+	}
+	c.t.Fatal("no relay published anything")
 }
 
 // any gives one of a role's processes that is not being started just now.

@@ -31,6 +31,7 @@ type Member struct {
 	N       int // from 1
 	Listen  string
 	Args    []string
+	Env     []string // further environment
 	Process *testenv.Process
 }
 
@@ -43,7 +44,7 @@ func (m *Member) Begin() {
 	if m.Listen != "" {
 		args = append(args, "--listen", m.Listen)
 	}
-	m.Process = testenv.Start(m.fleet.t, testenv.Options{DataDir: m.fleet.Dir, Roles: m.Role, Args: args, NotReady: true})
+	m.Process = testenv.Start(m.fleet.t, testenv.Options{DataDir: m.fleet.Dir, Roles: m.Role, Args: args, Env: m.Env, NotReady: true})
 }
 
 // Engines are the roles that carry events on.
@@ -102,7 +103,13 @@ func Start(t testing.TB, n int) *Fleet {
 // Add starts a process of a role.
 func (f *Fleet) Add(role, listen string, args ...string) *Member {
 	f.t.Helper()
-	m := &Member{fleet: f, Role: role, N: len(f.Members[role]) + 1, Listen: listen, Args: args}
+	return f.AddWith(nil, role, listen, args...)
+}
+
+// AddWith is Add with further environment.
+func (f *Fleet) AddWith(env []string, role, listen string, args ...string) *Member {
+	f.t.Helper()
+	m := &Member{fleet: f, Role: role, N: len(f.Members[role]) + 1, Listen: listen, Args: args, Env: env}
 	f.Members[role] = append(f.Members[role], m)
 	m.Begin()
 	return m
