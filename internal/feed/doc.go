@@ -35,10 +35,21 @@
 // missing that came with it: a look that waits half a second for a connection to Postgres sees what was published meanwhile. Each such
 // heal is a pass over the log and a line "behind the relay and nothing comes", so a loaded machine is loaded more, and looks take longer.
 //
-// A stall of live delivery itself was looked for and not found: with all connections of Postgres taken for 20 s, and the whole system
-// limited to 15 to 50 % of one core with one thread, live delivery went on after the connections' return, at 50 % within 3 s, without a
-// heal. What could hold a partition up without an end was a call to Postgres on a dead connection: every
-// question and every try to apply now has a time-out of its own.
+// # What bounds a stall
+//
+// Delivery waits for what it needs, and for nothing else. A look is needed by no message, so no partition waits for one: a partition asks,
+// goes on fetching, and compares itself when the answer is there. All partitions of a generation share one look at a time, also one that
+// was slow or failed. When each partition waited for a look of its own, behind the others' under one lock, a database that took 4 s for an
+// answer held the last of twelve partitions up for 48 s; its line after that was "behind the relay and nothing comes".
+//
+// After what failed works again, the longest waits of a partition are:
+//
+//	pauses between tries of a fetch, an apply, a heal      1 to 2 s, and they begin anew after each success
+//	a fetch that has had no answer                         5.25 s, then another connection; the heal does not wait for Kafka
+//	the end of the log, asked for before an unknown event  5 s
+//	a look, a checkpoint read again                        10 s; only the partition that reads its checkpoint again waits
+//	a try to apply that has had no answer                  1 min: a full chunk on a slow database takes long, and is named after 10 s
+//	a group that forms anew                                10 s: session 6 s, rebalance 3 s, and the join
 //
 // # Holding
 //

@@ -163,7 +163,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		default:
 			f.health.Set(atGroup, nil)
 			f.member(time.Time{})
-			g := &generation{feed: f, gen: gen, assigned: gen.Assignments[f.cfg.Topic], offsets: map[int]int64{}}
+			g := newGeneration(f, gen)
 			gen.Start(func(ended context.Context) {
 				g.run(ctx, ended)
 				f.member(time.Now())

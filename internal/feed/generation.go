@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-
-	"github.com/daybook-dev/daybook/internal/relay"
 )
 
 const commitEvery = 5 * time.Second
@@ -23,8 +21,12 @@ type generation struct {
 	mu      sync.Mutex
 	offsets map[int]int64 // where each partition may be resumed
 
-	looking sync.Mutex
-	last    outlook
+	questions chan question
+}
+
+func newGeneration(f *Feed, gen *kafka.Generation) *generation {
+	assigned := gen.Assignments[f.cfg.Topic]
+	return &generation{feed: f, gen: gen, assigned: assigned, offsets: map[int]int64{}, questions: make(chan question, len(assigned))}
 }
 
 func (g *generation) resumeAt(partition int, offset int64) {
@@ -53,6 +55,7 @@ func (g *generation) run(ctx, ended context.Context) {
 		running.Go(func() { g.feed.cfg.Consumer.Own(ctx, a.ID) })
 	}
 	running.Go(func() { g.commit(ctx) })
+	running.Go(func() { g.look(ctx) })
 	running.Wait()
 	for _, a := range g.assigned { // another member reports them now
 		g.feed.own(a.ID, nil)
@@ -119,32 +122,4 @@ func (g *generation) commit(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// outlook is what the relay and the consumer say about all partitions of a generation.
-type outlook struct {
-	began       time.Time // everything in it was read after this
-	relay       relay.State
-	checkpoints map[int]uint64
-}
-
-// look gives an outlook that began after since. Idle partitions share one, so that they cost a query a second together.
-func (g *generation) look(ctx context.Context, since time.Time) (outlook, error) {
-	g.looking.Lock()
-	defer g.looking.Unlock()
-	if g.last.began.After(since) && time.Since(g.last.began) < g.feed.cfg.Idle/2 {
-		return g.last, nil
-	}
-	o := outlook{began: time.Now()}
-	asking, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	var err error
-	if o.relay, err = g.feed.cfg.RelayState(asking); err != nil {
-		return o, fmt.Errorf("read the relay's state: %w", err)
-	}
-	if o.checkpoints, err = g.feed.readCheckpoints(asking, g.ids()); err != nil {
-		return o, err
-	}
-	g.last = o
-	return o, nil
 }

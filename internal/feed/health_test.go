@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -114,5 +115,27 @@ daybook_feed_heals_total{consumer="book"} 0
 `), "daybook_feed_heals_total")
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// The database gives no answer to a look, as when it has no connection left for long. What comes from Kafka meanwhile is applied: a
+// partition does not wait for its look, nor for that of another one.
+func TestLiveDeliveryGoesOnWhileALookHasNoAnswer(t *testing.T) {
+	t.Parallel()
+	s, b := newShop(t), newBook()
+	s.record(40)
+	s.publish(once)
+	s.feed(b)
+	b.await(t, s.store)
+	looking, answer := make(chan struct{}), make(chan struct{})
+	t.Cleanup(sync.OnceFunc(func() { close(answer) })) // before the feed stops
+	s.mu.Lock()
+	s.looked = func() { close(looking); <-answer }
+	s.mu.Unlock()
+	<-looking
+	for range 20 {
+		s.record(10)
+		s.publish(once)
+		b.await(t, s.store)
 	}
 }

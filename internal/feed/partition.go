@@ -26,15 +26,16 @@ type partition struct {
 	source source
 	held   held
 
-	at     uint64    // the checkpoint, as last read or moved
-	within bool      // the log is known to reach it
-	moved  time.Time // when that was
-	known  uint64    // an event of the partition is known to stand here
-	clear  uint64    // none stands in (at, clear]
-	heard  time.Time // when messages came last
-	looked time.Time // when it last compared itself with the relay
-	blind  bool      // it could not
-	owed   uint64    // the relay's last event, if a look found it beyond the checkpoint; 0: none did since the last fetch
+	at     uint64         // the checkpoint, as last read or moved
+	within bool           // the log is known to reach it
+	moved  time.Time      // when that was
+	known  uint64         // an event of the partition is known to stand here
+	clear  uint64         // none stands in (at, clear]
+	heard  time.Time      // when messages came last
+	asked  <-chan outlook // what it is about to compare itself with; nil: it has not asked
+	looked time.Time      // when it last compared itself with the relay
+	blind  bool           // it could not
+	owed   uint64         // the relay's last event, if a look found it beyond the checkpoint; 0: none did since the last fetch
 
 	lag    atomic.Int64 // messages of the topic that are not applied
 	oldest atomic.Int64 // when the oldest event that is not applied was recorded, in Unix microseconds; 0: none is known
@@ -87,13 +88,10 @@ func (p *partition) run(ctx context.Context) {
 			p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", owed)
 			p.heal(ctx, owed)
 		}
-		if p.mustLook() {
-			p.settle(ctx)
-			if err := p.idle(ctx); err != nil {
-				p.set(history, err)
-				<-ctx.Done()
-				return
-			}
+		if err := p.look(ctx); err != nil {
+			p.set(history, err)
+			<-ctx.Done()
+			return
 		}
 		for p.seen() < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
 			p.heal(ctx, p.known)
@@ -230,33 +228,35 @@ func (p *partition) settle(ctx context.Context) {
 	}
 }
 
-// mustLook: a partition that hears nothing looks whether it missed something, and a look that failed is repeated until it succeeds.
-func (p *partition) mustLook() bool {
-	return time.Since(p.looked) >= p.feed.cfg.Idle && (p.blind || p.silent())
+// look compares the partition with the relay and its checkpoint when it hears nothing, or could not the last time. It does not wait:
+// what it asks for, a later call finds. Messages are delivered meanwhile. Its error stops the partition.
+func (p *partition) look(ctx context.Context) error {
+	if p.asked == nil {
+		if time.Since(p.looked) < p.feed.cfg.Idle || !p.blind && !p.silent() {
+			return nil
+		}
+		p.settle(ctx)
+		p.asked = p.gen.ask(p.moved)
+	}
+	select {
+	case o := <-p.asked:
+		p.asked, p.looked = nil, time.Now()
+		p.settle(ctx)
+		return p.compare(o)
+	default:
+		return nil
+	}
 }
 
 func (p *partition) silent() bool { return time.Since(p.heard) >= p.feed.cfg.Idle }
 
-// idle looks whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.
-func (p *partition) idle(ctx context.Context) error {
-	p.looked = time.Now()
-	o, err := p.gen.look(ctx, p.moved)
-	if ctx.Err() != nil {
+// compare tells whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.
+func (p *partition) compare(o outlook) error {
+	p.blind = o.err != nil
+	if p.set(looking, o.err); o.err != nil {
 		return nil
 	}
-	if err == nil {
-		if err = p.feed.horizon.Reached(ctx, o.relay.Position); ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			err = fmt.Errorf("compare with the relay's checkpoint: %w", err)
-		}
-	}
-	p.blind = err != nil
-	if p.set(looking, err); err != nil {
-		return nil
-	}
-	if at := o.checkpoints[p.id]; at != p.at {
+	if at := o.checkpoints[p.id]; at != p.at && o.began.After(p.moved) { // else it was moved here meanwhile
 		p.log.Warn("the checkpoint was moved from outside", "from", p.at, "to", at)
 		p.reset(at)
 	}

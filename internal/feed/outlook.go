@@ -1,0 +1,65 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/relay"
+)
+
+// outlook is what the relay and the consumer say about all partitions of a generation, or why they do not.
+type outlook struct {
+	began, ended time.Time // everything in it was read between
+	relay        relay.State
+	checkpoints  map[int]uint64
+	err          error
+}
+
+// question is a partition's for an outlook that began after since.
+type question struct {
+	since  time.Time
+	answer chan outlook // has room for it
+}
+
+// ask puts a question. Each partition has at most one without an answer, so it never waits.
+func (g *generation) ask(since time.Time) <-chan outlook {
+	answer := make(chan outlook, 1)
+	g.questions <- question{since, answer}
+	return answer
+}
+
+// look answers the partitions' questions until ctx ends. Those that are put while it looks share the outlook, however long it took and
+// whatever became of it: the partitions together cost one look a second, and a slow one is not repeated for each of them.
+func (g *generation) look(ctx context.Context) {
+	var last outlook
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case q := <-g.questions:
+			if !last.began.After(q.since) || time.Since(last.ended) >= g.feed.cfg.Idle/2 {
+				last = g.outlook(ctx)
+			}
+			q.answer <- last
+		}
+	}
+}
+
+func (g *generation) outlook(ctx context.Context) (o outlook) {
+	o.began = time.Now()
+	defer func() { o.ended = time.Now() }()
+	asking, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	if o.relay, o.err = g.feed.cfg.RelayState(asking); o.err != nil {
+		o.err = fmt.Errorf("read the relay's state: %w", o.err)
+		return o
+	}
+	if o.checkpoints, o.err = g.feed.readCheckpoints(asking, g.ids()); o.err != nil {
+		return o
+	}
+	if err := g.feed.horizon.Reached(asking, o.relay.Position); err != nil {
+		o.err = fmt.Errorf("compare with the relay's checkpoint: %w", err)
+	}
+	return o
+}
