@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,7 +113,7 @@ type chaos struct {
 	consumers cluster // what they read
 	mirror    *mirror
 	shop      *market.Market
-	point     string // the file that names where relays die
+	points    string // directory of files that name where relays die
 	deck      []string
 	dealt     bool // every disturbance at least once
 	did       map[string]int
@@ -121,11 +122,11 @@ type chaos struct {
 
 func startChaos(t *testing.T, seed uint64, relays, consumers cluster) *chaos {
 	t.Helper()
-	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 2)), t: t, relays: relays, consumers: consumers, point: filepath.Join(t.TempDir(), "failpoint"), did: map[string]int{}}
+	c := &chaos{Rand: rand.New(rand.NewPCG(seed, 2)), t: t, relays: relays, consumers: consumers, points: t.TempDir(), did: map[string]int{}}
 	c.mirror = &mirror{t: t, from: c.relays, to: c.consumers, rng: rand.New(rand.NewPCG(seed, 3))}
 	c.fleet = fleet.StartServers(t, nil, app.RoleEventStore, app.RolePostgres, app.RoleSimulator)
-	for range 2 {
-		c.fleet.AddWith([]string{"DAYBOOK_FAILPOINT_FILE=" + c.point}, app.RoleRelay, "", "--kafka", c.relays.brokers())
+	for n := range 2 {
+		c.fleet.AddWith([]string{"DAYBOOK_FAILPOINT_FILE=" + c.point(n+1)}, app.RoleRelay, "", "--kafka", c.relays.brokers())
 		c.fleet.Add(consuming, "", "--kafka", c.consumers.brokers())
 	}
 	at := testenv.Address(t)
@@ -257,47 +258,50 @@ func (c *chaos) disturb() {
 	time.Sleep(time.Duration(100+c.IntN(500)) * time.Millisecond)
 }
 
-// publishedAgain lets a relay die between Kafka's acknowledgement and the checkpoint, and waits until the next one has published the
-// same messages again.
+// publishedAgain lets the active relay die between Kafka's acknowledgement and the checkpoint, and waits until the next one has
+// published the same messages again.
 func (c *chaos) publishedAgain() {
 	c.t.Helper()
 	c.calm()
 	before := c.mirror.again()
-	if err := os.WriteFile(c.point, []byte(failpoint.PublishAfter), 0o600); err != nil {
-		c.t.Fatal(err)
+	relays := c.fleet.Members[app.RoleRelay]
+	died := func() bool {
+		return slices.ContainsFunc(relays, func(m *fleet.Member) bool { return m.Process.Killed() })
 	}
-	c.relayDies()
-	if err := os.Remove(c.point); err != nil {
-		c.t.Fatal(err)
-	}
+	c.wait("no relay published anything", died, func() { // another one may become active meanwhile
+		active, _ := c.fleet.Pair(app.RoleRelay)
+		if err := os.WriteFile(c.point(active.N), []byte(failpoint.PublishAfter), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+	})
 	c.did["relay killed after publishing"]++
-	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		for _, m := range c.fleet.Members[app.RoleRelay] { // the second may have died there as well
+	for _, m := range relays {
+		_ = os.Remove(c.point(m.N))
+	}
+	again := func() bool { return c.mirror.again() > before }
+	c.wait("what a relay had published when it died was not published again", again, func() {
+		for _, m := range relays {
 			if m.Process.Killed() {
 				m.Begin()
 			}
 		}
-		if c.mirror.again() > before {
-			return
-		}
+	})
+}
+
+// wait does something again and again until a fact is seen, at least once.
+func (c *chaos) wait(otherwise string, fact func() bool, again func()) {
+	c.t.Helper()
+	until := time.Now().Add(time.Minute)
+	for again(); !fact(); again() {
 		if time.Now().After(until) {
-			c.t.Fatal("what a relay had published when it died was not published again")
+			c.t.Fatal(otherwise)
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// relayDies waits until a relay has.
-func (c *chaos) relayDies() {
-	c.t.Helper()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		for _, m := range c.fleet.Members[app.RoleRelay] {
-			if m.Process.Killed() {
-				return
-			}
-		}
-	}
-	c.t.Fatal("no relay published anything")
-}
+// point is the file that names where a relay dies.
+func (c *chaos) point(relay int) string { return filepath.Join(c.points, strconv.Itoa(relay)) }
 
 // any gives one of a role's processes that is not being started just now.
 func (c *chaos) any(role string) *fleet.Member {
