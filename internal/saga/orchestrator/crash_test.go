@@ -35,7 +35,7 @@ func TestCrash(t *testing.T) {
 
 func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
 	t.Helper()
-	w := newWorld(t, sagas.Deadlines{Authorise: 150 * time.Millisecond})
+	w := newWorld(t, sagas.Deadlines{Authorise: 500 * time.Millisecond})
 	w.receive("A", 1000)
 	w.receive("B", 1000)
 	w.provider()

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func (w *world) asked() (rec es.Record) {
 // TestDueTimerReadsFirst: the yes stands in the payment's stream, but what would bring it is far behind.
 func TestDueTimerReadsFirst(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sagas.Deadlines{Authorise: 200 * time.Millisecond})
+	w := newWorld(t, sagas.Deadlines{Authorise: 5 * time.Second}) // time for the answer to be there before
 	w.receive("A", 5)
 	p := w.start(nil)
 	w.place("o1", "tok_approve", "A")
@@ -56,7 +57,7 @@ func TestDueTimerReadsFirst(t *testing.T) {
 // TestDueTimerWaitsForTheStore: while the stream cannot be read, nothing is taken for a silence.
 func TestDueTimerWaitsForTheStore(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sagas.Deadlines{Authorise: 100 * time.Millisecond})
+	w := newWorld(t, sagas.Deadlines{Authorise: 5 * time.Second}) // time for the store to be away before
 	w.receive("A", 5)
 	p := w.start(nil)
 	w.place("o1", "tok_approve", "A")
@@ -88,19 +89,28 @@ func TestDueTimerWaitsForTheStore(t *testing.T) {
 // TestOutageIsNotTheProvidersSilence: nobody was there to send the authorisation until its deadline had long passed.
 func TestOutageIsNotTheProvidersSilence(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sagas.Deadlines{Authorise: 300 * time.Millisecond})
+	const within = 5 * time.Second
+	w := newWorld(t, sagas.Deadlines{Authorise: within})
 	w.receive("A", 5)
-	w.provider()
 	p := w.start(crashAt(failpoint.EffectBefore, 2)) // the reservation was sent, the authorisation was not
-	w.place("o1", "tok_soon", "A")
+	w.place("o1", "tok_approve", "A")
 	w.until("the crash", func() (bool, string) { return p.dead.Load(), "" })
 	p.stop()
 	if n := len(w.types(thePayment)); n > 0 {
 		t.Fatalf("%d events of the payment: the authorisation was sent", n)
 	}
 	began := time.Now()
-	w.until("the outage to end", func() (bool, string) { return time.Since(began) > 400*time.Millisecond, "" })
+	w.until("the outage to end", func() (bool, string) { return time.Since(began) > within, "" })
 	w.start(nil)
+	intent := w.asked()
+	w.until("the deadline to be counted from the authorisation", func() (bool, string) {
+		var ahead *bool
+		err := w.pool.QueryRow(t.Context(), `select due_at > now() from daybook.saga_instance where instance = 'placement-o1'`).Scan(&ahead)
+		return err == nil && ahead != nil && *ahead, fmt.Sprint(err)
+	})
+	if err := w.answer(t.Context(), intent); err != nil {
+		t.Fatal(err)
+	}
 	w.await("placement-o1", saga.Completed)
 }
 

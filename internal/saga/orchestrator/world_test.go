@@ -263,16 +263,17 @@ func (w *world) answer(ctx context.Context, r es.Record) error {
 	if err != nil {
 		return err
 	}
-	report := func(e es.Event, after time.Duration) error {
+	report := func(e es.Event) error {
 		call := es.Call{ID: es.DerivedID(r.ID, e.EventType()), Effect: rec.Meta.Effect, Actor: es.Actor{ID: "payments", Kind: "service"}}
-		send := func() error {
-			_, err := es.Handle(ctx, w.handler, payment.Report{OrderID: r.Stream.Key, Outcome: e}, call)
-			return err
-		}
-		if after == 0 {
-			return send()
-		}
-		time.AfterFunc(after, func() { _ = send() })
+		_, err := es.Handle(ctx, w.handler, payment.Report{OrderID: r.Stream.Key, Outcome: e}, call)
+		return err
+	}
+	late := func(e es.Event) error { // when the placement no longer waits for it
+		go func() {
+			if w.timedOut(ctx, r.Stream.Key) {
+				_ = report(e)
+			}
+		}()
 		return nil
 	}
 	switch e := rec.Event.(type) {
@@ -280,17 +281,15 @@ func (w *world) answer(ctx context.Context, r es.Record) error {
 		ok := events.PaymentAuthorised{OrderID: e.OrderID, Attempt: e.Attempt, Amount: e.Amount, Reference: "ch_" + e.OrderID}
 		switch string(e.Token.Ciphertext) {
 		case "tok_approve", "tok_void_fails_once":
-			return report(ok, 0)
+			return report(ok)
 		case "tok_decline":
-			return report(events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: "insufficient_funds"}, 0)
+			return report(events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: "insufficient_funds"})
 		case "tok_late":
-			return report(ok, 300*time.Millisecond)
-		case "tok_soon":
-			return report(ok, 100*time.Millisecond)
+			return late(ok)
 		case "tok_silent":
-			return report(events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: "not_found"}, 400*time.Millisecond)
+			return late(events.PaymentDeclined{OrderID: e.OrderID, Attempt: e.Attempt, Code: "not_found"})
 		case "tok_action":
-			return report(events.PaymentActionRequired{OrderID: e.OrderID, Attempt: e.Attempt, Reference: "ch_" + e.OrderID}, 0)
+			return report(events.PaymentActionRequired{OrderID: e.OrderID, Attempt: e.Attempt, Reference: "ch_" + e.OrderID})
 		}
 		return fmt.Errorf("token %q", e.Token.Ciphertext)
 	case events.PaymentVoidRequested:
@@ -300,7 +299,7 @@ func (w *world) answer(ctx context.Context, r es.Record) error {
 		}
 		a := loaded.State.Attempt(e.Attempt)
 		if next := a.NextVoid(); next == payment.VoidCall || next == payment.VoidEmpty {
-			return report(events.PaymentVoidSucceeded{OrderID: e.OrderID, Attempt: e.Attempt}, 0)
+			return report(events.PaymentVoidSucceeded{OrderID: e.OrderID, Attempt: e.Attempt})
 		}
 	case events.PaymentAuthorised, events.PaymentDeclined: // a void may have waited for it
 		loaded, err := es.Load[payment.Payment](ctx, w.handler, r.Stream.Key, nil)
@@ -309,11 +308,24 @@ func (w *world) answer(ctx context.Context, r es.Record) error {
 		}
 		for _, a := range loaded.State.Attempts {
 			if next := a.NextVoid(); next == payment.VoidCall || next == payment.VoidEmpty {
-				return report(events.PaymentVoidSucceeded{OrderID: r.Stream.Key, Attempt: a.N}, 0)
+				return report(events.PaymentVoidSucceeded{OrderID: r.Stream.Key, Attempt: a.N})
 			}
 		}
 	}
 	return nil
+}
+
+// timedOut waits until the timer of an order's placement is in the store. False: ctx ended.
+func (w *world) timedOut(ctx context.Context, order string) bool {
+	for r, err := range w.store.Follow(ctx, 0) {
+		if err != nil {
+			return false
+		}
+		if r.Stream == (es.StreamID{Category: "placement", Key: order}) && r.Type == "saga.timer_due" {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) receive(sku string, quantity int) {
