@@ -48,7 +48,8 @@
 //	a fetch that has had no answer                         5.25 s, then another connection; the heal does not wait for Kafka
 //	the end of the log, asked for before an unknown event  5 s
 //	a look, a checkpoint read again                        10 s; only the partition that reads its checkpoint again waits
-//	a try to apply that has had no answer                  1 min: a full chunk on a slow database takes long, and is named after 10 s
+//	a try to apply                                         10 s, if the other end of its connection is gone; a database that
+//	                                                       is slow has 1 min for a full chunk, and is named after 10 s
 //	a group that forms anew                                10 s: session 6 s, rebalance 3 s, and the join
 //
 // # Holding

@@ -121,6 +121,7 @@ func (l *Listener) session(ctx context.Context) (connected bool, err error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = answer
 	}
+	noticeTheDead(cfg)
 	cfg.RuntimeParams["application_name"] = "daybook listener"
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {

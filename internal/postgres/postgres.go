@@ -81,6 +81,7 @@ func config(url string, opts Options) (*pgxpool.Config, error) {
 	if opts.PgBouncer {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
+	noticeTheDead(cfg.ConnConfig)
 	cfg.ConnConfig.Tracer = opts.Tracer
 	cfg.ConnConfig.RuntimeParams["application_name"] = name(opts)
 	for parameter, d := range map[string]time.Duration{"lock_timeout": opts.Lock, "statement_timeout": opts.Statement} {

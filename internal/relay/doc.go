@@ -24,5 +24,8 @@
 //     that came up empty: the topic is made again and the relay goes on; consumers see the gap and heal from the store.
 //   - Event store away: follow it again from the last position read. Another incarnation: refuse.
 //   - Postgres away, lock lost, fenced: everything stops at once; stand by.
+//   - A server that takes a question and never answers it: asked again after 5 s, or 10 s before publishing begins. A connection to Postgres
+//     whose other end is gone ends after 10 s, the lock that it held after 5 s. Only a batch has longer, up to 1 min from its fifth try: a slow
+//     connection must be given the time that it takes.
 //   - N, incarnation or the store's end do not fit the row: Run ends with a *MismatchError that names the way out.
 package relay

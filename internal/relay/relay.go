@@ -40,8 +40,12 @@ type Config struct {
 	Registerer prometheus.Registerer // default: none
 	Health     *health.Reporter      // default: one of its own
 
-	dial func(ctx context.Context, network, address string) (net.Conn, error) // tests: to Kafka
+	dial   func(ctx context.Context, network, address string) (net.Conn, error) // tests: to Kafka
+	within time.Duration                                                        // tests: instead of askWithin
 }
+
+// askWithin bounds what must be known before anything is published. A server that is gone without a word must not hold the relay up.
+const askWithin = 10 * time.Second
 
 func (c *Config) defaults() error {
 	if c.Log == nil || c.Pool == nil || len(c.Brokers) == 0 || c.Keys == nil {
@@ -67,6 +71,9 @@ func (c *Config) defaults() error {
 	}
 	if c.StandbyEvery == 0 {
 		c.StandbyEvery = 250 * time.Millisecond
+	}
+	if c.within == 0 {
+		c.within = askWithin
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -134,7 +141,9 @@ func (r *Relay) Health() error { return r.state.health.Err() }
 
 // lead waits for its turn and publishes until it may not go on. led tells whether its turn came.
 func (r *Relay) lead(ctx context.Context) (led bool, err error) {
-	incarnation, err := r.fits(ctx)
+	asking, cancel := context.WithTimeout(ctx, r.cfg.within)
+	incarnation, err := r.fits(asking)
+	cancel()
 	if err != nil {
 		return false, err
 	}

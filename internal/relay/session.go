@@ -105,6 +105,8 @@ func (s *session) read(ctx context.Context) error {
 
 // sameHistory: a store that was away may have come back as another one.
 func (s *session) sameHistory(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.within)
+	defer cancel()
 	incarnation, err := s.cfg.Log.Incarnation(ctx)
 	if err != nil {
 		return err

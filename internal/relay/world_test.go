@@ -336,6 +336,7 @@ type flakyLog struct {
 	cut    []context.CancelFunc
 	down   error
 	become string
+	silent int // how many questions who it is get no answer yet
 }
 
 func (l *flakyLog) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, error] {
@@ -367,8 +368,15 @@ func (l *flakyLog) fail(err error) {
 
 func (l *flakyLog) Incarnation(ctx context.Context) (string, error) {
 	l.mu.Lock()
-	become := l.become
+	become, silent := l.become, l.silent > 0
+	if silent {
+		l.silent--
+	}
 	l.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
 	if become != "" {
 		return become, nil
 	}

@@ -172,7 +172,7 @@ func dieAt(t *testing.T, servers *testenv.Servers, deaths []death) {
 			}
 		})
 		<-ready
-		if !diesWithin(v.process, 40*time.Second) {
+		if !diesWithin(v.process, 2*time.Minute) {
 			t.Errorf("%s, order %s: the point was not come to", d, id)
 			v.process.Kill()
 		} else {
@@ -181,7 +181,7 @@ func dieAt(t *testing.T, servers *testenv.Servers, deaths []death) {
 		died := time.Since(began)
 		v.start()
 		if d.way != silent { // whose provider is waited for
-			s.EndedOne(t, id, 60*time.Second)
+			s.EndedOne(t, id, 2*time.Minute)
 		}
 		t.Logf("%-28s %-10s died after %4d ms, had ended after %5d ms", d, d.way, died.Milliseconds(), time.Since(began).Milliseconds())
 	}

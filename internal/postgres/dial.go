@@ -1,0 +1,23 @@
+package postgres
+
+import (
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// deadAfter is how long the other end of a connection may be gone without a word, with its machine or the network: the system then ends
+// the connection, whether something waits for an answer on it, something was sent, or it is idle in a pool. A server that is slow, or
+// stopped, is not gone.
+const deadAfter = 10 * time.Second
+
+// noticeTheDead makes connections notice that. With pgx's own settings it takes up to a quarter of an hour, and each connection of a
+// pool has to be waited for.
+func noticeTheDead(cfg *pgx.ConnConfig) {
+	d := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: deadAfter / 2, Interval: time.Second, Count: int(deadAfter / 2 / time.Second)},
+		Control:         limitUnacknowledged,
+	}
+	cfg.DialFunc = d.DialContext
+}

@@ -1,0 +1,27 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitUnacknowledged ends a connection on which what was sent is not acknowledged in time: as long as there is such, the system sends no probes.
+func limitUnacknowledged(network, _ string, conn syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var failed error
+	err := conn.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(deadAfter.Milliseconds())) //nolint:gosec // a descriptor
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return fmt.Errorf("limit what a connection to Postgres leaves unacknowledged: %w", err)
+	}
+	return nil
+}

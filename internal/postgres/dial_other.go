@@ -1,0 +1,8 @@
+//go:build !linux
+
+package postgres
+
+import "syscall"
+
+// limitUnacknowledged has no option to set on this system.
+func limitUnacknowledged(_, _ string, _ syscall.RawConn) error { return nil }
