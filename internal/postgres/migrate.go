@@ -19,7 +19,8 @@ var files embed.FS
 // migrating is the advisory lock under which one process at a time migrates: "daybook" in ASCII.
 const migrating = 0x64_61_79_62_6f_6f_6b
 
-// Migrate brings the schema daybook up to what this program needs. Processes that start at once wait for one another.
+// Migrate brings the schema daybook up to what this program needs. Processes that start at once wait for one another. Tables of a
+// newer program are left alone: *NewerError.
 // It needs a connection of its own, not one through PgBouncer.
 func Migrate(ctx context.Context, url string) (err error) {
 	defer func() {
@@ -59,6 +60,21 @@ func Migrate(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return err
 	}
+	has, knows, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if has > knows {
+		return &NewerError{Has: has, Knows: knows}
+	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// NewerError says that the tables are those of a newer program.
+type NewerError struct{ Has, Knows int64 } // migrations
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("its tables are of version %d, this program knows them up to version %d: run the program that changed them, or a newer one; "+
+		"to go back, restore a backup of before it ran, see docs/upgrading.md", e.Has, e.Knows)
 }

@@ -46,6 +46,23 @@ func TestValuesComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+// Tables of a newer program are refused, and left as they are.
+func TestTablesOfANewerProgram(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	if _, err := pool.Exec(t.Context(), "insert into daybook.migration (version_id, is_applied) values (99999, true)"); err != nil {
+		t.Fatal(err)
+	}
+	err := postgres.Migrate(t.Context(), pool.Config().ConnString())
+	if newer, ok := errors.AsType[*postgres.NewerError](err); !ok || newer.Has != 99999 || newer.Knows >= newer.Has || !strings.Contains(err.Error(), "version 99999") {
+		t.Errorf("tables of version 99999: %v", err)
+	}
+	var last int64
+	if err := pool.QueryRow(t.Context(), "select max(version_id) from daybook.migration").Scan(&last); err != nil || last != 99999 {
+		t.Errorf("then they are of version %d, %v", last, err)
+	}
+}
+
 // Processes start at once, on a database that none has migrated.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,7 @@ import (
 // Options of a process. The zero value runs every role on a new data directory.
 type Options struct {
 	DataDir   string
+	Program   string   // of another version; empty: Binary
 	Roles     string   // comma-separated; empty: all
 	Servers   *Servers // its event store, Kafka and Postgres; nil: embedded ones at their usual ports
 	Args      []string // further flags of serve
@@ -65,7 +66,10 @@ func Start(t testing.TB, o Options) *Process {
 	}
 	args = append(append(args, "--admin-listen", admin), o.Args...)
 	p.API, p.Admin = "http://"+listen, "http://"+admin
-	p.cmd = exec.Command(Binary(t), args...) //nolint:gosec,noctx // our own; it is killed at the end
+	if o.Program == "" {
+		o.Program = Binary(t)
+	}
+	p.cmd = exec.Command(o.Program, args...) //nolint:gosec,noctx // our own; it is killed at the end
 	p.cmd.Env = append(os.Environ(), "DAYBOOK_FAILPOINT="+o.Failpoint)
 	p.cmd.Env = append(p.cmd.Env, o.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
@@ -210,9 +214,19 @@ func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 // RunWithin is Run for a command that may take longer, or must not take as long.
 func RunWithin(t testing.TB, limit time.Duration, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
+	return runProgram(Binary(t), limit, args...)
+}
+
+// RunOther is Run with a program of another version.
+func RunOther(t testing.TB, program string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	return runProgram(program, 10*time.Minute, args...)
+}
+
+func runProgram(program string, limit time.Duration, args ...string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
