@@ -72,6 +72,10 @@
 //   - The metadata stream of a tombstoned stream is ended for writers as for readers; there a write may be accepted for a while, and
 //     cannot be read.
 //   - An append of no events changes nothing; there it brings a deleted stream back.
+//   - An append that a BatchAppend call begins and does not complete is kept until the call ends, up to 256 of them and 64 MiB, beyond
+//     which the call is refused; there it is answered with a time-out after the time asked for, two seconds at most, and what comes of
+//     it later is passed over. One whose options never came is answered BadRequest here, and not at all there; of options that come
+//     twice the last count here, the first there.
 //
 // Reads:
 //
@@ -81,6 +85,7 @@
 //   - A position is a count from 1, and commit and prepare position are the same; there it is a place in a file.
 //   - A subscription to a stream ends when that is tombstoned, at once and without $streamDeleted; there a subscriber that has caught
 //     up is sent what came before, and $streamDeleted.
+//   - A link names its event by digits alone; there blanks round them are taken too.
 //   - Metadata is strict JSON; there comments and single quotes are taken too. A stream's limits count whatever its $acl is; there an
 //     access control list that cannot be understood makes the limits void.
 //
@@ -120,8 +125,9 @@
 // Not offered: projections (and so the streams that they write, as $streams, $ce-, $et-), the HTTP interface, a cluster, transactions
 // of the old TCP protocol, redaction, and plugins.
 //
-// As there: a call keeps the rights it began with, so a subscription goes on although its user was deleted; a subscription to
-// a stream from a revision that is not there yet waits for the one behind it.
+// As there: a call keeps the rights it began with, so a subscription goes on although its user was deleted; a link is resolved
+// whether or not its reader may read the stream it names; a subscription to a stream from a revision that is not there yet waits for
+// the one behind it.
 //
 // A call that panics ends with Internal and is logged. A panic of the store's writer ends the process.
 package eventserver

@@ -157,10 +157,19 @@ func (g *groups) Update(ctx context.Context, r *proto.UpdateReq) (*proto.UpdateR
 	}
 	c := persistent.Config{Group: r.GetOptions().GetGroupName()}
 	keepStart, err := change(r.GetOptions(), &c)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = g.m.Update(ctx, c, keepStart)
+	case g.absent(r.GetOptions(), c): // which is said before what is wrong with its settings
+		err = persistent.ErrNotFound
 	}
 	return &proto.UpdateResp{}, finish(ctx, c.Stream, c.Group, err)
+}
+
+// absent tells whether a group's stream is one that groups may be on, and the group is not there.
+func (g *groups) absent(o *proto.UpdateReq_Options, c persistent.Config) bool {
+	named := o.GetAll() != nil || c.Stream != "" && c.Stream != persistent.All
+	return named && !g.m.Has(c.Stream, c.Group)
 }
 
 // change reads to what a group is to be changed; its start stays where none is given.

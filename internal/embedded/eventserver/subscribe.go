@@ -66,7 +66,7 @@ func (s *Server) subscribeStream(p *page, name string, o *streams.ReadReq_Option
 }
 
 // subscribeAll sends the log's events after a position, those to come included. With a filter it also sends a
-// checkpoint after each window of events looked at.
+// checkpoint after each window of events looked at, when it has caught up, and when it has fallen behind.
 func (s *Server) subscribeAll(p *page, o *streams.ReadReq_Options_AllOptions, window int) error {
 	ctx := p.st.Context()
 	w := s.store.Watch("")
@@ -85,7 +85,13 @@ func (s *Server) subscribeAll(p *page, o *streams.ReadReq_Options_AllOptions, wi
 		return err
 	}
 	p.add(confirmation())
-	live, looked := false, 0
+	live, looked, noted := false, 0, uint64(0)
+	note := func() {
+		if looked = 0; p.filter != nil && last > noted {
+			p.add(checkpoint(last))
+			noted = last
+		}
+	}
 	for {
 		more := false
 		err := s.store.ReadAll(last+1, func(r *store.Record) bool {
@@ -94,9 +100,8 @@ func (s *Server) subscribeAll(p *page, o *streams.ReadReq_Options_AllOptions, wi
 				return false
 			}
 			last, more = r.Position, !room
-			if looked++; p.filter != nil && looked >= window {
-				looked = 0
-				p.add(checkpoint(last))
+			if looked++; looked >= window {
+				note()
 			}
 			return room
 		})
@@ -104,13 +109,14 @@ func (s *Server) subscribeAll(p *page, o *streams.ReadReq_Options_AllOptions, wi
 			return failureOf("$all", err)
 		}
 		w.Reached(last)
+		fellBehind := live && more && p.err == nil
 		live = p.turn(live, more, func() {
-			if p.filter != nil && last > 0 {
-				looked = 0
-				p.add(checkpoint(last))
-			}
+			note()
 			p.add(caughtUp(-1, last))
 		})
+		if fellBehind {
+			note()
+		}
 		if err := p.flush(); err != nil {
 			return err
 		}

@@ -82,3 +82,45 @@ func TestFilteredSubscription(t *testing.T) {
 		t.Errorf("live: %+v, want a checkpoint at 433", e)
 	}
 }
+
+// A filtered subscription that falls behind names the place up to which it has looked, and names no place twice.
+func TestFilteredSubscriptionFallsBehind(t *testing.T) {
+	t.Parallel()
+	c := connect(t, start(t))
+	sub, err := c.SubscribeToAll(clienttest.Within(t), esdb.SubscribeToAllOptions{From: esdb.Start{}, MaxSearchWindow: 10_000, CheckpointInterval: 10,
+		Filter: &esdb.SubscriptionFilter{Type: esdb.StreamFilterType, Prefixes: []string{"order-"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	var last, checkpoint uint64
+	caughtUp := func() (fell bool) {
+		for {
+			switch e := sub.Recv(); {
+			case e.EventAppeared != nil:
+				last = e.EventAppeared.Event.Position.Commit
+			case e.CheckPointReached != nil:
+				if e.CheckPointReached.Commit < last || e.CheckPointReached.Commit <= checkpoint {
+					t.Errorf("checkpoint %d behind event %d and checkpoint %d", e.CheckPointReached.Commit, last, checkpoint)
+				}
+				checkpoint = e.CheckPointReached.Commit
+			case e.CaughtUp != nil:
+				return fell
+			case e.FellBehind != nil:
+				fell = true
+				if e := sub.Recv(); e.CheckPointReached == nil || e.CheckPointReached.Commit < last {
+					t.Errorf("fell behind at event %d, and is sent %+v", last, e)
+				} else {
+					checkpoint = e.CheckPointReached.Commit
+				}
+			default:
+				t.Fatalf("%+v", e)
+			}
+		}
+	}
+	caughtUp()
+	clienttest.Append(t, c, "order-many", esdb.NoStream{}, clienttest.Events(1000)...) // more than a page
+	if !caughtUp() || checkpoint != 1001 {
+		t.Errorf("it did not fall behind, or ends at checkpoint %d", checkpoint)
+	}
+}

@@ -197,7 +197,11 @@ func persistentManagement(t *testing.T, s *suite) {
 	if e := first.Recv(); e.SubscriptionDropped == nil {
 		t.Errorf("the deleted group's consumer got %+v", e)
 	}
+	bad := esdb.SubscriptionSettingsDefault()
+	bad.HistoryBufferSize, bad.ReadBatchSize = 10, 20
 	for _, err := range []error{
+		c.UpdatePersistentSubscription(clienttest.Within(t), stream, group, esdb.PersistentStreamSubscriptionOptions{Settings: &bad}),
+		c.UpdatePersistentSubscriptionToAll(clienttest.Within(t), stream, esdb.PersistentAllSubscriptionOptions{Settings: &bad}),
 		c.DeletePersistentSubscription(clienttest.Within(t), stream, group, esdb.DeletePersistentSubscriptionOptions{}),
 		c.UpdatePersistentSubscription(clienttest.Within(t), stream, group, esdb.PersistentStreamSubscriptionOptions{}),
 		c.ReplayParkedMessages(clienttest.Within(t), stream, group, esdb.ReplayParkedMessagesOptions{}),

@@ -211,6 +211,9 @@ func (m *Manager) store(ctx context.Context, key string, changed *Config) error 
 	return err
 }
 
+// Has tells whether a group is there.
+func (m *Manager) Has(stream, group string) bool { return m.get(stream, group) != nil }
+
 func (m *Manager) get(stream, group string) *runner {
 	c := Config{Stream: stream, Group: group}
 	if r := m.keyed(c.key()); r != nil && r.is(stream, group) {

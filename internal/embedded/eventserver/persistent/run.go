@@ -24,7 +24,7 @@ type runner struct {
 	st     *store.Store
 	log    *slog.Logger
 	filter *filter.Filter
-	// resolve finds a link's target: nil if it is gone, the link itself if it names no event.
+	// resolve finds a link's target: nil if it is gone, or if the link names no event.
 	resolve func(context.Context, *store.Record) (*store.Record, error)
 }
 
@@ -143,8 +143,8 @@ func (r *runner) message(ctx context.Context, rec *store.Record) (*Message, erro
 		return &Message{Event: rec}, nil
 	}
 	target, err := r.resolve(ctx, rec)
-	if err != nil || target == rec { // it names no event
-		return &Message{Event: rec}, err
+	if err != nil {
+		return nil, err
 	}
 	return &Message{Event: target, Link: rec}, nil
 }
