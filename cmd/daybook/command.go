@@ -3,13 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/daybook-dev/daybook/internal/app"
+	"github.com/daybook-dev/daybook/internal/telemetry"
 )
 
 // command is the whole command line.
@@ -46,6 +49,15 @@ func load(cmd *cobra.Command) (app.Config, []app.Setting, error) {
 	flags := map[string]string{}
 	cmd.Flags().Visit(func(f *pflag.Flag) { flags[f.Name] = f.Value.String() })
 	return app.LoadConfig(app.Sources{File: flags["config"], Environ: os.Environ(), Flags: flags})
+}
+
+// quietLogger is for commands that end: they tell what they come to themselves, and log what is wrong, unless another level is asked for.
+func quietLogger(w io.Writer, cfg app.Config, settings []app.Setting) (*slog.Logger, error) {
+	level := "warn"
+	if slices.ContainsFunc(settings, func(s app.Setting) bool { return s.Name == "log-level" && s.From != "default" }) {
+		level = cfg.LogLevel
+	}
+	return telemetry.NewLogger(w, level, cfg.LogFormat)
 }
 
 func configCommand() *cobra.Command {

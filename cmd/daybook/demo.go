@@ -20,7 +20,6 @@ import (
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/demo"
 	"github.com/daybook-dev/daybook/internal/doctor"
-	"github.com/daybook-dev/daybook/internal/telemetry"
 )
 
 // demoEnd is the demo's report with the doctor's.
@@ -64,11 +63,11 @@ func demoCommand() *cobra.Command {
 
 func runDemo(cmd *cobra.Command, file string, o demoOptions) error {
 	ctx := cmd.Context()
-	cfg, _, err := load(cmd)
+	cfg, settings, err := load(cmd)
 	if err != nil {
 		return err
 	}
-	log, err := telemetry.NewLogger(cmd.ErrOrStderr(), "warn", cfg.LogFormat)
+	log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/saga"
-	"github.com/daybook-dev/daybook/internal/telemetry"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -29,11 +28,11 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check that event store, Kafka, Postgres and the payment provider agree", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, _, err := load(cmd)
+			cfg, settings, err := load(cmd)
 			if err != nil {
 				return err
 			}
-			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), "warn", cfg.LogFormat)
+			log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,6 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/daybook-dev/daybook/internal/app"
-	"github.com/daybook-dev/daybook/internal/telemetry"
 )
 
 func importCommand() *cobra.Command {
@@ -22,11 +21,11 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "online-retail FILE", Short: "Record a file of the Online Retail data set as orders, stock, money and returns", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, _, err := load(cmd)
+			cfg, settings, err := load(cmd)
 			if err != nil {
 				return err
 			}
-			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), "warn", cfg.LogFormat)
+			log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daybook-dev/daybook/internal/app"
-	"github.com/daybook-dev/daybook/internal/telemetry"
 )
 
 func recoverCommand() *cobra.Command {
@@ -21,11 +20,11 @@ func recoverCommand() *cobra.Command {
 what it has. Nothing in the event store is removed, and no key of personal data. Secrets that were lost are replaced by
 those that are there. Stop every process of the system first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, _, err := load(cmd)
+			cfg, settings, err := load(cmd)
 			if err != nil {
 				return err
 			}
-			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), "warn", cfg.LogFormat)
+			log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
 			if err != nil {
 				return err
 			}
