@@ -82,7 +82,7 @@ type trade struct {
 
 func (f *pairs) trade() *trade {
 	f.t.Helper()
-	w := &trade{f: f, orders: 600}
+	w := &trade{f: f, orders: 400}
 	w.begin()
 	return w
 }

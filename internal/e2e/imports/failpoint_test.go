@@ -13,13 +13,13 @@ import (
 // An import that writes into a running system is killed at fixed places: when its begin is recorded and not answered, before an
 // append, and after one. After each the doctor finds nothing wrong; run again, it comes to the recount's end.
 func TestImportKilledAtFixedPlaces(t *testing.T) {
-	file := head(t, 1500)
+	file := head(t, 600)
 	want := count(t, file)
 	p := testenv.Start(t, testenv.Options{})
 	for _, at := range []struct {
 		point failpoint.Name
 		n     int
-	}{{failpoint.AppendAfter, 1}, {failpoint.AppendBefore, 700}, {failpoint.AppendAfter, 500}} {
+	}{{failpoint.AppendAfter, 1}, {failpoint.AppendBefore, 250}, {failpoint.AppendAfter, 150}} {
 		t.Setenv("DAYBOOK_FAILPOINT", fmt.Sprintf("%s:%d", at.point, at.n))
 		i := testenv.Begin(t, "import", "online-retail", "--data-dir", p.DataDir, file)
 		select {
