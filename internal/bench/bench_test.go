@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -52,49 +53,54 @@ func TestRowsAndRatios(t *testing.T) {
 
 // A closed loop counts what was done between warm-up and end, times also what is slow, and stops at the first error.
 func TestClosed(t *testing.T) {
-	b := &bench{round: 200 * time.Millisecond, warmUp: 100 * time.Millisecond}
-	s, err := b.closed(t.Context(), 4, here(), func(context.Context, int) error {
-		<-time.After(10 * time.Millisecond)
-		return nil
-	})
-	if err != nil || len(s.took) < 4 || s.ops < 4 || s.ops > 80 || s.seconds != 0.2 {
-		t.Errorf("%d done in %v s: %v", s.ops, s.seconds, err)
-	}
-	one := 0
-	s, err = b.closed(t.Context(), 1, here(), func(context.Context, int) error {
-		if one++; one > 8 {
-			<-time.After(300 * time.Millisecond)
-		} else {
-			<-time.After(15 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{round: 200 * time.Millisecond, warmUp: 100 * time.Millisecond}
+		s, err := b.closed(t.Context(), 4, here(), func(context.Context, int) error {
+			time.Sleep(11 * time.Millisecond)
+			return nil
+		})
+		const done = 4 * 18 // those of each worker that end from 110 to 297 ms
+		if err != nil || len(s.took) != done || s.ops != done || s.seconds != 0.2 {
+			t.Errorf("%d done in %v s, %d timed: %v", s.ops, s.seconds, len(s.took), err)
 		}
-		return nil
+		one := 0
+		s, err = b.closed(t.Context(), 1, here(), func(context.Context, int) error {
+			if one++; one > 8 {
+				time.Sleep(300 * time.Millisecond)
+			} else {
+				time.Sleep(15 * time.Millisecond)
+			}
+			return nil
+		})
+		if err != nil || s.took[len(s.took)-1] != 300*time.Millisecond {
+			t.Errorf("what was slow was not timed: %v %v", s.took, err)
+		}
+		broken := errors.New("broken")
+		if _, err := b.closed(t.Context(), 4, here(), func(context.Context, int) error { return broken }); !errors.Is(err, broken) {
+			t.Error(err)
+		}
+		if _, err := b.closed(t.Context(), 1, here(), func(context.Context, int) error { time.Sleep(400 * time.Millisecond); return nil }); err == nil {
+			t.Error("nothing was done, and that is a figure")
+		}
 	})
-	if err != nil || s.took[len(s.took)-1] < 300*time.Millisecond {
-		t.Errorf("what was slow was not timed: %v %v", s.took, err)
-	}
-	broken := errors.New("broken")
-	if _, err := b.closed(t.Context(), 4, here(), func(context.Context, int) error { return broken }); !errors.Is(err, broken) {
-		t.Error(err)
-	}
-	if _, err := b.closed(t.Context(), 1, here(), func(context.Context, int) error { <-time.After(400 * time.Millisecond); return nil }); err == nil {
-		t.Error("nothing was done, and that is a figure")
-	}
 }
 
 // An open loop does not wait for what is slow.
 func TestOpen(t *testing.T) {
-	b := &bench{round: 200 * time.Millisecond}
-	var late gathered
-	s, err := b.open(t.Context(), 100, here(), func(_ context.Context, i int, due time.Time) error {
-		if i == 0 {
-			<-time.After(300 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{round: 200 * time.Millisecond}
+		var late gathered
+		s, err := b.open(t.Context(), 100, here(), func(_ context.Context, i int, due time.Time) error {
+			if i == 0 {
+				time.Sleep(300 * time.Millisecond)
+			}
+			late.add(time.Since(due))
+			return nil
+		})
+		if err != nil || s.ops != 20 || len(late.took) != 20 || late.took[len(late.took)-1] != 300*time.Millisecond {
+			t.Errorf("%d due, %d done, the last after %v: %v", s.ops, len(late.took), late.took, err)
 		}
-		late.add(time.Since(due))
-		return nil
 	})
-	if err != nil || s.ops != 20 || len(late.took) != 20 || late.took[len(late.took)-1] < 300*time.Millisecond {
-		t.Errorf("%d due, %d done, the last after %v: %v", s.ops, len(late.took), late.took, err)
-	}
 }
 
 func TestUsage(t *testing.T) {

@@ -304,14 +304,10 @@ func TestPidFileOfNobody(t *testing.T) {
 		if err := acct.give(path); err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
 		s, err := Start(t.Context(), Config{Dir: dir, Disposable: true})
-		if err != nil {
+		if err != nil { // a clash that does not pass ends in one
 			t.Errorf("%s: %v", name, err)
 			continue
-		}
-		if took := time.Since(begun); took > clashing { // all of which a clash takes
-			t.Errorf("%s: up after %v", name, took)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
