@@ -12,6 +12,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/bench"
+	"github.com/daybook-dev/daybook/internal/wholefile"
 )
 
 func benchCommand() *cobra.Command {
@@ -60,7 +61,7 @@ func printBench(w io.Writer, r *bench.Report, asJSON bool, file string) error {
 	}
 	b = append(b, '\n')
 	if file != "" {
-		if err := os.WriteFile(file, b, 0o600); err != nil {
+		if err := wholefile.Write(file, b); err != nil {
 			return fmt.Errorf("write the figures: %w", err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // a container may have none
+
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 )
 
 // version is set when the program is built for release.
@@ -17,10 +19,17 @@ var version = "0.1.0"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the program at once
-	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	out := &standardOutput{to: os.Stdout}
+	ran, err := command(out, os.Stderr).ExecuteContextC(ctx)
 	stop()
+	if err == nil && ran.Name() != serveName { // what a server prints is not what it is for
+		err = out.cut
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "daybook:", err)
+		if advice := diskspace.Advice(err); advice != "" {
+			fmt.Fprintln(os.Stderr, "daybook:", advice)
+		}
 		if errors.Is(err, context.Canceled) {
 			os.Exit(130) // as a shell has it for an interrupt
 		}

@@ -13,9 +13,11 @@ import (
 	"github.com/daybook-dev/daybook/internal/telemetry"
 )
 
+const serveName = "serve"
+
 func serveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "serve", Short: "Run the roles of this process, by default all of them", Args: cobra.NoArgs,
+		Use: serveName, Short: "Run the roles of this process, by default all of them", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
 			signal.Ignore(syscall.SIGPIPE) // a server goes on without the terminal or the log that it wrote to

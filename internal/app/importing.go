@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/imports/onlineretail"
+	"github.com/daybook-dev/daybook/internal/wholefile"
 )
 
 // ImportSummary is what an import came to. Amounts are pence.
@@ -156,18 +158,17 @@ func writeRejects(cfg Config, h *onlineretail.History, path string) (string, err
 	if path == "" {
 		path = filepath.Join(cfg.DataDir, "online-retail-"+h.Digest[:12]+"-rejects.csv")
 	}
-	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	err := wholefile.Fill(path, func(to io.Writer) error {
+		w := csv.NewWriter(to)
+		_ = w.Write([]string{"line", "reason", "detail", "text"}) // Flush reports
+		for _, r := range h.Rejects {
+			_ = w.Write([]string{strconv.Itoa(r.Line), string(r.Reason), r.Detail, r.Text})
+		}
+		w.Flush()
+		return w.Error()
+	})
 	if err != nil {
-		return "", fmt.Errorf("write the rejects: %w", err)
-	}
-	w := csv.NewWriter(f)
-	_ = w.Write([]string{"line", "reason", "detail", "text"}) // Flush reports
-	for _, r := range h.Rejects {
-		_ = w.Write([]string{strconv.Itoa(r.Line), string(r.Reason), r.Detail, r.Text})
-	}
-	w.Flush()
-	if err := errors.Join(w.Error(), f.Close()); err != nil {
-		return "", fmt.Errorf("write the rejects: %w", err)
+		return "", fmt.Errorf("everything is recorded, but the lines left out could not be written to a file; run the import again, it records nothing twice: %w", err)
 	}
 	return path, nil
 }

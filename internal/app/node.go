@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/telemetry"
@@ -124,6 +125,9 @@ func makeDataDir(dir string) error {
 }
 
 func unusable(dir string, err error) error {
+	if diskspace.Advice(err) != "" { // another directory would not be the remedy
+		return fmt.Errorf("data directory %s cannot be written: %w", dir, err)
+	}
 	return fmt.Errorf("data directory %s cannot be written: %w; name another with --data-dir (DAYBOOK_DATA_DIR)", dir, err)
 }
 

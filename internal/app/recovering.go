@@ -6,14 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
+	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/recovery"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/wholefile"
 )
 
 func (s *System) recovery(keys *relay.Keys) recovery.Config {
@@ -65,6 +66,7 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 		if err = pgserver.SetPassword(ctx, pgserver.Config{Dir: filepath.Join(cfg.DataDir, RolePostgres), PasswordFile: passwordFile(cfg), Logger: log}); err != nil {
 			return nil, err
 		}
+		failpoint.Hit(failpoint.RecoverPasswordAfter)
 		r.Password = true
 		system, release, err = systemFor(ctx, cfg, version, log, serversOfRecord)
 	}
@@ -128,7 +130,7 @@ func (r *Recovery) keep(dir string) (string, error) {
 		return "", fmt.Errorf("encode what is recovered: %w", err)
 	}
 	file := filepath.Join(dir, "recovery-"+time.Now().UTC().Format("20060102T150405.000")+".json")
-	if err := os.WriteFile(file, append(b, '\n'), 0o600); err != nil {
+	if err := wholefile.Write(file, append(b, '\n')); err != nil {
 		return "", fmt.Errorf("keep what is recovered: %w", err)
 	}
 	return file, nil

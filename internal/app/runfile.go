@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/daybook-dev/daybook/internal/filelock"
+	"github.com/daybook-dev/daybook/internal/wholefile"
 )
 
 // Addresses are where everything of a running system is: what run.json holds.
@@ -28,15 +29,12 @@ type Addresses struct {
 func RunFile(dataDir string) string { return filepath.Join(dataDir, "run.json") }
 
 // ReadAddresses gives the addresses of the system that runs on a data directory. None running is fs.ErrNotExist:
-// what a crash left behind is not believed, because its locks are gone.
+// what a crash left behind is not believed, nor even read, because its locks are gone.
 func ReadAddresses(dataDir string) (Addresses, error) {
 	var a Addresses
 	b, err := os.ReadFile(RunFile(dataDir))
 	if err != nil {
 		return a, fmt.Errorf("find a running system: %w", err)
-	}
-	if err := json.Unmarshal(b, &a); err != nil {
-		return a, fmt.Errorf("read %s: %w", RunFile(dataDir), err)
 	}
 	switch lock, err := filelock.Try(aliveFile(dataDir)); {
 	case err == nil:
@@ -44,6 +42,9 @@ func ReadAddresses(dataDir string) (Addresses, error) {
 		return Addresses{}, fmt.Errorf("find a running system: the process of %s is gone: %w", RunFile(dataDir), fs.ErrNotExist)
 	case !errors.Is(err, filelock.ErrHeld):
 		return Addresses{}, err
+	}
+	if err := json.Unmarshal(b, &a); err != nil {
+		return Addresses{}, fmt.Errorf("read %s: %w", RunFile(dataDir), err)
 	}
 	return a, nil
 }
@@ -91,12 +92,8 @@ func writeAddresses(dataDir string, a Addresses) error {
 	if err != nil {
 		return fmt.Errorf("encode addresses: %w", err)
 	}
-	tmp := RunFile(dataDir) + ".new"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write addresses: %w", err)
-	}
-	if err := os.Rename(tmp, RunFile(dataDir)); err != nil {
-		return fmt.Errorf("write addresses: %w", err)
+	if err := wholefile.Write(RunFile(dataDir), append(b, '\n')); err != nil {
+		return fmt.Errorf("publish the addresses of this process: %w", err)
 	}
 	return nil
 }

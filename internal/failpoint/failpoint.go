@@ -33,6 +33,9 @@ const (
 	SimulatorChargeAfter   Name = "simulator.charge.after" // in the ledger, not answered
 	StoreBatchBeforeSync   Name = "eventserver.sync.before"
 	StoreBatchBeforeAnswer Name = "eventserver.answer.before"
+	RecoverPasswordDuring  Name = "recover.password.during" // the process that sets it runs
+	RecoverPasswordAfter   Name = "recover.password.after"
+	RecoverSecretsAfter    Name = "recover.secrets.after" // taken, not committed
 	RecoverNumbersAfter    Name = "recover.numbers.after"
 	RecoverTopicAfter      Name = "recover.topic.after"
 	RecoverCommitBefore    Name = "recover.commit.before"

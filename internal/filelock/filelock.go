@@ -58,9 +58,10 @@ func exclusive(path string, how int) (*Lock, error) {
 		return nil, err
 	}
 	l.former = holder(l.f)
-	err = l.f.Truncate(0)
+	// Over what is there: that takes no space of a full disk.
+	n, err := l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	if err == nil {
-		_, err = l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		err = l.f.Truncate(int64(n))
 	}
 	if err != nil {
 		l.Release()
@@ -92,6 +93,7 @@ func take(path string, how int) (*Lock, error) {
 
 func holder(f *os.File) int {
 	b, _ := io.ReadAll(io.LimitReader(f, 32))
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	first, _, _ := strings.Cut(string(b), "\n")
+	pid, _ := strconv.Atoi(first)
 	return pid
 }

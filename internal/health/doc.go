@@ -31,4 +31,7 @@
 // An outage of a reporter begins with its first failing part and ends when none has failed for three seconds. It is logged once when
 // it begins, once a minute while it lasts, with the number of failures, and once when it ends. Reporters do not log failures that
 // they also set here.
+//
+// Of a reporter that fails and works in turn, the log has one outage a minute, and how many it was not told of. An outage that is one of
+// these, and lasts, is logged when the minute is over.
 package health

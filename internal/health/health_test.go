@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -129,7 +130,7 @@ func TestAnOutageEndsWhileLooksGoOn(t *testing.T) {
 		var is error
 		r.Probe("ping", func(context.Context) error { return is })
 		for _, is = range []error{errAway, nil, errAway, nil} {
-			for range 10 {
+			for range 40 {
 				b.Ask(t.Context())
 				r.Set("topic", is)
 				time.Sleep(time.Second)
@@ -137,6 +138,67 @@ func TestAnOutageEndsWhileLooksGoOn(t *testing.T) {
 		}
 		if lines := log.lines(); len(lines) != 4 || !strings.Contains(lines[1], "works again") || !strings.Contains(lines[3], "works again") {
 			t.Errorf("%d lines of two outages: %v", len(lines), lines)
+		}
+	})
+}
+
+// A reporter that flaps says so a few times a minute, whatever its rhythm, and every outage is counted in the log in the end.
+func TestAReporterThatFlapsIsLoggedOnceAMinute(t *testing.T) {
+	t.Parallel()
+	const minutes = 10
+	for _, rhythm := range []struct{ red, green time.Duration }{
+		{time.Second, 4 * time.Second}, {100 * time.Millisecond, 3100 * time.Millisecond}, {20 * time.Second, 7 * time.Second}, {time.Second, 29 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &safe{}
+			r := health.New(slog.New(slog.NewTextHandler(log, nil))).Reporter("relay")
+			outages := 0
+			for began := time.Now(); time.Since(began) < minutes*time.Minute; outages++ {
+				for failing := time.Now(); time.Since(failing) < rhythm.red; time.Sleep(100 * time.Millisecond) {
+					r.Set("topic", errAway)
+				}
+				r.Set("topic", nil)
+				time.Sleep(rhythm.green)
+			}
+			time.Sleep(2 * time.Minute)
+			lines, counted := log.lines(), 0
+			for _, line := range lines {
+				if strings.Contains(line, "is failing") {
+					counted++
+				}
+				if _, n, found := strings.Cut(line, "outages_not_logged="); found {
+					left, err := strconv.Atoi(strings.TrimSpace(n))
+					if err != nil {
+						t.Fatal(line)
+					}
+					counted += left
+				}
+			}
+			if most := 3 * (minutes + 1); len(lines) > most || counted != outages {
+				t.Errorf("%+v: %d lines, want at most %d; they tell of %d outages of %d:\n%s", rhythm, len(lines), most, counted, outages, strings.Join(lines, ""))
+			}
+		})
+	}
+}
+
+// A part that fails again and then stays failing is in the log within a minute, though it failed for a moment just before.
+func TestAnOutageAfterAShortOneIsLoggedWhenItLasts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &safe{}
+		r := health.New(slog.New(slog.NewTextHandler(log, nil))).Reporter("relay")
+		r.Set("topic", errAway)
+		r.Set("topic", nil)
+		time.Sleep(5 * time.Second)
+		for range 70 {
+			r.Set("topic", errAway)
+			time.Sleep(time.Second)
+		}
+		r.Set("topic", nil)
+		time.Sleep(5 * time.Second)
+		lines := log.lines()
+		if len(lines) != 4 || !strings.Contains(lines[2], "is failing") || !strings.Contains(lines[2], "for=55s") || !strings.Contains(lines[3], "works again") {
+			t.Errorf("%v", lines)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	settle = 3 * time.Second // without a failing part, before an outage has ended
-	remind = time.Minute     // between log lines of one outage
+	remind = time.Minute     // between log lines of one outage, and between outages that are logged
 )
 
 // Reporter is one line of /readyz?verbose: the parts of one role, server or client.
@@ -25,7 +25,9 @@ type Reporter struct {
 	broken   map[string]error
 	probes   []probe
 	outage   *outage
-	failures uint64 // since the process started
+	failures uint64    // since the process started
+	said     time.Time // when the log was last told that an outage began
+	unsaid   int       // outages since then that it was not told of
 }
 
 type probe struct {
@@ -36,6 +38,7 @@ type probe struct {
 // outage lasts from the first failing part until none has failed for settle.
 type outage struct {
 	since    time.Time
+	silent   bool // one of many within remind: the log is not told of it, unless it lasts
 	failures int
 	logged   time.Time
 	healed   time.Time // when the last failing part recovered; zero: one is failing
@@ -124,16 +127,36 @@ func (r *Reporter) fail(part string, err error) {
 	now := time.Now()
 	if r.outage == nil {
 		r.outage = &outage{since: now, failures: 1, logged: now}
-		r.log.Warn(r.name+" is failing; it is tried again until it succeeds", "part", part, "error", err)
+		if r.outage.silent = !r.said.IsZero() && now.Sub(r.said) < remind; r.outage.silent {
+			r.unsaid++
+			return
+		}
+		r.begin("is failing; it is tried again until it succeeds", now, part, err)
 		return
 	}
 	r.outage.failures++
 	r.outage.healed = time.Time{}
-	if now.Sub(r.outage.logged) >= remind {
+	if r.outage.silent && now.Sub(r.said) >= remind {
+		r.outage.silent, r.outage.logged = false, now
+		r.unsaid--
+		r.begin("is failing; it is tried again until it succeeds", now, part, err, "for", now.Sub(r.outage.since).Round(time.Second).String())
+		return
+	}
+	if !r.outage.silent && now.Sub(r.outage.logged) >= remind {
 		r.outage.logged = now
 		r.log.Warn(r.name+" is still failing", "part", part, "error", err,
 			"for", now.Sub(r.outage.since).Round(time.Second).String(), "failures", r.outage.failures, "parts", len(r.broken))
 	}
+}
+
+// begin logs that an outage began, and how many shorter ones before it were not logged. The caller holds r.mu.
+func (r *Reporter) begin(what string, now time.Time, part string, err error, more ...any) {
+	args := append([]any{"part", part, "error", err}, more...)
+	if r.unsaid > 0 {
+		args = append(args, "outages_not_logged", r.unsaid)
+	}
+	r.said, r.unsaid = now, 0
+	r.log.Warn(r.name+" "+what, args...)
 }
 
 // settled ends the outage unless something has failed since a recovery.
@@ -143,8 +166,23 @@ func (r *Reporter) settled(healed time.Time) {
 	if r.outage == nil || !r.outage.healed.Equal(healed) {
 		return
 	}
-	r.log.Info(r.name+" works again", "after", time.Since(r.outage.since).Round(time.Millisecond).String(), "failures", r.outage.failures)
+	if r.outage.silent {
+		time.AfterFunc(time.Until(r.said.Add(remind)), r.tell)
+	} else {
+		r.log.Info(r.name+" works again", "after", time.Since(r.outage.since).Round(time.Millisecond).String(), "failures", r.outage.failures)
+	}
 	r.outage = nil
+}
+
+// tell logs how many outages were not logged, unless the line of the next one has done so.
+func (r *Reporter) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.outage != nil || r.unsaid == 0 || time.Since(r.said) < remind {
+		return
+	}
+	r.log.Info(r.name+" failed for a moment, again and again", "outages_not_logged", r.unsaid)
+	r.unsaid = 0
 }
 
 // ask looks at all probes at once and then gives the verdict.

@@ -63,6 +63,7 @@ func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) e
 					if err := cfg.Take(ctx, tx); err != nil {
 						return fmt.Errorf("take the secrets that are given: %w", err)
 					}
+					failpoint.Hit(failpoint.RecoverSecretsAfter)
 					continue
 				}
 				if err := forget(ctx, tx, part); err != nil {

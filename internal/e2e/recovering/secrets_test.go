@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
 // Whichever secrets are lost, the refusal names `daybook recover`, and that leads on. Lost passwords cost nothing. Lost keys cost what
-// they were for, and only with consent.
+// they were for, and only with consent. A recovery that is killed anywhere is begun again.
 func TestRecoverLostSecrets(t *testing.T) {
 	dir := testenv.DataDir(t)
 	p := start(t, dir)
@@ -44,11 +45,23 @@ func TestRecoverLostSecrets(t *testing.T) {
 	t.Log("everything is lost")
 	loses(t, dir, func(string) bool { return true })
 	refuses(t, dir, "does not know this password")
+	killed := func(at failpoint.Name) {
+		t.Helper()
+		t.Setenv("DAYBOOK_FAILPOINT", string(at))
+		if out, err := recovers(t, dir, "--yes", "--accept-lost-keys"); err == nil || strings.Contains(out, "daybook:") {
+			t.Fatalf("%s: not killed: %v\n%s", at, err, out)
+		}
+		t.Setenv("DAYBOOK_FAILPOINT", "")
+	}
+	killed(failpoint.RecoverPasswordDuring)
+	refuses(t, dir, "does not know this password")
+	killed(failpoint.RecoverPasswordAfter)
 	if out, err := recovers(t, dir, "--yes"); err == nil || !strings.Contains(out, "--accept-lost-keys") {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	killed(failpoint.RecoverSecretsAfter)
 	refuses(t, dir, "not the key of this installation")
-	out, err := recovers(t, dir, "--yes", "--accept-lost-keys")
+	out, err := recovers(t, dir, "--dry-run")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -56,6 +69,10 @@ func TestRecoverLostSecrets(t *testing.T) {
 		if !strings.Contains(out, key) {
 			t.Errorf("nothing is said of %s:\n%s", key, out)
 		}
+	}
+	killed(failpoint.RecoverCommitAfter)
+	if out, err := recovers(t, dir, "--yes"); err != nil || !strings.Contains(out, "There is nothing to do") {
+		t.Errorf("all was done before it was killed: %v\n%s", err, out)
 	}
 	p = start(t, dir)
 	c = p.Client()

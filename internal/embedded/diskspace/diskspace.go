@@ -1,6 +1,6 @@
 // Package diskspace watches the free space of an embedded server's disk, and keeps some in reserve for it.
 //
-//	      free < MinFree                          free ≥ MinFree + what the reserve still needs
+//	      free < MinFree, few inodes              free ≥ MinFree + what the reserve still needs
 //	ok ───────────────────▶ low: server read-only ─────────────────────────────────────────────▶ ok, reserve made again
 //	                         │ the server ended for want of space
 //	                         └▶ reserve released: it can be started, and recover
@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,6 +40,7 @@ type Guard struct {
 	mu       sync.Mutex
 	low      bool
 	free     uint64
+	files    uint64 // that may still be made
 	reserved bool
 	failed   error // of the last look
 }
@@ -91,6 +93,8 @@ func (g *Guard) Err() error {
 	switch {
 	case g.failed != nil:
 		return g.failed
+	case g.low && g.files < minFiles:
+		return noFiles(g.cfg.Dir, g.files)
 	case g.low:
 		return fmt.Errorf("the disk of %s is nearly full: %s free, %s needed", g.cfg.Dir, mib(g.free), mib(g.wanted()))
 	}
@@ -123,15 +127,15 @@ func (g *Guard) wanted() uint64 {
 
 // look compares free space with what is wanted, and makes the reserve again when it fits.
 func (g *Guard) look() (low bool) {
-	free, err := Free(g.cfg.Dir)
+	free, files, err := room(g.cfg.Dir)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.failed = err; err != nil {
 		return g.low
 	}
-	g.free = free
+	g.free, g.files = free, files
 	switch {
-	case free < g.cfg.MinFree:
+	case free < g.cfg.MinFree, files < minFiles:
 		g.low = true
 	case free >= g.wanted():
 		if !g.reserved && g.cfg.Reserve > 0 {
@@ -151,11 +155,52 @@ func (g *Guard) path() string { return filepath.Join(g.cfg.Dir, reserveName) }
 
 // Free is how many bytes a server may still take of the disk of dir.
 func Free(dir string) (uint64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	s, err := statfs(dir)
+	if err != nil {
+		return 0, err
 	}
 	return uint64(s.Bavail) * uint64(s.Bsize), nil //nolint:gosec,unconvert // types differ between systems
+}
+
+// minFiles are as many as a server makes in the time that an operator needs.
+const minFiles = 64
+
+// readOnlyFlag is the same on Linux (ST_RDONLY) and macOS (MNT_RDONLY).
+const readOnlyFlag = 1
+
+// room is how many bytes and files the disk of dir takes. An error says why it takes nothing at all.
+func room(dir string) (free, files uint64, err error) {
+	s, err := statfs(dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	if s.Flags&readOnlyFlag != 0 {
+		return 0, 0, fmt.Errorf("the disk of %s is mounted read-only: mount it for writing", dir)
+	}
+	if files = s.Ffree; s.Files == 0 { // it has no such bound
+		files = math.MaxUint64
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), files, nil //nolint:gosec,unconvert // types differ between systems
+}
+
+// Takes is nil unless the disk of dir takes no more files, or none at all.
+func Takes(dir string) error {
+	_, files, err := room(dir)
+	if err == nil && files < minFiles {
+		err = noFiles(dir, files)
+	}
+	return err
+}
+
+func noFiles(dir string, files uint64) error {
+	return fmt.Errorf("the disk of %s has room for %d more files, %d needed: remove some", dir, files, minFiles)
+}
+
+func statfs(dir string) (s syscall.Statfs_t, err error) {
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return s, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return s, nil
 }
 
 func mib(n uint64) string { return fmt.Sprintf("%d MiB", n>>20) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
 )
 
@@ -31,7 +32,10 @@ func (s *Server) Health() error {
 	if s.store.Figures().ReadOnly {
 		return store.ErrFull
 	}
-	return nil
+	if s.cfg.Store.FS != nil {
+		return nil // not a disk
+	}
+	return diskspace.Takes(s.cfg.Store.Dir)
 }
 
 // Backup copies a data directory that no server has open.

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,12 +23,6 @@ func Mount(t testing.TB, size uint64) string {
 	dir, err := os.MkdirTemp("", "daybook-disk-*")
 	if err != nil {
 		t.Fatal(err)
-	}
-	run := func(name string, args ...string) error {
-		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", name, err, out)
-		}
-		return nil
 	}
 	if err := run("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d,mode=0755", size), "tmpfs", dir); err != nil {
 		_ = os.Remove(dir)
@@ -46,6 +41,40 @@ func Mount(t testing.TB, size uint64) string {
 		_ = os.Remove(dir)
 	})
 	return dir
+}
+
+func run(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil { //nolint:gosec // mount and umount
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+// Inodes lets as many more files be made on the disk that Mount gave.
+func Inodes(t testing.TB, disk string, more uint64) {
+	t.Helper()
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(disk, &s); err != nil {
+		t.Fatal(err)
+	}
+	remount(t, disk, fmt.Sprintf("nr_inodes=%d", s.Files-s.Ffree+more))
+}
+
+// ReadOnly mounts the disk that Mount gave read-only, or for writing again. No file of it may be open for writing.
+func ReadOnly(t testing.TB, disk string, readOnly bool) {
+	t.Helper()
+	how := "rw"
+	if readOnly {
+		how = "ro"
+	}
+	remount(t, disk, how)
+}
+
+func remount(t testing.TB, disk, how string) {
+	t.Helper()
+	if err := run("mount", "-o", "remount,"+how, disk); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const letGo = 10 * time.Second

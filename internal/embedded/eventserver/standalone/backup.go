@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
+	"github.com/daybook-dev/daybook/internal/wholefile"
 )
 
 // Backup writes a backup of a store, compares what was written with its description, and describes it. To is "-" for an archive on out,
@@ -59,32 +60,15 @@ func saveArchive(ctx context.Context, in io.Reader, to string) (m store.Manifest
 	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return m, fmt.Errorf("back up: %w", err)
 	}
-	partial := to + ".partial"
-	f, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	err = wholefile.Fill(to, func(w io.Writer) (err error) {
+		all := io.TeeReader(in, w)
+		if m, err = store.CheckArchive(ctx, all); err == nil {
+			_, err = io.Copy(io.Discard, all)
+		}
+		return err
+	})
 	if err != nil {
 		return m, fmt.Errorf("back up: %w", err)
 	}
-	all := io.TeeReader(in, f)
-	if m, err = store.CheckArchive(ctx, all); err == nil {
-		_, err = io.Copy(io.Discard, all)
-	}
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return m, errors.Join(err, os.Remove(partial))
-	}
-	if err := os.Rename(partial, to); err != nil {
-		return m, fmt.Errorf("back up: %w", err)
-	}
-	return m, syncDir(filepath.Dir(to))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
+	return m, nil
 }

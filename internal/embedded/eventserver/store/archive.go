@@ -28,7 +28,7 @@ const mostManifest = 64 << 20
 func (s *Store) WriteArchive(ctx context.Context, w io.Writer) (m Manifest, err error) {
 	m = Manifest{Format: dirFormat, Incarnation: s.incarnation, Position: s.Visible(), Taken: s.cfg.Now().UTC()}
 	if s.disk.full() {
-		return m, fmt.Errorf("back up event store: %w", ErrFull) // what it is written from takes some space, too
+		return m, fmt.Errorf("back up event store in %s: %w", s.cfg.Dir, ErrFull) // what it is written from takes some space, too
 	}
 	fs := s.cfg.FS
 	dir := fs.PathJoin(s.cfg.Dir, sendingPrefix+uuid.NewString())
@@ -184,7 +184,7 @@ func eachFile(ctx context.Context, r io.Reader, backup string, f func(name strin
 		}
 		sum := &summing{r: in, h: sha256.New()}
 		if err := f(h.Name, sum); err != nil {
-			return m, fmt.Errorf("restore %s: %w", h.Name, err)
+			return m, fmt.Errorf("copy %s of backup %s: %w", h.Name, backup, err)
 		}
 		if _, err := io.Copy(io.Discard, sum); err != nil {
 			return m, fmt.Errorf("read %s of backup %s: %w", h.Name, backup, err)

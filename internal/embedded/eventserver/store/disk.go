@@ -28,6 +28,7 @@ type diskGuard struct {
 	low     atomic.Bool
 	checked atomic.Int64           // when free space was last asked for, Unix nanoseconds
 	giveUp  atomic.Pointer[func()] // called now and then while a write is held back
+	noRoom  chan error             // has why a write is held back of a store that is being opened
 	done    chan struct{}
 	once    sync.Once
 	witness *witness
@@ -40,7 +41,7 @@ const (
 )
 
 func newDiskGuard(fs vfs.FS, dir string, reserve uint64, log *slog.Logger, spareBytes uint64) *diskGuard {
-	g := &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}),
+	g := &diskGuard{FS: fs, dir: dir, reserve: reserve, log: log, done: make(chan struct{}), noRoom: make(chan error, 1),
 		witness: &witness{fs: fs, dir: dir}}
 	g.spare = &spare{g: g, size: int64(spareBytes)} //nolint:gosec // a memtable's
 	return g
@@ -71,11 +72,17 @@ func (g *diskGuard) setGiveUp(f func()) { g.giveUp.Store(&f) }
 
 func (g *diskGuard) close() { g.once.Do(func() { close(g.done) }) }
 
-// retry repeats op for as long as it fails for want of space.
+// retry repeats op for as long as it fails for want of space. Who opens the store is told, and does not wait.
 func (g *diskGuard) retry(op func() error) error {
 	err := op()
 	if err == nil || !noSpace(err) {
 		return err
+	}
+	if g.giveUp.Load() == nil {
+		select {
+		case g.noRoom <- err:
+		default:
+		}
 	}
 	g.log.Error("a write found the disk full and waits for space", "dir", g.dir, "error", err)
 	g.blocked.Add(1)

@@ -100,28 +100,56 @@ func Open(cfg Config) (*Store, error) {
 	s.watch.streams = map[string]map[*Watch]struct{}{}
 	s.disk = newDiskGuard(cfg.FS, cfg.Dir, cfg.MinFreeBytes, s.log, cfg.MemTableBytes)
 	s.disk.spare.soon = cfg.sparesSoon
-	if err := makeDir(s.disk, cfg.Dir); err != nil {
+	opened := make(chan error, 1)
+	go func() {
+		err := errCutShort
+		defer func() { opened <- err }()
+		err = s.open()
+	}()
+	var err error
+	select {
+	case err = <-opened:
+		if errors.Is(err, errCutShort) {
+			err = s.Err()
+		}
+	case err = <-s.disk.noRoom:
+		go func() { // pebble goes on when there is space, and is not needed then
+			if <-opened == nil {
+				_ = s.Close()
+			}
+		}()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
+	}
+	return s, nil
+}
+
+// errCutShort: pebble would have ended the process, and has ended its goroutine instead; see pebbleLogger.
+var errCutShort = errors.New("cut short")
+
+func (s *Store) open() error {
+	if err := makeDir(s.disk, s.cfg.Dir); err != nil {
+		return err
 	}
 	if err := s.disk.witness.check(); err != nil {
-		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
+		return err
 	}
-	s.cache = pebble.NewCache(cfg.CacheBytes)
-	db, err := pebble.Open(cfg.Dir, s.pebbleOptions())
+	s.cache = pebble.NewCache(s.cfg.CacheBytes)
+	db, err := pebble.Open(s.cfg.Dir, s.pebbleOptions())
 	if err != nil {
 		s.cache.Unref()
-		return nil, fmt.Errorf("open event store in %s: %w", cfg.Dir, err)
+		return err
 	}
 	s.db = db
 	s.disk.spare.clear() // behind pebble's lock: the directory is ours
 	w, err := s.recover()
 	if err != nil {
-		err = errors.Join(fmt.Errorf("open event store in %s: %w", cfg.Dir, err), s.closeFiles())
-		return nil, err
+		return errors.Join(err, s.closeFiles())
 	}
 	s.disk.setGiveUp(w.giveUp)
 	go w.run()
-	return s, nil
+	return nil
 }
 
 func (s *Store) pebbleOptions() *pebble.Options {
