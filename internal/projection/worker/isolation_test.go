@@ -240,6 +240,7 @@ func TestBuildsInTroubleUnderChaos(t *testing.T) {
 		})
 	}
 	feeding.Wait()
+	until(t, func() bool { return harms.Load() > 0 }) // one may have been under way
 	calm()
 	running.Wait()
 	t.Logf("%d harms, %d connections cut, %d batches fenced, %d times builds went by themselves", harms.Load(), cut.Load(), fenced.Load(), left.Load())
