@@ -2,10 +2,12 @@
 package deploy
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,6 +28,8 @@ type service struct {
 	CapDrop     []string `yaml:"cap_drop"`
 	SecurityOpt []string `yaml:"security_opt"`
 	ReadOnly    bool     `yaml:"read_only"`
+	Tmpfs       []string
+	User        string
 	Privileged  bool
 	CapAdd      []string `yaml:"cap_add"`
 }
@@ -73,20 +77,95 @@ func TestComposeGivesNoPrivileges(t *testing.T) {
 		if s.Privileged || s.CapAdd != nil || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s: privileged %v, capabilities %v dropped and %v added, %v", name, s.Privileged, s.CapDrop, s.CapAdd, s.SecurityOpt)
 		}
-		if ours && !s.ReadOnly {
+		if !s.ReadOnly {
 			t.Errorf("%s writes to its image", name)
+		}
+		if uid, gid, ok := numbers(s.User); !ok || uid == 0 || gid == 0 {
+			t.Errorf("%s runs as %q, which is not the numbers of a user other than root", name, s.User)
 		}
 		if _, tag, _ := strings.Cut(s.Image, ":"); !ours && !strings.Contains(s.Image, "@sha256:") && strings.Count(tag, ".") < 2 {
 			t.Errorf("%s: %s is neither a digest nor an exact version", name, s.Image)
 		}
 	}
-	for _, file := range []string{"Dockerfile", "local/daybook/Dockerfile"} {
+	for file, users := range map[string]string{
+		"Dockerfile": "65532:65532", "local/daybook/Dockerfile": "65532:65532", "local/kafka/Dockerfile": "kafka", "local/postgres/Dockerfile": "postgres",
+	} {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(string(b), "\nUSER 65532:65532\n") {
-			t.Errorf("%s runs as root", file)
+		if !strings.Contains(string(b), "\nUSER "+users+"\n") {
+			t.Errorf("%s does not run as %s", file, users)
+		}
+	}
+}
+
+// numbers are those of a user and its group.
+func numbers(user string) (uid, gid int, ok bool) {
+	u, g, _ := strings.Cut(user, ":")
+	uid, uidErr := strconv.Atoi(u)
+	gid, gidErr := strconv.Atoi(g)
+	return uid, gid, uidErr == nil && gidErr == nil
+}
+
+// The images that are built here run within the same limits as the published ones, so that what runs of them says something of those:
+// the overlay changes none, and where it changes the user, because another server takes the place, it gives that image's.
+func TestLocalOverlayKeepsTheLimits(t *testing.T) {
+	b, err := os.ReadFile("compose.local.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Services map[string]map[string]any }
+	if err := yaml.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Services) == 0 {
+		t.Fatal("the overlay has no services")
+	}
+	for name, s := range file.Services {
+		for _, key := range []string{"read_only", "cap_drop", "cap_add", "security_opt", "privileged"} {
+			if has(s, key) {
+				t.Errorf("%s: the overlay changes %s", name, key)
+			}
+		}
+		if has(s, "user") && (name != "eventstore" || s["user"] != "65532:65532") {
+			t.Errorf("%s: the overlay runs it as %v", name, s["user"])
+		}
+	}
+}
+
+// What a service writes is on its volumes or in memory, and is its user's: where it cannot write, it does not start. The mode of memory that
+// is mounted is not relied on: runc before 1.2 gives it that of the directory below, which for one of its own making is root's.
+func TestComposeGivesRoomToWrite(t *testing.T) {
+	services, _ := compose(t, theFile)
+	local, _ := compose(t, "compose.local.yml")
+	takesPlace := local["eventstore"]
+	services["the event store of the overlay"] = takesPlace
+	room := map[string][]string{ // what the images write beside /tmp
+		"eventstore": {"/var/lib/eventstore", "/var/log/eventstore"},
+		"kafka":      {services["kafka"].Environment["KAFKA_LOG_DIRS"], "/opt/kafka/config", "/opt/kafka/logs"},
+		"postgres":   {"/var/lib/postgresql/data", "/var/run/postgresql"},
+		"simulator":  {"/data", "/secrets"},
+	}
+	for name, s := range services {
+		writable := map[string]bool{}
+		for _, v := range s.Volumes {
+			parts := strings.Split(v, ":")
+			writable[parts[1]] = len(parts) == 2
+		}
+		uid, gid, _ := numbers(s.User)
+		for _, m := range s.Tmpfs {
+			at, given, _ := strings.Cut(m, ":")
+			options := strings.Split(given, ",")
+			writable[at] = slices.Contains(options, fmt.Sprintf("uid=%d", uid)) && slices.Contains(options, fmt.Sprintf("gid=%d", gid))
+			if loads := name == "kafka" && at == "/tmp"; loads != slices.Contains(options, "exec") {
+				t.Errorf("%s: programs may be run from %s: %v", name, at, !loads)
+			}
+		}
+		for _, at := range append(room[name], "/tmp") {
+			if !writable[at] {
+				t.Errorf("%s cannot write to %s as %s", name, at, s.User)
+			}
 		}
 	}
 }
