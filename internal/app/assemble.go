@@ -152,6 +152,10 @@ func (n *Node) add(name string, run func(context.Context) error) {
 	n.roles = append(n.roles, role{name, run})
 }
 
+func (c Config) streams() query.Limits {
+	return query.Limits{Streams: c.Streams, PerClient: c.StreamsPerClient}
+}
+
 // apis serves the APIs of this process, and the gateway in front of them or of others.
 func (n *Node) apis() error {
 	if n.addresses.API == "" && n.addresses.CommandAPI == "" && n.addresses.QueryAPI == "" {
@@ -163,7 +167,7 @@ func (n *Node) apis() error {
 		return err
 	}
 	asked, err := query.New(query.Config{
-		Rows: n.system.Reader, Keys: n.system.Keys, TimeZone: n.cfg.Shop.TimeZone, Streams: query.Limits{Streams: n.cfg.Streams, PerClient: n.cfg.StreamsPerClient}, Logger: n.log,
+		Rows: n.system.Reader, Keys: n.system.Keys, TimeZone: n.cfg.Shop.TimeZone, Streams: n.cfg.streams(), Logger: n.log,
 	})
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 	if s.Addresses.PaymentProvider == "" {
 		return nil, nil, fmt.Errorf("no address is known of the payment provider: give --payment-provider, or run the role %s", RoleSimulator)
 	}
-	client, err := paymentprovider.NewClient(paymentprovider.ClientConfig{URL: s.Addresses.PaymentProvider, Timeout: n.cfg.ProviderTimeout})
+	client, err := paymentprovider.NewClient(n.cfg.provider(s.Addresses))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -195,6 +195,10 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 	}
 	n.health.Reporter("payment-provider").Probe("lookup", client.Check)
 	return e, client.Close, e.Prepare(ctx)
+}
+
+func (c Config) provider(at Addresses) paymentprovider.ClientConfig {
+	return paymentprovider.ClientConfig{URL: at.PaymentProvider, Timeout: c.ProviderTimeout}
 }
 
 // notFoundAfter is the setting, or what fits the provider: see Config.
