@@ -67,6 +67,22 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 	if err != nil {
 		tb.Fatal(err)
 	}
+	r := Reader(tb, l.records, definitions, ps...)
+	view, err := r.View(ps...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, plan := range plans {
+		if !plan.History {
+			return view
+		}
+	}
+	return both{tb, view}
+}
+
+// Reader posts a log, whose positions begin at 1 without a gap, into the projections, and reads them.
+func Reader(tb testing.TB, log []es.Record, definitions []es.Definition, ps ...projection.Projection) *reader.Reader {
+	tb.Helper()
 	catalog, err := es.NewCatalog(definitions)
 	if err != nil {
 		tb.Fatal(err)
@@ -89,8 +105,8 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 			after[p], waiting[p] = batch[len(batch)-1].Position, nil
 		}
 	}
-	size := max(3, len(l.records)/1000)
-	for _, r := range l.records {
+	size := max(3, len(log)/1000)
+	for _, r := range log {
 		p := relay.PartitionOf(r.Stream.Partition(), partitions)
 		last[p] = int64(r.Position) //nolint:gosec // a small number
 		if waiting[p] = append(waiting[p], r); len(waiting[p]) == size {
@@ -100,7 +116,7 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 	for p := range partitions {
 		post(p)
 	}
-	end := uint64(len(l.records))
+	end := uint64(len(log))
 	_, err = pool.Exec(tb.Context(), `insert into daybook.relay (position, last, partitions, incarnation, caught_up_at) values ($1, $2, $3, 'test', $4)`,
 		int64(end), last, partitions, Recorded(end+1)) //nolint:gosec // a small number
 	if err != nil {
@@ -110,16 +126,7 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	view, err := r.View(ps...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, plan := range plans {
-		if !plan.History {
-			return view
-		}
-	}
-	return both{tb, view}
+	return r
 }
 
 // both asks each query about now a second time about a moment that lies after everything, and compares the answers: what a query
