@@ -134,6 +134,24 @@ func TestLocalOverlayKeepsTheLimits(t *testing.T) {
 	}
 }
 
+// An image that is built here has the user that its service runs as: what the image gives to its user can be written.
+func TestImagesHaveTheUsersOfTheirServices(t *testing.T) {
+	services, _ := compose(t, theFile)
+	for file, service := range map[string]string{
+		"Dockerfile": "gateway", "local/daybook/Dockerfile": "gateway", "local/kafka/Dockerfile": "kafka", "local/postgres/Dockerfile": "postgres",
+	} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		user := services[service].User
+		uid, _, _ := numbers(user)
+		if text := string(b); !strings.Contains(text, "\nUSER "+user+"\n") && !strings.Contains(text, fmt.Sprintf("--uid %d ", uid)) {
+			t.Errorf("%s has no user %s, as whom %s runs", file, user, service)
+		}
+	}
+}
+
 // What a service writes is on its volumes or in memory, and is its user's: where it cannot write, it does not start. The mode of memory that
 // is mounted is not relied on: runc before 1.2 gives it that of the directory below, which for one of its own making is root's.
 func TestComposeGivesRoomToWrite(t *testing.T) {
