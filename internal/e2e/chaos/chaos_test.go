@@ -195,7 +195,7 @@ func (c *chaos) sell(ctx context.Context, want int) *selling {
 				s.placed.Add(1)
 				if s.enough() { // there is chaos left: more slowly
 					select {
-					case <-time.After(200 * time.Millisecond):
+					case <-time.After(500 * time.Millisecond):
 					case <-ctx.Done():
 					}
 				}
