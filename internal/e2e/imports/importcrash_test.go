@@ -58,7 +58,8 @@ func brokenOff(t *testing.T, dir string) {
 func TestImportInterrupted(t *testing.T) {
 	t.Parallel()
 	file, dir := head(t, 3000), testenv.DataDir(t)
-	p := testenv.Begin(t, "import", "online-retail", "--data-dir", dir, file)
+	// Other tests may take a usual port while Postgres starts on it, of which it would say something.
+	p := testenv.Begin(t, append([]string{"import", "online-retail", "--data-dir", dir, file}, testenv.AnyPorts()...)...)
 	at(t, p, 0.4)
 	if code := p.Interrupt(); code != 130 {
 		t.Errorf("exit code %d", code)
