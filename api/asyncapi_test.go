@@ -23,8 +23,8 @@ import (
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/deployment"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
 )
 
 var update = flag.Bool("update", false, "write asyncapi.yaml anew from the catalogue")
@@ -55,7 +55,7 @@ func TestTheTopicsDocumentIsTheCatalogue(t *testing.T) {
 	channel := doc["channels"].(map[string]any)["events"].(map[string]any)
 	listed := map[string]any{}
 	channel["messages"] = listed
-	words := comments(t, "../events", "../internal/saga", "../internal/deployment")
+	words := comments(t, "../events", "../kit/saga", "../internal/deployment")
 	for d := range relayed(t).Definitions() {
 		for version := 1; version <= d.Version; version++ {
 			name := fmt.Sprintf("%s.v%d", d.Type, version)

@@ -1,7 +1,7 @@
 package api
 
 import (
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // refuseCards finds the number of a payment card anywhere in a body: in values, in numbers, in names of members. The problem

@@ -6,7 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // cleaned makes every text of a body clean before its operation sees it. The digest is of what was sent, so a repeat that

@@ -14,8 +14,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/product"
-	"github.com/daybook-dev/daybook/internal/iso"
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/iso"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // requests calls f with every operation that takes a body, its schema, and a body that is in order.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Headers are read here and nowhere else: each has one function, which takes all lines of it.

@@ -16,7 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/apitest"
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // fieldsOfStructs reads the JSON names of every generated struct, in the order in which they are encoded.

@@ -12,8 +12,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Problem is an error that a caller may see (RFC 9457).

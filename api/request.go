@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Request is what every operation knows of its request, beside what is decoded for it.

@@ -1,6 +1,6 @@
 package events
 
-import "github.com/daybook-dev/daybook/internal/es"
+import "github.com/daybook-dev/daybook/kit/es"
 
 // CustomerRegistered opens a customer's record. Personal fields are sealed under the customer's key, zero where not
 // given; the country stays clear.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // FuzzDecode reads anything as any event: an error or an event, which reads back as itself.

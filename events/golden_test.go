@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 var update = flag.Bool("update", false, "write the golden files of the newest versions anew")

@@ -3,8 +3,8 @@ package sagas
 import (
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
 )
 
 // Money is what a saga has heard of an order's payment. Its newest event counts, in whatever order they were heard.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/commands/order"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/sagas"
 )
 

@@ -5,8 +5,8 @@ package sagas
 import (
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
 )
 
 // Deadlines of the sagas. Zero fields take their defaults.

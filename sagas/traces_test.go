@@ -4,9 +4,9 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/saga"
-	"github.com/daybook-dev/daybook/internal/saga/sagatest"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 	"github.com/daybook-dev/daybook/sagas"
 )
 

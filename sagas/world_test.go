@@ -13,10 +13,10 @@ import (
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
-	"github.com/daybook-dev/daybook/internal/saga"
-	"github.com/daybook-dev/daybook/internal/saga/sagatest"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
+	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 	"github.com/daybook-dev/daybook/sagas"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/product"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // catalogue keeps products folded, for prices. An event of a product drops it, to be folded again when it is next asked

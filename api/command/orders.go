@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/customer"
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // PlaceOrder serves POST /v1/orders.

@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/product"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // AddProduct serves POST /v1/products.

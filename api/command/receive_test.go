@@ -17,8 +17,8 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 // receiving serves nothing but receipts of goods.

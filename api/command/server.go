@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/commands/lease"
 	"github.com/daybook-dev/daybook/commands/order"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Config is what the commands need. All fields but Logger are needed.

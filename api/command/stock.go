@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func escape(segment string) string { return url.PathEscape(segment) }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 

@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderlist"
 	"github.com/daybook-dev/daybook/projections/products"
 )

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/personal"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // opening opens the sealed fields of one item; the first error stands. What has been erased, or whose key is missing, is

@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 )
 

@@ -18,8 +18,8 @@ import (
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/customers"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 	"github.com/daybook-dev/daybook/projections/orderevents"

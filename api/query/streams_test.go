@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/api"
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // counted is rows of which there are none, and how often they were asked for.

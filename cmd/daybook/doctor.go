@@ -18,7 +18,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/doctor"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/sagas"
 )
 

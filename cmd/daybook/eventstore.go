@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/standalone"
+	"github.com/daybook-dev/daybook/internal/eventserver/standalone"
 	"github.com/daybook-dev/daybook/internal/telemetry"
 )
 

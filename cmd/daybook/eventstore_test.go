@@ -19,7 +19,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
+	"github.com/daybook-dev/daybook/internal/eventserver/clienttest"
 )
 
 // TestEventstoreServe: the banner's connection string works, metrics and health are there, one server at a time, and SIGTERM ends

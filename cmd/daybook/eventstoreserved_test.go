@@ -16,7 +16,7 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/google/uuid"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
+	"github.com/daybook-dev/daybook/internal/eventserver/clienttest"
 	"github.com/daybook-dev/daybook/internal/testenv/output"
 )
 

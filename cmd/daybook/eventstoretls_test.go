@@ -18,7 +18,7 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/clienttest"
+	"github.com/daybook-dev/daybook/internal/eventserver/clienttest"
 )
 
 // loopbackCertificate writes a fresh self-signed one.

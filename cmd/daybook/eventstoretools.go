@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/standalone"
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
+	"github.com/daybook-dev/daybook/internal/eventserver/standalone"
+	"github.com/daybook-dev/daybook/internal/eventserver/store"
+	"github.com/daybook-dev/daybook/kit/eventserver"
 )
 
 // tool is a command that works on a running server or on the directory of a stopped one.

@@ -2,9 +2,9 @@ package customer
 
 import (
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/iso"
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/iso"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // Register opens a customer's record, once. Recorded customers come from another system, without personal fields.

@@ -3,7 +3,7 @@ package importing
 
 import (
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 const (

@@ -9,9 +9,9 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/lease"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/es/estest"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/estest"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 var given = estest.Given[lease.Lease]

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Numbers gives out the numbers of a range, one by one, out of blocks that it leases. A restart drops the rest of a block,

@@ -4,7 +4,7 @@ import (
 	"context"
 	"iter"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // blockedStore answers nothing before it is told to.

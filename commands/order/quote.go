@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/iso"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/iso"
 )
 
 // Request is what somebody wants to buy, and where it goes.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Record takes over an order that another system has already carried out: placed, confirmed, shipped, delivered and closed

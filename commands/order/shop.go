@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/iso"
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/iso"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // Shop is how a shop reckons: what it sells in, ships by and taxes at.

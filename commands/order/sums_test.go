@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/iso"
+	"github.com/daybook-dev/daybook/kit/iso"
 )
 
 // anyShop draws a shop of any configuration that is in order: tax within the prices or on top, by country and by region, currencies

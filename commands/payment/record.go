@@ -2,7 +2,7 @@ package payment
 
 import (
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Record is money received outside the provider, once per record id.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Report is the reactor's: what the provider said. Outcome is one of payment.authorised, .declined, .action_required,

@@ -2,7 +2,7 @@ package payment
 
 import (
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Void gives an attempt's money back before it is captured. Attempt 0 is 1. An attempt that has not been made is barred;

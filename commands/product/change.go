@@ -2,7 +2,7 @@ package product
 
 import (
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Change is several changes to one product at once: what is nil stays as it is.

@@ -5,9 +5,9 @@ import (
 	"maps"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/iso"
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/iso"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 const (

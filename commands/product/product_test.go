@@ -5,8 +5,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/es/estest"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/estest"
 )
 
 var given = estest.Given[product.Product]

@@ -2,7 +2,7 @@ package stock
 
 import (
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Adjust corrects what is on hand by a count. It alone may leave more reserved than there is, and says so.

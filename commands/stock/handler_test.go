@@ -9,8 +9,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 // Two processes sell the same SKU to 150 buyers at once: each unit goes to one of them, and every buyer is told.

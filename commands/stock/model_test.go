@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 	"pgregory.net/rapid"
 )
 

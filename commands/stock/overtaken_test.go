@@ -6,8 +6,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 // A saga gave up waiting for its reservation and released it, and only then the reservation arrives, at a process that

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 // counting counts the records that are read.

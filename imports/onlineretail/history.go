@@ -14,8 +14,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // History is what a file says, ready to be recorded. Amounts are pence.

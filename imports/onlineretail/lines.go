@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/text"
+	"github.com/daybook-dev/daybook/kit/text"
 )
 
 // Header is the first line of every such file.

@@ -18,7 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Import records a history through a handler.

@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/commands/stock"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // window is how many orders and returns are under way at once: as many may be incomplete when an import is broken off.

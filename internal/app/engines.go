@@ -10,13 +10,13 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/orchestrator"
 	"github.com/daybook-dev/daybook/internal/postgres"
-	"github.com/daybook-dev/daybook/internal/projection/worker"
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/saga"
-	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
 	"github.com/daybook-dev/daybook/internal/uptime"
+	"github.com/daybook-dev/daybook/internal/worker"
+	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
 )

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/customers"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 	"github.com/daybook-dev/daybook/projections/orderevents"

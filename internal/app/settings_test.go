@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
-	"github.com/daybook-dev/daybook/internal/projection/worker"
+	"github.com/daybook-dev/daybook/internal/worker"
 )
 
 func written(t *testing.T, yaml string) string {

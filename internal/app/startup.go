@@ -9,7 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
 )

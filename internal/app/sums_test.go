@@ -19,9 +19,9 @@ import (
 	"github.com/daybook-dev/daybook/api/query"
 	ordering "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	inmemory "github.com/daybook-dev/daybook/internal/eventstore/memory"
-	"github.com/daybook-dev/daybook/internal/projection/viewtest"
+	"github.com/daybook-dev/daybook/internal/viewtest"
+	"github.com/daybook-dev/daybook/kit/es"
+	inmemory "github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 // unsealed keeps personal data as it is.

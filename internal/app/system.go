@@ -15,15 +15,15 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/deployment"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/esclient"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/postgres"
-	"github.com/daybook-dev/daybook/internal/projection/reader"
+	"github.com/daybook-dev/daybook/internal/reader"
 	"github.com/daybook-dev/daybook/internal/recovery"
-	"github.com/daybook-dev/daybook/internal/saga"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/sagas"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // raise states the versions of this program in the event store, before any role appends, and refuses what it cannot carry on:

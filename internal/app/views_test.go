@@ -10,11 +10,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	store "github.com/daybook-dev/daybook/internal/eventstore/memory"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
-	"github.com/daybook-dev/daybook/internal/projection"
-	"github.com/daybook-dev/daybook/internal/projection/worker"
+	"github.com/daybook-dev/daybook/internal/worker"
+	store "github.com/daybook-dev/daybook/kit/es/memory"
+	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/products"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/esclient"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 const (

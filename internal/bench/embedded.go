@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/esclient"
+	"github.com/daybook-dev/daybook/kit/eventserver"
 )
 
 // embedded is an event store in this process, and the ways to it that need no network.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/commands/stock"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // hot: what sagas do. 64 of them reserve, on one SKU and spread over many, through one handler in this process.

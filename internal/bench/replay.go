@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/commands/stock"
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver/store"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/esclient"
+	"github.com/daybook-dev/daybook/internal/eventserver/store"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 const (

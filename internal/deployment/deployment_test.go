@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 func TestBegin(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Versions are the newest versions of what a program writes into the log: of each event type, and of each saga.

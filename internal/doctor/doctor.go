@@ -10,10 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/projection"
 	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/saga"
 )
 
 // Config says what is examined. Log and Catalog are needed; what else is nil or empty is passed over, and the report

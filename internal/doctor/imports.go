@@ -6,7 +6,7 @@ import (
 
 	orders "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // taken is an import of another system's history. While it has not ended, as many orders as its window may lack stock and money.

@@ -10,7 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/imports/onlineretail"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // imported is a file of some orders, of which every tenth is given back in part.

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // charge is a charge as the simulator's ledger shows it (GET /simulator/v1/charges).

@@ -9,7 +9,7 @@ import (
 	orders "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // order is one order with its money. The states are the aggregates' own; the sums are counted here once more.

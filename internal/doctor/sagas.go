@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/saga"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
 )
 
 // instance is a saga's instance, folded from its stream.

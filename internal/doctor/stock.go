@@ -7,7 +7,7 @@ import (
 
 	orders "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // shelf is one SKU, counted.

@@ -8,9 +8,9 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func topicKeys(tb testing.TB) *relay.Keys { tb.Helper(); return relaytest.Keys(tb) }

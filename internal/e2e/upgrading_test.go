@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // A program states what it may write before it writes, and an older one on newer data refuses to start, whatever its roles, and

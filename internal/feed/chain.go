@@ -1,9 +1,9 @@
 package feed
 
 import (
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/mutant"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // chunkEvents and chunkBytes bound what Apply gets at once.

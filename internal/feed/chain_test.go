@@ -5,8 +5,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Whatever is lost, repeated or comes again from further back, following and healing applies every event once, in order.

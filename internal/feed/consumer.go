@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Consumer is an engine that is fed: the projections of a process, its sagas, its reactors.

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Whatever an idle feed looks at fails once and comes back. No event ever comes that would clear it.

@@ -3,7 +3,7 @@ package feed
 import (
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // held is the newest events of a partition, which follow on from the checkpoint and concern nobody: they wait for some that

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func few(e es.Record) bool { return e.Position%7 == 0 }

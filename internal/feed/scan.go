@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // gather is how long a pass waits for others that want to read the log too.

@@ -22,9 +22,9 @@ func floor(pkg string) int {
 	switch {
 	case pkg == "internal/mutant":
 		return -1
-	case pkg == "internal/es":
+	case pkg == "kit/es":
 		return 0
-	case slices.Contains([]string{"internal/es/estest", "internal/iso", "internal/text", "internal/saga", "internal/saga/sagatest", "internal/projection", "internal/projection/projectiontest"}, pkg):
+	case slices.Contains([]string{"kit/es/estest", "kit/iso", "kit/text", "kit/saga", "kit/saga/sagatest", "kit/projection", "kit/projection/projectiontest"}, pkg):
 		return 1
 	case top == "events":
 		return 2
@@ -129,7 +129,7 @@ func forbidden(pkg, file, imported string, test bool) string {
 }
 
 func testSupport(pkg string) bool {
-	return strings.HasSuffix(pkg, "test") || pkg == "internal/eventstore/memory" || pkg == "internal/testenv"
+	return strings.HasSuffix(pkg, "test") || pkg == "kit/es/memory" || pkg == "internal/testenv"
 }
 
 func foreign(pkg, file, imported string, from int, test bool) string {
@@ -140,8 +140,8 @@ func foreign(pkg, file, imported string, from int, test bool) string {
 		return "the kernel imports the standard library only"
 	case from < 5 && slices.ContainsFunc(protocols, func(p string) bool { return strings.Contains(imported, p) }):
 		return "nothing below floor 5 sees a server's protocol"
-	case from < 5 && strings.Contains(imported, "jackc/pgx") && file != "internal/projection/view.go" && !test:
-		return "only internal/projection/view.go sees pgx"
+	case from < 5 && strings.Contains(imported, "jackc/pgx") && file != "kit/projection/view.go" && !test:
+		return "only kit/projection/view.go sees pgx"
 	}
 	return ""
 }
@@ -152,9 +152,9 @@ func TestFloorsRefuse(t *testing.T) {
 		pkg, imported string
 		test, refused bool
 	}{
-		{"internal/es", "github.com/google/uuid", false, true},
-		{"internal/es", module + "/events", false, true},
-		{"internal/es", module + "/internal/mutant", false, false},
+		{"kit/es", "github.com/google/uuid", false, true},
+		{"kit/es", module + "/events", false, true},
+		{"kit/es", module + "/internal/mutant", false, false},
 		{"internal/mutant", module + "/internal/es", false, true},
 		{"internal/mutant", "github.com/google/uuid", false, true},
 		{"events", module + "/internal/es", false, false},
@@ -164,9 +164,9 @@ func TestFloorsRefuse(t *testing.T) {
 		{"commands/order", module + "/internal/es/estest", true, false},
 		{"sagas", module + "/commands/order", false, false},
 		{"sagas", "github.com/segmentio/kafka-go", false, true},
-		{"internal/saga", module + "/internal/projection", false, true},
-		{"internal/saga/sagatest", module + "/internal/saga", false, false},
-		{"internal/embedded/eventserver", module + "/events", false, true},
+		{"kit/saga", module + "/internal/projection", false, true},
+		{"kit/saga/sagatest", module + "/internal/saga", false, false},
+		{"kit/eventserver", module + "/events", false, true},
 		{"internal/relay", module + "/internal/app", false, true},
 		{"internal/app", module + "/internal/relay", false, false},
 		{"internal/app", module + "/cmd/daybook", false, true},

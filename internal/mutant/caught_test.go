@@ -25,20 +25,20 @@ type catch struct {
 	tests  []string
 }
 
-const store = "internal/embedded/eventserver/store"
+const store = "internal/eventserver/store"
 
 var catches = []catch{
 	{mutant.FsyncSkipped, store, []string{"TestPowerCuts"}},
 	{mutant.VisibleBeforeSynced, store, []string{"TestPowerCuts"}},
-	{mutant.AcknowledgedBeforeAppend, "internal/es", []string{"TestStoreThatCannotBeReached", "TestDeadlineOfCaller"}},
-	{mutant.CheckpointApart, "internal/projection/worker", []string{"TestRowsAndCheckpointStandOrFallTogether"}},
+	{mutant.AcknowledgedBeforeAppend, "kit/es", []string{"TestStoreThatCannotBeReached", "TestDeadlineOfCaller"}},
+	{mutant.CheckpointApart, "internal/worker", []string{"TestRowsAndCheckpointStandOrFallTogether"}},
 	{mutant.DuplicateCheckDropped, "internal/feed", []string{"TestFollow"}},
 	{mutant.GapIgnored, "internal/feed", []string{"TestFollow"}},
 	{mutant.PrevWrong, "internal/relay", []string{"TestCheckpointNeverSaysMoreThanIsAcknowledged"}},
 	{mutant.UndoNotRecorded, "commands/stock", []string{"TestAReleaseOvertakesItsReservation", "TestRelease"}},
-	{mutant.EffectLostAtCrash, "internal/saga/orchestrator", []string{"TestWhatIsOwedStandsWithTheCheckpoint"}},
-	{mutant.StaleRejection, "internal/es", []string{"TestAnswersThatAppendNothingAreFresh"}},
-	{mutant.AttemptMissing, "internal/es", []string{"TestUUID"}},
+	{mutant.EffectLostAtCrash, "internal/orchestrator", []string{"TestWhatIsOwedStandsWithTheCheckpoint"}},
+	{mutant.StaleRejection, "kit/es", []string{"TestAnswersThatAppendNothingAreFresh"}},
+	{mutant.AttemptMissing, "kit/es", []string{"TestUUID"}},
 	{mutant.CompensationForgotten, "sagas", []string{"TestTraces", "TestAnyOrder"}},
 	{mutant.AnsweredBeforeSynced, store, []string{"TestPowerCuts"}},
 	{mutant.UnsyncedHeadsShown, store, []string{"TestPowerCuts"}},
@@ -101,7 +101,7 @@ func TestEveryMutantIsCaught(t *testing.T) {
 	if words := traces(t, filepath.Join(dir, "es.test")); len(words) != 1+len(mutant.All()) {
 		t.Errorf("of a program with mutants only %q is seen", words)
 	}
-	out, code := run(t, dir, "internal/es", "no-such-thing", nil)
+	out, code := run(t, dir, "kit/es", "no-such-thing", nil)
 	if code != 2 || !bytes.Contains(out, []byte(`no mutant "no-such-thing"`)) {
 		t.Errorf("an unknown name ends with exit code %d:\n%s", code, out)
 	}

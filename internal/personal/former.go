@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // former gives the cipher of a key that the subject had beside its present one: nil if it is not there, or if what wraps it is not given.

@@ -6,9 +6,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // A lost key-encryption key makes personal data missing and nothing else: a subject that is sealed for again gets a new key, and what was

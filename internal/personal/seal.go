@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Seal encrypts plaintext for a field of an event of that type in stream, under the subject's key, which is made if

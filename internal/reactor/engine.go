@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Channel is what rows changed by hand are announced on.

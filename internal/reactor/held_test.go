@@ -9,8 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 const otherPartition = partition + 1

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // A feed looks at all checkpoints while partitions are being applied. What it read before one moved must not be taken for

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // lines is a log that calls of Attend write to at once.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Reactor answers intents by calling the outside world. Calls of Attend come concurrently, for different intents.

@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/commands/lease"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
-	"github.com/daybook-dev/daybook/internal/projection/worker"
+	"github.com/daybook-dev/daybook/internal/orchestrator"
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/saga/orchestrator"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/worker"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Steps says for people what Carry will do.

@@ -4,8 +4,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/mutant"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // ledger knows what was read, what Kafka has acknowledged, and up to where nothing is missing.

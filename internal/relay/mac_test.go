@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func placed() es.Record {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // The headers of a message: a CloudEvent 1.0 in binary mode (Kafka protocol binding §3.2), and ours: what it takes to

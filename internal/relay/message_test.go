@@ -11,7 +11,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"pgregory.net/rapid"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func sample() es.Record {

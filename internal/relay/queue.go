@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/daybook-dev/daybook/internal/es"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // link is a record and where its partition's chain was before it.

@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func TestEverythingReachesKafkaInOrder(t *testing.T) {

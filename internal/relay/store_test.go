@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
-	"github.com/daybook-dev/daybook/internal/eventstore/memory"
+	"github.com/daybook-dev/daybook/internal/esclient"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
+	"github.com/daybook-dev/daybook/kit/eventserver"
 )
 
 // The whole way, by the protocols: event store server, its client, relay, broker, Postgres.

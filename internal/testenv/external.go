@@ -13,7 +13,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/esclient"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
 )

@@ -7,11 +7,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/embedded/eventserver"
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/eventstore/esclient"
+	"github.com/daybook-dev/daybook/internal/esclient"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/eventserver"
 )
 
 // Servers that are given by address are emptied of what the last test left, as far as that can be done, and refused otherwise.

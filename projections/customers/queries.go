@@ -3,7 +3,7 @@ package customers
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // Customer is one customer.

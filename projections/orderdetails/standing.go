@@ -3,7 +3,7 @@ package orderdetails
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // Standing is how far an order has come: what whoever waits for its end needs to know.

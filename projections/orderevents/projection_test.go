@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
-	"github.com/daybook-dev/daybook/internal/projection"
-	"github.com/daybook-dev/daybook/internal/projection/projectiontest"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 

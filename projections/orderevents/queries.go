@@ -3,7 +3,7 @@ package orderevents
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // Item is one event of an order. Position is the event's: what to resume after.

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/projection"
-	"github.com/daybook-dev/daybook/internal/projection/viewtest"
+	"github.com/daybook-dev/daybook/internal/viewtest"
+	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 

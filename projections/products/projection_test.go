@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/projection"
-	"github.com/daybook-dev/daybook/internal/projection/projectiontest"
+	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/products"
 )
 

@@ -3,7 +3,7 @@ package products
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // Product is one product.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/projection/projectiontest"
+	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/sales"
 )
 

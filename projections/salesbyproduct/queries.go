@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // Sum is the sales of one product in one currency, in minor units. Shipping and its tax are no product's.

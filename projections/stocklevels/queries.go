@@ -3,7 +3,7 @@ package stocklevels
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/internal/projection"
+	"github.com/daybook-dev/daybook/kit/projection"
 )
 
 // Level is one SKU's stock.

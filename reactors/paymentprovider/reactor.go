@@ -9,9 +9,9 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/reactor"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Name of the reactor: of its checkpoints, its deployment stream and the actor of its events.

@@ -20,11 +20,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/app"
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/fleet"
 	"github.com/daybook-dev/daybook/internal/testenv/market"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // TestChaosOnTheWay lets orders through while two relays and consumers of every kind come and go, are killed and frozen, leaders

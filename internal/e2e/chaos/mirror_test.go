@@ -13,8 +13,8 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // seen is a message as the relay's topic had it.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // overheard is a test that is told what is wrong, and goes on.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/es"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Attack is a message that somebody who may write to the topic, and does not have its key, can put there. Its partition may be

@@ -1,0 +1,159 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
+)
+
+// stepsAtOnce bounds the appends of one batch under way.
+const stepsAtOnce = 64
+
+// Apply gives a partition's events to the instances they concern: many instances at once, those of one in order. Then
+// one transaction moves the checkpoints and writes what the instances wait for.
+func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
+	if len(events) == 0 {
+		return nil
+	}
+	began := time.Now()
+	at, err := o.positionsOf(partition, after)
+	if err != nil {
+		return err
+	}
+	var order []es.StreamID
+	byInstance := map[es.StreamID][]delivery{}
+	for _, rec := range events {
+		ds, err := o.deliveries(rec, at)
+		if err != nil {
+			return err
+		}
+		for _, d := range ds {
+			if byInstance[d.to] == nil {
+				order = append(order, d.to)
+			}
+			byInstance[d.to] = append(byInstance[d.to], d)
+		}
+	}
+	rows, changed := make([]row, len(order)), make([]bool, len(order))
+	var group errgroup.Group
+	group.SetLimit(stepsAtOnce)
+	for i, id := range order {
+		group.Go(func() (err error) {
+			rows[i], changed[i], err = o.applyTo(ctx, id, byInstance[id])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var dirty []row
+	for i, r := range rows {
+		if changed[i] {
+			dirty = append(dirty, r)
+		}
+	}
+	if err := o.commit(ctx, partition, at, events[len(events)-1].Position, dirty); err != nil {
+		return err
+	}
+	o.metrics.batch.Observe(time.Since(began).Seconds())
+	return nil
+}
+
+// applyTo steps one instance, and gives the row to be written, unless one as new is known to stand.
+func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []delivery) (row, bool, error) {
+	e := o.instances.take(id)
+	defer o.instances.leave(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	o.metrics.inputs.Add(float64(len(ds)))
+	if err := o.step(ctx, e, ds...); err != nil {
+		return row{}, false, err
+	}
+	if e.run == nil || e.saved >= e.next {
+		return row{}, false, nil
+	}
+	return o.rowOf(e), true, nil
+}
+
+func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]uint64, last uint64, rows []row) error {
+	mine, others := o.whoseTurn(rows)
+	var err error
+	if len(rows) == 0 {
+		err = o.moveAlone(ctx, partition, at, last)
+	} else {
+		names, from := behind(at, last)
+		err = o.saver.save(ctx, saving{rows: rows, move: &move{partition, names, from, last}, notify: others})
+	}
+	if err != nil {
+		return err
+	}
+	if len(rows) > 0 {
+		o.hit(failpoint.SagaWaitingAfter)
+	}
+	o.mu.Lock()
+	for name, p := range o.positions[partition] {
+		o.positions[partition][name] = max(p, last)
+	}
+	o.moves[partition]++
+	o.mu.Unlock()
+	for _, r := range rows {
+		o.saved(r)
+	}
+	for _, r := range mine {
+		o.wake(r)
+	}
+	return nil
+}
+
+// saved remembers that a row stands, so that it is not written again for each repeated input.
+func (o *Orchestrator) saved(r row) {
+	e := o.instances.take(r.id)
+	defer o.instances.leave(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.run != nil {
+		e.saved = max(e.saved, r.revision)
+	}
+}
+
+var _ feed.Selective = (*Orchestrator)(nil)
+
+// Concerns implements feed.Selective. An answer that was fed at once from its receipt, and whose instance's row is as new,
+// changes nothing when it comes through Kafka.
+func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
+	if o.routes[event.Type] == nil {
+		return false
+	}
+	ds, err := o.deliveries(event, nil)
+	if err != nil {
+		return true
+	}
+	for _, d := range ds {
+		if !o.settled(d) {
+			return true
+		}
+	}
+	return false
+}
+
+// settled tells whether an instance in memory holds an input and a row as new as that stands. One that is just being stepped
+// has not settled.
+func (o *Orchestrator) settled(d delivery) bool {
+	in, heard := d.in.(saga.Heard)
+	e := o.instances.peek(d.to)
+	if !heard || e == nil {
+		return false
+	}
+	defer o.instances.leave(e)
+	if !e.mu.TryLock() {
+		return false
+	}
+	defer e.mu.Unlock()
+	return e.run != nil && e.saved >= e.next && e.run.Holds(in)
+}

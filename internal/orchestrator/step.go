@@ -1,0 +1,196 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
+)
+
+const (
+	stepAttempts = 12
+	actorKind    = "saga"
+)
+
+// errNoInstance says that an event answers an effect of an instance that cannot be found. The event is repeated: the
+// instance was stored before its effect was sent, so its stream must come to light.
+var errNoInstance = errors.New("no such saga instance")
+
+// step gives inputs to an instance, in order, and stores what it makes of them. The caller holds e.mu. After an error
+// what was stored is not known: give the same inputs again. An instance that does not exist takes only what starts it.
+func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error {
+	fresh := false
+	if e.run == nil && !starts(ds) {
+		if err := o.load(ctx, e); err != nil {
+			return err
+		}
+		fresh = true
+	}
+	for attempt := range stepAttempts {
+		if attempt > 0 {
+			if err := pause(ctx, attempt); err != nil {
+				return err
+			}
+		}
+		if !fresh && unknownEffect(e, ds) { // another process may have issued it
+			if err := o.load(ctx, e); err != nil {
+				return err
+			}
+		}
+		now := es.Micro(o.cfg.Now())
+		made, err := o.stepAll(e, ds, now)
+		if err != nil || len(made) == 0 {
+			if err != nil || e.next == 0 {
+				e.drop()
+			}
+			return err
+		}
+		err = o.append(ctx, e, made, ds[0].in, now)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, es.ErrWrongRevision) && !errors.Is(err, es.ErrUnknownOutcome):
+			e.drop()
+			return err
+		}
+		o.metrics.conflicts.Inc()
+		if err := o.load(ctx, e); err != nil {
+			return err
+		}
+		fresh = true
+	}
+	e.drop()
+	return fmt.Errorf("%s: %w", e.id, es.ErrConflict)
+}
+
+func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []es.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			made, err = nil, fmt.Errorf("step %s: %v", e.id, p)
+		}
+	}()
+	for _, d := range ds {
+		switch {
+		case e.run != nil:
+		case d.start != nil:
+			e.run = d.start.New(e.id)
+		case !d.effect.IsZero():
+			return nil, fmt.Errorf("%s, which issued effect %s: %w", e.id, d.effect, errNoInstance)
+		default:
+			continue
+		}
+		out := e.run.Step(d.in, now)
+		if len(out) == 0 {
+			o.metrics.ignored.Inc()
+		}
+		made = append(made, out...)
+	}
+	return made, nil
+}
+
+// starts tells whether the first input is likely to begin the stream: then it is not read beforehand, and the append
+// tells.
+func starts(ds []delivery) bool { return len(ds) > 0 && ds[0].start != nil }
+
+func unknownEffect(e *entry, ds []delivery) bool {
+	for _, d := range ds {
+		if e.run != nil && !d.effect.IsZero() && !e.run.Knows(d.effect) {
+			return true
+		}
+	}
+	return false
+}
+
+// append stores what an instance made, at its exact revision.
+func (o *Orchestrator) append(ctx context.Context, e *entry, made []es.Event, first saga.Input, now time.Time) error {
+	at := now
+	if at.Before(e.lastAt) {
+		at = e.lastAt
+	}
+	meta := es.Meta{Actor: es.Actor{ID: e.id.Category, Kind: actorKind}, OccurredAt: at}
+	if h, ok := first.(saga.Heard); ok {
+		meta.Correlation, meta.Traceparent = h.Meta.Correlation, h.Meta.Traceparent
+		meta.Causation = h.ID.String()
+	}
+	proposed := make([]es.Proposed, len(made))
+	for i, ev := range made {
+		typ, schema, data, err := o.cfg.Catalog.Encode(ev)
+		if err != nil {
+			return fmt.Errorf("encode %s of %s: %w", ev.EventType(), e.id, err)
+		}
+		meta.Schema = schema
+		encoded, err := json.Marshal(meta)
+		if err != nil {
+			return fmt.Errorf("encode metadata of %s: %w", e.id, err)
+		}
+		// Of all that it says: two processes that step one instance must not be told that each other's event is theirs.
+		id := es.DerivedID(es.UUID{}, e.id.String(), e.next+uint64(i), typ, data)
+		proposed[i] = es.Proposed{ID: id, Type: typ, Data: data, Meta: encoded}
+	}
+	o.hit(failpoint.SagaEventBefore)
+	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, proposed); err != nil { //nolint:gosec // below 2^63
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", es.ErrUnknownOutcome, err)
+		}
+		return fmt.Errorf("append to %s: %w", e.id, err)
+	}
+	o.hit(failpoint.SagaEventAfter)
+	o.metrics.stored.Add(float64(len(made)))
+	if e.next == 0 {
+		e.started = now
+	}
+	e.next, e.lastAt = e.next+uint64(len(made)), at
+	return nil
+}
+
+// load folds an instance's stream afresh; e.run stays nil if there is none.
+func (o *Orchestrator) load(ctx context.Context, e *entry) error {
+	e.drop()
+	var run saga.Running
+	var next uint64
+	for r, err := range o.cfg.Store.Read(ctx, e.id, 0) {
+		if err != nil {
+			return fmt.Errorf("read %s: %w", e.id, err)
+		}
+		rec, err := o.cfg.Catalog.Open(r)
+		if err != nil {
+			return err
+		}
+		if run == nil {
+			began, ok := rec.Event.(saga.Started)
+			if !ok {
+				return fmt.Errorf("%s begins with %s", e.id, r.Type)
+			}
+			m := o.versions[version{began.Saga, began.Version}]
+			if m == nil {
+				return fmt.Errorf("%s was begun by version %d of saga %s, which this program does not have", e.id, began.Version, began.Saga)
+			}
+			run = m.New(e.id)
+			e.started = r.Created
+		}
+		if err := saga.Refold(run, o.cfg.Catalog, rec.Event); err != nil {
+			return err
+		}
+		next, e.lastAt = r.Revision+1, rec.OccurredAt()
+	}
+	e.run, e.next = run, next
+	o.metrics.loaded.Inc()
+	return nil
+}
+
+func pause(ctx context.Context, attempt int) error {
+	t := time.NewTimer(rand.N(time.Millisecond << min(attempt, 8))) //nolint:gosec // jitter
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

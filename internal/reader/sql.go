@@ -1,0 +1,106 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/kit/projection"
+)
+
+var (
+	named = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
+	// with is how a query begins that has common table expressions of its own.
+	with = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b(?:\s+recursive\b)?`)
+)
+
+// Query implements projection.Snapshot. Each table that the SQL names is a common table expression in front of it, whatever moment
+// is asked for: so aliases, joins, subqueries and expressions of the query's own work alike for all of them. Postgres puts the
+// expression where it is used, as if it were written there.
+func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	var unknown error
+	var tables []string
+	seen := map[string]bool{}
+	times := moment{s.moment, args, 0, 0}
+	sql = named.ReplaceAllStringFunc(sql, func(braced string) string {
+		name := strings.Trim(braced, "{}")
+		l, ok := s.live[name]
+		if !ok {
+			unknown = errors.Join(unknown, fmt.Errorf("%s names a projection that this view does not have", braced))
+			return braced
+		}
+		quoted := pgx.Identifier{name}.Sanitize()
+		if !seen[name] {
+			seen[name] = true
+			tables = append(tables, quoted+" as not materialized ("+times.rows(l.schema, s.view.plans[name])+")")
+		}
+		return quoted
+	})
+	if unknown != nil {
+		return nil, unknown
+	}
+	return s.conn.Query(ctx, preceded(sql, tables), times.args...)
+}
+
+// preceded puts table expressions in front of those that a query has.
+func preceded(sql string, tables []string) string {
+	if len(tables) == 0 {
+		return sql
+	}
+	list := strings.Join(tables, ", ")
+	if begins := with.FindString(sql); begins != "" {
+		return begins + " " + list + ", " + sql[len(begins):]
+	}
+	return "with " + list + " " + sql
+}
+
+// moment adds its times to the query's arguments, each once.
+type moment struct {
+	projection.Moment
+
+	args          []any
+	asOf, knownAt int // numbers of the arguments, 0: none yet
+}
+
+func (m *moment) argument(at *int, value any) string {
+	if *at == 0 {
+		m.args = append(slices.Clip(m.args), value)
+		*at = len(m.args)
+	}
+	return fmt.Sprintf("$%d", *at)
+}
+
+// rows gives the rows of a table as they were at the moment, or are: one version of each at most.
+func (m *moment) rows(schema string, plan projection.Plan) string {
+	columns := projection.EngineColumns()
+	for _, c := range plan.Columns {
+		columns = append(columns, c.Name)
+	}
+	for i, c := range columns {
+		columns[i] = pgx.Identifier{c}.Sanitize()
+	}
+	list := strings.Join(columns, ", ")
+	if !m.Past() {
+		return fmt.Sprintf(`select %s from %s`, list, pgx.Identifier{schema, plan.Name}.Sanitize())
+	}
+	history := pgx.Identifier{schema, plan.Name + "_history"}.Sanitize()
+	if m.Revision != nil {
+		return fmt.Sprintf(`select distinct on (key, suffix) %s from %s where revision = %s::bigint order by key, suffix, version`,
+			list, history, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63
+	}
+	var begun, over []string
+	if m.AsOf != nil {
+		t := m.argument(&m.asOf, *m.AsOf)
+		begun, over = append(begun, "valid_from <= "+t+"::timestamptz"), append(over, "valid_to > "+t+"::timestamptz")
+	}
+	if m.KnownAt != nil {
+		k := m.argument(&m.knownAt, *m.KnownAt)
+		begun, over = append(begun, "recorded_from <= "+k+"::timestamptz"), append(over, "recorded_to > "+k+"::timestamptz")
+	}
+	return fmt.Sprintf(`select %s from %s where %s and (%s)`, list, history, strings.Join(begun, " and "), strings.Join(over, " or "))
+}

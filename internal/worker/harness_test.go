@@ -1,0 +1,437 @@
+package worker_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/worker"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection"
+)
+
+const partitions = 3
+
+// Two events of parcels, one of labels with the same keys, one that nobody folds.
+
+type counted struct {
+	Items []item    `json:"items,omitempty"`
+	N     int64     `json:"n"`
+	Note  es.Sealed `json:"note,omitzero"`
+}
+type item struct {
+	SKU string `json:"sku"`
+	N   int64  `json:"n"`
+}
+type weighed struct {
+	Grams int64 `json:"grams"`
+}
+type printed struct {
+	Text string `json:"text"`
+}
+type ignored struct{}
+
+func (counted) EventType() string { return "parcel.counted" }
+func (weighed) EventType() string { return "parcel.weighed" }
+func (printed) EventType() string { return "label.printed" }
+func (ignored) EventType() string { return "parcel.ignored" }
+
+func catalog(tb testing.TB) *es.Catalog {
+	tb.Helper()
+	c, err := es.NewCatalog([]es.Definition{es.Define[counted](1), es.Define[weighed](1), es.Define[printed](1), es.Define[ignored](1)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// parcel has a column of every kind that rows use.
+type parcel struct {
+	Status   string     `db:"status"`
+	N        int64      `db:"n"`
+	Pieces   int        `db:"pieces"`
+	Items    []item     `db:"items"` // null until there are some
+	Tags     []string   `db:"tags"`  // an array of Postgres
+	Heavy    bool       `db:"heavy"`
+	Note     es.Sealed  `db:"note"`
+	LabelAt  *time.Time `db:"label_at"`
+	LastSeen time.Time  `db:"last_seen"`
+}
+
+const parcelSchema = `
+-- one row per parcel; this comment has a semicolon;
+create table parcels (
+    n         bigint not null, -- not in the order of the fields
+    like engine,
+    status    text not null,
+    pieces    int not null,
+    items     jsonb,
+    tags      text[],
+    heavy     boolean not null,
+    note      jsonb not null,
+    label_at  timestamptz,
+    last_seen timestamptz not null
+);
+create index on parcels (status, last_seen desc);
+create index on parcels_history (status, valid_from desc);
+`
+
+var parcels = projection.Table[parcel]{
+	Name: "parcels", Version: 1, Stream: "parcel", History: true, Schema: parcelSchema,
+	On: []projection.Fold[parcel]{
+		projection.On(func(r *parcel, e counted, at es.Recorded) {
+			r.Status, r.N, r.Pieces = "counted", r.N+e.N, r.Pieces+1
+			r.Items = append(r.Items, e.Items...)
+			r.Note, r.LastSeen = e.Note, at.OccurredAt()
+		}),
+		projection.On(func(r *parcel, e weighed, at es.Recorded) {
+			r.Status, r.Heavy, r.LastSeen = "weighed", e.Grams > 500, at.OccurredAt()
+		}),
+		projection.On(func(r *parcel, e printed, at es.Recorded) {
+			seen := at.OccurredAt()
+			r.Tags, r.LabelAt, r.LastSeen = append(r.Tags, e.Text), &seen, seen
+		}),
+	},
+}
+
+// perItem has several rows under a key.
+type perItem struct {
+	N int64 `db:"n"`
+}
+
+var items = projection.Table[perItem]{
+	Name: "items", Version: 1, Stream: "parcel", Schema: `create table items (like engine, n bigint not null);`,
+	On: []projection.Fold[perItem]{
+		projection.OnKeys(func(e counted, _ es.Recorded) (skus []string) {
+			for _, i := range e.Items {
+				skus = append(skus, i.SKU)
+			}
+			return skus
+		}, func(r *perItem, sku string, e counted, _ es.Recorded) {
+			for _, i := range e.Items {
+				if i.SKU == sku {
+					r.N += i.N
+				}
+			}
+		}),
+	},
+}
+
+// totals are shared by all keys.
+type total struct {
+	Parcels int64 `db:"parcels"`
+	N       int64 `db:"n"`
+}
+
+var totals = projection.Table[total]{
+	Name: "totals", Version: 1, Shared: true, Schema: `create table totals (like engine, parcels bigint not null, n bigint not null);`,
+	On: []projection.Fold[total]{
+		projection.OnKey(func(e counted, _ es.Recorded) string { return "sum/" + strconv.FormatInt(e.N%2, 10) },
+			func(r *total, e counted, _ es.Recorded) { r.Parcels++; r.N += e.N }),
+	},
+}
+
+var all = []projection.Projection{parcels, items, totals}
+
+// journal is a log as feed cuts it: the records of each partition.
+type journal struct {
+	es.Log
+
+	records  []es.Record
+	parts    [partitions][]es.Record
+	revision map[string]uint64
+}
+
+func newJournal() *journal { return &journal{revision: map[string]uint64{}} }
+
+var beginning = time.Date(2011, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// add records an event, at a business time and a recorded time in minutes.
+func (j *journal) add(stream string, e es.Event, occurred, recorded int) {
+	id, err := es.ParseStreamID(stream)
+	if err != nil {
+		panic(err)
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	meta, err := json.Marshal(es.Meta{Schema: 1, OccurredAt: beginning.Add(time.Duration(occurred) * time.Minute)})
+	if err != nil {
+		panic(err)
+	}
+	rec := es.Record{
+		Stream: id, Revision: j.revision[stream], Position: uint64(len(j.records))*3 + 1, Type: e.EventType(), Data: data, Meta: meta,
+		Created: beginning.Add(time.Duration(recorded) * time.Minute),
+	}
+	j.revision[stream]++
+	j.records = append(j.records, rec)
+	p := relay.PartitionOf(id.Partition(), partitions)
+	j.parts[p] = append(j.parts[p], rec)
+}
+
+// head is the journal as it was after n records.
+func (j *journal) head(n int) *journal {
+	h := newJournal()
+	h.records = j.records[:n]
+	for p := range partitions {
+		h.parts[p] = slices.DeleteFunc(slices.Clone(j.parts[p]), func(r es.Record) bool { return r.Position > h.records[n-1].Position })
+	}
+	return h
+}
+
+func (j *journal) last(p int) uint64 {
+	if n := len(j.parts[p]); n > 0 {
+		return j.parts[p][n-1].Position
+	}
+	return 0
+}
+
+// ReadAll makes the journal an es.Log, as far as workers use one.
+func (j *journal) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, error] {
+	return func(yield func(es.Record, error) bool) {
+		for _, rec := range unread(j.records, after) {
+			if !yield(rec, nil) {
+				return
+			}
+		}
+	}
+}
+
+func newWorker(tb testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
+	tb.Helper()
+	return newWorkerOn(tb, newJournal(), pool, ps...)
+}
+
+// newWorkerOn makes a worker whose builds can catch up from a journal.
+func newWorkerOn(tb testing.TB, j *journal, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
+	tb.Helper()
+	cfg := config(tb, pool, ps...)
+	cfg.Log = j
+	w, err := worker.New(tb.Context(), cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(w.Close)
+	return w
+}
+
+func config(tb testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) worker.Config {
+	tb.Helper()
+	return worker.Config{Pool: pool, Projections: ps, Catalog: catalog(tb), Log: newJournal(), Incarnation: "memory", Partitions: partitions}
+}
+
+// post feeds what the worker does not have yet, in batches of a size.
+func (j *journal) post(t *testing.T, w *worker.Worker, size int) {
+	t.Helper()
+	at, err := w.Checkpoints(t.Context(), []int{0, 1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range partitions {
+		after := at[p]
+		for batch := range slices.Chunk(unread(j.parts[p], after), size) {
+			if err := w.Apply(t.Context(), p, after, batch); err != nil {
+				t.Fatal(err)
+			}
+			after = batch[len(batch)-1].Position
+		}
+	}
+}
+
+func unread(records []es.Record, after uint64) []es.Record {
+	i, _ := slices.BinarySearchFunc(records, after+1, func(r es.Record, at uint64) int { return int(r.Position) - int(at) })
+	return records[i:]
+}
+
+// version is a row as it was after one event.
+type version[Row any] struct {
+	projection.Stamp
+
+	Row   Row
+	event es.Recorded
+}
+
+// fold is the definition of what a table holds: the versions of each row, by the plainest means.
+func fold[Row any](t *testing.T, table projection.Table[Row], j *journal) map[projection.Key][]version[Row] {
+	t.Helper()
+	plans, err := projection.Compile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, out := catalog(t), map[projection.Key][]version[Row]{}
+	for p := range partitions {
+		batch := plans[0].Begin(p)
+		for _, rec := range j.parts[p] {
+			e, err := c.Open(rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, err := batch.Touch(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range keys {
+				if err := batch.Apply(k, e); err != nil {
+					t.Fatal(err)
+				}
+				var row Row
+				copied, err := json.Marshal(batch.Row(k)) // later events change the row in place
+				if err == nil {
+					err = json.Unmarshal(copied, &row)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				v := version[Row]{Row: row, event: e, Stamp: projection.Stamp{Version: int64(len(out[k])), Revision: -1, Position: int64(e.Position), ValidFrom: e.OccurredAt(), RecordedFrom: e.Created}}
+				for _, before := range out[k] {
+					v.ValidFrom, v.RecordedFrom = latest(v.ValidFrom, before.event.OccurredAt()), latest(v.RecordedFrom, before.event.Created)
+				}
+				for _, w := range append(out[k], v) {
+					if w.event.Stream.Category == plans[0].Stream {
+						v.Revision = int64(w.event.Revision)
+					}
+				}
+				out[k] = append(out[k], v)
+			}
+		}
+	}
+	return out
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// check compares a table, and its history, with the fold of the log.
+func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row], j *journal) {
+	t.Helper()
+	want := fold(t, table, j)
+	schema := schemaOf(t, pool, table.Name, table.Version)
+	type stored struct {
+		projection.Key
+		projection.Stamp
+
+		Row Row
+	}
+	got := map[projection.Key]version[Row]{}
+	columns := projection.Columns[Row]()
+	rows, err := pool.Query(t.Context(), fmt.Sprintf(`select key, suffix, version, revision, position, valid_from, recorded_from, %s from %s.%s`, columns, schema, table.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		s := stored{}
+		scan(t, rows, &s.Key, &s.Stamp, &s.Row)
+		got[s.Key] = version[Row]{Row: s.Row, Stamp: s.Stamp}
+	}
+	if rows.Err() != nil {
+		t.Fatal(rows.Err())
+	}
+	newest := map[projection.Key]version[Row]{}
+	for k, vs := range want {
+		newest[k] = vs[len(vs)-1]
+	}
+	opts := cmp.Options{cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".event" }, cmp.Ignore()), cmp.AllowUnexported(version[Row]{})}
+	if diff := cmp.Diff(newest, got, opts); diff != "" {
+		t.Fatalf("%s differs from the fold of the log (-want +got)\n%s", table.Name, diff)
+	}
+	if !table.History {
+		return
+	}
+	past := map[projection.Key][]version[Row]{}
+	rows, err = pool.Query(t.Context(), fmt.Sprintf(`select key, suffix, version, revision, position, valid_from, recorded_from, %s from %s.%s_history order by key, suffix, version`, columns, schema, table.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		s := stored{}
+		scan(t, rows, &s.Key, &s.Stamp, &s.Row)
+		past[s.Key] = append(past[s.Key], version[Row]{Row: s.Row, Stamp: s.Stamp})
+	}
+	if diff := cmp.Diff(want, past, opts); diff != "" {
+		t.Fatalf("the history of %s differs (-want +got)\n%s", table.Name, diff)
+	}
+	var wrong int // each version ends when the next begins, and the newest never
+	if err := pool.QueryRow(t.Context(), fmt.Sprintf(`select count(*) from (
+		select valid_to, recorded_to,
+			lead(valid_from, 1, 'infinity') over w as next_valid, lead(recorded_from, 1, 'infinity') over w as next_recorded
+		from %s.%s_history window w as (partition by key, suffix order by version)) v
+		where valid_to <> next_valid or recorded_to <> next_recorded`, schema, table.Name)).Scan(&wrong); err != nil || wrong > 0 {
+		t.Fatalf("%d versions in the history of %s do not end where the next begins (%v)", wrong, table.Name, err)
+	}
+}
+
+func scan[Row any](t *testing.T, rows pgx.Rows, k *projection.Key, s *projection.Stamp, row *Row) {
+	t.Helper()
+	plans, err := projection.Compile(projection.Table[Row]{Name: "x", Version: 1, Schema: "x", On: []projection.Fold[Row]{projection.On(func(*Row, ignored, es.Recorded) {})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := plans[0].Begin(0)
+	if _, err := b.Touch(es.Recorded{Event: ignored{}, Stream: es.StreamID{Category: "x", Key: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	key := projection.Key{Key: "x"}
+	dest := append([]any{&k.Key, &k.Suffix, &s.Version, &s.Revision, &s.Position, &s.ValidFrom, &s.RecordedFrom}, b.Fields(key)...)
+	if err := rows.Scan(dest...); err != nil {
+		t.Fatal(err)
+	}
+	*row = *b.Row(key).(*Row)
+}
+
+func schemaOf(t *testing.T, pool *pgxpool.Pool, name string, version int) (schema string) {
+	t.Helper()
+	if err := pool.QueryRow(t.Context(), `select schema_name from daybook.projection_build where projection = $1 and version = $2 order by id desc limit 1`, name, version).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+func checkAll(t *testing.T, pool *pgxpool.Pool, j *journal) {
+	t.Helper()
+	check(t, pool, parcels, j)
+	check(t, pool, items, j)
+	check(t, pool, totals, j)
+}
+
+// busy fills a journal with n events over some keys, with late facts and a clock that goes back now and then.
+func busy(n int, pick func(n int) int) *journal {
+	j := newJournal()
+	texts := []string{"a", "", "ü ☃", `"quoted", {braced}`, `back\slash`}
+	for i := range n {
+		key := fmt.Sprintf("k%d", pick(7+n/30))
+		if pick(9) == 0 {
+			key = "sp~20ace" // escaped in the stream's name
+		}
+		occurred, recorded := pick(2*n+1), i-pick(3)
+		switch pick(6) {
+		case 0, 1:
+			e := counted{N: int64(pick(100)), Note: es.Sealed{Subject: "customer-1", Ciphertext: []byte{1, 2, byte(pick(256))}}}
+			for range pick(4) {
+				e.Items = append(e.Items, item{fmt.Sprintf("sku%d", pick(3)), int64(pick(10))})
+			}
+			j.add("parcel-"+key, e, occurred, recorded)
+		case 2, 3:
+			j.add("parcel-"+key, weighed{int64(pick(1000))}, occurred, recorded)
+		case 4:
+			j.add("label-"+key, printed{texts[pick(len(texts))]}, occurred, recorded)
+		case 5:
+			j.add("parcel-"+key, ignored{}, occurred, recorded)
+		}
+	}
+	return j
+}

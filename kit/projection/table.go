@@ -1,0 +1,96 @@
+package projection
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/daybook-dev/daybook/kit/es"
+)
+
+// Table is a read model of one table, and how events become its rows. Raise Version whenever Row, Schema or a fold
+// changes: the next start builds the new version beside the old one.
+type Table[Row any] struct {
+	// Name of the table: [a-z][a-z0-9_]*, at most 40 characters.
+	Name    string
+	Version int // from 1
+	// Stream is the category of the streams that the rows are about: "order". A row's column revision is that
+	// stream's revision when the row was last changed by one of its events.
+	Stream string
+	// Schema is SQL. Its first statement creates the table, with "like engine" and a column for each field of Row;
+	// what follows are indexes, also on <Name>_history.
+	Schema string
+	// History keeps every version of each row: queries of a past moment, and by revision.
+	History bool
+	// Shared rows are touched by events of many keys: each partition has its own, and queries sum them.
+	Shared bool
+	On     []Fold[Row]
+}
+
+// Fold is how one type of event changes the rows it touches.
+type Fold[Row any] struct {
+	eventType string
+	suffixes  func(es.Recorded) []string
+	apply     func(row *Row, suffix string, r es.Recorded)
+}
+
+// On changes the one row of the event's key: the order's row for an order's event. A row that is not there yet is
+// the zero Row. at is the event's envelope, for times, actors and revisions.
+func On[Row any, E es.Event](fold func(r *Row, e E, at es.Recorded)) Fold[Row] {
+	return OnKey(func(E, es.Recorded) string { return "" }, fold)
+}
+
+// OnKey changes one of several rows under the event's key: the one with this suffix. In a Shared table the suffix is
+// the row's whole name.
+func OnKey[Row any, E es.Event](suffix func(E, es.Recorded) string, fold func(*Row, E, es.Recorded)) Fold[Row] {
+	return OnKeys(
+		func(e E, at es.Recorded) []string { return []string{suffix(e, at)} },
+		func(r *Row, _ string, e E, at es.Recorded) { fold(r, e, at) })
+}
+
+// OnKeys changes any number of rows under the event's key, each once, however often its suffix is named.
+func OnKeys[Row any, E es.Event](suffixes func(E, es.Recorded) []string, fold func(r *Row, suffix string, e E, at es.Recorded)) Fold[Row] {
+	var zero E
+	return Fold[Row]{
+		eventType: zero.EventType(),
+		suffixes:  func(r es.Recorded) []string { return suffixes(event[E](r), r) },
+		apply:     func(row *Row, suffix string, r es.Recorded) { fold(row, suffix, event[E](r), r) },
+	}
+}
+
+// event is r's, of the type that its wire name stands for. A panic is the batch's error.
+func event[E es.Event](r es.Recorded) E {
+	e, ok := r.Event.(E)
+	if !ok {
+		panic(fmt.Sprintf("the catalog has %T for %s", r.Event, r.Event.EventType()))
+	}
+	return e
+}
+
+// Key is a row's primary key. The engine makes its first part, so that no fold can reach a row of another partition.
+type Key struct {
+	Key    string // the event's key; in a Shared table the number of the partition
+	Suffix string
+}
+
+func (k Key) String() string {
+	if k.Suffix == "" {
+		return k.Key
+	}
+	return k.Key + "/" + k.Suffix
+}
+
+// keysOf is where an event's rows stand.
+func keysOf(r es.Recorded, shared bool, partition int, suffixes []string) []Key {
+	first := r.Stream.Key
+	if shared {
+		first = strconv.Itoa(partition)
+	}
+	keys, seen := make([]Key, 0, len(suffixes)), make(map[string]bool, len(suffixes))
+	for _, s := range suffixes {
+		if !seen[s] {
+			seen[s] = true
+			keys = append(keys, Key{first, s})
+		}
+	}
+	return keys
+}

@@ -1,0 +1,175 @@
+package saga
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daybook-dev/daybook/kit/es"
+)
+
+// instance is a fold of its own stream, and nothing else.
+type instance[S any] struct {
+	def   *Definition[S] // shared by all instances, as table is
+	table *table[S]
+	id    es.StreamID
+	name  string // id, written
+
+	phase       Phase
+	version     int
+	correlation string
+	state       S
+	heard       map[source]bool
+	steps       []progress
+	issued      map[es.UUID]*issue
+	order       []*issue // as issued
+	failure     es.Code
+	stuck       *Stuck
+	cause       string    // the newest input
+	stated      time.Time // its stated business time
+}
+
+// source is where an event stands. Instances remember them one by one, not as a high-water mark per
+// stream: a reply fed straight from a receipt may overtake an older one that comes through Kafka.
+type source struct {
+	stream   string
+	revision uint64
+}
+
+// progress is how far a step is.
+type progress struct {
+	begun, done, undoing, undone bool
+	nothing                      bool // Do asked for no command: there is nothing to undo either
+	does, undoes                 int  // attempts
+	undoneAt                     int  // of undoes, when it last succeeded
+	waits                        string
+	since, deadline              time.Time // of what is waited for now
+	due                          bool      // the deadline came while it was awaited
+	undoRefused                  es.Code   // why the newest attempt to undo it failed
+}
+
+// issue is an effect and what became of it.
+type issue struct {
+	effect   Effect
+	at       int // step
+	answered bool
+	from     uint64 // an answer heard later stands here or after
+	refused  es.Code
+	revoked  bool // another attempt, or the other direction, took its place: owed no longer
+}
+
+func newInstance[S any](def *Definition[S], t *table[S], id es.StreamID) *instance[S] {
+	return &instance[S]{
+		def: def, table: t, id: id, name: id.String(), heard: map[source]bool{},
+		steps: make([]progress, len(def.Steps)), issued: map[es.UUID]*issue{},
+	}
+}
+
+func (i *instance[S]) ID() es.StreamID { return i.id }
+
+func (i *instance[S]) Step(in Input, now time.Time) (out []es.Event) {
+	now = es.Micro(now)
+	put := func(e, noted es.Event) { i.Fold(e, noted); out = append(out, e) }
+	switch in := in.(type) {
+	case Heard:
+		if !i.takes(in) {
+			return nil
+		}
+		if i.phase == "" {
+			put(Started{i.def.Name, i.def.Version, in.Meta.Correlation}, nil)
+		}
+		n := Noted{
+			Type: in.Event.EventType(), Schema: in.Meta.Schema, Data: in.Data, Stream: in.Stream.String(),
+			Revision: in.Revision, ID: in.ID, Stated: in.stated(),
+		}
+		if in.Meta.Effect.Instance == i.name {
+			n.Effect = in.Meta.Effect.ID
+		}
+		put(n, in.Event)
+	case Answer:
+		if f := i.issued[in.Effect]; f == nil || f.answered {
+			return nil
+		}
+		put(Answered(in), nil)
+	case Due:
+		n := slices.IndexFunc(i.Timers(), func(t Timer) bool { return t.ID == in.Timer })
+		if n < 0 {
+			return nil
+		}
+		put(TimerDue{in.Timer, i.Timers()[n].Step}, nil)
+	case Broken:
+		f := i.issued[in.Effect]
+		if f == nil || f.answered || f.revoked || i.stuck != nil {
+			return nil
+		}
+		put(Stuck{Step: f.effect.Step, Effect: in.Effect, Message: in.Message}, nil)
+	}
+	for e := i.next(now); e != nil; e = i.next(now) {
+		put(e, nil)
+	}
+	return out
+}
+
+func (i *instance[S]) Holds(in Heard) bool { return i.heard[source{in.Stream.String(), in.Revision}] }
+
+// takes tells whether an event is an input of this instance that it does not hold yet.
+func (i *instance[S]) takes(in Heard) bool {
+	typ := in.Event.EventType()
+	if i.Holds(in) {
+		return false
+	}
+	if i.phase == "" {
+		if typ != i.def.Start.eventType || in.Stream.Key != i.id.Key {
+			return false
+		}
+		n, ok := i.def.Start.starts(in.Event)
+		return ok && n == i.id.N
+	}
+	if len(i.table.named[typ]) > 0 && in.Stream.Key == i.id.Key && (in.Meta.Effect.Instance != i.name || i.issued[in.Meta.Effect.ID] != nil) {
+		return true
+	}
+	return len(i.table.answers[typ]) > 0 && in.Meta.Effect.Instance == i.name && i.issued[in.Meta.Effect.ID] != nil
+}
+
+func (i *instance[S]) Knows(effect es.UUID) bool { return i.issued[effect] != nil }
+
+func (i *instance[S]) Effects() (out []Effect) {
+	for _, f := range i.order {
+		if !f.answered && !f.revoked {
+			out = append(out, f.effect)
+		}
+	}
+	return out
+}
+
+func (i *instance[S]) Timers() (out []Timer) {
+	for n, p := range i.steps {
+		if p.deadline.IsZero() || p.due {
+			continue
+		}
+		s := i.def.Steps[n]
+		t := Timer{Step: s.Name, Since: p.since, Due: p.deadline, Unsent: s.Deadline}
+		t.ID = es.DerivedID(es.EffectID(i.name, s.Name, "", p.does, es.Do), "timer", p.waits)
+		for _, f := range i.order {
+			if f.at == n && !f.revoked {
+				t.Streams = append(t.Streams, Target{f.effect.ID, f.effect.Command.Stream(), f.from})
+			}
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+func (i *instance[S]) Status() Status {
+	s := Status{Saga: i.id.Category, Version: i.version, Phase: i.phase, Failure: i.failure}
+	if i.stuck != nil {
+		s.Stuck = strings.TrimSpace(fmt.Sprintf("%s: %s %s", i.stuck.Step, i.stuck.Message, i.stuck.Code))
+	}
+	for n, p := range i.steps {
+		if i.phase == Doing && p.begun && !p.done || i.phase == Undo && p.undoing && !p.undone {
+			s.Step = i.def.Steps[n].Name
+		}
+	}
+	return s
+}

@@ -1,0 +1,115 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/daybook-dev/daybook/kit/es"
+)
+
+// Saga is any Definition, for lists of them: []saga.Saga{Placement, Cancellation}.
+type Saga interface{ compile() (Machine, error) }
+
+// Machine is a checked Definition with its state type erased: what the orchestrator holds.
+type Machine struct {
+	Name    string
+	Version int
+	// StartsOn is the event type that may start an instance, Named those that concern a running one with or without
+	// an effect, Answers those that must answer one. Others are not even decoded.
+	StartsOn       string
+	Named, Answers []string
+	// Starts says whether an event starts an instance, and its number (0: none).
+	Starts func(es.Event) (n int, ok bool)
+	// New is an instance of which nothing has been folded.
+	New func(id es.StreamID) Running
+}
+
+// Running is one instance, erased. It is a value in one goroutine's hands.
+type Running interface {
+	ID() es.StreamID
+	// Step says what an input makes of the instance, folds it, and returns it to be stored. It is pure: now comes in.
+	// Nothing to store means that nothing happened: an input that is held already, or is none of the instance's.
+	Step(in Input, now time.Time) []es.Event
+	// Holds tells whether an event is an input that the instance holds already: a repeat of it is nothing.
+	Holds(in Heard) bool
+	// Fold replays a stored event; noted events come decoded. Refold is the safe way to call it.
+	Fold(e es.Event, noted es.Event)
+	// Effects are the commands without an answer; after a restart all of them, whether sent before or not.
+	Effects() []Effect
+	// Knows tells whether an effect is one of the instance's, of any attempt.
+	Knows(effect es.UUID) bool
+	// Timers are those awaited.
+	Timers() []Timer
+	Status() Status
+}
+
+// Compile checks definitions; a mistake in one stops the program at start.
+func Compile(sagas ...Saga) (out []Machine, err error) {
+	type version struct {
+		name string
+		v    int
+	}
+	twice := map[version]bool{}
+	for _, s := range sagas {
+		m, e := s.compile()
+		if e == nil && twice[version{m.Name, m.Version}] {
+			e = fmt.Errorf("saga %s version %d is defined twice", m.Name, m.Version)
+		}
+		twice[version{m.Name, m.Version}] = true
+		out, err = append(out, m), errors.Join(err, e)
+	}
+	return out, err
+}
+
+func (d Definition[S]) compile() (Machine, error) {
+	if err := d.check(); err != nil {
+		return Machine{}, err
+	}
+	t := table[S]{named: map[string][]Reply[S]{}, answers: map[string][]Reply[S]{}}
+	for _, r := range d.On {
+		t.named[r.eventType] = append(t.named[r.eventType], r)
+	}
+	for _, s := range d.Steps {
+		for _, r := range s.On {
+			t.answers[r.eventType] = append(t.answers[r.eventType], r)
+		}
+	}
+	starts := func(e es.Event) (int, bool) {
+		if e.EventType() != d.Start.eventType {
+			return 0, false
+		}
+		return d.Start.starts(e)
+	}
+	return Machine{
+		Name: d.Name, Version: d.Version, Starts: starts,
+		StartsOn: d.Start.eventType,
+		Named:    slices.Sorted(maps.Keys(t.named)), Answers: slices.Sorted(maps.Keys(t.answers)),
+		New: func(id es.StreamID) Running { return newInstance(&d, &t, id) },
+	}, nil
+}
+
+// table finds the folds of an event type.
+type table[S any] struct {
+	named   map[string][]Reply[S] // with or without an effect; Start is folded once, by itself
+	answers map[string][]Reply[S] // only to an effect of the instance
+}
+
+// Refold replays one event of an instance's stream. Its errors say that this program cannot read the instance.
+func Refold(r Running, c *es.Catalog, e es.Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("fold %s of %s: %v", e.EventType(), r.ID(), p)
+		}
+	}()
+	var noted es.Event
+	if n, ok := e.(Noted); ok {
+		if noted, err = c.Decode(n.Type, n.Schema, n.Data); err != nil {
+			return fmt.Errorf("input %s@%d of %s: %w", n.Stream, n.Revision, r.ID(), err)
+		}
+	}
+	r.Fold(e, noted)
+	return nil
+}

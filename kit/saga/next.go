@@ -1,0 +1,158 @@
+package saga
+
+import (
+	"slices"
+	"time"
+
+	"github.com/daybook-dev/daybook/internal/mutant"
+	"github.com/daybook-dev/daybook/kit/es"
+)
+
+const (
+	maxTries   = 5           // attempts of what must happen, before the instance is stuck
+	firstPause = time.Second // before the second attempt; then doubled
+)
+
+func pauseBefore(attempt int, now time.Time) time.Time {
+	if attempt < 2 {
+		return time.Time{}
+	}
+	return now.Add(firstPause << (attempt - 2))
+}
+
+// next is the one event the state calls for, or nil. It is the whole of the engine's logic.
+func (i *instance[S]) next(now time.Time) es.Event {
+	if i.stuck != nil && i.stuck.Effect.IsZero() {
+		return i.nextWhileStuck()
+	}
+	switch i.phase {
+	case Doing:
+		return i.nextDoing(now)
+	case Undo, Compensated:
+		return i.nextUndoing(now)
+	case Completed:
+	}
+	return nil
+}
+
+func (i *instance[S]) nextDoing(now time.Time) es.Event {
+	n := slices.IndexFunc(i.steps, func(p progress) bool { return !p.done })
+	if n < 0 {
+		return Ended{Completed}
+	}
+	s, p := &i.def.Steps[n], i.steps[n]
+	if i.def.Abort != nil && !i.pivotBegun() {
+		if c := i.def.Abort(i.state); c != "" {
+			return Failed{s.Name, c}
+		}
+	}
+	if !p.begun {
+		return i.begin(s, 1, now)
+	}
+	owed, refused := i.open(n, es.Do, p.does)
+	if owed > 0 && !p.due { // how many were refused is not known yet
+		refused = ""
+	}
+	if s.Refused != nil {
+		refused = either(s.Refused(i.state), refused)
+	}
+	switch {
+	case s.Do == nil, p.nothing, s.Done != nil && s.Done(i.state), s.Done == nil && owed == 0 && refused == "":
+		return Done{s.Name}
+	case refused != "" && !s.Insists && !i.pivotDone():
+		return Failed{s.Name, refused}
+	case refused != "" && p.does < maxTries:
+		return i.begin(s, p.does+1, now)
+	case refused != "":
+		return Stuck{Step: s.Name, Code: refused, Message: "refused too often"}
+	case p.due:
+		return Failed{s.Name, either(s.TimedOut, "timed_out")}
+	}
+	if s.Waits != nil {
+		if w := s.Waits(i.state); w.For != "" && w.For != p.waits {
+			return Extended{s.Name, w.For, now, now.Add(w.Within)}
+		}
+	}
+	return nil
+}
+
+func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) es.Event {
+	b := Began{Step: s.Name, Attempt: attempt, At: now, After: pauseBefore(attempt, now)}
+	if s.Deadline > 0 {
+		b.Deadline = now.Add(s.Deadline)
+	}
+	return b
+}
+
+// nextUndoing goes in reverse, each step finished before the one before it. A step that was undone and stands again
+// is undone again, also after the end.
+func (i *instance[S]) nextUndoing(now time.Time) es.Event {
+	for n := len(i.steps) - 1; n >= 0; n-- {
+		s, p := &i.def.Steps[n], i.steps[n]
+		if !p.begun || s.Undo == nil || p.nothing || !p.done && mutant.On(mutant.CompensationForgotten) {
+			continue
+		}
+		late := p.undone && s.Undone != nil && !s.Undone(i.state)
+		if p.undone && !late {
+			continue
+		}
+		owed, refused := i.open(n, es.Undo, p.undoes)
+		refused = either(p.undoRefused, refused)
+		switch {
+		case late:
+			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}
+		case s.Undone != nil && s.Undone(i.state), s.Undone == nil && p.undoing && owed == 0 && refused == "":
+			return Undone{s.Name}
+		case !p.undoing:
+			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}
+		case refused != "" && p.undoes-p.undoneAt < maxTries:
+			return Undoing{s.Name, p.undoes + 1, now, pauseBefore(p.undoes-p.undoneAt+1, now)}
+		case refused != "":
+			return Stuck{Step: s.Name, Code: refused, Message: "its undo was refused too often"}
+		}
+		return nil
+	}
+	if i.phase == Compensated {
+		return nil
+	}
+	return Ended{Compensated}
+}
+
+// nextWhileStuck: something was refused too often. What is heard later may still show that it has come true.
+func (i *instance[S]) nextWhileStuck() es.Event {
+	p, n := i.step(i.stuck.Step)
+	switch s := i.def.Steps[n]; {
+	case i.phase == Doing && s.Done != nil && s.Done(i.state):
+		return Done{s.Name}
+	case i.phase == Undo && p.undoing && s.Undone != nil && s.Undone(i.state):
+		return Undone{s.Name}
+	}
+	return nil
+}
+
+// open says how many commands of an attempt have no answer, and why one was refused.
+func (i *instance[S]) open(n int, d es.Direction, attempt int) (owed int, refused es.Code) {
+	for _, f := range i.order {
+		if f.at != n || f.effect.Direction != d || f.effect.Attempt != attempt || f.revoked {
+			continue
+		}
+		if !f.answered {
+			owed++
+		}
+		refused = either(refused, f.refused)
+	}
+	return owed, refused
+}
+
+// pivotBegun: from then on only a refusal of the pivot itself leads back.
+func (i *instance[S]) pivotBegun() bool {
+	return i.pivot(func(p progress) bool { return p.begun })
+}
+
+// pivotDone: from then on nothing leads back.
+func (i *instance[S]) pivotDone() bool { return i.pivot(func(p progress) bool { return p.done }) }
+
+func (i *instance[S]) pivot(is func(progress) bool) bool {
+	n := slices.IndexFunc(i.def.Steps, func(s Step[S]) bool { return s.Undo == nil })
+	return n >= 0 && is(i.steps[n])
+}

@@ -1,0 +1,257 @@
+// Package sagatest replays golden traces: text files of inputs and what the saga made of them.
+package sagatest
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the sagas do now into the traces")
+
+// Key of the instance that a trace tells about.
+const Key = "o1"
+
+// Run replays every trace that matches glob. A block is one input line, "----", the outcome, an empty line:
+//
+//	<event type> [for eN] [@R] <json>   an event is heard, in answer to the N-th command; R: its revision
+//	accept eN | reject CODE eN          the N-th command is answered without an event
+//	broken eN                           it cannot be carried out
+//	wait 30s                            time passes; timers that come due are fed
+//	old timer                           the last timer that was fed comes again
+//
+// number is of the instance, 0 for none. Every input is given twice, and the second must change nothing; after every
+// block the instance is folded again from what was stored, and must wait for the same.
+func Run(t *testing.T, s saga.Saga, c *es.Catalog, number int, glob string) {
+	t.Helper()
+	m, err := saga.Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(glob)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no traces %s: %v", glob, err)
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			src, err := os.ReadFile(f) //nolint:gosec // a trace
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := es.StreamID{Category: m[0].Name, Key: Key, N: number}
+			p := player{t: t, m: m[0], c: c, run: m[0].New(id), now: time.Unix(0, 0).UTC(), labels: map[es.UUID]string{}, revisions: map[string]uint64{}}
+			got := p.play(string(src))
+			if *rewrite {
+				if err := os.WriteFile(f, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != string(src) {
+				t.Errorf("trace differs (-rewrite to accept):\n%s", got)
+			}
+		})
+	}
+}
+
+type player struct {
+	t         *testing.T
+	m         saga.Machine
+	c         *es.Catalog
+	run       saga.Running
+	now       time.Time
+	labels    map[es.UUID]string
+	issued    []saga.Effect
+	revisions map[string]uint64
+	stored    []es.Event
+	timer     es.UUID // the last one fed
+}
+
+func (p *player) play(src string) string {
+	var out strings.Builder
+	for block := range strings.SplitSeq(strings.TrimSpace(src), "\n\n") {
+		line, _, _ := strings.Cut(block, "\n")
+		if strings.HasPrefix(line, "#") {
+			out.WriteString(block + "\n\n")
+			continue
+		}
+		out.WriteString(line + "\n----\n")
+		p.block(&out, line)
+		out.WriteString("\n")
+	}
+	return strings.TrimSuffix(out.String(), "\n")
+}
+
+func (p *player) block(out *strings.Builder, line string) {
+	for _, in := range p.inputs(line) {
+		made := p.run.Step(in, p.now)
+		if again := p.run.Step(in, p.now); len(again) > 0 {
+			p.t.Errorf("%s: given twice, the second time made %v", line, again)
+		}
+		p.stored = append(p.stored, made...)
+		for _, e := range made {
+			if _, ok := e.(saga.Noted); ok {
+				continue
+			}
+			fmt.Fprintf(out, "%s %s\n", strings.TrimPrefix(e.EventType(), "saga."), p.named(encode(e)))
+		}
+		if len(made) == 0 {
+			out.WriteString("nothing\n")
+		}
+	}
+	for _, f := range p.run.Effects() {
+		if p.labels[f.ID] != "" {
+			continue
+		}
+		p.issued = append(p.issued, f)
+		p.labels[f.ID] = fmt.Sprintf("e%d", len(p.issued))
+		fmt.Fprintf(out, "  %s %s -> %s %s\n", p.labels[f.ID], f.Command.CommandType(), f.Command.Stream(), encode(f.Command.Decision()))
+	}
+	out.WriteString(p.waits(p.run))
+	again := p.m.New(p.run.ID())
+	for _, e := range p.stored {
+		if err := saga.Refold(again, p.c, e); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	if a, b := Owed(p.run), Owed(again); a != b {
+		p.t.Errorf("%s: folded again it waits for\n%s\nnot for\n%s", line, b, a)
+	}
+}
+
+// Owed writes all that an instance waits for, ids included: two instances of the same history agree in it.
+func Owed(r saga.Running) string {
+	var b strings.Builder
+	for _, f := range r.Effects() {
+		fmt.Fprintf(&b, "%s %s %s %s after %v cause %s\n", f.ID, f.Command.CommandType(), f.Command.Stream(), encode(f.Command.Decision()), f.NotBefore, f.Causation)
+	}
+	fmt.Fprintf(&b, "%v\n%+v\n", r.Timers(), r.Status())
+	return b.String()
+}
+
+func (p *player) waits(r saga.Running) string {
+	var waits []string
+	for _, f := range r.Effects() {
+		w := p.labels[f.ID]
+		if !f.NotBefore.IsZero() {
+			w += fmt.Sprintf(" (not before %s)", f.NotBefore.Sub(time.Unix(0, 0)))
+		}
+		waits = append(waits, w)
+	}
+	for _, t := range r.Timers() {
+		waits = append(waits, fmt.Sprintf("%q until %s", t.Step, t.Due.Sub(time.Unix(0, 0))))
+	}
+	s := r.Status()
+	if s.Stuck != "" {
+		waits = append(waits, "stuck: "+p.named(s.Stuck))
+	}
+	if len(waits) == 0 {
+		return ""
+	}
+	return "waits for " + strings.Join(waits, ", ") + "\n"
+}
+
+func (p *player) inputs(line string) []saga.Input {
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb {
+	case "wait":
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.now = p.now.Add(d)
+		var due []saga.Input
+		for _, t := range p.run.Timers() {
+			if !t.Due.After(p.now) {
+				due, p.timer = append(due, saga.Due{Timer: t.ID}), t.ID
+			}
+		}
+		return due
+	case "old":
+		return []saga.Input{saga.Due{Timer: p.timer}}
+	case "accept":
+		return []saga.Input{saga.Answer{Effect: p.effect(rest).ID}}
+	case "broken":
+		return []saga.Input{saga.Broken{Effect: p.effect(rest).ID, Message: "cannot be carried out"}}
+	case "reject":
+		code, label, _ := strings.Cut(rest, " ")
+		return []saga.Input{saga.Answer{Effect: p.effect(label).ID, Code: es.Code(code)}}
+	}
+	return []saga.Input{p.heard(verb, rest)}
+}
+
+func (p *player) heard(typ, rest string) saga.Heard {
+	category, _, _ := strings.Cut(typ, ".")
+	r := es.Record{Type: typ, Stream: es.StreamID{Category: category, Key: Key}}
+	meta := es.Meta{Schema: p.version(typ), Correlation: "order-" + Key}
+	if after, ok := strings.CutPrefix(rest, "for "); ok {
+		var label string
+		label, rest, _ = strings.Cut(after, " ")
+		f := p.effect(label)
+		r.Stream = f.Command.Stream()
+		meta.Effect = es.EffectRef{ID: f.ID, Instance: p.run.ID().String()}
+	}
+	name := r.Stream.String()
+	if after, ok := strings.CutPrefix(rest, "@"); ok {
+		var n string
+		n, rest, _ = strings.Cut(after, " ")
+		at, err := strconv.ParseUint(n, 10, 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		r.Revision = at
+	} else {
+		r.Revision = p.revisions[name]
+		p.revisions[name]++
+	}
+	r.ID = es.DerivedID(es.UUID{}, name, r.Revision)
+	r.Data, r.Meta, r.Created = []byte(rest), []byte(encode(meta)), p.now
+	h, err := saga.HeardOf(p.c, r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return h
+}
+
+func (p *player) effect(label string) saga.Effect {
+	for i, f := range p.issued {
+		if label == fmt.Sprintf("e%d", i+1) {
+			return f
+		}
+	}
+	p.t.Fatalf("no command %q yet", label)
+	return saga.Effect{}
+}
+
+// named writes labels in place of effect ids.
+func (p *player) named(s string) string {
+	for id, label := range p.labels {
+		s = strings.ReplaceAll(s, id.String(), label)
+	}
+	return s
+}
+
+func (p *player) version(typ string) int {
+	for d := range p.c.Definitions() {
+		if d.Type == typ {
+			return d.Version
+		}
+	}
+	p.t.Fatalf("no event %q", typ)
+	return 0
+}
+
+func encode(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
