@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"github.com/daybook-dev/daybook/internal/mutant"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/kit/es"
 )
@@ -18,11 +17,11 @@ const (
 func follow(at uint64, messages []relay.Message) (events []es.Record, duplicates int, gap uint64, rest []relay.Message) {
 	for bytes := 0; len(messages) > 0 && len(events) < chunkEvents && bytes < chunkBytes; messages = messages[1:] {
 		m := messages[0]
-		if m.Record.Position <= at && !mutant.On(mutant.DuplicateCheckDropped) {
+		if m.Record.Position <= at {
 			duplicates++
 			continue
 		}
-		if m.Prev > at && !mutant.On(mutant.GapIgnored) {
+		if m.Prev > at {
 			if len(events) == 0 {
 				gap = m.Prev
 			}

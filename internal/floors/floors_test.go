@@ -20,7 +20,7 @@ const module = "github.com/daybook-dev/daybook"
 func floor(pkg string) int {
 	top, _, _ := strings.Cut(pkg, "/")
 	switch {
-	case pkg == "internal/mutant":
+	case false:
 		return -1
 	case pkg == "kit/es":
 		return 0

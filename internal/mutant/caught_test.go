@@ -3,9 +3,9 @@ package mutant_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,13 +14,11 @@ import (
 	"testing"
 	"text/tabwriter"
 	"time"
-
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // catch is where a mutant is noticed: each of these tests fails with it and passes without.
 type catch struct {
-	mutant mutant.Name
+	mutant string
 	in     string // package
 	tests  []string
 }
@@ -28,62 +26,46 @@ type catch struct {
 const store = "internal/eventserver/store"
 
 var catches = []catch{
-	{mutant.FsyncSkipped, store, []string{"TestPowerCuts"}},
-	{mutant.VisibleBeforeSynced, store, []string{"TestPowerCuts"}},
-	{mutant.AcknowledgedBeforeAppend, "kit/es", []string{"TestStoreThatCannotBeReached", "TestDeadlineOfCaller"}},
-	{mutant.CheckpointApart, "internal/worker", []string{"TestRowsAndCheckpointStandOrFallTogether"}},
-	{mutant.DuplicateCheckDropped, "internal/feed", []string{"TestFollow"}},
-	{mutant.GapIgnored, "internal/feed", []string{"TestFollow"}},
-	{mutant.PrevWrong, "internal/relay", []string{"TestCheckpointNeverSaysMoreThanIsAcknowledged"}},
-	{mutant.UndoNotRecorded, "commands/stock", []string{"TestAReleaseOvertakesItsReservation", "TestRelease"}},
-	{mutant.EffectLostAtCrash, "internal/orchestrator", []string{"TestWhatIsOwedStandsWithTheCheckpoint"}},
-	{mutant.StaleRejection, "kit/es", []string{"TestAnswersThatAppendNothingAreFresh"}},
-	{mutant.AttemptMissing, "kit/es", []string{"TestUUID"}},
-	{mutant.CompensationForgotten, "sagas", []string{"TestTraces", "TestAnyOrder"}},
-	{mutant.AnsweredBeforeSynced, store, []string{"TestPowerCuts"}},
-	{mutant.UnsyncedHeadsShown, store, []string{"TestPowerCuts"}},
+	{"fsync-skipped", store, []string{"TestPowerCuts"}},
+	{"visible-before-synced", store, []string{"TestPowerCuts"}},
+	{"acknowledged-before-append", "kit/es", []string{"TestStoreThatCannotBeReached", "TestDeadlineOfCaller"}},
+	{"checkpoint-apart", "internal/worker", []string{"TestRowsAndCheckpointStandOrFallTogether"}},
+	{"duplicate-check-dropped", "internal/feed", []string{"TestFollow"}},
+	{"gap-ignored", "internal/feed", []string{"TestFollow"}},
+	{"prev-wrong", "internal/relay", []string{"TestCheckpointNeverSaysMoreThanIsAcknowledged"}},
+	{"undo-not-recorded", "commands/stock", []string{"TestAReleaseOvertakesItsReservation", "TestRelease"}},
+	{"effect-lost-at-crash", "internal/orchestrator", []string{"TestWhatIsOwedStandsWithTheCheckpoint"}},
+	{"stale-rejection", "kit/es", []string{"TestAnswersThatAppendNothingAreFresh"}},
+	{"attempt-missing", "kit/es", []string{"TestUUID"}},
+	{"compensation-forgotten", "sagas", []string{"TestTraces", "TestAnyOrder"}},
+	{"answered-before-synced", store, []string{"TestPowerCuts"}},
+	{"unsynced-heads-shown", store, []string{"TestPowerCuts"}},
 }
 
-// extra are flags of a package's tests while a mutant is awake: enough power cuts that none lives through them by luck, and no
-// files left behind by properties that do not hold.
+// extra are flags of a package's tests with a mutant: enough power cuts that none lives through them by luck, and no files left behind
+// by properties that do not hold.
 var extra = map[string][]string{
 	store:            {"-powercuts=4000"},
 	"internal/feed":  {"-rapid.nofailfile"},
 	"internal/relay": {"-rapid.nofailfile"},
 }
 
-// The test binaries are built once, with every mutant in them, asleep. Each named test must pass there, and fail, as a test fails,
-// when its mutant is woken.
+// Each named test passes on the program as it is, and fails, as a test fails, with its mutant.
 func TestEveryMutantIsCaught(t *testing.T) {
-	if len(catches) != len(mutant.All()) {
-		t.Errorf("%d mutants have a test, there are %d", len(catches), len(mutant.All()))
-	}
-	dir := t.TempDir()
-	named := map[string][]string{} // by package
-	for _, c := range catches {
-		named[c.in] = append(named[c.in], c.tests...)
-	}
-	args := []string{"test", "-c", "-tags", "mutant", "-ldflags", "-s -w", "-o", dir + string(filepath.Separator)}
-	for _, in := range slices.Sorted(maps.Keys(named)) {
-		args = append(args, "./"+in)
-	}
-	began := time.Now()
-	command(t, root, args...)
-	t.Logf("built with every mutant in %.1f s", time.Since(began).Seconds())
-
-	for _, in := range slices.Sorted(maps.Keys(named)) {
-		slices.Sort(named[in])
-		tests := slices.Compact(named[in])
-		if out, code := run(t, dir, in, "", tests); code != 0 || !all(out, "PASS", tests) {
-			t.Fatalf("%s without a mutant: exit code %d\n%s", in, code, end(out))
-		}
-	}
+	sound := map[string]bool{} // packages whose tests were seen to pass
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "mutant\tcaught by\tseconds")
 	for _, c := range catches {
+		if !sound[c.in] {
+			tests := named(c.in)
+			if out, code := run(t, c.in, build(t, c.in, ""), nil, tests); code != 0 || !all(out, "PASS", tests) {
+				t.Fatalf("%s without a mutant: exit code %d\n%s", c.in, code, end(out))
+			}
+			sound[c.in] = true
+		}
 		began := time.Now()
-		out, code := run(t, dir, c.in, c.mutant, c.tests)
+		out, code := run(t, c.in, build(t, c.in, c.mutant), extra[c.in], c.tests)
 		by := strings.Join(c.tests, ", ") + " in " + c.in
 		switch {
 		case code == 0:
@@ -97,73 +79,57 @@ func TestEveryMutantIsCaught(t *testing.T) {
 	}
 	w.Flush()
 	t.Logf("\n%s", table.String())
+}
 
-	if words := traces(t, filepath.Join(dir, "es.test")); len(words) != 1+len(mutant.All()) {
-		t.Errorf("of a program with mutants only %q is seen", words)
-	}
-	out, code := run(t, dir, "kit/es", "no-such-thing", nil)
-	if code != 2 || !bytes.Contains(out, []byte(`no mutant "no-such-thing"`)) {
-		t.Errorf("an unknown name ends with exit code %d:\n%s", code, out)
-	}
-	for _, n := range mutant.All() {
-		if !bytes.Contains(out, []byte(n)) {
-			t.Errorf("who gives an unknown name is not told of %s", n)
+// named are the tests of a package that catch something.
+func named(in string) (tests []string) {
+	for _, c := range catches {
+		if c.in == in {
+			tests = append(tests, c.tests...)
 		}
 	}
+	slices.Sort(tests)
+	return slices.Compact(tests)
 }
 
-// The compiler leaves every mutant out of the program.
-func TestTheProgramHasNoMutant(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "daybook")
-	command(t, root, "build", "-ldflags", "-s -w", "-o", program, "./cmd/daybook")
-	if words := traces(t, program); len(words) > 0 {
-		t.Errorf("the program contains %q", words)
-	}
-}
-
-// traces are the words by which a program with mutants is known.
-func traces(t *testing.T, program string) (found []string) {
+// build makes a package's test binary, with a mutant if one is named.
+func build(t *testing.T, in, mutant string) (binary string) {
 	t.Helper()
-	b, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	words := []string{"DAYBOOK_MUTANT"}
-	for _, n := range mutant.All() {
-		words = append(words, string(n))
-	}
-	for _, word := range words {
-		if bytes.Contains(b, []byte(word)) {
-			found = append(found, word)
+	dir := t.TempDir()
+	binary = filepath.Join(dir, "test")
+	args := []string{"test", "-c", "-ldflags", "-s -w", "-o", binary}
+	if mutant != "" {
+		p := load(t, mutant)
+		instead, overlay := filepath.Join(dir, filepath.Base(p.file)), filepath.Join(dir, "overlay.json")
+		file, err := filepath.Abs(filepath.Join(root, p.file))
+		if err != nil {
+			t.Fatal(err)
 		}
+		replace, err := json.Marshal(map[string]map[string]string{"Replace": {file: instead}})
+		if err == nil {
+			err = errors.Join(os.WriteFile(instead, []byte(p.patched(t)), 0o600), os.WriteFile(overlay, replace, 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-overlay", overlay)
 	}
-	return found
-}
-
-const root = "../.."
-
-// command runs the go tool.
-func command(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Dir = dir
+	cmd := exec.CommandContext(t.Context(), "go", append(args, "./"+in)...)
+	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+		t.Fatalf("build the tests of %s with %q: %v\n%s", in, mutant, err, out)
 	}
+	return binary
 }
 
-// run runs tests of a package, with a mutant awake.
-func run(t *testing.T, dir, in string, m mutant.Name, tests []string) (out []byte, code int) {
+// run runs tests of a package.
+func run(t *testing.T, in, binary string, flags, tests []string) (out []byte, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	args := []string{"-test.v", "-test.timeout=5m", "-test.run=^(" + strings.Join(tests, "|") + ")$"}
-	if m != "" {
-		args = append(args, extra[in]...)
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, filepath.Base(in)+".test"), args...)
+	args := append([]string{"-test.v", "-test.timeout=5m", "-test.run=^(" + strings.Join(tests, "|") + ")$"}, flags...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = filepath.Join(root, in)
-	cmd.Env = append(os.Environ(), "DAYBOOK_MUTANT="+string(m))
 	out, err := cmd.CombinedOutput()
 	if exit := (&exec.ExitError{}); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("tests of %s: %v", in, err)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 const upsert = `
@@ -258,9 +257,7 @@ func (all statements) send(ctx context.Context, conn *pgxpool.Conn, lock time.Du
 	} else { // a database that crashes before this is on disk has older rows, which are still due: nothing is lost
 		b.Queue("set local synchronous_commit = off")
 	}
-	if !mutant.On(mutant.EffectLostAtCrash) {
-		queue(&b, upsert, all.heard)
-	}
+	queue(&b, upsert, all.heard)
 	queue(&b, lookedAt, all.lookedTo)
 	if all.notify {
 		b.Queue("select pg_notify($1, '')", Channel)

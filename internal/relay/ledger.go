@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/mutant"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -50,9 +49,6 @@ func (l *ledger) add(rec es.Record, partition, size int) (prev uint64, ok bool) 
 		return 0, false
 	}
 	prev = l.read[partition]
-	if mutant.On(mutant.PrevWrong) {
-		prev = l.acked[partition]
-	}
 	l.read[partition], l.end = rec.Position, rec.Position
 	l.flight = append(l.flight, entry{rec.Position, rec.Created, partition, size})
 	l.bytes += size

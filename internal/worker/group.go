@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/feed"
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // group is what the builds of a partition have in common: the members at an epoch. It is never changed, only replaced.
@@ -162,13 +161,7 @@ func (t *transaction) queueMoves(b *pgx.Batch) (statements int) {
 		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::boolean[]) moved(part, was, epoch, upto, recorded, changes)
 		where g.part = moved.part and g.position = moved.was and g.epoch = moved.epoch returning g.part, g.epoch`,
 		parts, was, epochs, to, recorded, changes)
-	statements, t.settled = b.Len()-before, 0
-	if mutant.On(mutant.CheckpointApart) {
-		b.Queue("commit")
-		b.Queue("begin")
-		t.settled = 2
-	}
-	return statements
+	return b.Len() - before
 }
 
 // takeMoves reads what queueMoves has sent: which groups have moved, and at which epoch they are now.
@@ -191,7 +184,7 @@ func (t *transaction) takeMoves(res pgx.BatchResults, statements int) (map[int]i
 	if len(moved) < len(t.shares) {
 		return nil, errMoved
 	}
-	return moved, exec(res, t.settled)
+	return moved, nil
 }
 
 // settleMoved reads groups anew that were not what they were taken for. It is an error if one is not even where it was.

@@ -41,7 +41,6 @@ type transaction struct {
 	// watched makes Postgres say what each build's statements take: the results of a round trip come together.
 	watched bool
 	whole   bool // what touches no row is not ended with the checkpoints
-	settled int  // statements after the checkpoints' that are not their rows'
 	ended   bool // committed with the checkpoints, for there was nothing else to write
 	spent   map[*build]time.Duration
 }

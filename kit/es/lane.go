@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // lane decides the commands of one stream one after another and appends them together: whoever comes
@@ -159,7 +157,7 @@ func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 			}
 		}
 		d := l.decide(batch)
-		if len(d.proposed) == 0 && !d.broken && !fresh && !mutant.On(mutant.StaleRejection) {
+		if len(d.proposed) == 0 && !d.broken && !fresh {
 			changed, err := l.catchUp(ctx)
 			if err != nil {
 				return l.answer(batch, err)
@@ -173,10 +171,6 @@ func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 			continue
 		}
 		if len(d.proposed) == 0 {
-			return l.answer(d.batch, nil)
-		}
-		if mutant.On(mutant.AcknowledgedBeforeAppend) {
-			defer func() { _ = l.append(ctx, d) }()
 			return l.answer(d.batch, nil)
 		}
 		err := l.append(ctx, d)

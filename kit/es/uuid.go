@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // UUID is an RFC 9562 UUID.
@@ -99,9 +97,6 @@ const (
 // EffectID is the id of one command of a saga step. item is the line, shipment or return it is about, "" where
 // there is one only; attempt counts business attempts, never transport retries.
 func EffectID(instance, step, item string, attempt int, d Direction) UUID {
-	if mutant.On(mutant.AttemptMissing) {
-		attempt = 0
-	}
 	return v5("effect", instance, step, item, attempt, d)
 }
 

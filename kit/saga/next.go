@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/mutant"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -89,7 +88,7 @@ func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) es.Event {
 func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 	for n := len(i.steps) - 1; n >= 0; n-- {
 		s, p := &i.def.Steps[n], i.steps[n]
-		if !p.begun || s.Undo == nil || p.nothing || !p.done && mutant.On(mutant.CompensationForgotten) {
+		if !p.begun || s.Undo == nil || p.nothing {
 			continue
 		}
 		late := p.undone && s.Undone != nil && !s.Undone(i.state)

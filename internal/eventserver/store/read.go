@@ -8,8 +8,6 @@ import (
 	"math"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 var (
@@ -174,7 +172,7 @@ func (s *Store) readableHead(ctx context.Context, stream string) (head, error) {
 	if err != nil {
 		return h, err
 	}
-	if n := h.newest(); n > s.visible.Load() && !mutant.On(mutant.UnsyncedHeadsShown) {
+	if n := h.newest(); n > s.visible.Load() {
 		if err = s.waitVisible(ctx, n); err != nil && s.Err() != nil {
 			h, err = s.syncedHead(stream, h) // what is ahead will never be visible
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
-	"github.com/daybook-dev/daybook/internal/mutant"
 )
 
 // writer changes the store: it takes what waits, checks it against the heads and hands it to pebble, one group after another.
@@ -175,15 +174,6 @@ func (w *writer) apply() error {
 	w.mu.Lock()
 	w.flight = append(w.flight, g)
 	w.mu.Unlock()
-	if mutant.On(mutant.VisibleBeforeSynced) {
-		w.publish(g)
-	}
-	if mutant.On(mutant.AnsweredBeforeSynced) {
-		w.send(g, nil)
-	}
-	if mutant.On(mutant.FsyncSkipped) {
-		return w.s.db.Apply(g.batch, pebble.NoSync)
-	}
 	return w.s.db.ApplyNoSyncWait(g.batch, pebble.Sync)
 }
 
