@@ -18,7 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/api/gateway"
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/api/query"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // listen opens the addresses of this process before anything is started, so that a taken one is known at once.
@@ -137,7 +137,7 @@ var _ openapi.StrictServerInterface = operations{}
 
 // assemble makes the roles of this process out of the system it is connected to. Deployments begin first, whatever the
 // roles: no order placed before the sagas first ran anywhere is forgotten.
-func (n *Node) assemble(ctx context.Context, keys *relay.Keys) error {
+func (n *Node) assemble(ctx context.Context, keys *topic.Keys) error {
 	first, err := n.system.deploy(ctx)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/uptime"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/saga"
@@ -45,8 +46,8 @@ func (s *System) begin(ctx context.Context, name string) (uint64, error) {
 }
 
 // relayState reads how far the relay has come.
-func relayState(pool *pgxpool.Pool) func(context.Context) (relay.State, error) {
-	return func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, pool) }
+func relayState(pool *pgxpool.Pool) func(context.Context) (topic.State, error) {
+	return func(ctx context.Context) (topic.State, error) { return topic.LoadState(ctx, pool) }
 }
 
 // How long checkpoints may stay behind for events that concern nobody. Those of the projections may not: they are the position
@@ -60,7 +61,7 @@ const (
 const readModels = "read-models"
 
 // engines makes the roles that carry events on: relay, projections, sagas, reactors.
-func (n *Node) engines(ctx context.Context, keys *relay.Keys, first map[string]uint64) error {
+func (n *Node) engines(ctx context.Context, keys *topic.Keys, first map[string]uint64) error {
 	s := n.system
 	brokers := splitList(s.Addresses.Kafka)
 	n.health.Reporter("postgres-client").Probe("pool", s.Pool.Ping)
@@ -80,7 +81,7 @@ func (n *Node) engines(ctx context.Context, keys *relay.Keys, first map[string]u
 		}
 		n.add(RoleRelay, r.Run)
 	}
-	scan := feed.NewScan(log, relay.DefaultPartitions)
+	scan := feed.NewScan(log, topic.DefaultPartitions)
 	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
 			Consumer: c, Hold: hold, Log: log, Brokers: brokers, Keys: keys, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
@@ -152,7 +153,7 @@ func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), err
 		names[i] = m.Name
 	}
 	clock := uptime.New(uptime.Config{
-		Pool: s.Pool, Partitions: relay.DefaultPartitions, Sagas: names, Reactors: []string{paymentprovider.Name}, Attending: n.cfg.ProviderTimeout + attending,
+		Pool: s.Pool, Partitions: topic.DefaultPartitions, Sagas: names, Reactors: []string{paymentprovider.Name}, Attending: n.cfg.ProviderTimeout + attending,
 	})
 	health := n.health.Reporter(RoleSagas)
 	n.add("sagas-uptime", func(ctx context.Context) error {
@@ -161,7 +162,7 @@ func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), err
 	})
 	o, err := orchestrator.New(orchestrator.Config{
 		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.pool("sagas"), Sagas: machines, First: first,
-		Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+		Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
 		Health: health,
 	})
 	if err != nil {
@@ -186,7 +187,7 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 		return nil, nil, err
 	}
 	e, err := reactor.New(reactor.Config{
-		Pool: s.pool("reactors"), Reactors: []reactor.Reactor{payments}, Partitions: relay.DefaultPartitions, Incarnation: s.Incarnation,
+		Pool: s.pool("reactors"), Reactors: []reactor.Reactor{payments}, Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation,
 		Begin: s.begin, Listen: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
 		Health: n.health.Reporter(RoleReactors),
 	})

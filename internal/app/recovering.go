@@ -12,17 +12,17 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/recovery"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/wholefile"
 )
 
-func (s *System) recovery(keys *relay.Keys) recovery.Config {
+func (s *System) recovery(keys *topic.Keys) recovery.Config {
 	return recovery.Config{Store: s.Store, Pool: s.Pool, Brokers: splitList(s.Addresses.Kafka), Keys: keys}
 }
 
 // agrees refuses a system whose servers do not belong together. keys may be nil.
-func (s *System) agrees(ctx context.Context, keys *relay.Keys) error {
+func (s *System) agrees(ctx context.Context, keys *topic.Keys) error {
 	plan, err := recovery.Diagnose(ctx, s.recovery(keys))
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 	if err != nil {
 		return nil, err
 	}
-	keys, err := relay.NewKeys(read, log)
+	keys, err := topic.NewKeys(read, log)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/health"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
@@ -97,9 +97,9 @@ func (c *catchUp) look(ctx context.Context, all []starter) (left []starter) {
 	defer cancel()
 	late := time.Since(c.began) > startOthers
 	if c.goals == nil {
-		state, err := relay.LoadState(ctx, c.node.system.Pool)
+		state, err := topic.LoadState(ctx, c.node.system.Pool)
 		if err == nil && (state.Position >= c.head || late && !c.node.cfg.Has(RoleRelay)) {
-			c.goals = make([]uint64, relay.DefaultPartitions)
+			c.goals = make([]uint64, topic.DefaultPartitions)
 			copy(c.goals, state.Last)
 		}
 	}
@@ -109,7 +109,7 @@ func (c *catchUp) look(ctx context.Context, all []starter) (left []starter) {
 			left = append(left, s) // the value says how far it was; the failure has a reporter of its own
 			continue
 		}
-		mean, reached := c.measure(at, len(s.names)*relay.DefaultPartitions)
+		mean, reached := c.measure(at, len(s.names)*topic.DefaultPartitions)
 		if reached || late && !s.own {
 			s.reporter.Set(startPart, nil)
 			continue

@@ -8,8 +8,8 @@ import (
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // onTopic tells whether a process with the configured roles writes or reads the topic.
@@ -34,7 +34,7 @@ func (n *Node) topic() *checkpoint.Horizon {
 }
 
 // topicKeys are the keys of the topic's messages, those that Postgres knows; nil if no role here needs them.
-func (n *Node) topicKeys() (*relay.Keys, error) {
+func (n *Node) topicKeys() (*topic.Keys, error) {
 	if !n.cfg.onTopic() {
 		return nil, nil //nolint:nilnil // see above
 	}
@@ -42,16 +42,16 @@ func (n *Node) topicKeys() (*relay.Keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return relay.NewKeys(secrets.KnownRelayKeys(n.system.Pool, read, n.cfg.Has(RoleRelay)), n.log)
+	return topic.NewKeys(secrets.KnownRelayKeys(n.system.Pool, read, n.cfg.Has(RoleRelay)), n.log)
 }
 
 // TopicKeys are the keys of the topic's messages, made if there are none.
-func TopicKeys(cfg Config, log *slog.Logger) (*relay.Keys, error) {
+func TopicKeys(cfg Config, log *slog.Logger) (*topic.Keys, error) {
 	read, err := secrets.RelayKeys(cfg.SecretsDir())
 	if err != nil {
 		return nil, err
 	}
-	return relay.NewKeys(read, log)
+	return topic.NewKeys(read, log)
 }
 
 // publicURL is where clients reach the API: as configured, or here, or in another process on the data directory.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -134,7 +134,7 @@ func (b *build) row(k projection.Key) (*expected, *part) {
 	if b.plan.Shared {
 		_, _ = fmt.Sscan(k.Key, &n) // another text is no partition, and the row is not expected
 	} else {
-		n = relay.PartitionOf(es.StreamID{Category: "any", Key: k.Key}.Partition(), len(b.at))
+		n = topic.PartitionOf(es.StreamID{Category: "any", Key: k.Key}.Partition(), len(b.at))
 	}
 	if n < 0 || n >= len(b.parts) {
 		return nil, nil

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/saga"
@@ -27,9 +27,9 @@ type Config struct {
 	Projections []projection.Projection
 
 	Brokers    []string
-	Keys       *relay.Keys // of the topic's messages
-	Topic      string      // default relay.DefaultTopic
-	Partitions int         // default relay.DefaultPartitions
+	Keys       *topic.Keys // of the topic's messages
+	Topic      string      // default topic.DefaultName
+	Partitions int         // default topic.DefaultPartitions
 
 	// Provider is the URL of the simulator, whose ledger is compared.
 	Provider string
@@ -170,10 +170,10 @@ func Examine(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, errors.New("the doctor needs the log and the catalog")
 	}
 	if cfg.Topic == "" {
-		cfg.Topic = relay.DefaultTopic
+		cfg.Topic = topic.DefaultName
 	}
 	if cfg.Partitions == 0 {
-		cfg.Partitions = relay.DefaultPartitions
+		cfg.Partitions = topic.DefaultPartitions
 	}
 	if cfg.Settle == 0 {
 		cfg.Settle = time.Minute

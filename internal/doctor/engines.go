@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -59,7 +59,7 @@ func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error 
 
 // checkRelay holds the relay's row to the log.
 func (h *history) checkRelay(ctx context.Context) error {
-	state, err := relay.LoadState(ctx, h.cfg.Pool)
+	state, err := topic.LoadState(ctx, h.cfg.Pool)
 	if err != nil {
 		return err
 	}

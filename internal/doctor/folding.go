@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -98,7 +98,7 @@ func deal(ctx context.Context, cfg Config, folders []*folder, upto uint64, seen 
 		if rec.Position > upto {
 			break
 		}
-		p := relay.PartitionOf(rec.Stream.Partition(), cfg.Partitions)
+		p := topic.PartitionOf(rec.Stream.Partition(), cfg.Partitions)
 		seen[p] = rec.Position
 		i := p % len(folders)
 		if hands[i] = append(hands[i], placed{rec, p}); len(hands[i]) >= handedOn {

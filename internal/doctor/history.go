@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/deployment"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 )
@@ -151,7 +151,7 @@ func (h *history) add(rec es.Record) {
 		h.out.find(at("I1", rec, "event %s stands a second time", rec.ID).values(fmt.Sprintf("once, at position %d", before), "again"))
 	}
 	h.ids[rec.ID] = rec.Position
-	p := relay.PartitionOf(rec.Stream.Partition(), h.cfg.Partitions)
+	p := topic.PartitionOf(rec.Stream.Partition(), h.cfg.Partitions)
 	h.places[rec.Position] = place{p, h.last[p], sumOf(rec)}
 	h.last[p] = max(h.last[p], rec.Position)
 

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -33,9 +33,9 @@ func posted(t *testing.T, w *world) (*pgxpool.Pool, Config) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	parts := make([][]es.Record, relay.DefaultPartitions)
+	parts := make([][]es.Record, topic.DefaultPartitions)
 	for _, r := range w.store.All(0) {
-		n := relay.PartitionOf(r.Stream.Partition(), len(parts))
+		n := topic.PartitionOf(r.Stream.Partition(), len(parts))
 		parts[n] = append(parts[n], r)
 	}
 	for n, records := range parts {
@@ -168,7 +168,7 @@ func TestNobodyLooks(t *testing.T) {
 	}).Log
 	look := func() *Report {
 		out := &Report{Checked: map[string]int{}, Breaches: map[string]int{}}
-		cfg.Partitions = relay.DefaultPartitions
+		cfg.Partitions = topic.DefaultPartitions
 		h := newHistory(cfg, out)
 		if err := h.read(t.Context()); err != nil {
 			t.Fatal(err)
@@ -215,7 +215,7 @@ func TestLogGrowsWhileLookedAt(t *testing.T) {
 	w.stocked("A", 100)
 	w.place("confirmed", 2, "")
 	pool, cfg := posted(t, w)
-	cfg.Partitions = relay.DefaultPartitions
+	cfg.Partitions = topic.DefaultPartitions
 	all := w.store.All(0)
 	var begun []es.Record // up to a placement that owes something
 	for _, r := range all {

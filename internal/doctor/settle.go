@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 const lookEvery = 200 * time.Millisecond
@@ -69,7 +69,7 @@ func (h *history) behind(ctx context.Context) (out []string, err error) {
 	if h.cfg.Pool == nil {
 		return nil, nil
 	}
-	state, err := relay.LoadState(ctx, h.cfg.Pool)
+	state, err := topic.LoadState(ctx, h.cfg.Pool)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/kafkaread"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 const (
@@ -55,7 +55,7 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 			r.notef("%d batches on %s/%d cannot be read and are skipped by every consumer, the first at offset %d: %v",
 				n, cfg.Topic, p, w.unreadable[0].Offset, w.unreadable[0].Err)
 		}
-		for _, reason := range relay.UnverifiedReasons() {
+		for _, reason := range topic.UnverifiedReasons() {
 			u := w.unverified[reason]
 			if u.count == 0 {
 				continue
@@ -124,12 +124,12 @@ func fetch(ctx context.Context, client *kafka.Client, topic string, partition in
 // watch watches one partition in the order of offsets.
 type watch struct {
 	history    *history
-	keys       *relay.Keys
+	keys       *topic.Keys
 	partition  int
 	records    int
 	repeated   int
 	unreadable []kafkaread.Unreadable
-	unverified map[relay.Unverified]unverified
+	unverified map[topic.Unverified]unverified
 	high       uint64 // the greatest position so far; what is not greater is a copy, of what may have been deleted
 }
 
@@ -144,9 +144,9 @@ func (w *watch) message(m kafka.Message) {
 	h := w.history
 	f := Finding{Invariant: "I8", Row: fmt.Sprintf("%s/%d@%d", m.Topic, m.Partition, m.Offset)}
 	d, err := w.keys.Open(m)
-	if reason, ok := errors.AsType[relay.Unverified](err); ok {
+	if reason, ok := errors.AsType[topic.Unverified](err); ok {
 		if w.unverified == nil {
-			w.unverified = map[relay.Unverified]unverified{}
+			w.unverified = map[topic.Unverified]unverified{}
 		}
 		u := w.unverified[reason]
 		if u.count++; u.count == 1 {

@@ -8,28 +8,28 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-func topicKeys(tb testing.TB) *relay.Keys { tb.Helper(); return relaytest.Keys(tb) }
+func topicKeys(tb testing.TB) *topic.Keys { tb.Helper(); return topictest.Keys(tb) }
 
 // published is what a relay puts into each partition.
 func published(w *world) [][]kafka.Message {
-	parts := make([][]kafka.Message, relay.DefaultPartitions)
+	parts := make([][]kafka.Message, topic.DefaultPartitions)
 	last := make([]uint64, len(parts))
 	for _, r := range w.store.All(0) {
-		p := relay.PartitionOf(r.Stream.Partition(), len(parts))
-		parts[p] = append(parts[p], relaytest.Message(w.t, topicKeys(w.t), relay.DefaultTopic, p, r, last[p], "memory"))
+		p := topic.PartitionOf(r.Stream.Partition(), len(parts))
+		parts[p] = append(parts[p], topictest.Message(w.t, topicKeys(w.t), topic.DefaultName, p, r, last[p], "memory"))
 		last[p] = r.Position
 	}
 	return parts
 }
 
-func recordOf(t testing.TB, m kafka.Message) relay.Message {
+func recordOf(t testing.TB, m kafka.Message) topic.Message {
 	t.Helper()
-	d, err := relay.Decode(m)
+	d, err := topic.Decode(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestBrokenTopics(t *testing.T) {
 	again := func(m kafka.Message, change func(*es.Record, *uint64)) kafka.Message {
 		d := recordOf(t, m)
 		change(&d.Record, &d.Prev)
-		return relaytest.Message(t, topicKeys(t), m.Topic, m.Partition, d.Record, d.Prev, d.Incarnation)
+		return topictest.Message(t, topicKeys(t), m.Topic, m.Partition, d.Record, d.Prev, d.Incarnation)
 	}
 	for _, tt := range []struct {
 		name   string
@@ -74,7 +74,7 @@ func TestBrokenTopics(t *testing.T) {
 		{"signed for the wrong partition", []string{"in another partition"}, func(m []kafka.Message) []kafka.Message {
 			other := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 0 && &part[0] != &full[p][0] })
 			foreign := recordOf(t, full[other][0])
-			return append(m, relaytest.Message(t, topicKeys(t), m[0].Topic, m[0].Partition, foreign.Record, foreign.Prev, foreign.Incarnation))
+			return append(m, topictest.Message(t, topicKeys(t), m[0].Topic, m[0].Partition, foreign.Record, foreign.Prev, foreign.Incarnation))
 		}},
 		{"another partition's", nil, func(m []kafka.Message) []kafka.Message {
 			other := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 0 && &part[0] != &full[p][0] })
@@ -114,7 +114,7 @@ func checkPartition(t *testing.T, w *world, words []string, change func([]kafka.
 	full := published(w)
 	p := slices.IndexFunc(full, func(part []kafka.Message) bool { return len(part) > 8 })
 	out := &Report{Checked: map[string]int{}, Breaches: map[string]int{}}
-	h := newHistory(Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Partitions: relay.DefaultPartitions}, out)
+	h := newHistory(Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Partitions: topic.DefaultPartitions}, out)
 	if err := h.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +141,12 @@ func TestBrokenBroker(t *testing.T) {
 	}
 	defer func() { _ = broker.Close() }()
 	brokers := []string{broker.Addr()}
-	if err := relay.EnsureTopic(t.Context(), brokers, relay.DefaultTopic, relay.DefaultPartitions); err != nil {
+	if err := topic.Ensure(t.Context(), brokers, topic.DefaultName, topic.DefaultPartitions); err != nil {
 		t.Fatal(err)
 	}
 	produce := func(p int, messages ...kafka.Message) {
 		t.Helper()
-		relaytest.Produce(t, broker.Addr(), p, messages...)
+		topictest.Produce(t, broker.Addr(), p, messages...)
 	}
 	parts := published(w)
 	sent := 0
@@ -164,7 +164,7 @@ func TestBrokenBroker(t *testing.T) {
 	}
 	produce(0, kafka.Message{Value: []byte("hello")})
 	r = examineLog(t, cfg, w.charges)
-	if !r.Healthy || r.Checked["kafka unsigned"] != 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "1 messages on "+relay.DefaultTopic+"/0") {
+	if !r.Healthy || r.Checked["kafka unsigned"] != 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "1 messages on "+topic.DefaultName+"/0") {
 		t.Errorf("a message without a signature: healthy %v, checked %v, notes %q", r.Healthy, r.Checked, r.Notes)
 	}
 }

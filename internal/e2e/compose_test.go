@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/doctor"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/tour"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // composed is docker-compose.yml brought up under a project's name of its own, with images that were built here.
@@ -73,7 +73,7 @@ func (c *composed) up() {
 func (c *composed) consuming() bool {
 	for _, consumer := range []string{"projections", "sagas", "reactors"} {
 		said, err := c.run("logs", "--no-color", "--no-log-prefix", consumer)
-		if err != nil || testenv.PartitionsOf(said, consumer) != relay.DefaultPartitions {
+		if err != nil || testenv.PartitionsOf(said, consumer) != topic.DefaultPartitions {
 			return false
 		}
 	}

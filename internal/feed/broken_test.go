@@ -7,8 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/daybook-dev/daybook/internal/kafkaread/kafkareadtest"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -48,7 +48,7 @@ func brokenBatches(t *testing.T, s *shop) (taken int) {
 	f, _ := s.feed(b)
 	b.await(t, s.store)
 	for p := range partitions {
-		if !kafkareadtest.Produce(t, s.addr, relay.DefaultTopic, p, kafkareadtest.Batch(0, 1, kafkareadtest.Record(0, "k", "v", 0))) {
+		if !kafkareadtest.Produce(t, s.addr, topic.DefaultName, p, kafkareadtest.Batch(0, 1, kafkareadtest.Record(0, "k", "v", 0))) {
 			t.Fatal("the broker does not even take a good batch")
 		}
 	}
@@ -56,7 +56,7 @@ func brokenBatches(t *testing.T, s *shop) (taken int) {
 	for name, batch := range kafkareadtest.Broken(t) {
 		into := 0
 		for p := range partitions {
-			if kafkareadtest.Produce(t, s.addr, relay.DefaultTopic, p, batch) {
+			if kafkareadtest.Produce(t, s.addr, topic.DefaultName, p, batch) {
 				into++
 			}
 		}

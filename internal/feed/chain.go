@@ -1,7 +1,7 @@
 package feed
 
 import (
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -14,7 +14,7 @@ const (
 // follow takes from the front of messages the events that go on from checkpoint at without a hole, at most a chunk of
 // them, skipping what has been applied. If nothing follows on and messages are left, gap is the position of
 // the event that is missing before the first of them.
-func follow(at uint64, messages []relay.Message) (events []es.Record, duplicates int, gap uint64, rest []relay.Message) {
+func follow(at uint64, messages []topic.Message) (events []es.Record, duplicates int, gap uint64, rest []topic.Message) {
 	for bytes := 0; len(messages) > 0 && len(events) < chunkEvents && bytes < chunkBytes; messages = messages[1:] {
 		m := messages[0]
 		if m.Record.Position <= at {

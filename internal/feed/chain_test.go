@@ -5,7 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -13,14 +13,14 @@ import (
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		var chain []relay.Message // with positions that have gaps, as a partition of a log has
+		var chain []topic.Message // with positions that have gaps, as a partition of a log has
 		prev := uint64(0)
 		for range rapid.IntRange(0, 60).Draw(t, "events") {
 			at := prev + rapid.Uint64Range(1, 5).Draw(t, "step")
-			chain = append(chain, relay.Message{Record: es.Record{Position: at}, Prev: prev})
+			chain = append(chain, topic.Message{Record: es.Record{Position: at}, Prev: prev})
 			prev = at
 		}
-		var heard []relay.Message
+		var heard []topic.Message
 		for i := 0; i < len(chain); i++ {
 			switch rapid.IntRange(0, 5).Draw(t, "fate") {
 			case 0: // lost

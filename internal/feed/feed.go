@@ -13,7 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/health"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -22,14 +22,14 @@ type Config struct {
 	Consumer Consumer
 	Log      es.Log // a *checkpoint.Horizon is shared with others of the process; anything else gets one of its own
 	Brokers  []string
-	Keys     *relay.Keys // verify every message
-	Topic    string      // default relay.DefaultTopic
-	// Partitions of the topic, as the relay's row and the consumer's checkpoints have it; default relay.DefaultPartitions.
+	Keys     *topic.Keys // verify every message
+	Topic    string      // default topic.DefaultName
+	// Partitions of the topic, as the relay's row and the consumer's checkpoints have it; default topic.DefaultPartitions.
 	Partitions int
 	// Incarnation of the store. Messages of another one stop their partition.
 	Incarnation string
 	// RelayState reads the relay's row.
-	RelayState func(context.Context) (relay.State, error)
+	RelayState func(context.Context) (topic.State, error)
 	// Scan is what all feeds of a process share to read the log; nil: one of its own.
 	Scan *Scan
 	// Group is the consumer group's name at the broker; default "<topic>.<consumer>".
@@ -71,10 +71,10 @@ func New(cfg Config) (*Feed, error) {
 		return nil, errors.New("a feed needs the incarnation of the event store")
 	}
 	if cfg.Topic == "" {
-		cfg.Topic = relay.DefaultTopic
+		cfg.Topic = topic.DefaultName
 	}
 	if cfg.Partitions == 0 {
-		cfg.Partitions = relay.DefaultPartitions
+		cfg.Partitions = topic.DefaultPartitions
 	}
 	if cfg.Group == "" {
 		cfg.Group = cfg.Topic + "." + cfg.Consumer.Name()
@@ -183,7 +183,7 @@ func (f *Feed) Run(ctx context.Context) error {
 func (f *Feed) topic(ctx context.Context) error {
 	for try := 0; ctx.Err() == nil; try++ {
 		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
-		err := relay.EnsureTopic(asking, f.cfg.Brokers, f.cfg.Topic, f.cfg.Partitions)
+		err := topic.Ensure(asking, f.cfg.Brokers, f.cfg.Topic, f.cfg.Partitions)
 		cancel()
 		if ctx.Err() != nil {
 			return nil
@@ -191,7 +191,7 @@ func (f *Feed) topic(ctx context.Context) error {
 		if f.health.Set(atTopic, err); err == nil {
 			return nil
 		}
-		if _, never := errors.AsType[*relay.MismatchError](err); never {
+		if _, never := errors.AsType[*topic.MismatchError](err); never {
 			return err
 		}
 		pause(ctx, try, 2*time.Second)

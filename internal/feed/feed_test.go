@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/daybook-dev/daybook/internal/feed"
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -93,14 +93,14 @@ func deleteRecords(t *testing.T, addr string) {
 	}
 	defer c.Close()
 	req := kmsg.NewPtrDeleteRecordsRequest()
-	topic := kmsg.NewDeleteRecordsRequestTopic()
-	topic.Topic = relay.DefaultTopic
+	of := kmsg.NewDeleteRecordsRequestTopic()
+	of.Topic = topic.DefaultName
 	for p := range int32(partitions) {
 		rp := kmsg.NewDeleteRecordsRequestTopicPartition()
 		rp.Partition, rp.Offset = p, -1 // all of them
-		topic.Partitions = append(topic.Partitions, rp)
+		of.Partitions = append(of.Partitions, rp)
 	}
-	req.Topics, req.TimeoutMillis = append(req.Topics, topic), 5000
+	req.Topics, req.TimeoutMillis = append(req.Topics, of), 5000
 	if _, err := req.RequestWith(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestOnePartitionThatFailsHoldsUpNoOther(t *testing.T) {
 	s, b := newShop(t), newBook()
 	s.record(20000)
 	s.publish(func(es.Record) int { return 0 }) // so that all share one reading of the log
-	stuck := relay.PartitionOf("k0", partitions)
+	stuck := topic.PartitionOf("k0", partitions)
 	mended := false
 	b.fail = func(part int, _ []es.Record) (before, after error) {
 		if part == stuck && !mended {
@@ -242,9 +242,9 @@ func TestMessageOfAnotherIncarnationStopsItsPartition(t *testing.T) {
 	f, _ := s.feed(b)
 	b.await(t, s.store)
 
-	foreign := relay.PartitionOf("k3", partitions)
+	foreign := topic.PartitionOf("k3", partitions)
 	rec := es.Record{ID: es.UUID{1}, Stream: es.StreamID{Category: "parcel", Key: "k3"}, Position: 9999, Type: "parcel.counted", Created: time.Now(), Meta: []byte("{}")}
-	relaytest.Produce(t, s.addr, foreign, relaytest.Message(t, s.keys, relay.DefaultTopic, foreign, rec, 0, "another"))
+	topictest.Produce(t, s.addr, foreign, topictest.Message(t, s.keys, topic.DefaultName, foreign, rec, 0, "another"))
 	eventually(t, "Health to name the incarnation", func() bool {
 		err := f.Health()
 		return err != nil && strings.Contains(err.Error(), "incarnation another")
@@ -271,7 +271,7 @@ func TestMalformedMessageIsSkipped(t *testing.T) {
 	s, b := newShop(t), newBook()
 	s.feed(b)
 	for p := range partitions {
-		relaytest.Produce(t, s.addr, p, kafka.Message{Key: []byte("x"), Value: []byte("hello")})
+		topictest.Produce(t, s.addr, p, kafka.Message{Key: []byte("x"), Value: []byte("hello")})
 	}
 	s.record(50)
 	s.publish(once)

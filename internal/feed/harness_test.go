@@ -15,9 +15,9 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/health"
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 	"github.com/daybook-dev/daybook/internal/testenv/ports"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
@@ -34,7 +34,7 @@ type shop struct {
 	broker *kafkaserver.Server
 	addr   string
 
-	keys    *relay.Keys
+	keys    *topic.Keys
 	hold    time.Duration // of its feeds
 	health  *health.Reporter
 	metrics prometheus.Registerer // of its feed, may be nil
@@ -42,7 +42,7 @@ type shop struct {
 
 	mu    sync.Mutex
 	next  map[string]es.Expected
-	state relay.State
+	state topic.State
 	away  error // of the relay's state
 }
 
@@ -61,8 +61,8 @@ func newShop(t *testing.T) *shop {
 // newShopOn is a shop on a broker that others started, if there is one.
 func newShopOn(t *testing.T, addr string) *shop {
 	t.Helper()
-	s := &shop{t: t, keys: relaytest.Keys(t), store: memory.New(), next: map[string]es.Expected{}}
-	s.state = relay.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
+	s := &shop{t: t, keys: topictest.Keys(t), store: memory.New(), next: map[string]es.Expected{}}
+	s.state = topic.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
 	if s.addr = addr; addr != "" {
 		s.ensureTopic()
 	}
@@ -71,7 +71,7 @@ func newShopOn(t *testing.T, addr string) *shop {
 
 func (s *shop) ensureTopic() {
 	s.t.Helper()
-	if err := relay.EnsureTopic(s.t.Context(), []string{s.addr}, relay.DefaultTopic, partitions); err != nil {
+	if err := topic.Ensure(s.t.Context(), []string{s.addr}, topic.DefaultName, partitions); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -125,8 +125,8 @@ func (s *shop) publish(copies func(es.Record) int) {
 		if rec.Position <= s.state.Position {
 			continue
 		}
-		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
-		m := relaytest.Message(s.t, s.keys, relay.DefaultTopic, p, rec, s.state.Last[p], s.state.Incarnation)
+		p := topic.PartitionOf(rec.Stream.Partition(), partitions)
+		m := topictest.Message(s.t, s.keys, topic.DefaultName, p, rec, s.state.Last[p], s.state.Incarnation)
 		for range copies(rec) {
 			byPartition[p] = append(byPartition[p], m)
 		}
@@ -134,13 +134,13 @@ func (s *shop) publish(copies func(es.Record) int) {
 	}
 	s.state.CaughtUpAt = time.Now()
 	for p, messages := range byPartition {
-		relaytest.Produce(s.t, s.addr, p, messages...)
+		topictest.Produce(s.t, s.addr, p, messages...)
 	}
 }
 
 func once(es.Record) int { return 1 }
 
-func (s *shop) relayState(context.Context) (relay.State, error) {
+func (s *shop) relayState(context.Context) (topic.State, error) {
 	s.mu.Lock()
 	looked := s.looked
 	s.looked = nil
@@ -151,7 +151,7 @@ func (s *shop) relayState(context.Context) (relay.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.away != nil {
-		return relay.State{}, s.away
+		return topic.State{}, s.away
 	}
 	state := s.state
 	state.Last = slices.Clone(state.Last)
@@ -263,7 +263,7 @@ func (b *book) await(t *testing.T, log *memory.Store) {
 	t.Helper()
 	want := map[int][]uint64{}
 	for _, rec := range log.All(0) {
-		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
+		p := topic.PartitionOf(rec.Stream.Partition(), partitions)
 		want[p] = append(want[p], rec.Position)
 	}
 	deadline := time.After(patience)

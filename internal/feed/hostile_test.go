@@ -11,9 +11,9 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/feed"
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -41,8 +41,8 @@ func hostile(t *testing.T, s *shop) {
 	tried := 0
 	newest := s.newest()
 	for _, genuine := range newest {
-		for _, a := range relaytest.Attacks(t, genuine, partitions) {
-			relaytest.Produce(t, s.addr, a.Message.Partition, a.Message)
+		for _, a := range topictest.Attacks(t, genuine, partitions) {
+			topictest.Produce(t, s.addr, a.Message.Partition, a.Message)
 			if a.Reason != "" {
 				want[string(a.Reason)]++
 			}
@@ -67,8 +67,8 @@ func (s *shop) newest() map[int]kafka.Message {
 	defer s.mu.Unlock()
 	last, before := map[int]kafka.Message{}, map[int]uint64{}
 	for _, rec := range s.store.All(0) {
-		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
-		last[p] = relaytest.Message(s.t, s.keys, relay.DefaultTopic, p, rec, before[p], s.state.Incarnation)
+		p := topic.PartitionOf(rec.Stream.Partition(), partitions)
+		last[p] = topictest.Message(s.t, s.keys, topic.DefaultName, p, rec, before[p], s.state.Incarnation)
 		before[p] = rec.Position
 	}
 	return last
@@ -135,7 +135,7 @@ func TestFloodsDoNotPostponeTheHeal(t *testing.T) {
 			newest := s.newest()
 			for _, genuine := range newest {
 				var flood kafka.Message
-				for _, a := range relaytest.Attacks(t, genuine, partitions) {
+				for _, a := range topictest.Attacks(t, genuine, partitions) {
 					if a.Name == kind {
 						flood = a.Message
 					}
@@ -161,7 +161,7 @@ func floodWith(ctx context.Context, addr string, m kafka.Message) error {
 	client := &kafka.Client{Addr: kafka.TCP(addr), Transport: transport}
 	for ctx.Err() == nil {
 		_, err := client.Produce(ctx, &kafka.ProduceRequest{
-			Topic: relay.DefaultTopic, Partition: m.Partition, RequiredAcks: kafka.RequireAll,
+			Topic: topic.DefaultName, Partition: m.Partition, RequiredAcks: kafka.RequireAll,
 			Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers}),
 		})
 		if err != nil && ctx.Err() == nil {
@@ -183,13 +183,13 @@ func TestNoCheckpointMovesBeyondTheLog(t *testing.T) {
 	b.await(t, s.store)
 	newest := s.newest()
 	for p, m := range newest {
-		d, err := relay.Decode(m)
+		d, err := topic.Decode(m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		prev := d.Record.Position
 		d.Record.Position = 9_000_000_000_000_000_000
-		relaytest.Produce(t, s.addr, p, relaytest.Message(t, s.keys, relay.DefaultTopic, p, d.Record, prev, d.Incarnation))
+		topictest.Produce(t, s.addr, p, topictest.Message(t, s.keys, topic.DefaultName, p, d.Record, prev, d.Incarnation))
 	}
 	eventually(t, "the messages to be skipped", func() bool { return refusals(t, registry)["beyond"] >= len(newest) })
 	s.record(50)

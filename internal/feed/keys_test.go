@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 )
 
 // While a key is changed nothing is refused: the new one signs, the old one verifies what it signed. What an old key signed that was
@@ -27,10 +27,10 @@ func TestKeysAreChanged(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, b, registry := newShop(t), newBook(), prometheus.NewRegistry()
-			s.metrics, s.keys = registry, relaytest.Keys(t, c.verifies...)
+			s.metrics, s.keys = registry, topictest.Keys(t, c.verifies...)
 			f, _ := s.feed(b)
 			for _, signer := range c.signs {
-				s.keys = relaytest.Keys(t, signer)
+				s.keys = topictest.Keys(t, signer)
 				s.record(50)
 				s.publish(once)
 			}

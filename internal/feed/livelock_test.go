@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // rawMember is a member of a consumer group that does what it is told.
@@ -37,7 +37,7 @@ func (m *rawMember) join() (generation int32) {
 		req.Group, req.MemberID, req.ProtocolType = m.group, m.id, "consumer"
 		req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = int32(m.gone.Milliseconds()), 6000
 		subscribed := kmsg.NewConsumerMemberMetadata()
-		subscribed.Topics = []string{relay.DefaultTopic}
+		subscribed.Topics = []string{topic.DefaultName}
 		protocol := kmsg.NewJoinGroupRequestProtocol()
 		protocol.Name, protocol.Metadata = "range", subscribed.AppendTo(nil)
 		req.Protocols = append(req.Protocols, protocol)
@@ -79,7 +79,7 @@ func TestProcessesDoNotKeepEachOtherFromJoining(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.record(20)
-	group := relay.DefaultTopic + ".book"
+	group := topic.DefaultName + ".book"
 	leader, follower := newRawMember(t, s.addr, group, 6*time.Second), newRawMember(t, s.addr, group, time.Second)
 	leader.join()
 	formed := make(chan int32, 1)

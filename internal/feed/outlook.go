@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // outlook is what the relay and the consumer say about all partitions of a generation, or why they do not.
 type outlook struct {
 	began, ended time.Time // everything in it was read between
-	relay        relay.State
+	relay        topic.State
 	checkpoints  map[int]uint64
 	err          error
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
@@ -43,15 +43,15 @@ func TestPartitionsShareASlowLook(t *testing.T) {
 				const slow = 9 * time.Second
 				looks := 0
 				f := &Feed{horizon: checkpoint.NewHorizon(memory.New()), cfg: Config{
-					Consumer: still{}, Topic: relay.DefaultTopic, Idle: time.Second,
-					RelayState: func(context.Context) (relay.State, error) {
+					Consumer: still{}, Topic: topic.DefaultName, Idle: time.Second,
+					RelayState: func(context.Context) (topic.State, error) {
 						looks++
 						time.Sleep(slow)
-						return relay.State{Partitions: relay.DefaultPartitions}, fails
+						return topic.State{Partitions: topic.DefaultPartitions}, fails
 					},
 				}}
 				var assigned []kafka.PartitionAssignment
-				for p := range relay.DefaultPartitions {
+				for p := range topic.DefaultPartitions {
 					assigned = append(assigned, kafka.PartitionAssignment{ID: p})
 				}
 				g := newGeneration(f, &kafka.Generation{Assignments: map[string][]kafka.PartitionAssignment{f.cfg.Topic: assigned}})
@@ -60,7 +60,7 @@ func TestPartitionsShareASlowLook(t *testing.T) {
 				began := time.Now()
 				go g.look(ctx)
 				answers := map[int]<-chan outlook{}
-				for p := range relay.DefaultPartitions {
+				for p := range topic.DefaultPartitions {
 					time.Sleep(10 * time.Millisecond)
 					answers[p] = g.ask(began)
 				}

@@ -13,7 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -134,7 +134,7 @@ func (p *partition) confirm(ctx context.Context) bool {
 }
 
 // real gives the messages up to the first one that the log does not reach. It waits for a store that does not answer.
-func (p *partition) real(ctx context.Context, messages []relay.Message) []relay.Message {
+func (p *partition) real(ctx context.Context, messages []topic.Message) []topic.Message {
 	farthest := uint64(0)
 	for _, m := range messages {
 		farthest = max(farthest, m.Record.Position)
@@ -148,7 +148,7 @@ func (p *partition) real(ctx context.Context, messages []relay.Message) []relay.
 		if errors.Is(err, checkpoint.ErrAhead) {
 			p.feed.refused.note(p.feed, beyond, p.id, err)
 			known := p.feed.horizon.Known()
-			if i := slices.IndexFunc(messages, func(m relay.Message) bool { return m.Record.Position > known }); i >= 0 {
+			if i := slices.IndexFunc(messages, func(m topic.Message) bool { return m.Record.Position > known }); i >= 0 {
 				messages = messages[:i]
 			} // else the log has grown meanwhile
 			return messages
@@ -160,7 +160,7 @@ func (p *partition) real(ctx context.Context, messages []relay.Message) []relay.
 }
 
 // deliver applies messages, healing before those that do not follow on. Its error stops the partition.
-func (p *partition) deliver(ctx context.Context, messages []relay.Message) error {
+func (p *partition) deliver(ctx context.Context, messages []topic.Message) error {
 	ours := messages
 	for i, m := range messages {
 		if m.Incarnation != p.feed.cfg.Incarnation {

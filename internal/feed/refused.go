@@ -8,10 +8,10 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
-// Why a message is skipped, besides relay.Unverified.
+// Why a message is skipped, besides topic.Unverified.
 const (
 	malformed = "malformed" // in a batch that cannot be read, or signed and not one of the relay's
 	beyond    = "beyond"    // of an event that the log does not have
@@ -19,7 +19,7 @@ const (
 
 func refusals() []string {
 	all := []string{malformed, beyond}
-	for _, u := range relay.UnverifiedReasons() {
+	for _, u := range topic.UnverifiedReasons() {
 		all = append(all, string(u))
 	}
 	return all
@@ -42,7 +42,7 @@ type said struct {
 // refuse notes a message that is not the relay's.
 func (f *Feed) refuse(m kafka.Message, err error) {
 	reason := malformed
-	if u, ok := errors.AsType[relay.Unverified](err); ok {
+	if u, ok := errors.AsType[topic.Unverified](err); ok {
 		reason = string(u)
 	}
 	f.refused.note(f, reason, m.Partition, err, slog.Int64("offset", m.Offset))

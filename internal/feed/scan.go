@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -114,7 +114,7 @@ func (s *Scan) pass() {
 			p.finish(func(*request) bool { return true }, err)
 			return
 		}
-		part := relay.PartitionOf(rec.Stream.Partition(), s.partitions)
+		part := topic.PartitionOf(rec.Stream.Partition(), s.partitions)
 		for _, r := range p.open[part] {
 			r.offer(rec)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/kafkaread"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 const (
@@ -28,7 +28,7 @@ type source struct {
 }
 
 // fetch gives the messages that have come, none after a wait. Whatever is not the relay's is left out.
-func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message, error) {
+func (s *source) fetch(ctx context.Context, wait time.Duration) ([]topic.Message, error) {
 	messages, err := s.tryFetch(ctx, wait)
 	if err != nil {
 		s.failed = true
@@ -42,7 +42,7 @@ func (s *source) fetch(ctx context.Context, wait time.Duration) ([]relay.Message
 	return messages, nil
 }
 
-func (s *source) tryFetch(ctx context.Context, wait time.Duration) (messages []relay.Message, err error) {
+func (s *source) tryFetch(ctx context.Context, wait time.Duration) (messages []topic.Message, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchWait+5*time.Second)
 	defer cancel()
 	if s.failed || s.cluster == "" {

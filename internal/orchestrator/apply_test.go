@@ -13,7 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/sagas"
@@ -39,14 +39,14 @@ func (w *world) alone(set func(*Config)) *Orchestrator {
 // of gives the events of a partition.
 func (w *world) of(partition int) (out []es.Record) {
 	for _, r := range w.store.All(0) {
-		if relay.PartitionOf(r.Stream.Partition(), partitions) == partition {
+		if topic.PartitionOf(r.Stream.Partition(), partitions) == partition {
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-func partitionOf(key string) int { return relay.PartitionOf(key, partitions) }
+func partitionOf(key string) int { return topic.PartitionOf(key, partitions) }
 
 func (w *world) apply(o *Orchestrator, partition int) error {
 	w.t.Helper()

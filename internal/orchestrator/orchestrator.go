@@ -14,7 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/health"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 )
@@ -192,5 +192,5 @@ func (o *Orchestrator) complain(what string, args ...any) {
 }
 
 func (o *Orchestrator) partition(id es.StreamID) int {
-	return relay.PartitionOf(id.Partition(), o.cfg.Partitions)
+	return topic.PartitionOf(id.Partition(), o.cfg.Partitions)
 }

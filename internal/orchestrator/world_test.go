@@ -23,7 +23,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/saga"
@@ -171,7 +171,7 @@ func (p *process) follow(partition int, after uint64) error {
 			return err
 		}
 		if r.Position > 0 {
-			if relay.PartitionOf(r.Stream.Partition(), partitions) == partition {
+			if topic.PartitionOf(r.Stream.Partition(), partitions) == partition {
 				batch = append(batch, r)
 			}
 			if len(batch) < 100 {

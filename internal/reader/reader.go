@@ -37,7 +37,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/postgres"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -47,7 +47,7 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// Listener tells when waiting queries may go on; nil: that is polled for.
 	Listener   *postgres.Listener
-	Partitions int // default relay.DefaultPartitions
+	Partitions int // default topic.DefaultPartitions
 }
 
 // Reader makes views.
@@ -62,7 +62,7 @@ func New(cfg Config) (*Reader, error) {
 		return nil, errors.New("a reader of projections needs a pool")
 	}
 	if cfg.Partitions == 0 {
-		cfg.Partitions = relay.DefaultPartitions
+		cfg.Partitions = topic.DefaultPartitions
 	}
 	r := &Reader{cfg: cfg}
 	r.waiters = newWaiters(r)
@@ -76,7 +76,7 @@ func (r *Reader) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read where the read models are: %w", err)
 	}
-	if _, err := relay.LoadState(ctx, r.cfg.Pool); err != nil {
+	if _, err := topic.LoadState(ctx, r.cfg.Pool); err != nil {
 		return err
 	}
 	return nil
@@ -101,20 +101,20 @@ func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
 
 // Partition is where a key's rows are.
 func (r *Reader) Partition(key string) int {
-	return relay.PartitionOf(es.StreamID{Category: "any", Key: key}.Partition(), r.cfg.Partitions)
+	return topic.PartitionOf(es.StreamID{Category: "any", Key: key}.Partition(), r.cfg.Partitions)
 }
 
 // Watch wakes its caller when rows may have changed in a partition that concerns accepts: for answers that follow a row until
 // it ends. Wake-ups are hints, and may be late by as much as the Listener's reconnecting: poll too.
 func (r *Reader) Watch(concerns func(partition int) bool) (wake <-chan struct{}, cancel func()) {
-	return r.listen(func(payload string) bool { return relay.Moves(payload, concerns) })
+	return r.listen(func(payload string) bool { return topic.Moves(payload, concerns) })
 }
 
 func (r *Reader) listen(concerns func(payload string) bool) (wake <-chan struct{}, cancel func()) {
 	if r.cfg.Listener == nil {
 		return nil, func() {}
 	}
-	return r.cfg.Listener.SubscribeTo(relay.Moved, concerns)
+	return r.cfg.Listener.SubscribeTo(topic.Moved, concerns)
 }
 
 type view struct {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
@@ -22,15 +22,15 @@ func TestReached(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		checkpoints [][]int64
-		relay       relay.State
+		relay       topic.State
 		want        uint64
 	}{
-		"the lowest partition":                      {[][]int64{{5, 9}}, relay.State{}, 5},
-		"a quiet partition is where the relay is":   {[][]int64{{5, 9}}, relay.State{Position: 9, Last: []uint64{5, 9}}, 9},
-		"one that has events to come is not":        {[][]int64{{5, 9}}, relay.State{Position: 9, Last: []uint64{7, 9}}, 5},
-		"one that never had an event":               {[][]int64{{0, 9}}, relay.State{Position: 9, Last: []uint64{0, 9}}, 9},
-		"rows ahead of the relay's row":             {[][]int64{{12, 9}}, relay.State{Position: 8, Last: []uint64{5, 8}}, 9},
-		"of two projections the one that is behind": {[][]int64{{9, 9}, {9, 4}}, relay.State{Position: 9, Last: []uint64{8, 9}}, 4},
+		"the lowest partition":                      {[][]int64{{5, 9}}, topic.State{}, 5},
+		"a quiet partition is where the relay is":   {[][]int64{{5, 9}}, topic.State{Position: 9, Last: []uint64{5, 9}}, 9},
+		"one that has events to come is not":        {[][]int64{{5, 9}}, topic.State{Position: 9, Last: []uint64{7, 9}}, 5},
+		"one that never had an event":               {[][]int64{{0, 9}}, topic.State{Position: 9, Last: []uint64{0, 9}}, 9},
+		"rows ahead of the relay's row":             {[][]int64{{12, 9}}, topic.State{Position: 8, Last: []uint64{5, 8}}, 9},
+		"of two projections the one that is behind": {[][]int64{{9, 9}, {9, 4}}, topic.State{Position: 9, Last: []uint64{8, 9}}, 4},
 	} {
 		if got := func() uint64 { s := view2(c.checkpoints...); s.relay = c.relay; return s.reached("") }(); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
@@ -42,14 +42,14 @@ func TestGoalOfKnowledge(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return time.Date(2011, 1, 1, 0, 0, s, 0, time.UTC) }
 	g := goal{knownAt: new(at(10))}
-	if err := g.check(100, relay.State{Position: 50, CaughtUpAt: at(10)}); !errors.Is(err, projection.ErrNotYet) {
+	if err := g.check(100, topic.State{Position: 50, CaughtUpAt: at(10)}); !errors.Is(err, projection.ErrNotYet) {
 		t.Errorf("something recorded in that very moment may still come: %v", err)
 	}
-	if err := g.check(40, relay.State{Position: 50, CaughtUpAt: at(11)}); !errors.Is(err, projection.ErrNotYet) || g.position != 50 {
+	if err := g.check(40, topic.State{Position: 50, CaughtUpAt: at(11)}); !errors.Is(err, projection.ErrNotYet) || g.position != 50 {
 		t.Errorf("the rows are behind where the relay was: %v, goal %d", err, g.position)
 	}
 	// The relay goes on; what it had to know then stays the goal, or a busy shop would never answer.
-	if err := g.check(50, relay.State{Position: 90, CaughtUpAt: at(30)}); err != nil {
+	if err := g.check(50, topic.State{Position: 90, CaughtUpAt: at(30)}); err != nil {
 		t.Error(err)
 	}
 }

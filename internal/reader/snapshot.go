@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
@@ -24,7 +24,7 @@ type snapshot struct {
 	view   *view
 	moment projection.Moment
 	live   map[string]live
-	relay  relay.State
+	relay  topic.State
 }
 
 // live is the build that serves one projection.
@@ -120,7 +120,7 @@ func (s *snapshot) look(ctx context.Context) error {
 	b.Queue(opened)
 	b.Queue(known)
 	b.Queue(pointed, s.view.names)
-	b.Queue(relay.StateSQL)
+	b.Queue(topic.StateSQL)
 	b.Queue(planned)
 	res := s.conn.SendBatch(ctx, b)
 	_, err := res.Exec()
@@ -134,7 +134,7 @@ func (s *snapshot) look(ctx context.Context) error {
 		}
 	}
 	if err == nil {
-		s.relay, err = relay.ScanState(res.QueryRow())
+		s.relay, err = topic.ScanState(res.QueryRow())
 	}
 	if err == nil {
 		_, err = res.Exec()
@@ -208,7 +208,7 @@ func (s *snapshot) partitionReached(p int) uint64 {
 
 // check tells whether a snapshot that has reached a position is enough. It notes how far the relay was the first time
 // it had been caught up after the moment of knowledge, for that is how far the rows must come.
-func (g *goal) check(position uint64, state relay.State) error {
+func (g *goal) check(position uint64, state topic.State) error {
 	if g.knownAt != nil {
 		// Recorded times are cut to microseconds: up to one more may count as this one.
 		if state.CaughtUpAt.Before(g.knownAt.Add(time.Microsecond)) {

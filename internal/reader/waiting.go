@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // waiters are the queries whose goal has not been reached. However many they are, one look at the checkpoints per change in a
@@ -87,8 +87,8 @@ func (w *waiters) remove(one *waiter) {
 func (w *waiters) concerns(payload string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return payload == relay.CheckpointMoved || w.partitions[everyPartition] > 0 ||
-		relay.Moves(payload, func(p int) bool { return w.partitions[p] > 0 })
+	return payload == topic.CheckpointMoved || w.partitions[everyPartition] > 0 ||
+		topic.Moves(payload, func(p int) bool { return w.partitions[p] > 0 })
 }
 
 // run looks until no query waits.
@@ -148,7 +148,7 @@ func (w *waiters) look() error {
 	return nil
 }
 
-func (one *waiter) waits(asked map[string]bool, found map[string]live, state relay.State) bool {
+func (one *waiter) waits(asked map[string]bool, found map[string]live, state topic.State) bool {
 	for _, name := range one.view.names {
 		if !asked[name] {
 			return true // the look began before this one waited
@@ -163,15 +163,15 @@ func (one *waiter) waits(asked map[string]bool, found map[string]live, state rel
 }
 
 // standing is where the builds that serve are, and the relay.
-func (r *Reader) standing(ctx context.Context, names []string) (map[string]live, relay.State, error) {
+func (r *Reader) standing(ctx context.Context, names []string) (map[string]live, topic.State, error) {
 	b := &pgx.Batch{}
 	b.Queue(pointed, names)
-	b.Queue(relay.StateSQL)
+	b.Queue(topic.StateSQL)
 	res := r.cfg.Pool.SendBatch(ctx, b)
 	found, err := scanLive(res)
-	var state relay.State
+	var state topic.State
 	if err == nil {
-		state, err = relay.ScanState(res.QueryRow())
+		state, err = topic.ScanState(res.QueryRow())
 	}
 	if closing := res.Close(); err == nil {
 		err = closing

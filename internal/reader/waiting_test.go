@@ -16,7 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/reader"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -132,7 +132,7 @@ func TestWaitingQueriesAskNothing(t *testing.T) {
 	began, before := time.Now(), r.looks.Load()
 	const changes = 20
 	for p := range changes {
-		r.do(t, `select pg_notify($1, $2)`, relay.Moved, relay.RowsMoved([]int{p % partitions}))
+		r.do(t, `select pg_notify($1, $2)`, topic.Moved, topic.RowsMoved([]int{p % partitions}))
 	}
 	until(t, "more looks", func() bool { return r.looks.Load() >= before+10 })
 	sweeps := int64(time.Since(began)/(100*time.Millisecond)) + 1
@@ -143,7 +143,7 @@ func TestWaitingQueriesAskNothing(t *testing.T) {
 		t.Errorf("%d queries of %d that wait", asked, n)
 	}
 	r.do(t, `update daybook.projection_group set position = 100`)
-	r.do(t, `select pg_notify($1, '')`, relay.Moved)
+	r.do(t, `select pg_notify($1, '')`, topic.Moved)
 	g.Wait()
 	close(failed)
 	for err := range failed {

@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 )
@@ -49,7 +50,7 @@ func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) e
 		}
 		failpoint.Hit(failpoint.RecoverNumbersAfter)
 		if slices.Contains(parts, Topic) {
-			if err := relay.DeleteTopic(ctx, cfg.Brokers, cfg.Topic); err != nil {
+			if err := topic.Delete(ctx, cfg.Brokers, cfg.Topic); err != nil {
 				return err
 			}
 		}

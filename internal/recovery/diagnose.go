@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -28,10 +28,10 @@ type Config struct {
 	Store      Store
 	Pool       *pgxpool.Pool
 	Brokers    []string
-	Topic      string // default relay.DefaultTopic
-	Partitions int    // default relay.DefaultPartitions
+	Topic      string // default topic.DefaultName
+	Partitions int    // default topic.DefaultPartitions
 	// Keys tell what on the topic is genuine. Without any, nothing there is believed.
-	Keys *relay.Keys
+	Keys *topic.Keys
 	// Take makes the secrets that are given those of this Postgres. It is needed for a plan with Foreign secrets.
 	Take func(ctx context.Context, tx pgx.Tx) error
 }
@@ -123,10 +123,10 @@ func (p *Plan) Err() error {
 
 func (c *Config) defaults() {
 	if c.Topic == "" {
-		c.Topic = relay.DefaultTopic
+		c.Topic = topic.DefaultName
 	}
 	if c.Partitions == 0 {
-		c.Partitions = relay.DefaultPartitions
+		c.Partitions = topic.DefaultPartitions
 	}
 }
 
@@ -146,7 +146,7 @@ func diagnose(ctx context.Context, cfg Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, damaged := relay.LoadState(ctx, cfg.Pool)
+	state, damaged := topic.LoadState(ctx, cfg.Pool)
 	running, err := newestInstances(ctx, cfg.Pool)
 	if err != nil {
 		return nil, err
@@ -249,7 +249,7 @@ func (p *Plan) partitions(all []history, n int) {
 }
 
 // positions compares checkpoints with the end of the log.
-func (p *Plan) positions(ctx context.Context, cfg Config, ahead []checkpoint.Ahead, state relay.State, running []instance) error {
+func (p *Plan) positions(ctx context.Context, cfg Config, ahead []checkpoint.Ahead, state topic.State, running []instance) error {
 	if p.Other || slices.Contains(p.Parts(), Sagas) {
 		return nil // they are of another log
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // Lost is what Postgres or Kafka still know of an order and the event store does not have any more.
@@ -101,7 +101,7 @@ func fromTopic(ctx context.Context, cfg Config, after uint64, into map[uint64]ev
 	var mu sync.Mutex
 	var n int
 	return cfg.eachPartition(ctx, func(s span) error {
-		return s.read(ctx, s.first, func(m relay.Message) {
+		return s.read(ctx, s.first, func(m topic.Message) {
 			r := m.Record
 			if r.Position <= after {
 				return

@@ -13,13 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/kafkaread"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // tails are the newest genuine messages of a topic's partitions. The zero tails are of a topic that is not there, or cannot be asked.
 type tails struct {
 	partitions int
-	newest     []relay.Message
+	newest     []topic.Message
 }
 
 // askWithin bounds what a start waits for a Kafka that does not answer, or that holds more of others than can be looked through.
@@ -50,11 +50,11 @@ func topicTails(ctx context.Context, cfg Config) (tails, error) {
 }
 
 // newest looks for the last genuine message from the end backwards: what others write behind it must not hide it.
-func (s span) newest(ctx context.Context) (last relay.Message, found bool, err error) {
+func (s span) newest(ctx context.Context) (last topic.Message, found bool, err error) {
 	const more = 16
 	for back := int64(1); s.end > s.first && !found && err == nil; back *= more {
 		from := max(s.first, s.end-back)
-		err = s.read(ctx, from, func(m relay.Message) { last, found = m, true })
+		err = s.read(ctx, from, func(m topic.Message) { last, found = m, true })
 		s.end = from
 	}
 	return last, found, err
@@ -90,7 +90,7 @@ func (p *Plan) topic(t tails, of lineage, cfg Config) {
 // span is one partition of the topic, from its first offset to its end.
 type span struct {
 	client     *kafka.Client
-	keys       *relay.Keys
+	keys       *topic.Keys
 	topic      string
 	partition  int
 	first, end int64
@@ -138,7 +138,7 @@ const (
 )
 
 // read gives the genuine messages from an offset to the end. Whatever else is there is passed over.
-func (s span) read(ctx context.Context, from int64, give func(relay.Message)) error {
+func (s span) read(ctx context.Context, from int64, give func(topic.Message)) error {
 	for from < s.end {
 		next, err := s.fetch(ctx, from, give)
 		switch {
@@ -154,7 +154,7 @@ func (s span) read(ctx context.Context, from int64, give func(relay.Message)) er
 	return nil
 }
 
-func (s span) fetch(ctx context.Context, from int64, give func(relay.Message)) (next int64, err error) {
+func (s span) fetch(ctx context.Context, from int64, give func(topic.Message)) (next int64, err error) {
 	page, err := kafkaread.Fetch(ctx, s.client, kafkaread.Request{
 		Topic: s.topic, Partition: s.partition, Offset: from, MaxBytes: fetchBytes, MaxWait: time.Second,
 	})

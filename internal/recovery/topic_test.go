@@ -13,8 +13,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/kafkaread/kafkareadtest"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/recovery"
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
@@ -55,15 +55,15 @@ func TestOnlyGenuineMessagesTellHowFarTheTopicIs(t *testing.T) {
 	}
 	t.Cleanup(broker.Close)
 	addr := broker.ListenAddrs()[0]
-	if err := relay.EnsureTopic(t.Context(), []string{addr}, relay.DefaultTopic, partitions); err != nil {
+	if err := topic.Ensure(t.Context(), []string{addr}, topic.DefaultName, partitions); err != nil {
 		t.Fatal(err)
 	}
-	keys, whole := relaytest.Keys(t), storeOf(t, 30)
+	keys, whole := topictest.Keys(t), storeOf(t, 30)
 	var last [partitions]uint64
 	newest := map[int]kafka.Message{}
 	for _, rec := range whole.All(0) {
-		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
-		m := relaytest.Message(t, keys, relay.DefaultTopic, p, rec, last[p], incarnation)
+		p := topic.PartitionOf(rec.Stream.Partition(), partitions)
+		m := topictest.Message(t, keys, topic.DefaultName, p, rec, last[p], incarnation)
 		produce(t, addr, m)
 		last[p], newest[p] = rec.Position, m
 	}
@@ -72,17 +72,17 @@ func TestOnlyGenuineMessagesTellHowFarTheTopicIs(t *testing.T) {
 	}
 	for p, genuine := range newest {
 		var hostile []kafka.Message
-		for _, a := range relaytest.Attacks(t, genuine, partitions) {
+		for _, a := range topictest.Attacks(t, genuine, partitions) {
 			if a.Reason != "" {
 				hostile = append(hostile, a.Message)
 			}
 		}
 		produce(t, addr, hostile...)
 		for _, b := range kafkareadtest.Broken(t) {
-			kafkareadtest.Produce(t, addr, relay.DefaultTopic, p, b)
+			kafkareadtest.Produce(t, addr, topic.DefaultName, p, b)
 		}
 	}
-	diagnose := func(s store, keys *relay.Keys) *recovery.Plan {
+	diagnose := func(s store, keys *topic.Keys) *recovery.Plan {
 		t.Helper()
 		plan, err := recovery.Diagnose(t.Context(), recovery.Config{
 			Store: s, Pool: postgrestest.New(t), Brokers: []string{addr}, Partitions: partitions, Keys: keys,
@@ -92,7 +92,7 @@ func TestOnlyGenuineMessagesTellHowFarTheTopicIs(t *testing.T) {
 		}
 		return plan
 	}
-	for name, k := range map[string]*relay.Keys{"with the key": keys, "with another key": relaytest.Keys(t, 'x'), "without a key": nil} {
+	for name, k := range map[string]*topic.Keys{"with the key": keys, "with another key": topictest.Keys(t, 'x'), "without a key": nil} {
 		if plan := diagnose(whole, k); len(plan.Troubles) > 0 {
 			t.Errorf("%s: nothing disagrees, yet %v", name, plan.Err())
 		}
@@ -117,6 +117,6 @@ func TestOnlyGenuineMessagesTellHowFarTheTopicIs(t *testing.T) {
 func produce(t *testing.T, addr string, messages ...kafka.Message) {
 	t.Helper()
 	for _, m := range messages {
-		relaytest.Produce(t, addr, m.Partition, m)
+		topictest.Produce(t, addr, m.Partition, m)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // What holds with the embedded broker holds with a real Kafka.
@@ -29,8 +30,8 @@ func TestApacheKafka(t *testing.T) {
 		w.healthy(r)
 		other := w.config()
 		other.Partitions = testPartitions + 1
-		err := EnsureTopic(t.Context(), other.Brokers, other.Topic, other.Partitions)
-		if _, ok := errors.AsType[*MismatchError](err); !ok {
+		err := topic.Ensure(t.Context(), other.Brokers, other.Topic, other.Partitions)
+		if _, ok := errors.AsType[*topic.MismatchError](err); !ok {
 			t.Errorf("topic of another N: %v", err)
 		}
 	})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // broker is the relay's side of Kafka. Its connections are replaced after errors: kafka-go would keep to what it last
@@ -81,7 +83,7 @@ func (b *broker) ensure(ctx context.Context, epoch int) error {
 	if epoch <= b.ensured {
 		return nil
 	}
-	if err := EnsureTopic(ctx, b.brokers, b.topic, b.partitions); err != nil {
+	if err := topic.Ensure(ctx, b.brokers, b.topic, b.partitions); err != nil {
 		return err
 	}
 	b.renew(epoch)

@@ -15,7 +15,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // Two relays that are killed and started again, zombies that publish from an old checkpoint, cut connections to each
@@ -120,7 +122,7 @@ func (c *chaotic) epoch() (n int) {
 	return n
 }
 
-func (c *chaotic) run(events int, lose func(*chaotic)) State {
+func (c *chaotic) run(events int, lose func(*chaotic)) topic.State {
 	cfg := c.config()
 	cfg.dial = c.conns.dial
 	ctx, stop := context.WithCancel(c.Context())
@@ -132,8 +134,8 @@ func (c *chaotic) run(events int, lose func(*chaotic)) State {
 	}
 	for c.next < events {
 		c.append(1 + c.IntN(100))
-		c.await("the relays keep up", func(s State) bool { return s.Position+1500 >= uint64(c.next)*c.store.Step })
-		_ = sleep(ctx, time.Duration(c.IntN(5))*time.Millisecond)
+		c.await("the relays keep up", func(s topic.State) bool { return s.Position+1500 >= uint64(c.next)*c.store.Step })
+		_ = backoff.Wait(ctx, time.Duration(c.IntN(5))*time.Millisecond)
 		switch c.IntN(12) {
 		case 0:
 			c.conns.cut()
@@ -189,17 +191,17 @@ func (r *Relay) killSoon(ctx context.Context, wait time.Duration) {
 		if r.state.metrics.events.Write(&events) == nil && events.GetCounter().GetValue() > 0 {
 			break
 		}
-		if sleep(ctx, time.Millisecond) != nil {
+		if backoff.Wait(ctx, time.Millisecond) != nil {
 			return
 		}
 	}
-	_ = sleep(ctx, wait)
+	_ = backoff.Wait(ctx, wait)
 }
 
 // zombie is a leader that does not know that it is one no more: it publishes from a checkpoint that was once right, and
 // believes that its own writes of it succeed.
 func (c *chaotic) zombie(ctx context.Context, cfg Config, life time.Duration) {
-	from, err := LoadState(ctx, c.pool)
+	from, err := topic.LoadState(ctx, c.pool)
 	if err != nil || from.Partitions == 0 {
 		return
 	}
@@ -210,7 +212,7 @@ func (c *chaotic) zombie(ctx context.Context, cfg Config, life time.Duration) {
 	m, _ := newMetrics(nil)
 	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
-	_ = newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), from, func(context.Context, State) error { return nil }).run(ctx)
+	_ = newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), from, func(context.Context, topic.State) error { return nil }).run(ctx)
 }
 
 // connections are those to Kafka, to be cut.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // betweenSaves bounds how often the checkpoint is written under load. The first after a rest is written at once: readers
@@ -46,14 +48,14 @@ func (s *session) keep(ctx context.Context) error {
 		saved = next
 		s.state.note(atCheckpoint, nil)
 		s.state.metrics.position.Set(float64(next.Position))
-		if err := sleep(ctx, betweenSaves); err != nil {
+		if err := backoff.Wait(ctx, betweenSaves); err != nil {
 			return s.last(ctx, saved)
 		}
 	}
 }
 
 // last writes what was acknowledged before an orderly end, so that it is not published again.
-func (s *session) last(ctx context.Context, saved State) error {
+func (s *session) last(ctx context.Context, saved topic.State) error {
 	if next := s.ledger.checkpoint(); next.Position > saved.Position {
 		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -77,7 +79,7 @@ func (s *session) probe(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err == nil && end < relayed {
-			err = &MismatchError{
+			err = &topic.MismatchError{
 				What:   fmt.Sprintf("position %d was relayed, but the event store's log ends at %d: events are missing there", relayed, end),
 				Remedy: "restore the event store, or " + checkpoint.Remedy,
 			}
@@ -98,7 +100,7 @@ func (s *session) probe(ctx context.Context) error {
 		if missing && time.Since(looked) > topicAgain || time.Since(looked) > topicEvery && s.ledger.oldest().IsZero() {
 			looked = time.Now()
 			asking, cancel := context.WithTimeout(ctx, minProduceTimeout)
-			err := EnsureTopic(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
+			err := topic.Ensure(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
 			cancel()
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -109,7 +111,7 @@ func (s *session) probe(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := sleep(ctx, s.cfg.IdleEvery); err != nil {
+		if err := backoff.Wait(ctx, s.cfg.IdleEvery); err != nil {
 			return err
 		}
 	}

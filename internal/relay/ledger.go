@@ -4,18 +4,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // ledger knows what was read, what Kafka has acknowledged, and up to where nothing is missing.
 type ledger struct {
 	mu     sync.Mutex
-	read   []uint64 // per partition: last position read, where the chain of ce_prev goes on
-	acked  []uint64 // per partition: last position acknowledged
-	flight []entry  // read, in the log's order, from the first one that is not acknowledged
-	done   State    // everything up to here is acknowledged
-	end    uint64   // last position read
-	bytes  int      // of what is in flight
+	read   []uint64    // per partition: last position read, where the chain of ce_prev goes on
+	acked  []uint64    // per partition: last position acknowledged
+	flight []entry     // read, in the log's order, from the first one that is not acknowledged
+	done   topic.State // everything up to here is acknowledged
+	end    uint64      // last position read
+	bytes  int         // of what is in flight
 	roomy  *sync.Cond
 	limit  int
 	closed bool
@@ -29,7 +30,7 @@ type entry struct {
 	size      int
 }
 
-func newLedger(from State, limit int) *ledger {
+func newLedger(from topic.State, limit int) *ledger {
 	l := &ledger{done: from, end: from.Position, limit: limit, moved: make(chan struct{}, 1)}
 	l.done.Last = append([]uint64(nil), from.Last...)
 	l.read = append([]uint64(nil), from.Last...)
@@ -92,7 +93,7 @@ func (l *ledger) caughtUp(end uint64, at time.Time) {
 }
 
 // checkpoint is what may be said to stand in Kafka.
-func (l *ledger) checkpoint() State {
+func (l *ledger) checkpoint() topic.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.done

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -20,13 +21,13 @@ type Config struct {
 	Log     es.Log
 	Pool    *pgxpool.Pool // of the database with the relay's row
 	Brokers []string
-	Keys    *Keys // sign every message
+	Keys    *topic.Keys // sign every message
 
 	// Schema gives the address of the JSON schema of an event's data, by type and version; "" if it has none. Default: none.
 	Schema func(eventType string, version int) string
 
-	Topic      string // default DefaultTopic
-	Partitions int    // default DefaultPartitions
+	Topic      string // default topic.DefaultName
+	Partitions int    // default topic.DefaultPartitions
 	// BatchBytes bounds a batch; default 900 KB. A larger event goes alone.
 	BatchBytes int
 	// BufferBytes bounds what is read and not acknowledged; default 32 MiB.
@@ -55,10 +56,10 @@ func (c *Config) defaults() error {
 		c.Schema = func(string, int) string { return "" }
 	}
 	if c.Topic == "" {
-		c.Topic = DefaultTopic
+		c.Topic = topic.DefaultName
 	}
 	if c.Partitions == 0 {
-		c.Partitions = DefaultPartitions
+		c.Partitions = topic.DefaultPartitions
 	}
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 900_000
@@ -81,7 +82,7 @@ func (c *Config) defaults() error {
 	if c.Health == nil {
 		c.Health = (*health.Board)(nil).Reporter("relay")
 	}
-	if c.Partitions < 1 || c.BatchBytes < 1 || c.BatchBytes > MaxMessageBytes || c.BufferBytes < c.BatchBytes {
+	if c.Partitions < 1 || c.BatchBytes < 1 || c.BatchBytes > topic.MaxMessageBytes || c.BufferBytes < c.BatchBytes {
 		return fmt.Errorf("relay: %d partitions, batches of %d bytes, %d bytes buffered", c.Partitions, c.BatchBytes, c.BufferBytes)
 	}
 	return nil
@@ -106,7 +107,7 @@ func New(cfg Config) (*Relay, error) {
 }
 
 // Run relays until ctx ends; then its error is the context's. Outages of any server are waited out. Any other error
-// is a *MismatchError: it is for people.
+// is a *topic.MismatchError: it is for people.
 func (r *Relay) Run(ctx context.Context) error {
 	for try := 0; ; try++ {
 		led, err := r.lead(ctx)
@@ -127,7 +128,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		r.cfg.Logger.DebugContext(ctx, "relay stands by", "error", err)
 		r.state.note(atCheckpoint, err)
-		if err := sleep(ctx, min(50*time.Millisecond<<min(try, 10), maxPause)); err != nil {
+		if err := betweenTurns.Wait(ctx, try+1); err != nil {
 			return err
 		}
 	}
@@ -171,7 +172,7 @@ func (r *Relay) fits(ctx context.Context) (incarnation string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("asking the event store who it is: %w", err)
 	}
-	row, err := LoadState(ctx, r.cfg.Pool)
+	row, err := topic.LoadState(ctx, r.cfg.Pool)
 	if err != nil || row.Partitions == 0 {
 		return incarnation, err
 	}
@@ -183,7 +184,7 @@ func (r *Relay) fits(ctx context.Context) (incarnation string, err error) {
 		return "", fmt.Errorf("asking the event store where its log ends: %w", err)
 	}
 	if row.Position > end {
-		return "", &MismatchError{
+		return "", &topic.MismatchError{
 			What:   fmt.Sprintf("the relay has come to position %d, but the event store's log ends at %d: events are missing there", row.Position, end),
 			Remedy: "restore the event store, or run `daybook recover` to begin again with what it has",
 		}
@@ -192,9 +193,9 @@ func (r *Relay) fits(ctx context.Context) (incarnation string, err error) {
 }
 
 // belongs tells whether a row is of this installation and this history.
-func belongs(row State, partitions int, incarnation string) error {
+func belongs(row topic.State, partitions int, incarnation string) error {
 	if row.Partitions != partitions {
-		return &MismatchError{
+		return &topic.MismatchError{
 			What:   fmt.Sprintf("the relay's checkpoint counts %d partitions, this installation %d", row.Partitions, partitions),
 			Remedy: "configure the former number, or run `daybook recover`",
 		}
@@ -206,13 +207,13 @@ func sameIncarnation(store, row string) error {
 	if store == row {
 		return nil
 	}
-	return &MismatchError{
+	return &topic.MismatchError{
 		What:   fmt.Sprintf("the event store is incarnation %s, but the relay's checkpoint is of %s", store, row),
 		Remedy: "connect the event store that it belongs to, or run `daybook recover`",
 	}
 }
 
 func permanent(err error) bool {
-	_, ok := errors.AsType[*MismatchError](err)
+	_, ok := errors.AsType[*topic.MismatchError](err)
 	return ok
 }

@@ -15,7 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -122,12 +124,12 @@ func TestAnExLeaderIsFenced(t *testing.T) {
 	}
 	w.start(w.config())
 	state := w.settled()
-	for _, at := range []State{from, state, {Position: state.Position + 9, Last: state.Last}} {
+	for _, at := range []topic.State{from, state, {Position: state.Position + 9, Last: state.Last}} {
 		if err := old.save(ctx, at); !errors.Is(err, errFenced) {
 			t.Errorf("an ex-leader's write of %d: %v", at.Position, err)
 		}
 	}
-	if now, _ := LoadState(ctx, w.pool); now.Position != state.Position {
+	if now, _ := topic.LoadState(ctx, w.pool); now.Position != state.Position {
 		t.Errorf("the checkpoint moved to %d", now.Position)
 	}
 }
@@ -149,23 +151,23 @@ func TestTheCheckpointNeverMovesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	if err := turn.save(ctx, State{Position: 7, Last: []uint64{7, 5}, CaughtUpAt: at}); err != nil {
+	if err := turn.save(ctx, topic.State{Position: 7, Last: []uint64{7, 5}, CaughtUpAt: at}); err != nil {
 		t.Fatal(err)
 	}
-	if err := turn.save(ctx, State{Position: 6, Last: []uint64{5, 6}}); err == nil {
+	if err := turn.save(ctx, topic.State{Position: 6, Last: []uint64{5, 6}}); err == nil {
 		t.Error("moved back")
 	}
-	if err := turn.save(ctx, State{Position: 7, Last: []uint64{7, 5}, CaughtUpAt: at.Add(-time.Hour)}); err != nil {
+	if err := turn.save(ctx, topic.State{Position: 7, Last: []uint64{7, 5}, CaughtUpAt: at.Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := LoadState(ctx, w.pool)
+	got, err := topic.LoadState(ctx, w.pool)
 	if err != nil || got.Position != 7 || !slices.Equal(got.Last, []uint64{7, 5}) || !got.CaughtUpAt.Equal(at) || got.Incarnation != "i" {
 		t.Errorf("state %+v, %v", got, err)
 	}
 	if _, err := w.pool.Exec(ctx, `update daybook.relay set position = 8`); err != nil { // by other means
 		t.Fatal(err)
 	}
-	if err := turn.save(ctx, State{Position: 9, Last: []uint64{7, 9}}); !errors.Is(err, errFenced) {
+	if err := turn.save(ctx, topic.State{Position: 9, Last: []uint64{7, 9}}); !errors.Is(err, errFenced) {
 		t.Errorf("wrote over what others wrote: %v", err)
 	}
 }
@@ -186,7 +188,7 @@ func TestWhatDoesNotBelongTogetherRefusesToStart(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err = r.Run(ctx)
-		if _, ok := errors.AsType[*MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook recover") {
+		if _, ok := errors.AsType[*topic.MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook recover") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -219,7 +221,7 @@ func TestResetBeginsAnew(t *testing.T) {
 	w.settled()
 	reset := func() error {
 		return Alone(t.Context(), w.pool, func(conn *pgx.Conn) error {
-			return errors.Join(DeleteTopic(t.Context(), []string{w.kafka}, w.topic),
+			return errors.Join(topic.Delete(t.Context(), []string{w.kafka}, w.topic),
 				pgx.BeginFunc(t.Context(), conn, func(tx pgx.Tx) error { return Forget(t.Context(), tx) }))
 		})
 	}
@@ -255,7 +257,7 @@ func TestAStoreReplacedWhileRunningStopsTheRelay(t *testing.T) {
 	w.log.replace("another-history")
 	select {
 	case err := <-done:
-		if _, ok := errors.AsType[*MismatchError](err); !ok {
+		if _, ok := errors.AsType[*topic.MismatchError](err); !ok {
 			t.Errorf("ended with %v", err)
 		}
 	case <-time.After(time.Minute):
@@ -288,7 +290,7 @@ func (w *world) healthy(r *Relay) {
 	w.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for r.Health() != nil && time.Now().Before(deadline) {
-		_ = sleep(w.Context(), time.Millisecond)
+		_ = backoff.Wait(w.Context(), time.Millisecond)
 	}
 	if err := r.Health(); err != nil {
 		w.Errorf("health: %v", err)
@@ -357,7 +359,7 @@ func (w *world) unhealthy(r *Relay, want string) {
 	deadline := time.Now().Add(10 * time.Second)
 	err := r.Health()
 	for (err == nil || !strings.Contains(err.Error(), want)) && time.Now().Before(deadline) {
-		_ = sleep(w.Context(), time.Millisecond)
+		_ = backoff.Wait(w.Context(), time.Millisecond)
 		err = r.Health()
 	}
 	if err == nil || !strings.Contains(err.Error(), want) {
@@ -370,10 +372,10 @@ func TestCaughtUpMovesOnWhenIdle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.start(w.config())
-	empty := w.await("caught up on an empty store", func(s State) bool { return !s.CaughtUpAt.IsZero() })
+	empty := w.await("caught up on an empty store", func(s topic.State) bool { return !s.CaughtUpAt.IsZero() })
 	w.append(5)
 	first := w.settled()
-	w.await("caught up later on", func(s State) bool { return s.CaughtUpAt.After(first.CaughtUpAt.Add(50 * time.Millisecond)) })
+	w.await("caught up later on", func(s topic.State) bool { return s.CaughtUpAt.After(first.CaughtUpAt.Add(50 * time.Millisecond)) })
 	if !first.CaughtUpAt.After(empty.CaughtUpAt) || first.CaughtUpAt.After(time.Now()) {
 		t.Errorf("caught up at %v, then at %v; it is %v", empty.CaughtUpAt, first.CaughtUpAt, time.Now())
 	}
@@ -393,9 +395,9 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := make(chan State, 1000)
-	s := newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), State{Last: make([]uint64, testPartitions), Partitions: testPartitions, Incarnation: w.incarnation()},
-		func(_ context.Context, s State) error { claims <- s; return nil })
+	claims := make(chan topic.State, 1000)
+	s := newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), topic.State{Last: make([]uint64, testPartitions), Partitions: testPartitions, Incarnation: w.incarnation()},
+		func(_ context.Context, s topic.State) error { claims <- s; return nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx) }()
@@ -443,7 +445,7 @@ func (w *world) latency(n int) (p50, p99 time.Duration) {
 		position := w.appendTo(es.StreamID{Category: "order", Key: fmt.Sprint("L", i)}, `{}`)
 		began := time.Now()
 		for {
-			s, err := LoadState(w.Context(), w.pool)
+			s, err := topic.LoadState(w.Context(), w.pool)
 			if err != nil {
 				w.Fatal(err)
 			}

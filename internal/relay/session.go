@@ -4,24 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
 const (
 	minProduceTimeout = 5 * time.Second
 	maxProduceTimeout = time.Minute
-	minPause          = 5 * time.Millisecond
-	maxPause          = 2 * time.Second
 	clocksDiffer      = time.Second     // what the store's clock is taken to be behind ours until an event came live
 	topicEvery        = 5 * time.Second // how often an idle relay looks whether its topic is still there
 	topicAgain        = time.Second     // and how often if it was not
+)
+
+// betweenTries of a batch, and betweenTurns of leading.
+var (
+	betweenTries = backoff.Policy{First: 5 * time.Millisecond, Most: 2 * time.Second}
+	betweenTurns = backoff.Policy{First: 50 * time.Millisecond, Most: 2 * time.Second}
 )
 
 // session is the publishing from one taking over to the next. It ends with an error only.
@@ -32,12 +37,12 @@ type session struct {
 	ledger *ledger
 	queues []*queue
 	// save writes the checkpoint; its error ends the session.
-	save func(context.Context, State) error
+	save func(context.Context, topic.State) error
 	// quickest is how long after being recorded an event has been seen at least, among those that came live.
 	quickest time.Duration
 }
 
-func newSession(cfg Config, st *status, from State, save func(context.Context, State) error) *session {
+func newSession(cfg Config, st *status, from topic.State, save func(context.Context, topic.State) error) *session {
 	s := &session{cfg: cfg, state: st, broker: newBroker(cfg), ledger: newLedger(from, cfg.BufferBytes), save: save, quickest: -1}
 	st.behind.Store(int64(clocksDiffer))
 	for range cfg.Partitions {
@@ -68,7 +73,7 @@ func (s *session) run(ctx context.Context) error {
 func (s *session) ready(ctx context.Context) error {
 	for try := 0; ; try++ {
 		asking, cancel := context.WithTimeout(ctx, minProduceTimeout)
-		err := EnsureTopic(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
+		err := topic.Ensure(asking, s.cfg.Brokers, s.cfg.Topic, s.cfg.Partitions)
 		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -145,7 +150,7 @@ func (s *session) enqueue(ctx context.Context, rec es.Record) error {
 	if !rec.Relayed() || rec.Position <= s.ledger.seen() {
 		return nil
 	}
-	partition, size := PartitionOf(rec.Stream.Partition(), s.cfg.Partitions), sizeOf(rec)
+	partition, size := topic.PartitionOf(rec.Stream.Partition(), s.cfg.Partitions), sizeOf(rec)
 	prev, ok := s.ledger.add(rec, partition, size)
 	if !ok {
 		return ctx.Err()
@@ -181,13 +186,8 @@ func (s *session) publish(ctx context.Context, partition int) error {
 
 // message is a record as it is published.
 func (s *session) message(partition int, l link, incarnation string) (kafka.Message, error) {
-	m := Encode(l.record, l.prev, incarnation)
+	m := topic.Encode(l.record, l.prev, incarnation, s.cfg.Schema)
 	m.Topic, m.Partition = s.cfg.Topic, partition
-	if version := schemaOf(l.record.Meta); version > 0 {
-		if address := s.cfg.Schema(l.record.Type, version); address != "" {
-			m.Headers = append(m.Headers, kafka.Header{Key: headerDataSchema, Value: []byte(address)})
-		}
-	}
 	if err := s.cfg.Keys.Sign(&m); err != nil {
 		return m, fmt.Errorf("signing event %d: %w", l.record.Position, err)
 	}
@@ -252,21 +252,8 @@ func (s *session) mend(ctx context.Context, partition, epoch int, cause error) e
 
 // pause waits before the next try, longer each time.
 func (s *session) pause(ctx context.Context, try int, doing string, cause error) error {
-	wait := min(minPause<<min(try, 20), maxPause)
-	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter
 	if try == 3 || try > 3 && try%30 == 0 {
 		s.cfg.Logger.DebugContext(ctx, "relay: "+doing+" fails; it goes on trying", "tries", try+1, "error", cause)
 	}
-	return sleep(ctx, wait)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return betweenTries.Wait(ctx, try+1)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // A store that takes a question and never answers it holds the relay up for as long as one question may take: when it begins, and when it
@@ -26,7 +28,7 @@ func TestASilentStoreIsAskedAgain(t *testing.T) {
 	w.log.fail(errors.New("away"))
 	w.log.fail(nil)
 	w.append(5)
-	w.await("an answer to every question", func(State) bool {
+	w.await("an answer to every question", func(topic.State) bool {
 		w.log.mu.Lock()
 		defer w.log.mu.Unlock()
 		return w.log.silent == 0

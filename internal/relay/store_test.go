@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/esclient"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/eventserver"
@@ -49,7 +51,7 @@ func TestTheRealStoreIsRelayed(t *testing.T) {
 	for i := range 100 {
 		position := write(fmt.Sprint("after-", i))
 		began := time.Now()
-		w.await("the event", func(s State) bool { return s.Position >= position })
+		w.await("the event", func(s topic.State) bool { return s.Position >= position })
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
@@ -60,7 +62,7 @@ func TestTheRealStoreIsRelayed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := PartitionOf(rec.Stream.Partition(), testPartitions)
+		p := topic.PartitionOf(rec.Stream.Partition(), testPartitions)
 		want[p] = append(want[p], rec)
 	}
 	count := 0
@@ -106,14 +108,14 @@ func BenchmarkRelay(b *testing.B) {
 	b.ResetTimer()
 	go func() { _ = r.Run(b.Context()) }()
 	for {
-		s, err := LoadState(b.Context(), pool)
+		s, err := topic.LoadState(b.Context(), pool)
 		if err != nil {
 			b.Fatal(err)
 		}
 		if s.Position == uint64(b.N) {
 			break
 		}
-		_ = sleep(b.Context(), time.Millisecond)
+		_ = backoff.Wait(b.Context(), time.Millisecond)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // lockKey is the advisory lock of the active relay.
@@ -62,7 +65,7 @@ func waitForTurn(ctx context.Context, cfg Config, standing func()) (*turn, error
 		default:
 			pause = 100 * time.Millisecond
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := backoff.Wait(ctx, pause); err != nil {
 			t.end()
 			return nil, err
 		}
@@ -97,10 +100,10 @@ func (t *turn) end() {
 }
 
 // takeOver makes the row if there is none, shuts out every earlier leader, and says where to go on.
-func (t *turn) takeOver(ctx context.Context, partitions int, incarnation string) (State, error) {
+func (t *turn) takeOver(ctx context.Context, partitions int, incarnation string) (topic.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var from State
+	var from topic.State
 	err := pgx.BeginFunc(ctx, t.conn, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `insert into daybook.relay (position, last, partitions, incarnation)
 			values (0, $1, $2, $3) on conflict do nothing`, make([]int64, partitions), partitions, incarnation)
@@ -110,25 +113,25 @@ func (t *turn) takeOver(ctx context.Context, partitions int, incarnation string)
 		if err := tx.QueryRow(ctx, `update daybook.relay set epoch = epoch + 1 returning epoch`).Scan(&t.epoch); err != nil {
 			return err
 		}
-		if from, err = LoadState(ctx, tx); err != nil {
+		if from, err = topic.LoadState(ctx, tx); err != nil {
 			return err
 		}
 		return belongs(from, partitions, incarnation)
 	})
 	if err != nil {
-		return State{}, fmt.Errorf("taking over the relay's checkpoint: %w", err)
+		return topic.State{}, fmt.Errorf("taking over the relay's checkpoint: %w", err)
 	}
 	t.at = from.Position
 	// Losing the last moves of the checkpoint in a crash of Postgres costs duplicates, nothing else.
 	if _, err := t.conn.Exec(ctx, `set synchronous_commit = off`); err != nil {
-		return State{}, fmt.Errorf("taking over the relay's checkpoint: %w", err)
+		return topic.State{}, fmt.Errorf("taking over the relay's checkpoint: %w", err)
 	}
 	return from, nil
 }
 
 // save moves the row from where this leader left it. Readers who wait for what a partition has reached are woken: that
 // depends on this row too.
-func (t *turn) save(ctx context.Context, s State) error {
+func (t *turn) save(ctx context.Context, s topic.State) error {
 	last := make([]int64, len(s.Last))
 	for p, at := range s.Last {
 		last[p] = int64(at) //nolint:gosec // positions of a log
@@ -143,7 +146,7 @@ func (t *turn) save(ctx context.Context, s State) error {
 	const move = `update daybook.relay set position = $1, last = $2, caught_up_at = greatest(caught_up_at, $3) where epoch = $4 and position = $5`
 	sql := move
 	if s.Position > t.at {
-		sql = `with moved as (` + move + ` returning 1) select pg_notify('` + Moved + `', '` + CheckpointMoved + `') from moved`
+		sql = `with moved as (` + move + ` returning 1) select pg_notify('` + topic.Moved + `', '` + topic.CheckpointMoved + `') from moved`
 	}
 	tag, err := t.conn.Exec(ctx, sql, int64(s.Position), last, caughtUp, t.epoch, int64(t.at)) //nolint:gosec // as above
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/testenv/ports"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
@@ -76,9 +77,9 @@ func (w *world) replaceBroker() {
 	w.startBroker(at)
 }
 
-func testKeys(tb testing.TB) *Keys {
+func testKeys(tb testing.TB) *topic.Keys {
 	tb.Helper()
-	keys, err := NewKeys(func() ([][]byte, error) { return [][]byte{make([]byte, 32)}, nil }, nil)
+	keys, err := topic.NewKeys(func() ([][]byte, error) { return [][]byte{make([]byte, 32)}, nil }, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -135,22 +136,22 @@ func (w *world) appendTo(s es.StreamID, data string) uint64 {
 }
 
 // settled waits until the checkpoint is at the end of the log.
-func (w *world) settled() State {
+func (w *world) settled() topic.State {
 	w.Helper()
 	end, err := w.store.End(w.Context())
 	if err != nil {
 		w.Fatal(err)
 	}
-	return w.await(fmt.Sprintf("position %d", end), func(s State) bool { return s.Position == end })
+	return w.await(fmt.Sprintf("position %d", end), func(s topic.State) bool { return s.Position == end })
 }
 
-func (w *world) await(what string, ok func(State) bool) State {
+func (w *world) await(what string, ok func(topic.State) bool) topic.State {
 	w.Helper()
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		s, err := LoadState(w.Context(), w.pool)
+		s, err := topic.LoadState(w.Context(), w.pool)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -210,28 +211,28 @@ func (w *world) deleteRecords(partition int32) {
 }
 
 // partitions gives the log as each partition should have it.
-func (w *world) partitions() [][]Message {
+func (w *world) partitions() [][]topic.Message {
 	w.Helper()
-	out := make([][]Message, testPartitions)
+	out := make([][]topic.Message, testPartitions)
 	last := make([]uint64, testPartitions)
 	incarnation, _ := w.log.Incarnation(w.Context())
 	for rec, err := range w.store.ReadAll(w.Context(), 0) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		p := PartitionOf(rec.Stream.Partition(), testPartitions)
-		out[p] = append(out[p], Message{rec, last[p], incarnation})
+		p := topic.PartitionOf(rec.Stream.Partition(), testPartitions)
+		out[p] = append(out[p], topic.Message{Record: rec, Prev: last[p], Incarnation: incarnation})
 		last[p] = rec.Position
 	}
 	return out
 }
 
 // topicNow reads what stands in Kafka, decoded.
-func (w *world) topicNow() [][]Message {
+func (w *world) topicNow() [][]topic.Message {
 	w.Helper()
 	c, done := w.client()
 	defer done()
-	out := make([][]Message, testPartitions)
+	out := make([][]topic.Message, testPartitions)
 	for p := range out {
 		res, err := c.ListOffsets(w.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{w.topic: {kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)}}})
 		if err != nil {
@@ -272,12 +273,12 @@ type consumed struct{ duplicates, heals, healed int }
 
 // checkTopic plays consumer on every partition: every message must be an event of the log with the true ce_prev, and
 // the consumer must end with exactly the log. It counts what that took.
-func (w *world) checkTopic(state State) consumed {
+func (w *world) checkTopic(state topic.State) consumed {
 	w.Helper()
 	var sum consumed
 	want, got := w.partitions(), w.topicNow()
 	for p := range want {
-		truth := map[uint64]Message{}
+		truth := map[uint64]topic.Message{}
 		for _, m := range want[p] {
 			truth[m.Record.Position] = m
 		}

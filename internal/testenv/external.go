@@ -14,8 +14,8 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/esclient"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 const (
@@ -81,7 +81,7 @@ func deleteGroups(ctx context.Context, c *kafka.Client) error {
 	}
 	var ours []string
 	for _, g := range all.Groups {
-		if strings.HasPrefix(g.GroupID, relay.DefaultTopic+".") {
+		if strings.HasPrefix(g.GroupID, topic.DefaultName+".") {
 			ours = append(ours, g.GroupID)
 		}
 	}
@@ -103,17 +103,17 @@ func deleteGroups(ctx context.Context, c *kafka.Client) error {
 // deleteTopic waits until the topic is gone: a broker deletes when it has time to.
 func deleteTopic(ctx context.Context, c *kafka.Client) error {
 	for {
-		res, err := c.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{relay.DefaultTopic}})
+		res, err := c.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{topic.DefaultName}})
 		if err != nil {
 			return fmt.Errorf("delete topic: %w", err)
 		}
-		if errors.Is(res.Errors[relay.DefaultTopic], kafka.UnknownTopicOrPartition) {
+		if errors.Is(res.Errors[topic.DefaultName], kafka.UnknownTopicOrPartition) {
 			return nil
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("delete topic: %w", errors.Join(ctx.Err(), res.Errors[relay.DefaultTopic]))
+			return fmt.Errorf("delete topic: %w", errors.Join(ctx.Err(), res.Errors[topic.DefaultName]))
 		}
 	}
 }

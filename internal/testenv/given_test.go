@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/esclient"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/eventserver"
 )
@@ -63,7 +63,7 @@ func TestGivenServers(t *testing.T) {
 // leave puts a topic and an event there.
 func leave(t *testing.T, s Servers) {
 	t.Helper()
-	if err := relay.EnsureTopic(t.Context(), []string{s.Kafka}, relay.DefaultTopic, 3); err != nil {
+	if err := topic.Ensure(t.Context(), []string{s.Kafka}, topic.DefaultName, 3); err != nil {
 		t.Fatal(err)
 	}
 	if n := topics(t, s.Kafka); n != 1 {

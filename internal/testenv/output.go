@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // Says waits until a process has said all of some words in one line after a moment of its output, and gives when.
@@ -30,7 +30,7 @@ func (p *Process) HasAll(until time.Time) time.Time {
 	for time.Now().Before(until) {
 		said, all := p.Output(), true
 		for _, consumer := range []string{"projections", "sagas", "reactors"} {
-			all = all && PartitionsOf(said, consumer) == relay.DefaultPartitions
+			all = all && PartitionsOf(said, consumer) == topic.DefaultPartitions
 		}
 		if all {
 			break

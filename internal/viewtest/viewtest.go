@@ -14,7 +14,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/reader"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
@@ -93,7 +93,7 @@ func Reader(tb testing.TB, log []es.Record, definitions []es.Definition, ps ...p
 		tb.Fatal(err)
 	}
 	tb.Cleanup(w.Close)
-	const partitions = relay.DefaultPartitions
+	const partitions = topic.DefaultPartitions
 	last := make([]int64, partitions)
 	after := make([]uint64, partitions)
 	var waiting [partitions][]es.Record
@@ -107,7 +107,7 @@ func Reader(tb testing.TB, log []es.Record, definitions []es.Definition, ps ...p
 	}
 	size := max(3, len(log)/1000)
 	for _, r := range log {
-		p := relay.PartitionOf(r.Stream.Partition(), partitions)
+		p := topic.PartitionOf(r.Stream.Partition(), partitions)
 		last[p] = int64(r.Position) //nolint:gosec // a small number
 		if waiting[p] = append(waiting[p], r); len(waiting[p]) == size {
 			post(p)

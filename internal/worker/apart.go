@@ -11,7 +11,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/health"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -279,7 +279,7 @@ func (w *Worker) between(ctx context.Context, partition int, from, upto uint64) 
 			return nil, errFar
 		case err != nil:
 			return nil, fmt.Errorf("reading the event store after %d: %w", from, err)
-		case relay.PartitionOf(rec.Stream.Partition(), w.cfg.Partitions) == partition && rec.Position <= upto:
+		case topic.PartitionOf(rec.Stream.Partition(), w.cfg.Partitions) == partition && rec.Position <= upto:
 			records = append(records, rec)
 		}
 		if rec.Position >= upto {

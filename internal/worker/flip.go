@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // flip points to every newer build that has come as far as the one it replaces, and counts those that have not yet.
@@ -60,7 +60,7 @@ func (w *Worker) flipTo(ctx context.Context, b *build) (done bool, err error) {
 		}
 		w.log.Info("a new build serves", "projection", b.plan.Name, "version", b.plan.Version, "build", b.id, "instead of", old)
 		_, err := tx.Exec(ctx, `with moved as (update daybook.projection_pointer set build = $2, flipped_at = now() where projection = $1)
-			select pg_notify($3, '')`, b.plan.Name, b.id, relay.Moved)
+			select pg_notify($3, '')`, b.plan.Name, b.id, topic.Moved)
 		return err
 	})
 	return done, err

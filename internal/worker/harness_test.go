@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -176,7 +176,7 @@ func (j *journal) add(stream string, e es.Event, occurred, recorded int) {
 	}
 	j.revision[stream]++
 	j.records = append(j.records, rec)
-	p := relay.PartitionOf(id.Partition(), partitions)
+	p := topic.PartitionOf(id.Partition(), partitions)
 	j.parts[p] = append(j.parts[p], rec)
 }
 

@@ -20,8 +20,9 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/reader"
 	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 	"github.com/daybook-dev/daybook/internal/testenv/ports"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
@@ -48,7 +49,7 @@ func newLine(t *testing.T, pool *pgxpool.Pool) *line {
 			t.Error(err)
 		}
 	})
-	r, err := relay.New(relay.Config{Log: l.store, Keys: relaytest.Keys(l.t), Pool: l.pool, Brokers: []string{l.broker.Addr()}, Partitions: partitions})
+	r, err := relay.New(relay.Config{Log: l.store, Keys: topictest.Keys(l.t), Pool: l.pool, Brokers: []string{l.broker.Addr()}, Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,9 +100,9 @@ func (l *line) projector() (stop func()) {
 		l.t.Fatal(err)
 	}
 	f, err := feed.New(feed.Config{
-		Keys:     relaytest.Keys(l.t),
+		Keys:     topictest.Keys(l.t),
 		Consumer: w, Log: l.store, Brokers: []string{l.broker.Addr()}, Partitions: partitions, Incarnation: "memory", Idle: 200 * time.Millisecond,
-		RelayState: func(ctx context.Context) (relay.State, error) { return relay.LoadState(ctx, l.pool) },
+		RelayState: func(ctx context.Context) (topic.State, error) { return topic.LoadState(ctx, l.pool) },
 	})
 	if err != nil {
 		l.t.Fatal(err)
@@ -144,7 +145,7 @@ func (l *line) settled(end uint64) {
 	for _, rec := range l.store.All(0) {
 		rec.Created = es.Micro(rec.Created)
 		j.records = append(j.records, rec)
-		p := relay.PartitionOf(rec.Stream.Partition(), partitions)
+		p := topic.PartitionOf(rec.Stream.Partition(), partitions)
 		j.parts[p] = append(j.parts[p], rec)
 	}
 	checkAll(l.t, l.pool, j)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/postgres"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -207,7 +207,7 @@ func (t *transaction) queueEnd(b *pgx.Batch) {
 	for i, s := range t.shares {
 		partitions[i] = s.partition
 	}
-	b.Queue(`select pg_notify($1, $2)`, relay.Moved, relay.RowsMoved(partitions))
+	b.Queue(`select pg_notify($1, $2)`, topic.Moved, topic.RowsMoved(partitions))
 	b.Queue("commit")
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/health"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -30,7 +30,7 @@ type Config struct {
 	Catalog     *es.Catalog
 	Log         es.Log // where builds that are behind catch up from
 	Incarnation string // of the event store
-	Partitions  int    // default relay.DefaultPartitions
+	Partitions  int    // default topic.DefaultPartitions
 	// Writers is how many connections of its own the worker has for the builds' common transactions; default DefaultWriters. Builds that go by
 	// themselves have as many again and two more.
 	Writers    int32
@@ -78,7 +78,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		return nil, errors.New("projections need a pool, a catalog, the log and its incarnation")
 	}
 	if cfg.Partitions == 0 {
-		cfg.Partitions = relay.DefaultPartitions
+		cfg.Partitions = topic.DefaultPartitions
 	}
 	if cfg.Writers == 0 {
 		cfg.Writers = DefaultWriters

@@ -15,7 +15,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -161,7 +161,7 @@ func TestFailingFoldFailsItsReadModelOnly(t *testing.T) {
 	for i, n := range []int64{1, 2, 13, 4} {
 		j.add("parcel-a", counted{N: n}, i, i)
 	}
-	p := relay.PartitionOf(j.records[0].Stream.Partition(), partitions)
+	p := topic.PartitionOf(j.records[0].Stream.Partition(), partitions)
 	j.post(t, w, 10)
 	check(t, pool, parcels, j)
 	ctx, cancel := context.WithCancel(t.Context())

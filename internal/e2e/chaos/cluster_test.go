@@ -16,9 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // cluster is some brokers, whose partitions change their leaders, lose records and go altogether.
@@ -88,13 +88,13 @@ func (c *fakeCluster) changeLeaders() {
 func (c *fakeCluster) lose(partition int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.at.DeleteRecords(relay.DefaultTopic, partition, -1) // there may be no topic just now
+	_ = c.at.DeleteRecords(topic.DefaultName, partition, -1) // there may be no topic just now
 }
 
 func (c *fakeCluster) loseTopic() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.at.DeleteTopic(relay.DefaultTopic)
+	_ = c.at.DeleteTopic(topic.DefaultName)
 }
 
 func (c *fakeCluster) replace() {
@@ -140,8 +140,8 @@ func (c *realCluster) ask(req kmsg.Request) {
 func (c *realCluster) changeLeaders() {
 	prefer, elect := kmsg.NewPtrAlterPartitionAssignmentsRequest(), kmsg.NewPtrElectLeadersRequest()
 	to, of := kmsg.NewAlterPartitionAssignmentsRequestTopic(), kmsg.NewElectLeadersRequestTopic()
-	to.Topic, of.Topic = relay.DefaultTopic, relay.DefaultTopic
-	for p := range int32(relay.DefaultPartitions) {
+	to.Topic, of.Topic = topic.DefaultName, topic.DefaultName
+	for p := range int32(topic.DefaultPartitions) {
 		one := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
 		one.Partition, one.Replicas = p, []int32{1, 2}
 		if rand.IntN(2) == 0 {
@@ -156,18 +156,18 @@ func (c *realCluster) changeLeaders() {
 }
 
 func (c *realCluster) lose(partition int32) {
-	req, topic, one := kmsg.NewPtrDeleteRecordsRequest(), kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+	req, of, one := kmsg.NewPtrDeleteRecordsRequest(), kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
 	one.Partition, one.Offset = partition, -1
-	topic.Topic, topic.Partitions = relay.DefaultTopic, append(topic.Partitions, one)
-	req.Topics, req.TimeoutMillis = append(req.Topics, topic), 10_000
+	of.Topic, of.Partitions = topic.DefaultName, append(of.Partitions, one)
+	req.Topics, req.TimeoutMillis = append(req.Topics, of), 10_000
 	c.ask(req)
 }
 
 func (c *realCluster) loseTopic() {
-	req, topic := kmsg.NewPtrDeleteTopicsRequest(), kmsg.NewDeleteTopicsRequestTopic()
-	topic.Topic = new(relay.DefaultTopic)
-	req.Topics, req.TimeoutMillis = append(req.Topics, topic), 10_000
-	req.TopicNames = []string{relay.DefaultTopic}
+	req, of := kmsg.NewPtrDeleteTopicsRequest(), kmsg.NewDeleteTopicsRequestTopic()
+	of.Topic = new(topic.DefaultName)
+	req.Topics, req.TimeoutMillis = append(req.Topics, of), 10_000
+	req.TopicNames = []string{topic.DefaultName}
 	c.ask(req)
 }
 

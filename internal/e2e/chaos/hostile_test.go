@@ -19,11 +19,11 @@ import (
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/kafkaread/kafkareadtest"
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/market"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 )
 
 // TestHostileTopic lets orders through while somebody who may write to the topic writes to it all the while: messages that are made up,
@@ -87,7 +87,7 @@ type hostile struct {
 	end     func()
 	brokers string
 	client  *kafka.Client
-	keys    *relay.Keys // to tell what is genuine, and for what a relay on another store would write
+	keys    *topic.Keys // to tell what is genuine, and for what a relay on another store would write
 	broken  [][]byte
 
 	genuine, written, unreadable atomic.Int64
@@ -102,7 +102,7 @@ func startHostile(t *testing.T, dir, brokers string) *hostile {
 		t.Fatal(err)
 	}
 	h := &hostile{t: t, brokers: brokers, broken: slices.Collect(maps.Values(kafkareadtest.Broken(t)))}
-	if h.keys, err = relay.NewKeys(read, nil); err != nil {
+	if h.keys, err = topic.NewKeys(read, nil); err != nil {
 		t.Fatal(err)
 	}
 	transport := &kafka.Transport{}
@@ -110,7 +110,7 @@ func startHostile(t *testing.T, dir, brokers string) *hostile {
 	var stop context.CancelFunc
 	h.ctx, stop = context.WithCancel(t.Context())
 	var all sync.WaitGroup
-	for part := range relay.DefaultPartitions {
+	for part := range topic.DefaultPartitions {
 		all.Go(func() {
 			if err := h.haunt(part); err != nil && h.ctx.Err() == nil {
 				t.Errorf("partition %d: %v", part, err)
@@ -135,7 +135,7 @@ func (h *hostile) haunt(part int) error {
 	)
 	for first := true; h.ctx.Err() == nil; {
 		page, err := kafkaread.Fetch(h.ctx, h.client, kafkaread.Request{
-			Topic: relay.DefaultTopic, Partition: part, Offset: offset, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond,
+			Topic: topic.DefaultName, Partition: part, Offset: offset, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond,
 		})
 		if err != nil {
 			return fmt.Errorf("reading: %w", err)
@@ -149,7 +149,7 @@ func (h *hostile) haunt(part int) error {
 			}
 			high = d.Record.Position
 			h.genuine.Add(1)
-			for _, a := range relaytest.Attacks(h.t, m, relay.DefaultPartitions) {
+			for _, a := range topictest.Attacks(h.t, m, topic.DefaultPartitions) {
 				if first || size(a.Message) < large && rand.IntN(60) == 0 {
 					out = append(out, a.Message)
 				}
@@ -162,8 +162,8 @@ func (h *hostile) haunt(part int) error {
 			if first || rand.IntN(100) == 0 {
 				prev := d.Record.Position
 				d.Record.Position = beyondTheLog
-				out = append(out, relaytest.Message(h.t, h.keys, relay.DefaultTopic, part, d.Record, prev, d.Incarnation))
-				if kafkareadtest.Produce(h.t, h.brokers, relay.DefaultTopic, part, h.broken[rand.IntN(len(h.broken))]) {
+				out = append(out, topictest.Message(h.t, h.keys, topic.DefaultName, part, d.Record, prev, d.Incarnation))
+				if kafkareadtest.Produce(h.t, h.brokers, topic.DefaultName, part, h.broken[rand.IntN(len(h.broken))]) {
 					h.unreadable.Add(1)
 				}
 			}
@@ -201,7 +201,7 @@ func (h *hostile) write(messages []kafka.Message) error {
 			records = append(records, kafka.Record{Key: kafka.NewBytes(m.Key), Value: kafka.NewBytes(m.Value), Headers: m.Headers})
 		}
 		res, err := h.client.Produce(h.ctx, &kafka.ProduceRequest{
-			Topic: relay.DefaultTopic, Partition: messages[0].Partition, RequiredAcks: kafka.RequireOne, Records: kafka.NewRecordReader(records...),
+			Topic: topic.DefaultName, Partition: messages[0].Partition, RequiredAcks: kafka.RequireOne, Records: kafka.NewRecordReader(records...),
 		})
 		if err == nil {
 			err = res.Error

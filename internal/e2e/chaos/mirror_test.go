@@ -13,13 +13,13 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // seen is a message as the relay's topic had it.
 type seen struct {
-	relay.Message
+	topic.Message
 
 	offset int64
 	life   int // of its topic
@@ -35,7 +35,7 @@ type mirror struct {
 	mu   sync.Mutex
 	life int // of the topic in from: offsets begin anew with each
 
-	partitions [relay.DefaultPartitions][]seen
+	partitions [topic.DefaultPartitions][]seen
 	carried    int // records written
 	moved      int // of which so many stood before one that they must follow
 	dropped    int // could not be written: lost on the way, as far as consumers can tell
@@ -67,12 +67,12 @@ func (m *mirror) instead(where cluster, change func()) {
 // session carries until the topic is another one.
 func (m *mirror) session(ctx context.Context, life int) error {
 	all := map[int32]kgo.Offset{}
-	for p := range int32(relay.DefaultPartitions) {
+	for p := range int32(topic.DefaultPartitions) {
 		all[p] = kgo.NewOffset().AtStart()
 	}
 	quick := []kgo.Opt{kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.RetryTimeout(3 * time.Second)}
 	in, err := kgo.NewClient(append(quick, kgo.SeedBrokers(strings.Split(m.from.brokers(), ",")...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{relay.DefaultTopic: all}), kgo.FetchMaxWait(100*time.Millisecond))...)
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic.DefaultName: all}), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (m *mirror) see(r *kgo.Record, life int) error {
 	for _, h := range r.Headers {
 		msg.Headers = append(msg.Headers, kafka.Header{Key: h.Key, Value: h.Value})
 	}
-	d, err := relay.Decode(msg)
+	d, err := topic.Decode(msg)
 	if err != nil {
 		return err
 	}
@@ -238,9 +238,9 @@ func (m *mirror) firstCopies(log []es.Record) (messages, copies int) {
 		id        es.UUID
 	}
 	truth := map[uint64]place{}
-	var last [relay.DefaultPartitions]uint64
+	var last [topic.DefaultPartitions]uint64
 	for _, r := range log {
-		p := relay.PartitionOf(r.Stream.Partition(), relay.DefaultPartitions)
+		p := topic.PartitionOf(r.Stream.Partition(), topic.DefaultPartitions)
 		truth[r.Position] = place{p, last[p], r.ID}
 		last[p] = r.Position
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -25,13 +25,13 @@ func (o *overheard) Errorf(format string, a ...any) {
 func TestTheMirrorSeesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	stream := es.StreamID{Category: "order", Key: "O"}
-	p := relay.PartitionOf("O", relay.DefaultPartitions)
+	p := topic.PartitionOf("O", topic.DefaultPartitions)
 	var log []es.Record
 	for i := range uint64(5) {
 		log = append(log, es.Record{Stream: stream, Revision: i, Position: i + 1, ID: es.DerivedID(es.UUID{}, int64(i))}) //nolint:gosec // small
 	}
 	at := func(offset int64, position, prev uint64) seen {
-		return seen{relay.Message{Record: log[position-1], Prev: prev}, offset, 0}
+		return seen{topic.Message{Record: log[position-1], Prev: prev}, offset, 0}
 	}
 	for name, c := range map[string]struct {
 		messages []seen
@@ -45,7 +45,7 @@ func TestTheMirrorSeesWhatIsWrong(t *testing.T) {
 		"one left out":               {[]seen{at(0, 1, 0), at(1, 3, 2)}, "comes before 2", 0},
 		"one too late":               {[]seen{at(0, 1, 0), at(1, 3, 2), at(2, 2, 1)}, "comes before 2", 1},
 		"a ce_prev that hides a gap": {[]seen{at(0, 1, 0), at(2, 3, 1)}, "ce_prev", 0},
-		"another event":              {[]seen{{relay.Message{Record: es.Record{Stream: stream, Position: 1, ID: es.DerivedID(es.UUID{}, "x")}}, 0, 0}}, "is not the log's", 0},
+		"another event":              {[]seen{{topic.Message{Record: es.Record{Stream: stream, Position: 1, ID: es.DerivedID(es.UUID{}, "x")}}, 0, 0}}, "is not the log's", 0},
 	} {
 		heard := &overheard{TB: t}
 		m := &mirror{t: heard}

@@ -13,9 +13,9 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/kafkaread"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/market"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // Every message on the topic names a schema that the running server gives, and its value is what that schema says.
@@ -77,10 +77,10 @@ func wholeTopic(t *testing.T, brokers string) (all []kafka.Message) {
 	transport := &kafka.Transport{}
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(strings.Split(brokers, ",")...), Transport: transport}
-	for part := range relay.DefaultPartitions {
+	for part := range topic.DefaultPartitions {
 		for offset, high := int64(kafka.FirstOffset), int64(1); offset < high; {
 			page, err := kafkaread.Fetch(t.Context(), client, kafkaread.Request{
-				Topic: relay.DefaultTopic, Partition: part, Offset: offset, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond,
+				Topic: topic.DefaultName, Partition: part, Offset: offset, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -13,10 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/fleet"
 	"github.com/daybook-dev/daybook/internal/testenv/market"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // deleteRecords empties every partition of the topic up to where it ends now.
@@ -28,14 +28,14 @@ func deleteRecords(t *testing.T, broker string) (deleted int64) {
 	}
 	defer client.Close()
 	req := kmsg.NewDeleteRecordsRequest()
-	topic := kmsg.NewDeleteRecordsRequestTopic()
-	topic.Topic = relay.DefaultTopic
-	for p := range relay.DefaultPartitions {
+	of := kmsg.NewDeleteRecordsRequestTopic()
+	of.Topic = topic.DefaultName
+	for p := range topic.DefaultPartitions {
 		one := kmsg.NewDeleteRecordsRequestTopicPartition()
 		one.Partition, one.Offset = int32(p), -1 // -1: all there are
-		topic.Partitions = append(topic.Partitions, one)
+		of.Partitions = append(of.Partitions, one)
 	}
-	req.Topics = append(req.Topics, topic)
+	req.Topics = append(req.Topics, of)
 	req.TimeoutMillis = 5000
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -201,7 +201,7 @@ func shared(t *testing.T, process [2]*testenv.Process) {
 		missing := ""
 		for i, p := range process {
 			for _, consumer := range []string{"projections", "sagas", "reactors"} {
-				if n := testenv.PartitionsOf(p.Output(), consumer); n == 0 || n == relay.DefaultPartitions {
+				if n := testenv.PartitionsOf(p.Output(), consumer); n == 0 || n == topic.DefaultPartitions {
 					missing = fmt.Sprintf("process %d has %d partitions of %s", i+1, n, consumer)
 				}
 			}

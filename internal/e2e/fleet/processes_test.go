@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/app"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/fleet"
 	"github.com/daybook-dev/daybook/internal/testenv/market"
 	"github.com/daybook-dev/daybook/internal/testenv/tour"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // Every role is a process of its own, on one event store, one broker, one Postgres, one simulator.
@@ -145,7 +145,7 @@ func (f *pairs) takenOver(heir *fleet.Member, from int, killed time.Time) time.D
 	case app.RoleRelay:
 		at, _ = heir.Process.Says(from, patience, func(line string) bool { return strings.Contains(line, fleet.Active) })
 	case app.RoleProjections, app.RoleSagas, app.RoleReactors:
-		at, _ = heir.Process.Says(from, patience, func(line string) bool { return testenv.Assigned(line, heir.Role) == relay.DefaultPartitions })
+		at, _ = heir.Process.Says(from, patience, func(line string) bool { return testenv.Assigned(line, heir.Role) == topic.DefaultPartitions })
 	default:
 		// Both the read and the written side, through every balancer on the way.
 		var err error
@@ -162,7 +162,7 @@ func (f *pairs) share() {
 	for _, role := range fleet.Engines()[1:] {
 		for _, m := range f.Members[role] {
 			until := time.Now().Add(time.Minute)
-			for n := testenv.PartitionsOf(m.Process.Output(), role); n == 0 || n == relay.DefaultPartitions; n = testenv.PartitionsOf(m.Process.Output(), role) {
+			for n := testenv.PartitionsOf(m.Process.Output(), role); n == 0 || n == topic.DefaultPartitions; n = testenv.PartitionsOf(m.Process.Output(), role) {
 				if time.Now().After(until) {
 					f.t.Fatalf("%s has %d partitions", m, n)
 				}

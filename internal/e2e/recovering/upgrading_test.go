@@ -13,9 +13,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/esclient"
-	"github.com/daybook-dev/daybook/internal/relay"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -94,11 +94,11 @@ func orderApart(t *testing.T, from ...es.StreamID) string {
 	t.Helper()
 	taken := map[int]bool{}
 	for _, s := range from {
-		taken[relay.PartitionOf(s.Partition(), relay.DefaultPartitions)] = true
+		taken[topic.PartitionOf(s.Partition(), topic.DefaultPartitions)] = true
 	}
 	for i := 0; ; i++ {
 		id := fmt.Sprint("apart-", i)
-		if !taken[relay.PartitionOf(es.StreamID{Category: "order", Key: id}.Partition(), relay.DefaultPartitions)] {
+		if !taken[topic.PartitionOf(es.StreamID{Category: "order", Key: id}.Partition(), topic.DefaultPartitions)] {
 			return id
 		}
 	}

@@ -1,4 +1,4 @@
-package relay
+package topic
 
 // PartitionOf is the partition of a key among n, as Kafka's own Java client chooses it (murmur2, sign bit cleared),
 // so that every other tool agrees about where a key's messages are.

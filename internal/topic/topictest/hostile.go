@@ -1,4 +1,4 @@
-package relaytest
+package topictest
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -19,17 +19,17 @@ import (
 type Attack struct {
 	Name    string
 	Message kafka.Message
-	Reason  relay.Unverified // why it is skipped; "" for a genuine message that is repeated
+	Reason  topic.Unverified // why it is skipped; "" for a genuine message that is repeated
 }
 
 // Attacks gives every kind of attack that can be made out of a genuine, signed message of a topic with n partitions.
 func Attacks(tb testing.TB, genuine kafka.Message, n int) (all []Attack) {
 	tb.Helper()
-	d, err := relay.Decode(genuine)
+	d, err := topic.Decode(genuine)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	add := func(name string, reason relay.Unverified, change func(m *kafka.Message)) {
+	add := func(name string, reason topic.Unverified, change func(m *kafka.Message)) {
 		m := genuine
 		m.Headers = slices.Clone(genuine.Headers)
 		change(&m)
@@ -56,7 +56,7 @@ func Attacks(tb testing.TB, genuine kafka.Message, n int) (all []Attack) {
 		rec := d.Record
 		rec.ID = es.DerivedID(rec.ID, "made up", int64(position%1e6)) //nolint:gosec // small
 		rec.Position, rec.Revision = position, rec.Revision+1
-		m := relay.Encode(rec, prev, incarnation)
+		m := topic.Encode(rec, prev, incarnation, nil)
 		m.Topic, m.Partition = genuine.Topic, genuine.Partition
 		return m
 	}
@@ -71,12 +71,12 @@ func Attacks(tb testing.TB, genuine kafka.Message, n int) (all []Attack) {
 		name string
 		kafka.Message
 	}{{"plausible", next}, {"a position beyond the log", far}, {"a gap beyond the log", gap}, {"another incarnation", other}} {
-		add("made up, "+m.name, relay.Unsigned, func(to *kafka.Message) { *to = m.Message })
-		add("made up, "+m.name+", signature of another message", relay.Forged, func(to *kafka.Message) {
+		add("made up, "+m.name, topic.Unsigned, func(to *kafka.Message) { *to = m.Message })
+		add("made up, "+m.name+", signature of another message", topic.Forged, func(to *kafka.Message) {
 			*to = m.Message
 			to.Headers = append(slices.Clone(m.Headers), mac)
 		})
-		add("made up, "+m.name+", signed with another key", relay.UnknownKey, func(to *kafka.Message) {
+		add("made up, "+m.name+", signed with another key", topic.UnknownKey, func(to *kafka.Message) {
 			*to = m.Message
 			to.Headers = slices.Clone(m.Headers)
 			if err := strangers.Sign(to); err != nil {
@@ -84,59 +84,59 @@ func Attacks(tb testing.TB, genuine kafka.Message, n int) (all []Attack) {
 			}
 		})
 	}
-	add("without any header", relay.Unsigned, func(m *kafka.Message) { m.Headers = nil })
-	add("empty", relay.Unsigned, func(m *kafka.Message) { m.Headers, m.Key, m.Value = nil, nil, nil })
+	add("without any header", topic.Unsigned, func(m *kafka.Message) { m.Headers = nil })
+	add("empty", topic.Unsigned, func(m *kafka.Message) { m.Headers, m.Key, m.Value = nil, nil, nil })
 
 	// Genuine ones, changed.
-	add("on another partition", relay.Forged, func(m *kafka.Message) { m.Partition = (m.Partition + 1) % n })
-	add("key changed", relay.Forged, func(m *kafka.Message) { m.Key = append(slices.Clone(m.Key), 'x') })
-	add("key null", relay.Forged, func(m *kafka.Message) { m.Key = nil })
-	add("key empty", relay.Forged, func(m *kafka.Message) { m.Key = []byte{} })
-	add("value changed", relay.Forged, func(m *kafka.Message) { m.Value = append(slices.Clone(m.Value), ' ') })
-	add("value null", relay.Forged, func(m *kafka.Message) { m.Value = nil })
-	add("value empty", relay.Forged, func(m *kafka.Message) { m.Value = []byte{} })
-	add("end of key and beginning of value exchanged", relay.Forged, func(m *kafka.Message) {
+	add("on another partition", topic.Forged, func(m *kafka.Message) { m.Partition = (m.Partition + 1) % n })
+	add("key changed", topic.Forged, func(m *kafka.Message) { m.Key = append(slices.Clone(m.Key), 'x') })
+	add("key null", topic.Forged, func(m *kafka.Message) { m.Key = nil })
+	add("key empty", topic.Forged, func(m *kafka.Message) { m.Key = []byte{} })
+	add("value changed", topic.Forged, func(m *kafka.Message) { m.Value = append(slices.Clone(m.Value), ' ') })
+	add("value null", topic.Forged, func(m *kafka.Message) { m.Value = nil })
+	add("value empty", topic.Forged, func(m *kafka.Message) { m.Value = []byte{} })
+	add("end of key and beginning of value exchanged", topic.Forged, func(m *kafka.Message) {
 		m.Key, m.Value = slices.Concat(m.Key, m.Value[:1]), m.Value[1:]
 	})
-	add("ce_position beyond the log", relay.Forged, set("ce_position", strconv.FormatUint(farAway, 10)))
-	add("ce_source of another incarnation", relay.Forged, set("ce_source", "urn:daybook:another"))
+	add("ce_position beyond the log", topic.Forged, set("ce_position", strconv.FormatUint(farAway, 10)))
+	add("ce_source of another incarnation", topic.Forged, set("ce_source", "urn:daybook:another"))
 	for _, h := range genuine.Headers {
 		if h.Key == "ce_mac" {
 			continue
 		}
-		add(h.Key+" changed", relay.Forged, func(m *kafka.Message) { at(m, h.Key).Value = append([]byte("9"), h.Value...) })
-		add(h.Key+" null", relay.Forged, func(m *kafka.Message) { at(m, h.Key).Value = nil })
-		add(h.Key+" empty", relay.Forged, func(m *kafka.Message) { at(m, h.Key).Value = []byte{} })
-		add(h.Key+" removed", relay.Forged, remove(h.Key))
-		add(h.Key+" repeated", relay.Forged, func(m *kafka.Message) { m.Headers = append(m.Headers, h) })
-		add(h.Key+" twice, another first", relay.Forged, func(m *kafka.Message) {
+		add(h.Key+" changed", topic.Forged, func(m *kafka.Message) { at(m, h.Key).Value = append([]byte("9"), h.Value...) })
+		add(h.Key+" null", topic.Forged, func(m *kafka.Message) { at(m, h.Key).Value = nil })
+		add(h.Key+" empty", topic.Forged, func(m *kafka.Message) { at(m, h.Key).Value = []byte{} })
+		add(h.Key+" removed", topic.Forged, remove(h.Key))
+		add(h.Key+" repeated", topic.Forged, func(m *kafka.Message) { m.Headers = append(m.Headers, h) })
+		add(h.Key+" twice, another first", topic.Forged, func(m *kafka.Message) {
 			m.Headers = slices.Insert(m.Headers, 0, kafka.Header{Key: h.Key, Value: []byte("9")})
 		})
 	}
-	add("a header ce_ added", relay.Forged, func(m *kafka.Message) {
+	add("a header ce_ added", topic.Forged, func(m *kafka.Message) {
 		m.Headers = append(m.Headers, kafka.Header{Key: "ce_comment", Value: []byte("x")})
 	})
-	add("5,000 headers ce_ added", relay.Forged, func(m *kafka.Message) {
+	add("5,000 headers ce_ added", topic.Forged, func(m *kafka.Message) {
 		for i := range 5_000 {
 			m.Headers = append(m.Headers, kafka.Header{Key: fmt.Sprint("ce_", i)})
 		}
 	})
-	add("a header ce_ of 512 KiB added", relay.Forged, func(m *kafka.Message) {
+	add("a header ce_ of 512 KiB added", topic.Forged, func(m *kafka.Message) {
 		m.Headers = append(m.Headers, kafka.Header{Key: "ce_comment", Value: bytes.Repeat([]byte("x"), 512<<10)})
 	})
 
 	// The signature itself.
-	add("ce_mac removed", relay.Unsigned, remove("ce_mac"))
-	add("ce_mac empty", relay.Forged, set("ce_mac", ""))
-	add("ce_mac null", relay.Forged, func(m *kafka.Message) { at(m, "ce_mac").Value = nil })
-	add("ce_mac cut", relay.Forged, set("ce_mac", string(mac.Value[:len(mac.Value)-1])))
-	add("ce_mac prolonged", relay.Forged, set("ce_mac", string(mac.Value)+"="))
-	add("ce_mac without a MAC", relay.Forged, set("ce_mac", string(mac.Value[:17])))
-	add("ce_mac in capitals", relay.Forged, func(m *kafka.Message) {
+	add("ce_mac removed", topic.Unsigned, remove("ce_mac"))
+	add("ce_mac empty", topic.Forged, set("ce_mac", ""))
+	add("ce_mac null", topic.Forged, func(m *kafka.Message) { at(m, "ce_mac").Value = nil })
+	add("ce_mac cut", topic.Forged, set("ce_mac", string(mac.Value[:len(mac.Value)-1])))
+	add("ce_mac prolonged", topic.Forged, set("ce_mac", string(mac.Value)+"="))
+	add("ce_mac without a MAC", topic.Forged, set("ce_mac", string(mac.Value[:17])))
+	add("ce_mac in capitals", topic.Forged, func(m *kafka.Message) {
 		at(m, "ce_mac").Value = []byte(string(mac.Value[:17]) + swapCase(string(mac.Value[17:])))
 	})
-	add("ce_mac repeated", relay.Forged, func(m *kafka.Message) { m.Headers = append(m.Headers, mac) })
-	add("ce_mac of a key nobody has", relay.UnknownKey, set("ce_mac", "0123456789abcdef"+string(mac.Value[16:])))
+	add("ce_mac repeated", topic.Forged, func(m *kafka.Message) { m.Headers = append(m.Headers, mac) })
+	add("ce_mac of a key nobody has", topic.UnknownKey, set("ce_mac", "0123456789abcdef"+string(mac.Value[16:])))
 
 	// Genuine ones, repeated: other headers are neither covered nor read.
 	add("repeated", "", func(*kafka.Message) {})

@@ -1,4 +1,4 @@
-package relay_test
+package topic_test
 
 import (
 	"bytes"
@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/relay"
-	"github.com/daybook-dev/daybook/internal/relay/relaytest"
+	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/topic/topictest"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -21,23 +21,23 @@ func placed() es.Record {
 
 func TestOnlyWhatWasSignedVerifies(t *testing.T) {
 	t.Parallel()
-	keys := relaytest.Keys(t)
-	genuine := relaytest.Message(t, keys, "events", 3, placed(), 17, "i1")
+	keys := topictest.Keys(t)
+	genuine := topictest.Message(t, keys, "events", 3, placed(), 17, "i1")
 	if err := keys.Verify(genuine); err != nil {
 		t.Fatalf("a genuine message: %v", err)
 	}
-	for _, a := range relaytest.Attacks(t, genuine, 12) {
+	for _, a := range topictest.Attacks(t, genuine, 12) {
 		t.Run(a.Name, func(t *testing.T) {
 			t.Parallel()
 			err := keys.Verify(a.Message)
-			if got, _ := errors.AsType[relay.Unverified](err); got != a.Reason || (err == nil) != (a.Reason == "") {
+			if got, _ := errors.AsType[topic.Unverified](err); got != a.Reason || (err == nil) != (a.Reason == "") {
 				t.Errorf("verified as %v, want %q", err, a.Reason)
 			}
 		})
 	}
-	elsewhere := relaytest.Message(t, keys, "another.topic", 3, placed(), 17, "i1")
+	elsewhere := topictest.Message(t, keys, "another.topic", 3, placed(), 17, "i1")
 	elsewhere.Topic = "events"
-	if err := keys.Verify(elsewhere); !errors.Is(err, relay.Forged) {
+	if err := keys.Verify(elsewhere); !errors.Is(err, topic.Forged) {
 		t.Errorf("a message of another topic verifies: %v", err)
 	}
 }
@@ -45,7 +45,7 @@ func TestOnlyWhatWasSignedVerifies(t *testing.T) {
 // The signature is an interface: whoever has the key can check it in any language. api/asyncapi.yaml describes it.
 func TestTheSignatureStaysTheSame(t *testing.T) {
 	t.Parallel()
-	m := relaytest.Message(t, relaytest.Keys(t), "daybook.events", 3, placed(), 17, "i1")
+	m := topictest.Message(t, topictest.Keys(t), "daybook.events", 3, placed(), 17, "i1")
 	const want = "0e3d7e047f126cb6.vxu1BctC7Z3gLZzCJGHL5v_KTed5MVD-LiMnZM5bz6s"
 	if got := string(m.Headers[len(m.Headers)-1].Value); m.Headers[len(m.Headers)-1].Key != "ce_mac" || got != want {
 		t.Errorf("ce_mac %s, want %s", got, want)
@@ -54,16 +54,16 @@ func TestTheSignatureStaysTheSame(t *testing.T) {
 
 func TestNullAndEmptyAreDifferent(t *testing.T) {
 	t.Parallel()
-	keys := relaytest.Keys(t)
+	keys := topictest.Keys(t)
 	for _, value := range [][]byte{nil, {}} {
 		rec := placed()
 		rec.Data = value
-		m := relaytest.Message(t, keys, "events", 0, rec, 0, "i1")
+		m := topictest.Message(t, keys, "events", 0, rec, 0, "i1")
 		if err := keys.Verify(m); err != nil {
 			t.Errorf("value %#v: %v", value, err)
 		}
 		m.Value = map[bool][]byte{true: {}, false: nil}[value == nil]
-		if err := keys.Verify(m); !errors.Is(err, relay.Forged) {
+		if err := keys.Verify(m); !errors.Is(err, topic.Forged) {
 			t.Errorf("value %#v passes for %#v", m.Value, value)
 		}
 	}
@@ -71,17 +71,17 @@ func TestNullAndEmptyAreDifferent(t *testing.T) {
 
 func TestKeysRotate(t *testing.T) {
 	t.Parallel()
-	old, added, first, removed := relaytest.Keys(t, 'o'), relaytest.Keys(t, 'o', 'n'), relaytest.Keys(t, 'n', 'o'), relaytest.Keys(t, 'n')
-	stages := []*relay.Keys{old, added, first, removed}
+	old, added, first, removed := topictest.Keys(t, 'o'), topictest.Keys(t, 'o', 'n'), topictest.Keys(t, 'n', 'o'), topictest.Keys(t, 'n')
+	stages := []*topic.Keys{old, added, first, removed}
 	for i, signer := range stages {
-		m := relaytest.Message(t, signer, "events", 0, placed(), 0, "i1")
+		m := topictest.Message(t, signer, "events", 0, placed(), 0, "i1")
 		for j := max(i-1, 0); j <= min(i+1, len(stages)-1); j++ { // machines are at most one step apart
 			if err := stages[j].Verify(m); err != nil {
 				t.Errorf("signed at step %d, verified at step %d: %v", i, j, err)
 			}
 		}
 	}
-	if err := removed.Verify(relaytest.Message(t, old, "events", 0, placed(), 0, "i1")); !errors.Is(err, relay.UnknownKey) {
+	if err := removed.Verify(topictest.Message(t, old, "events", 0, placed(), 0, "i1")); !errors.Is(err, topic.UnknownKey) {
 		t.Errorf("a removed key: %v", err)
 	}
 }
@@ -89,10 +89,10 @@ func TestKeysRotate(t *testing.T) {
 func BenchmarkSignAndVerify(b *testing.B) {
 	for _, size := range []int{300, 4000} {
 		b.Run(map[int]string{300: "300B", 4000: "4kB"}[size], func(b *testing.B) {
-			keys := relaytest.Keys(b)
+			keys := topictest.Keys(b)
 			rec := placed()
 			rec.Data = bytes.Repeat([]byte("x"), size)
-			unsigned := relay.Encode(rec, 17, "i1")
+			unsigned := topic.Encode(rec, 17, "i1", nil)
 			unsigned.Topic = "daybook.events"
 			n := len(unsigned.Headers)
 			b.Run("sign", func(b *testing.B) {
@@ -105,7 +105,7 @@ func BenchmarkSignAndVerify(b *testing.B) {
 					}
 				}
 			})
-			signed := relaytest.Message(b, keys, "daybook.events", 0, rec, 17, "i1")
+			signed := topictest.Message(b, keys, "daybook.events", 0, rec, 17, "i1")
 			b.Run("verify", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

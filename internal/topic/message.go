@@ -1,4 +1,4 @@
-package relay
+package topic
 
 import (
 	"bytes"
@@ -41,9 +41,10 @@ type Message struct {
 	Incarnation string // of the store it comes from
 }
 
-// Encode makes the message of a record. It has no timestamp of its own: the broker's retention counts from
+// Encode makes the message of a record; schema gives the address of what describes an event of a type and version, "" if there is none, and
+// may be nil. The message has no timestamp of its own: the broker's retention counts from
 // publishing, not from the day the event was recorded. The record's bytes are shared, not copied.
-func Encode(rec es.Record, prev uint64, incarnation string) kafka.Message {
+func Encode(rec es.Record, prev uint64, incarnation string, schema func(eventType string, version int) string) kafka.Message {
 	headers := make([]kafka.Header, 0, 16) // and room for the address of the schema, and the signature
 	add := func(key, value string) { headers = append(headers, kafka.Header{Key: key, Value: []byte(value)}) }
 	add(headerSpec, "1.0")
@@ -63,6 +64,11 @@ func Encode(rec es.Record, prev uint64, incarnation string) kafka.Message {
 		add(headerTrace, trace)
 	}
 	headers = append(headers, kafka.Header{Key: headerMetadata, Value: rec.Meta})
+	if version := schemaOf(rec.Meta); version > 0 && schema != nil {
+		if address := schema(rec.Type, version); address != "" {
+			add(headerDataSchema, address)
+		}
+	}
 	return kafka.Message{Key: []byte(rec.Stream.Partition()), Value: rec.Data, Headers: headers}
 }
 

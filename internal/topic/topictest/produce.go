@@ -1,4 +1,4 @@
-package relaytest
+package topictest
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 )
 
 // Produce writes messages to a partition of the relay's topic, once each. A broker that has just made the topic, or is busy, may
@@ -40,7 +40,7 @@ func produce(ctx context.Context, addr string, partition int, messages []kafka.M
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(addr), Transport: transport}
 	res, err := client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: relay.DefaultTopic, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
+		Topic: topic.DefaultName, Partition: partition, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
 	})
 	if err == nil {
 		err = res.Error

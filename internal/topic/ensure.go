@@ -1,4 +1,4 @@
-package relay
+package topic
 
 import (
 	"context"
@@ -8,13 +8,11 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/backoff"
 )
 
 const (
-	// DefaultTopic and DefaultPartitions are what an installation has unless it says otherwise.
-	DefaultTopic      = "daybook.events"
-	DefaultPartitions = 12
-
 	// MaxMessageBytes is the topic's limit of a batch. Batches are kept far below it; a single event may come near.
 	MaxMessageBytes = 2 << 20
 	// Retention is how long messages stay. Consumers that come later catch up from the store.
@@ -32,9 +30,9 @@ type MismatchError struct{ What, Remedy string }
 
 func (e *MismatchError) Error() string { return e.What + "; " + e.Remedy }
 
-// EnsureTopic creates the topic if it is not there, waits until each of its partitions has a leader, and checks that
+// Ensure creates the topic if it is not there, waits until each of its partitions has a leader, and checks that
 // there are n of them: a *MismatchError if not.
-func EnsureTopic(ctx context.Context, brokers []string, topic string, n int) error {
+func Ensure(ctx context.Context, brokers []string, name string, n int) error {
 	// A transport of its own: another one would answer from its memory.
 	transport := &kafka.Transport{ClientID: "daybook-relay", DialTimeout: 3 * time.Second}
 	defer transport.CloseIdleConnections()
@@ -42,34 +40,34 @@ func EnsureTopic(ctx context.Context, brokers []string, topic string, n int) err
 
 	created := false
 	for try := 0; ; try++ {
-		have, err := partitionsOf(ctx, client, topic)
+		have, err := partitionsOf(ctx, client, name)
 		switch {
 		case err == nil && have == n:
 			return nil
 		case err == nil && (have > n || try > settling):
 			return &MismatchError{
-				What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", topic, have, n),
+				What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", name, have, n),
 				Remedy: "run `daybook recover`, which makes the topic anew",
 			}
 		case errors.Is(err, kafka.UnknownTopicOrPartition) && !created:
-			if err := createTopic(ctx, client, topic, n); err != nil {
-				return fmt.Errorf("creating topic %s: %w", topic, err)
+			if err := createTopic(ctx, client, name, n); err != nil {
+				return fmt.Errorf("creating topic %s: %w", name, err)
 			}
 			created = true
 		case err != nil && try > settling:
-			return fmt.Errorf("asking for topic %s: %w", topic, err)
+			return fmt.Errorf("asking for topic %s: %w", name, err)
 		}
 		// A topic is not there whole, with leaders, the moment it is made.
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return fmt.Errorf("waiting for topic %s: %w", topic, err)
+		if err := backoff.Wait(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for topic %s: %w", name, err)
 		}
 		transport.CloseIdleConnections() // and with them what the client remembers
 	}
 }
 
-func createTopic(ctx context.Context, client *kafka.Client, topic string, n int) error {
+func createTopic(ctx context.Context, client *kafka.Client, name string, n int) error {
 	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
-		Topic: topic, NumPartitions: n, ReplicationFactor: -1, // the cluster's own default
+		Topic: name, NumPartitions: n, ReplicationFactor: -1, // the cluster's own default
 		ConfigEntries: []kafka.ConfigEntry{
 			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
 			{ConfigName: "max.message.bytes", ConfigValue: strconv.Itoa(MaxMessageBytes)},
@@ -82,20 +80,20 @@ func createTopic(ctx context.Context, client *kafka.Client, topic string, n int)
 	if err != nil {
 		return err
 	}
-	if err := res.Errors[topic]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) { // somebody else was faster
+	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) { // somebody else was faster
 		return err
 	}
 	return nil
 }
 
 // partitionsOf counts a topic's partitions; it is an error if one has no leader.
-func partitionsOf(ctx context.Context, client *kafka.Client, topic string) (int, error) {
-	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+func partitionsOf(ctx context.Context, client *kafka.Client, name string) (int, error) {
+	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{name}})
 	if err != nil {
 		return 0, err
 	}
 	for _, t := range meta.Topics {
-		if t.Name != topic {
+		if t.Name != name {
 			continue
 		}
 		if t.Error != nil {
@@ -111,4 +109,19 @@ func partitionsOf(ctx context.Context, client *kafka.Client, topic string) (int,
 		}
 	}
 	return 0, kafka.UnknownTopicOrPartition
+}
+
+// Delete deletes a topic if it is there: the next relay makes it anew, with its own number of partitions.
+func Delete(ctx context.Context, brokers []string, name string) error {
+	transport := &kafka.Transport{ClientID: "daybook-relay", DialTimeout: 3 * time.Second}
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: transport, Timeout: 10 * time.Second}
+	res, err := client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{name}})
+	if err == nil {
+		err = res.Errors[name]
+	}
+	if err != nil && !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		return fmt.Errorf("deleting topic %s: %w", name, err)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package relay
+package topic
 
 import (
 	"slices"
@@ -34,7 +34,7 @@ func header(m kafka.Message, key string) string {
 
 func TestAMessageIsACloudEvent(t *testing.T) {
 	t.Parallel()
-	m := Encode(sample(), 17, "i1")
+	m := Encode(sample(), 17, "i1", nil)
 	want := map[string]string{
 		"ce_specversion": "1.0", "ce_id": sample().ID.String(), "ce_type": "order.placed", "ce_source": "urn:daybook:i1",
 		"ce_subject": "order-O~2F1", "ce_time": "2026-03-01T12:30:00.123456Z", "ce_occurredat": "2026-02-28T08:00:00Z",
@@ -73,7 +73,7 @@ func TestDecodeGivesTheRecordBack(t *testing.T) {
 			Prev:        rapid.Uint64Max(position-1).Draw(t, "prev"),
 			Incarnation: rapid.StringMatching(`[a-z0-9-]{1,36}`).Draw(t, "incarnation"),
 		}
-		got, err := Decode(Encode(want.Record, want.Prev, want.Incarnation))
+		got, err := Decode(Encode(want.Record, want.Prev, want.Incarnation, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestMalformedMessagesAreNamed(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			m := Encode(sample(), 17, "i1")
+			m := Encode(sample(), 17, "i1", nil)
 			m.Topic, m.Partition, m.Offset = "events", 3, 99
 			c.change(&m)
 			_, err := Decode(m)
@@ -158,7 +158,7 @@ func TestForeignMetadataHasNoSchemaAndNoTrace(t *testing.T) {
 func BenchmarkEncodeDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Decode(Encode(sample(), 17, "i1")); err != nil {
+		if _, err := Decode(Encode(sample(), 17, "i1", nil)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package relaytest is for tests that write or read the relay's topic.
-package relaytest
+// Package topictest is for tests that write or read the relay's topic.
+package topictest
 
 import (
 	"bytes"
@@ -7,17 +7,17 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/daybook-dev/daybook/internal/relay"
+	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // Keys gives the keys made of letters: the first signs, all verify. Without letters it is "k".
-func Keys(tb testing.TB, letters ...byte) *relay.Keys {
+func Keys(tb testing.TB, letters ...byte) *topic.Keys {
 	tb.Helper()
 	if len(letters) == 0 {
 		letters = []byte{'k'}
 	}
-	keys, err := relay.NewKeys(func() (all [][]byte, _ error) {
+	keys, err := topic.NewKeys(func() (all [][]byte, _ error) {
 		for _, l := range letters {
 			all = append(all, bytes.Repeat([]byte{l}, 32))
 		}
@@ -30,10 +30,10 @@ func Keys(tb testing.TB, letters ...byte) *relay.Keys {
 }
 
 // Message is a record as the relay publishes it on a topic, signed.
-func Message(tb testing.TB, keys *relay.Keys, topic string, partition int, rec es.Record, prev uint64, incarnation string) kafka.Message {
+func Message(tb testing.TB, keys *topic.Keys, name string, partition int, rec es.Record, prev uint64, incarnation string) kafka.Message {
 	tb.Helper()
-	m := relay.Encode(rec, prev, incarnation)
-	m.Topic, m.Partition = topic, partition
+	m := topic.Encode(rec, prev, incarnation, nil)
+	m.Topic, m.Partition = name, partition
 	if err := keys.Sign(&m); err != nil {
 		tb.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package relay
+package topic
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ func TestKeysAreReadAgainAtMostEveryTenSeconds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := Encode(sample(), 0, "i1")
+	m := Encode(sample(), 0, "i1", nil)
 	if err := stranger.Sign(&m); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestKeysAreReadAgainAtMostEveryTenSeconds(t *testing.T) {
 	if err := keys.Verify(m); err != nil || reads != 3 {
 		t.Fatalf("the key was added: %v, read %d times", err, reads)
 	}
-	signed := Encode(sample(), 0, "i1")
+	signed := Encode(sample(), 0, "i1", nil)
 	if err := keys.Sign(&signed); err != nil {
 		t.Fatal(err)
 	}
