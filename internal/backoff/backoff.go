@@ -1,4 +1,5 @@
-// Package backoff says how long to wait before the next try, and waits.
+// Package backoff says how long to wait before the next try, and waits. It keeps no state: tries are counted where they are known,
+// often in a row of Postgres or in an instance that outlives the process.
 package backoff
 
 import (

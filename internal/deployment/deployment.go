@@ -8,9 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -29,6 +29,8 @@ func Catalog() []es.Definition {
 
 const attempts = 8
 
+var betweenAppends = backoff.Policy{First: 20 * time.Millisecond, Most: time.Second}
+
 // Begin gives the position at which name began: the log's end when it was first asked for, by whichever process. Call it
 // for every saga and reactor of the binary before any role serves.
 func Begin(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, name string) (uint64, error) {
@@ -36,7 +38,7 @@ func Begin(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, name 
 	var last error
 	for attempt := range attempts {
 		if attempt > 0 {
-			if err := pause(ctx, attempt); err != nil {
+			if err := betweenAppends.Wait(ctx, attempt); err != nil {
 				return 0, err
 			}
 		}
@@ -93,15 +95,4 @@ func proposed(c *es.Catalog, s es.StreamID, b Began) (es.Proposed, error) {
 	})
 	// Two processes that propose another position must not be told that the other's event is theirs.
 	return es.Proposed{ID: es.DerivedID(es.UUID{}, s.String(), b.Position), Type: typ, Data: data, Meta: meta}, err
-}
-
-func pause(ctx context.Context, attempt int) error {
-	t := time.NewTimer(rand.N(10 * time.Millisecond << attempt)) //nolint:gosec // jitter
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -63,7 +63,7 @@ func Raise(ctx context.Context, store es.Store, c *es.Catalog, program string, o
 	var last error
 	for attempt := range attempts {
 		if attempt > 0 {
-			if err := pause(ctx, attempt); err != nil {
+			if err := betweenAppends.Wait(ctx, attempt); err != nil {
 				return err
 			}
 		}

@@ -12,13 +12,14 @@ import (
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
-	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/daybook-dev/daybook/internal/backoff"
 )
 
 // link keeps the append streams up. Each epoch is one connection, replaced as a whole.
@@ -48,8 +49,7 @@ var (
 
 // run lasts until ctx ends.
 func (l *link) run(ctx context.Context) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 20*time.Millisecond, 500*time.Millisecond
+	again, tries := backoff.Policy{First: 20 * time.Millisecond, Most: 500 * time.Millisecond}, 0
 	down := false
 	for ctx.Err() == nil {
 		var up time.Time
@@ -77,12 +77,10 @@ func (l *link) run(ctx context.Context) {
 		l.small.reset(fatal)
 		l.large.reset(fatal)
 		if !up.IsZero() && (time.Since(up) > time.Second || l.small.answered() || l.large.answered()) {
-			pause.Reset()
+			tries = 0
 		}
-		select {
-		case <-time.After(pause.NextBackOff()):
-		case <-ctx.Done():
-		}
+		tries++
+		_ = again.Wait(ctx, tries)
 	}
 	l.small.close(errClosed)
 	l.large.close(errClosed)

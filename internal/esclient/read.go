@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/esdb"
-	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/daybook-dev/daybook/internal/backoff"
 
 	"github.com/daybook-dev/daybook/kit/es"
 )
@@ -76,8 +77,7 @@ func (c *Client) own(open opener) func(context.Context, func(item) bool) error {
 // resume reads until the source ends, opening it again after each failure that may pass. nil: it ended, or
 // each wants no more.
 func (c *Client) resume(ctx context.Context, read func(context.Context, func(item) bool) error, each func(item) bool) error {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 10*time.Millisecond, time.Second
+	again, tries := backoff.Policy{First: 10 * time.Millisecond, Most: time.Second}, 0
 	odd := 0 // failures without a good reason
 	for {
 		progress := false
@@ -92,17 +92,15 @@ func (c *Client) resume(ctx context.Context, read func(context.Context, func(ite
 			return err
 		}
 		if progress {
-			pause.Reset()
-			odd = 0
+			tries, odd = 0, 0
 		}
 		if !errors.Is(err, es.ErrUnavailable) {
 			if odd++; odd > 5 {
 				return err
 			}
 		}
-		select {
-		case <-time.After(pause.NextBackOff()):
-		case <-ctx.Done():
+		tries++
+		if again.Wait(ctx, tries) != nil {
 			return fmt.Errorf("%w: %w: %w", es.ErrUnavailable, ctx.Err(), err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
@@ -123,6 +124,12 @@ func New(cfg Config) (*Feed, error) {
 // Health is nil while every partition this process was given is fed; else it says what is in the way.
 func (f *Feed) Health() error { return f.health.Err() }
 
+// What failed is tried again soon, or later where each try costs others something.
+var (
+	soon  = backoff.Policy{First: 20 * time.Millisecond, Most: time.Second}
+	later = backoff.Policy{First: 20 * time.Millisecond, Most: 2 * time.Second}
+)
+
 const (
 	// sessionTimeout is how long the group waits for a process that has died. Others take over after it.
 	sessionTimeout = 6 * time.Second
@@ -194,7 +201,7 @@ func (f *Feed) topic(ctx context.Context) error {
 		if _, never := errors.AsType[*topic.MismatchError](err); never {
 			return err
 		}
-		pause(ctx, try, 2*time.Second)
+		_ = later.Wait(ctx, try+1)
 	}
 	return nil
 }

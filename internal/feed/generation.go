@@ -85,7 +85,7 @@ func (g *generation) checkpoints(ctx context.Context) (map[int]uint64, error) {
 			return nil, ctx.Err()
 		}
 		g.feed.health.Set(atCheckpoints, err)
-		pause(ctx, try, 2*time.Second)
+		_ = later.Wait(ctx, try+1)
 	}
 }
 

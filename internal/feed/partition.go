@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -60,7 +59,7 @@ func (p *partition) run(ctx context.Context) {
 			err = nil
 		}
 		if p.set(fetching, err); err != nil {
-			pause(ctx, failures, time.Second)
+			_ = soon.Wait(ctx, failures+1)
 			failures++
 		} else {
 			failures = 0
@@ -127,7 +126,7 @@ func (p *partition) confirm(ctx context.Context) bool {
 			p.within = true
 			break
 		}
-		pause(ctx, try, time.Second)
+		_ = soon.Wait(ctx, try+1)
 		p.reload(ctx)
 	}
 	return ctx.Err() == nil
@@ -154,7 +153,7 @@ func (p *partition) real(ctx context.Context, messages []topic.Message) []topic.
 			return messages
 		}
 		p.set(reaching, err)
-		pause(ctx, try, time.Second)
+		_ = soon.Wait(ctx, try+1)
 	}
 	return nil
 }
@@ -302,7 +301,7 @@ func (p *partition) heal(ctx context.Context, upto uint64) {
 			}
 			p.set(healing, fmt.Errorf("read the event store from %d up to event %d: %w", p.at, upto, err))
 			p.clear = 0
-			pause(ctx, try, time.Second)
+			_ = soon.Wait(ctx, try+1)
 		}
 	}
 }
@@ -325,7 +324,7 @@ func (p *partition) apply(ctx context.Context, events []es.Record, release func(
 		p.feed.metrics.failures.Inc()
 		if !errors.Is(err, ErrFenced) || try > 0 { // being fenced once is how two owners are told apart
 			p.set(applying, fmt.Errorf("apply %d events after %d: %w", len(events), p.at, err))
-			pause(ctx, try, 2*time.Second)
+			_ = later.Wait(ctx, try+1)
 		}
 		before := p.at
 		if !p.reload(ctx) {
@@ -369,7 +368,7 @@ func (p *partition) reload(ctx context.Context) bool {
 			return true
 		}
 		p.set(applying, err)
-		pause(ctx, try, 2*time.Second)
+		_ = later.Wait(ctx, try+1)
 	}
 	return false
 }
@@ -387,15 +386,3 @@ func (p *partition) reset(at uint64) {
 
 // set records the outcome of one look of an activity.
 func (p *partition) set(doing activity, err error) { p.feed.health.Set(part(p.id, doing), err) }
-
-// pause waits longer at each try, from 20 ms to most, and not always as long as others.
-func pause(ctx context.Context, try int, most time.Duration) {
-	d := min(20*time.Millisecond<<min(try, 10), most)
-	d = d/2 + rand.N(d/2+1) //nolint:gosec // jitter
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

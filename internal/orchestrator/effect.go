@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
@@ -13,8 +12,6 @@ import (
 
 const (
 	sendTimeout = 30 * time.Second
-	maxBackoff  = 30 * time.Second
-	maxResend   = 10 * time.Minute
 )
 
 // sendOne sends a command and turns what comes of it into an answer, or into the time of the next try.
@@ -89,7 +86,7 @@ func (o *Orchestrator) accepted(e *entry, f saga.Effect, receipt es.Receipt) {
 		*s = sending{}
 	}
 	s.tries++
-	s.next = o.cfg.Now().Add(backoff(o.cfg.Resend, s.tries, maxResend))
+	s.next = o.cfg.Now().Add(o.cfg.resends().After(s.tries))
 	s.revision = receipt.Revision + 1 - min(receipt.Revision+1, uint64(len(receipt.Events)))
 }
 
@@ -104,7 +101,7 @@ func (o *Orchestrator) failed(e *entry, f saga.Effect, err error, r *round, brok
 	}
 	s.tries++
 	s.err = err.Error()
-	s.next = now.Add(backoff(o.cfg.Backoff, s.tries, maxBackoff))
+	s.next = now.Add(o.cfg.retries().After(s.tries))
 	stuck := broken || now.Sub(s.failing) >= o.cfg.StuckAfter
 	if stuck {
 		s.next = now.Add(o.cfg.stuckRetry)
@@ -115,10 +112,4 @@ func (o *Orchestrator) failed(e *entry, f saga.Effect, err error, r *round, brok
 		o.metrics.stuck.WithLabelValues(e.id.Category).Inc()
 		r.answer(delivery{to: e.id, in: saga.Broken{Effect: f.ID, Message: err.Error()}})
 	}
-}
-
-// backoff is the pause after so many tries: doubled each time, with jitter above a half.
-func backoff(first time.Duration, tries int, most time.Duration) time.Duration {
-	d := min(first<<min(tries-1, 20), most)
-	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter
 }

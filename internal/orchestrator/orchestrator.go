@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/health"
@@ -58,6 +59,17 @@ type Config struct {
 	crash      func(failpoint.Name) // tests in this process
 	stuckRetry time.Duration        // of a command that failed for so long; 0: 5 min
 }
+
+func (c *Config) retries() backoff.Policy {
+	return backoff.Policy{First: c.Backoff, Most: 30 * time.Second}
+}
+
+func (c *Config) resends() backoff.Policy {
+	return backoff.Policy{First: c.Resend, Most: 10 * time.Minute}
+}
+
+// betweenAppends lets another process' append through.
+var betweenAppends = backoff.Policy{First: 2 * time.Millisecond, Most: 256 * time.Millisecond}
 
 // Uptime is an uptime.Clock.
 type Uptime interface {

@@ -194,7 +194,7 @@ func (w *owner) work(id es.StreamID, now *again, revision uint64) {
 		w.mu.Lock()
 		tries := w.failing[id].tries + 1
 		if delete(w.failing, id); err != nil && w.ctx.Err() == nil {
-			w.failing[id] = failure{err, tries, w.o.cfg.Now().Add(backoff(w.o.cfg.Backoff, tries, maxBackoff))}
+			w.failing[id] = failure{err, tries, w.o.cfg.Now().Add(w.o.cfg.retries().After(tries))}
 		}
 		if err != nil || now.revision <= seen {
 			delete(w.running, id)

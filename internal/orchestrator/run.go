@@ -161,7 +161,7 @@ func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *
 		e.mu.Lock()
 		s := e.sendingOf(t.ID)
 		s.tries++
-		s.next = o.cfg.Now().Add(backoff(o.cfg.Backoff, s.tries, maxBackoff))
+		s.next = o.cfg.Now().Add(o.cfg.retries().After(s.tries))
 		e.mu.Unlock()
 		o.complain("sagas: a due timer could not read what it waits on", "instance", e.id.String(), "error", err)
 		outcome("unreadable")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
@@ -34,7 +33,7 @@ func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error
 	}
 	for attempt := range stepAttempts {
 		if attempt > 0 {
-			if err := pause(ctx, attempt); err != nil {
+			if err := betweenAppends.Wait(ctx, attempt); err != nil {
 				return err
 			}
 		}
@@ -182,15 +181,4 @@ func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 	e.run, e.next = run, next
 	o.metrics.loaded.Inc()
 	return nil
-}
-
-func pause(ctx context.Context, attempt int) error {
-	t := time.NewTimer(rand.N(time.Millisecond << min(attempt, 8))) //nolint:gosec // jitter
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

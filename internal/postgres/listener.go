@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/health"
 )
 
@@ -27,13 +28,13 @@ type Listener struct {
 }
 
 const (
-	idle     = 5 * time.Second // then the connection is tried
-	answer   = 5 * time.Second // from a connection that lives
-	slowest  = time.Second     // between attempts to connect
-	quickest = 100 * time.Millisecond
+	idle   = 5 * time.Second // then the connection is tried
+	answer = 5 * time.Second // from a connection that lives
 
 	atConnection = "connection" // the part of its health
 )
+
+var betweenConnections = backoff.Policy{First: 100 * time.Millisecond, Most: time.Second}
 
 // Listen starts a listener that ends with ctx. It does not wait for its connection. url must lead to Postgres itself:
 // PgBouncer does not pass notifications on. reporter, which may be nil, has the state of the connection.
@@ -93,22 +94,18 @@ func (l *Listener) wake(channel, payload string, missed bool) {
 
 func (l *Listener) run(ctx context.Context) {
 	defer close(l.done)
-	pause := quickest
-	for {
+	for tries := 1; ; tries++ {
 		connected, err := l.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if connected {
-			pause = quickest
+			tries = 1
 		}
 		l.health.Set(atConnection, fmt.Errorf("no connection for notifications; what waits for them polls: %w", err))
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if betweenConnections.Wait(ctx, tries) != nil {
 			return
 		}
-		pause = min(2*pause, slowest)
 	}
 }
 

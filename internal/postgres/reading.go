@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/backoff"
 )
 
 const (
@@ -31,10 +33,7 @@ func AllowReading(ctx context.Context, pool *pgxpool.Pool) (err error) {
 		if err = allowReading(ctx, pool); !beside(err) {
 			break
 		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		_ = backoff.Wait(ctx, 50*time.Millisecond)
 	}
 	if err != nil {
 		return fmt.Errorf("let %s read: %w", Reader, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/kit/es"
 )
@@ -179,9 +180,9 @@ func (e *Engine) stuck(partition int) error {
 
 func (e *Engine) now() time.Time { return es.Micro(e.cfg.Now()) }
 
-// backoff is 1, 2, 4 … 30 s, by the tries there have been.
-func (e *Engine) backoff(tries int) time.Duration {
-	return min(e.cfg.BackoffMin<<min(tries, 20), e.cfg.BackoffMost)
+// retries grow with the tries there have been.
+func (e *Engine) retries() backoff.Policy {
+	return backoff.Policy{First: e.cfg.BackoffMin, Most: e.cfg.BackoffMost}
 }
 
 type metrics struct {

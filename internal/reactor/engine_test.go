@@ -410,19 +410,6 @@ func TestRowsChangedByHandAreFoundByNotify(t *testing.T) {
 	}
 }
 
-func TestBackoff(t *testing.T) {
-	t.Parallel()
-	e := &Engine{cfg: Config{BackoffMin: time.Second, BackoffMost: 30 * time.Second}}
-	for tries, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-		if got := e.backoff(tries); got != want*time.Second {
-			t.Errorf("after try %d: %s, want %ds", tries+1, got, want)
-		}
-	}
-	if got := e.backoff(1 << 40); got != 30*time.Second {
-		t.Errorf("after very many: %s", got)
-	}
-}
-
 func TestHealthSaysWhatCannotBeAttendedTo(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)

@@ -262,7 +262,7 @@ func (o *owner) kept(r row, err error) {
 		return
 	}
 	tries := o.held[r.key()].tries
-	o.held[r.key()] = hold{tries + 1, o.now().Add(o.backoff(tries))}
+	o.held[r.key()] = hold{tries + 1, o.now().Add(o.retries().After(tries + 1))}
 }
 
 // overdue counts a try that left an intent open for too long, and tells whether it is the first such of this owner.
@@ -295,7 +295,7 @@ func (o *owner) settle(ctx context.Context, r row, next Next, failed error) (soo
 	if failed == nil && next.done {
 		return false, o.write(ctx, r, nil, `delete from daybook.reactor_waiting where reactor = $1 and intent = $2::uuid`, r.reactor, r.task.ID.String())
 	}
-	memo, after := r.task.memo, o.backoff(r.task.Tries)
+	memo, after := r.task.memo, o.retries().After(r.task.Tries+1)
 	if failed == nil {
 		if memo, err = json.Marshal(next.memo); err != nil {
 			return false, fmt.Errorf("encode a memo: %w", err)
