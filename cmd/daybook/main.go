@@ -17,11 +17,9 @@ import (
 var version = "0.1.0"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the program at once
+	ctx := untilSignalled()
 	out := &standardOutput{to: os.Stdout}
 	ran, err := command(out, os.Stderr).ExecuteContextC(ctx)
-	stop()
 	if err == nil && ran.Name() != serveName { // what a server prints is not what it is for
 		err = out.cut
 	}
@@ -35,4 +33,17 @@ func main() {
 		}
 		os.Exit(1)
 	}
+}
+
+// untilSignalled ends with the first signal to stop. By then a second one ends the program at once: whoever reads that it stops may rely on it.
+func untilSignalled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		signal.Stop(stop)
+		cancel()
+	}()
+	return ctx
 }
