@@ -1,8 +1,6 @@
 package api
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
@@ -13,7 +11,7 @@ import (
 func acknowledge(next openapi.StrictHandlerFunc, _ string) openapi.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		answer, err := next(c, request)
-		if changes(c) && err == nil {
+		if err == nil && !Reads(c.Request().Method) {
 			failpoint.Hit(failpoint.AckBefore)
 		}
 		return answer, err
@@ -21,16 +19,12 @@ func acknowledge(next openapi.StrictHandlerFunc, _ string) openapi.StrictHandler
 }
 
 // acknowledged is where the answer has been written.
-func acknowledged(next echo.HandlerFunc) echo.HandlerFunc {
+func acknowledged(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		err := next(c)
-		if changes(c) && err == nil {
+		if err == nil && op.side == Commands {
 			failpoint.Hit(failpoint.AckAfter)
 		}
 		return err
 	}
-}
-
-func changes(c echo.Context) bool {
-	return c.Request().Method == http.MethodPost || c.Request().Method == http.MethodPatch
 }

@@ -39,10 +39,12 @@ func TestHeadersCountWhereTheDocumentHasThem(t *testing.T) {
 			}
 			e := api.NewEcho(slog.New(slog.DiscardHandler))
 			var came *api.Request
-			e.Add(method, strings.NewReplacer("{", ":", "}", "").Replace(path), func(c echo.Context) error {
+			if err := gate.Route(e, method, strings.NewReplacer("{", ":", "}", "").Replace(path), func(c echo.Context) error {
 				came = new(api.RequestOf(c.Request().Context()))
 				return c.NoContent(http.StatusNoContent)
-			}, gate.Check)
+			}); err != nil {
+				t.Fatal(err)
+			}
 			ask := func(name, value string) int {
 				came = nil
 				target := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.NewReplacer("{type}", "order.placed", "{version}", "1").Replace(path), "x")
@@ -120,7 +122,9 @@ func TestAnotherInstallationKeyGivesOtherIDs(t *testing.T) {
 			t.Fatal(err)
 		}
 		e, r := api.NewEcho(slog.New(slog.DiscardHandler)), &reached{}
-		api.Routes(e, gate, r, true, true)
+		if err := api.Routes(e, gate, r, api.Commands, api.Queries); err != nil {
+			t.Fatal(err)
+		}
 		if w := post(e, order); w.Code != http.StatusCreated {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
@@ -135,49 +139,5 @@ func TestAnotherInstallationKeyGivesOtherIDs(t *testing.T) {
 	}
 	if first == other || slices.Equal(digest, another) {
 		t.Errorf("both installations give the id %s", first)
-	}
-}
-
-// A gateway in front of an API of each side names the methods of both.
-func TestMethodsOfBothSides(t *testing.T) {
-	gate, err := api.NewGate([]byte("installation"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	routes := func(commands, queries bool) *echo.Echo {
-		e := api.NewEcho(slog.New(slog.DiscardHandler))
-		api.Routes(e, gate, &reached{}, commands, queries)
-		return e
-	}
-	command, query := routes(true, false), routes(false, true)
-	split := api.Methods(routes(true, true), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
-			api.HeadAsGet(query).ServeHTTP(w, r)
-			return
-		}
-		command.ServeHTTP(w, r)
-	}))
-	whole := api.HeadAsGet(routes(true, true))
-	doc, err := api.LoadSpec()
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets := []string{"/", "/openapi.yaml", "/v1/nothing", "/v1/products/A%2FB"}
-	for path := range doc.Paths.Map() {
-		targets = append(targets, regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, "x"))
-	}
-	for _, target := range targets {
-		for _, method := range []string{"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "TRACE", "OPTIONS"} {
-			ask := func(h http.Handler) (int, string) {
-				w := httptest.NewRecorder()
-				defer func() { _ = recover() }() // an operation was reached: it is not served here
-				h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
-				return w.Code, w.Header().Get("Allow")
-			}
-			wantCode, wantAllow := ask(whole)
-			if code, allow := ask(split); code != wantCode || allow != wantAllow {
-				t.Errorf("%s %s: %d, Allow %q, and on one server %d, %q", method, target, code, allow, wantCode, wantAllow)
-			}
-		}
 	}
 }

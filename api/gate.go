@@ -10,24 +10,27 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Gate checks every request against openapi.yaml before an operation sees it, and tells the operation who asks.
+// Gate knows the operations of openapi.yaml: what each is to be asked with, and what it answers.
 type Gate struct {
 	operations map[string]*operation // by method and echo's route
 	digestKey  []byte
 }
 
 type operation struct {
-	id     string
-	params []param
-	body   *shape
-	needed bool     // the body
-	gives  []string // media types of its answers
+	id            string
+	method, route string
+	side          Side
+	params        []param
+	body          *shape
+	needed        bool     // the body
+	gives         []string // media types of its answers
 }
 
 // NewGate reads openapi.yaml. digestKey is the installation key.
@@ -36,81 +39,74 @@ func NewGate(digestKey []byte) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newGate(doc, digestKey)
+}
+
+func newGate(doc *openapi3.T, digestKey []byte) (*Gate, error) {
 	g := &Gate{operations: map[string]*operation{}, digestKey: digestKey}
 	made := shapes{}
 	for path, item := range doc.Paths.Map() {
-		route := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, o := range item.Operations() {
-			op := &operation{id: o.OperationID}
-			if op.params, err = made.params(append(slices.Clone(item.Parameters), o.Parameters...), o.OperationID); err != nil {
+			op, err := made.operation(o, item.Parameters)
+			if err != nil {
 				return nil, err
 			}
-			for _, code := range slices.Sorted(maps.Keys(o.Responses.Map())) {
-				if code[0] == '2' {
-					op.gives = append(op.gives, slices.Sorted(maps.Keys(o.Responses.Value(code).Value.Content))...)
-				}
+			op.method, op.route = method, strings.NewReplacer("{", ":", "}", "").Replace(path)
+			if op.side, err = sideOf(method); err != nil {
+				return nil, fmt.Errorf("openapi.yaml: %s: %w", op.id, err)
 			}
-			if o.RequestBody != nil {
-				op.needed = o.RequestBody.Value.Required
-				if op.body, err = made.of(o.RequestBody.Value.Content["application/json"].Schema, o.OperationID); err != nil {
-					return nil, err
-				}
+			if op.side == Commands && !slices.ContainsFunc(op.params, func(p param) bool { return p.name == "Idempotency-Key" && p.required }) {
+				return nil, fmt.Errorf("openapi.yaml: %s changes something and does not require an Idempotency-Key", op.id)
 			}
-			g.operations[method+" "+route] = op
+			g.operations[method+" "+op.route] = op
 		}
 	}
 	return g, nil
 }
 
-// Check is the middleware of all routes of openapi.yaml.
-func (g *Gate) Check(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		op := g.operations[c.Request().Method+" "+c.Path()]
-		if op == nil {
-			return next(c)
-		}
-		req := c.Request()
-		r := Request{
-			Actor:  es.Actor{Kind: "user", ID: "anonymous"},
-			Client: client(req), Operation: op.id, query: c.QueryParams(), key: g.digestKey,
-		}
-		r.TraceID, r.Traceparent = traceOf(req)
-		r.HeadOnly, _ = req.Context().Value(headKey{}).(bool)
-		if !accepts(req.Header, op.gives) {
-			return NewProblem("not_acceptable", "this address answers with %s", strings.Join(op.gives, " or "))
-		}
-		if err := op.checkParams(c); err != nil {
-			return err
-		}
-		if err := r.readHeaders(req.Header, op); err != nil {
-			return err
-		}
-		if op.body == nil && req.ContentLength != 0 {
-			return NewProblem("unexpected_body", "this address takes no body with this method")
-		}
-		if op.body != nil {
-			canon, err := op.checkBody(c)
-			if err != nil {
-				return err
-			}
-			r.Digest = digest(g.digestKey, op.id, req.URL.Path, canon)
-		}
-		c.SetRequest(c.Request().WithContext(withRequest(c.Request().Context(), r)))
-		return next(c)
+// operation is made of what the document says of it and of all operations of its path.
+func (all shapes) operation(o *openapi3.Operation, common openapi3.Parameters) (op *operation, err error) {
+	op = &operation{id: o.OperationID}
+	if op.params, err = all.params(append(slices.Clone(common), o.Parameters...), o.OperationID); err != nil {
+		return nil, err
 	}
+	for _, code := range slices.Sorted(maps.Keys(o.Responses.Map())) {
+		if code[0] == '2' {
+			op.gives = append(op.gives, slices.Sorted(maps.Keys(o.Responses.Value(code).Value.Content))...)
+		}
+	}
+	if o.RequestBody != nil {
+		op.needed = o.RequestBody.Value.Required
+		op.body, err = all.of(o.RequestBody.Value.Content["application/json"].Schema, o.OperationID)
+	}
+	return op, err
 }
 
-// client is the address that a request came from, without its port.
-func client(req *http.Request) string {
-	host, _, err := net.SplitHostPort(req.RemoteAddr)
-	if err != nil {
-		return req.RemoteAddr
+// streams tells whether the answer goes on for as long as the caller likes.
+func (op *operation) streams() bool { return slices.Contains(op.gives, "text/event-stream") }
+
+// takes reports whether a header is a parameter of the operation.
+func (op *operation) takes(header string) bool {
+	return slices.ContainsFunc(op.params, func(p param) bool { return p.in == "header" && p.name == header })
+}
+
+// authenticate says who asks.
+func authenticate(_ *operation, _ echo.Context, r *Request) error {
+	r.Actor = es.Actor{Kind: "user", ID: "anonymous"}
+	return nil
+}
+
+// checkForm refuses a request for a form that the operation does not answer in.
+func checkForm(op *operation, c echo.Context, _ *Request) error {
+	if !accepts(c.Request().Header, op.gives) {
+		return NewProblem("not_acceptable", "this address answers with %s", strings.Join(op.gives, " or "))
 	}
-	return host
+	return nil
 }
 
 // readHeaders takes what the operation is to know of the headers: those that it has in openapi.yaml. The others are ignored.
-func (r *Request) readHeaders(h http.Header, op *operation) (err error) {
+func readHeaders(op *operation, c echo.Context, r *Request) (err error) {
+	h := c.Request().Header
 	if op.takes("Prefer") {
 		r.Wait, r.Waits = Wait(h)
 	}
@@ -121,9 +117,32 @@ func (r *Request) readHeaders(h http.Header, op *operation) (err error) {
 	return err
 }
 
-// takes reports whether a header is a parameter of the operation.
-func (op *operation) takes(header string) bool {
-	return slices.ContainsFunc(op.params, func(p param) bool { return p.in == "header" && p.name == header })
+// readContent checks the body, and takes the digest by which a repeat is known.
+func readContent(op *operation, c echo.Context, r *Request) error {
+	if op.body == nil && c.Request().ContentLength != 0 {
+		return NewProblem("unexpected_body", "this address takes no body with this method")
+	}
+	if op.body == nil {
+		if op.side == Commands {
+			r.Digest = digest(r.key, op.id, c.Request().URL.Path, nil)
+		}
+		return nil
+	}
+	canon, err := op.checkBody(c)
+	if err != nil {
+		return err
+	}
+	r.Digest = digest(r.key, op.id, c.Request().URL.Path, canon)
+	return nil
+}
+
+// client is the address that a request came from, without its port.
+func client(req *http.Request) string {
+	host, _, err := net.SplitHostPort(req.RemoteAddr)
+	if err != nil {
+		return req.RemoteAddr
+	}
+	return host
 }
 
 func newTrace() string {

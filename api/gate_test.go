@@ -39,7 +39,9 @@ func serve(t *testing.T) (*echo.Echo, *reached) {
 		t.Fatal(err)
 	}
 	e, r := api.NewEcho(slog.New(slog.DiscardHandler)), &reached{}
-	api.Routes(e, gate, r, true, true)
+	if err := api.Routes(e, gate, r, api.Commands, api.Queries); err != nil {
+		t.Fatal(err)
+	}
 	return e, r
 }
 

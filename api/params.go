@@ -57,7 +57,7 @@ func (p param) kept() bool {
 var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 // checkParams validates path, query and header parameters by their schemas.
-func (op *operation) checkParams(c echo.Context) error {
+func checkParams(op *operation, c echo.Context, _ *Request) error {
 	query, err := queryOf(c.Request().URL.RawQuery)
 	if err != nil {
 		return err

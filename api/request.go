@@ -48,12 +48,10 @@ type requestKey struct{}
 
 // RequestOf gives the request that ctx belongs to.
 func RequestOf(ctx context.Context) Request {
-	r, _ := ctx.Value(requestKey{}).(Request)
-	return r
-}
-
-func withRequest(ctx context.Context, r Request) context.Context {
-	return context.WithValue(ctx, requestKey{}, r)
+	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
+		return *r
+	}
+	return Request{}
 }
 
 // CommandID identifies what the caller asks for: resource is the target stream where the caller names it, else the collection.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -12,6 +13,29 @@ import (
 
 	"github.com/daybook-dev/daybook/api/openapi"
 )
+
+// Side is one half of the API.
+type Side string
+
+// What changes something is a command, what reads is a query.
+const (
+	Commands Side = "commands"
+	Queries  Side = "queries"
+)
+
+// Reads tells whether a method is a query's: it changes nothing.
+func Reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// sideOf is the side of the operations of a method.
+func sideOf(method string) (Side, error) {
+	switch method {
+	case http.MethodGet:
+		return Queries, nil
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return Commands, nil
+	}
+	return "", fmt.Errorf("no operation has the method %s", method)
+}
 
 // NewEcho serves what is registered on it, with errors as problems. Where GET is taken, Allow says that HEAD is too (HeadAsGet). A
 // Range is answered with the whole, and with the word that there are no parts.
@@ -36,15 +60,16 @@ func NewEcho(log *slog.Logger) *echo.Echo {
 	return e
 }
 
-// Routes puts operations behind the gate on e: those that change something if commands is set, those that read if queries is.
-func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, commands, queries bool) {
-	open := openapi.NewStrictHandler(operations, []openapi.StrictMiddlewareFunc{acknowledge, cleaned})
-	openapi.RegisterHandlers(sides{e, []echo.MiddlewareFunc{acknowledged, gate.Check}, commands, queries}, open)
-	if queries {
+// Routes puts the operations of some sides on e, each behind its stages. A route that openapi.yaml does not have is an error.
+func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, sides ...Side) error {
+	r := newRouter(e, gate, stages(gate, Front{}), sides)
+	openapi.RegisterHandlers(r, openapi.NewStrictHandler(operations, decodedBy(r.stages)))
+	if slices.Contains(sides, Queries) {
 		e.GET("/", Index("Daybook", Link{"API document (OpenAPI)", "/openapi.yaml"}, Link{"Document of the Kafka topic (AsyncAPI)", "/asyncapi.yaml"}, Link{"Is it ready?", "/readyz"}))
 		e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", Spec) })
 		e.GET("/asyncapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", AsyncSpec) })
 	}
+	return r.err()
 }
 
 // HeadAsGet answers a HEAD as the GET would be, without the body, which the server leaves out.
@@ -60,59 +85,10 @@ func HeadAsGet(next http.Handler) http.Handler {
 
 type headKey struct{}
 
-// Methods answers what asks a route of e for a method that it does not have, and OPTIONS, in place of next. It is for a gateway
-// whose APIs know their own methods only: e has the routes of both.
-func Methods(e *echo.Echo, next http.Handler) http.Handler {
-	here := HeadAsGet(e)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if allowed(e, r) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		here.ServeHTTP(w, r)
-	})
-}
-
-// allowed reports whether a method is one of those of its route, or there is no such route.
-func allowed(e *echo.Echo, r *http.Request) bool {
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	c := e.AcquireContext()
-	defer e.ReleaseContext(c)
-	c.Reset(r, nil)
-	e.Router().Find(method, echo.GetPath(r), c)
-	return c.Get(echo.ContextKeyHeaderAllow) == nil
-}
-
-// sides registers only the routes of one side.
-type sides struct {
-	*echo.Echo
-
-	gate              []echo.MiddlewareFunc // of each route: a group's would answer for routes that are not there
-	commands, queries bool
-}
-
-func (s sides) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	if !s.queries {
-		return nil
-	}
-	return s.Echo.GET(path, h, append(append(m, s.gate...), inTime)...)
-}
-
-func (s sides) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	if !s.commands {
-		return nil
-	}
-	return s.Echo.POST(path, h, append(m, s.gate...)...)
-}
-
-func (s sides) PATCH(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	if !s.commands {
-		return nil
-	}
-	return s.Echo.PATCH(path, h, append(m, s.gate...)...)
+// Head tells whether a GET was a HEAD.
+func Head(r *http.Request) bool {
+	head, _ := r.Context().Value(headKey{}).(bool)
+	return head
 }
 
 // Errors writes every error as a problem and logs those that are ours.
@@ -122,7 +98,7 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		p := AsProblem(err)
-		if m := c.Request().Method; p.Code == "outcome_unknown" && (m == http.MethodGet || m == http.MethodHead) { // which has none
+		if p.Code == "outcome_unknown" && Reads(c.Request().Method) { // which has none
 			p = unreachable()
 		}
 		id := RequestOf(c.Request().Context()).TraceID

@@ -11,8 +11,6 @@ import (
 
 // RegisterCustomer serves POST /v1/customers.
 func (s *Server) RegisterCustomer(ctx context.Context, in openapi.RegisterCustomerRequestObject) (openapi.RegisterCustomerResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	b := in.Body
 	stream := es.StreamID{Category: "customer", Key: b.Id}
 	receipt, err := es.HandlePrepared(ctx, s.Handler, b.Id, api.RequestOf(ctx).Call(stream.String()), func(ctx context.Context) (es.Decision[customer.Customer], error) {

@@ -18,8 +18,6 @@ import (
 // PlaceOrder serves POST /v1/orders.
 func (s *Server) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObject) (openapi.PlaceOrderResponseObject, error) {
 	r := api.RequestOf(ctx)
-	ctx, cancel := context.WithTimeout(ctx, deadline+r.Wait)
-	defer cancel()
 	var id, resource string
 	if in.Body.Id != nil {
 		id = *in.Body.Id
@@ -48,8 +46,6 @@ func (s *Server) PlaceOrder(ctx context.Context, in openapi.PlaceOrderRequestObj
 // CancelOrder serves POST /v1/orders/{id}/cancel.
 func (s *Server) CancelOrder(ctx context.Context, in openapi.CancelOrderRequestObject) (openapi.CancelOrderResponseObject, error) {
 	r := api.RequestOf(ctx)
-	ctx, cancel := context.WithTimeout(ctx, deadline+r.Wait)
-	defer cancel()
 	stream := es.StreamID{Category: "order", Key: in.Id}
 	call := r.Call(stream.String())
 	var err error

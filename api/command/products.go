@@ -13,8 +13,6 @@ import (
 
 // AddProduct serves POST /v1/products.
 func (s *Server) AddProduct(ctx context.Context, in openapi.AddProductRequestObject) (openapi.AddProductResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	add := product.Add{SKU: in.Body.Sku, Name: in.Body.Name, Prices: in.Body.Prices, TaxClass: in.Body.TaxClass}
 	if add.TaxClass != nil && !s.Shop.HasTaxClass(*add.TaxClass) {
 		return nil, api.NewProblem(order.UnknownTaxClass, "the shop has no tax class %q", *add.TaxClass).
@@ -34,8 +32,6 @@ func (s *Server) AddProduct(ctx context.Context, in openapi.AddProductRequestObj
 
 // ChangeProduct serves PATCH /v1/products/{sku}.
 func (s *Server) ChangeProduct(ctx context.Context, in openapi.ChangeProductRequestObject) (openapi.ChangeProductResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	change := product.Change{SKU: in.Sku, Name: in.Body.Name}
 	if in.Body.Prices != nil {
 		change.Prices = *in.Body.Prices

@@ -61,7 +61,9 @@ func serve(t testing.TB) http.Handler {
 		}
 	})
 	e := echo.New()
-	api.Routes(e, gate, receiving{server: server}, true, false)
+	if err := api.Routes(e, gate, receiving{server: server}, api.Commands); err != nil {
+		t.Fatal(err)
+	}
 	return e
 }
 

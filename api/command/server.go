@@ -58,8 +58,6 @@ func New(cfg Config) *Server {
 // Run follows the products until ctx ends. Without it every price is read from the store.
 func (s *Server) Run(ctx context.Context) error { return s.catalogue.run(ctx) }
 
-const deadline = api.CommandWithin
-
 func replayed(r es.Receipt) *string {
 	if !r.Replayed {
 		return nil

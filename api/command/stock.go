@@ -15,8 +15,6 @@ func escape(segment string) string { return url.PathEscape(segment) }
 
 // ReceiveStock serves POST /v1/stock/{sku}/receipts.
 func (s *Server) ReceiveStock(ctx context.Context, in openapi.ReceiveStockRequestObject) (openapi.ReceiveStockResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	call := api.RequestOf(ctx).Call(es.StreamID{Category: "stock", Key: in.Sku}.String())
 	receipt, body, err := es.HandlePreparedView(ctx, s.Handler, in.Sku, call, func(ctx context.Context) (es.Decision[stock.Stock], error) {
 		return stock.Receive{SKU: in.Sku, ReceiptID: in.Body.Id, Quantity: int(in.Body.Quantity)}, s.known(ctx, in.Sku)
@@ -33,8 +31,6 @@ func (s *Server) ReceiveStock(ctx context.Context, in openapi.ReceiveStockReques
 
 // AdjustStock serves POST /v1/stock/{sku}/adjustments.
 func (s *Server) AdjustStock(ctx context.Context, in openapi.AdjustStockRequestObject) (openapi.AdjustStockResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	stream := es.StreamID{Category: "stock", Key: in.Sku}
 	call := api.RequestOf(ctx).Call(stream.String())
 	var err error

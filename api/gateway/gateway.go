@@ -1,4 +1,4 @@
-// Package gateway is one address in front of both APIs: what reads goes to the queries, everything else to the commands.
+// Package gateway is one address in front of both APIs: each operation goes to the API of its side.
 package gateway
 
 import (
@@ -14,17 +14,23 @@ import (
 	"github.com/daybook-dev/daybook/api"
 )
 
-// New gives a handler over two others.
-func New(commands, queries http.Handler) http.Handler {
+// New gives a handler over the APIs of both sides. A method that a route does not have is refused here: each API knows its own only.
+func New(t *api.Table, commands, queries http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.Method {
-		case http.MethodGet, http.MethodHead:
+		found := t.Find(r)
+		r = r.WithContext(context.WithValue(r.Context(), foundKey{}, found))
+		switch {
+		case found.Refused:
+			t.ServeHTTP(w, r)
+		case found.Side == api.Queries:
 			queries.ServeHTTP(w, r)
 		default:
 			commands.ServeHTTP(w, r)
 		}
 	})
 }
+
+type foundKey struct{}
 
 // more is how much longer than the API behind it the gateway waits: an answer that says what is wrong comes from there.
 const more = 2 * time.Second
@@ -47,6 +53,9 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
 			p.SetXForwarded()
+			if api.Head(p.In) {
+				p.Out.Method = http.MethodHead
+			}
 			for _, name := range []string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"} { // which were ours to look at
 				p.Out.Header.Del(name)
 			}
@@ -70,7 +79,7 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 		late := time.AfterFunc(api.Within(r)+more, func() { cancel(errLate) })
 		defer late.Stop()
 		defer cancel(nil)
-		if api.Streams(r) {
+		if found, _ := ctx.Value(foundKey{}).(api.Found); found.Streams {
 			ctx = context.WithValue(ctx, begunKey{}, func() { late.Stop() })
 		}
 		proxy.ServeHTTP(w, r.WithContext(ctx))
@@ -99,7 +108,7 @@ type begunKey struct{}
 
 func problem(r *http.Request) *api.Problem {
 	p := api.NewProblem("outcome_unknown", "the API did not answer; repeat the request with the same key")
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	if api.Reads(r.Method) {
 		p = api.NewProblem("unavailable", "the API cannot be reached just now")
 	}
 	p.RetryAfter = 1

