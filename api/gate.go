@@ -124,7 +124,7 @@ func readContent(op *operation, c echo.Context, r *Request) error {
 	}
 	if op.body == nil {
 		if op.side == Commands {
-			r.Digest = digest(r.key, op.id, c.Request().URL.Path, nil)
+			r.Digest = digest(r.Installation, op.id, c.Request().URL.Path, nil)
 		}
 		return nil
 	}
@@ -132,7 +132,7 @@ func readContent(op *operation, c echo.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
-	r.Digest = digest(r.key, op.id, c.Request().URL.Path, canon)
+	r.Digest = digest(r.Installation, op.id, c.Request().URL.Path, canon)
 	return nil
 }
 

@@ -27,8 +27,9 @@ func stages(g *Gate, f Front) []stage {
 		{name: "authentication", route: checked(authenticate)},
 		{name: "form", route: checked(checkForm)}, // 406
 		{name: "parameters", route: checked(checkParams)},
-		{name: "headers", route: checked(readHeaders)}, // Idempotency-Key, If-Match, Prefer
-		{name: "body", route: checked(readContent)},    // checked, and its digest for the idempotency key
+		{name: "headers", route: checked(readHeaders)},   // Idempotency-Key, If-Match, Prefer
+		{name: "question", route: checked(readQuestion)}, // min_position, as_of, known_at, cursor, limit
+		{name: "body", route: checked(readContent)},      // checked, and its digest for the idempotency key
 		{name: "deadline", route: inTime},
 
 		// Of every operation, once generated code has decoded its request.
@@ -106,7 +107,8 @@ func checked(check func(*operation, echo.Context, *Request) error) func(*operati
 func (g *Gate) begin(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		req := c.Request()
-		r := &Request{Client: client(req), Operation: op.id, query: c.QueryParams(), key: g.digestKey}
+		r := &Request{Client: client(req), query: c.QueryParams()}
+		r.Operation, r.Installation = op.id, g.digestKey
 		r.TraceID, r.Traceparent = traceOf(req)
 		r.HeadOnly = Head(req)
 		c.SetRequest(req.WithContext(context.WithValue(req.Context(), requestKey{}, r)))

@@ -1,18 +1,18 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
-	"github.com/daybook-dev/daybook/internal/postgres"
+	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -115,68 +115,28 @@ func kindOf(code es.Code) kind {
 	return kind{http.StatusConflict, "The request conflicts with the state of things"}
 }
 
-// AsProblem is where errors become problems: the one place. What is not meant for callers becomes "internal".
+// AsProblem is where errors become problems: what the shop refuses in its words (shop.RefusalOf), the rest in ours.
 func AsProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if r, ok := errors.AsType[*es.Rejection](err); ok {
-		return NewProblem(r.Code, "%s", r.Message)
-	}
 	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
 		return ofHTTP(h)
 	}
-	if u, ok := errors.AsType[*es.UnreadableError](err); ok {
-		return unreadable(u)
-	}
-	switch {
-	case errors.Is(err, es.ErrKeyReused):
-		return NewProblem("idempotency_key_reused", "this Idempotency-Key was used with another request")
-	case errors.Is(err, es.ErrPrecondition):
-		return NewProblem("precondition_failed", "it is at another revision than If-Match says")
-	case errors.Is(err, es.ErrConflict):
-		p := NewProblem("conflict", "others kept changing it at the same moment")
-		p.RetryAfter = 1
-		return p
-	case errors.Is(err, es.ErrNUL):
-		return NewProblem("validation", "text contains U+0000")
-	case errors.Is(err, es.ErrEventTooLarge), errors.Is(err, es.ErrTooLarge):
-		return NewProblem("body_too_large", "what would be recorded is larger than 256 KiB")
-	case errors.Is(err, es.ErrFuture):
-		return NewProblem("bad_time", "the time stated is more than 5 seconds in the future")
-	case errors.Is(err, es.ErrUnavailable):
-		p := NewProblem("unavailable", "the event store cannot be reached just now; nothing was recorded")
-		p.RetryAfter = 1
-		return p
-	case errors.Is(err, es.ErrUnknownOutcome), errors.Is(err, context.DeadlineExceeded):
-		p := NewProblem("outcome_unknown", "it could not be learnt whether the request took effect; repeat it with the same key")
-		p.RetryAfter = 1
-		return p
-	case postgres.Unreachable(err):
-		return unreachable()
-	}
-	return NewProblem("internal", "the request could not be carried out")
+	return refused(shop.RefusalOf(err))
 }
 
-// unreadable names the event that this program cannot read. Nothing was recorded.
-func unreadable(e *es.UnreadableError) *Problem {
-	code := es.Code("unreadable_event")
-	if e.Newer {
-		code = "newer_version"
+// refused is a refusal as a problem. A field of the body is named by its pointer, what was asked beside it by its name.
+func refused(r *shop.Refusal) *Problem {
+	p := NewProblem(r.Code, "%s", r.Detail)
+	p.RetryAfter, p.Quote, p.Event = r.Retry, quoteOf(r.Quote), r.Event
+	for _, f := range r.Faults {
+		at := f.Field
+		if strings.HasPrefix(at, "/") {
+			at = "#" + at
+		}
+		p.At(at, f.Code, "%s", f.Detail)
 	}
-	where := ""
-	if e.Stream != (es.StreamID{}) {
-		where = fmt.Sprintf(" at revision %d of %s", e.Revision, e.Stream)
-	}
-	p := NewProblem(code, "nothing was recorded: the event%s cannot be read: %s", where, e.What())
-	p.RetryAfter, p.Event = 60, e
-	return p
-}
-
-// unreachable: some server is away. A command may have taken effect before it was missed.
-func unreachable() *Problem {
-	p := NewProblem("unavailable", "a part of the system cannot be reached just now; repeat the request, a command with the same key")
-	p.RetryAfter = 1
 	return p
 }
 

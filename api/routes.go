@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api/openapi"
+	"github.com/daybook-dev/daybook/internal/shop"
 )
 
 // Side is one half of the API.
@@ -99,7 +100,7 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 		}
 		p := AsProblem(err)
 		if p.Code == "outcome_unknown" && Reads(c.Request().Method) { // which has none
-			p = unreachable()
+			p = refused(shop.Unreachable())
 		}
 		id := RequestOf(c.Request().Context()).TraceID
 		if id == "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
@@ -50,10 +51,11 @@ func serve(t testing.TB) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := command.New(command.Config{Handler: handler, Log: store})
+	commands := shop.NewCommands(shop.CommandConfig{Handler: handler, Log: store})
+	server := command.New(commands)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
+	go func() { ended <- commands.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

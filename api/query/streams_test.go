@@ -17,8 +17,12 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
+
+// sweepEvery is how often the shop looks at a partition for what was not notified.
+const sweepEvery = time.Second
 
 // counted is rows of which there are none, and how often they were asked for.
 type counted struct {
@@ -62,9 +66,9 @@ func (c *counted) notify(partition int) {
 }
 
 // streaming serves event streams of orders that have no events.
-func streaming(t testing.TB, rows *counted, limits Limits) *httptest.Server {
+func streaming(t testing.TB, rows *counted, limits shop.Limits) *httptest.Server {
 	t.Helper()
-	s, err := New(Config{Rows: rows, Streams: limits, Logger: slog.New(slog.DiscardHandler)})
+	s, err := shop.NewQueries(shop.QueryConfig{Rows: rows, Streams: limits})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,17 +77,17 @@ func streaming(t testing.TB, rows *counted, limits Limits) *httptest.Server {
 	go func() { ended <- s.Run(ctx) }()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/read" {
-			if _, _, err := s.details.Get(r.Context(), projection.Ask{}, "one"); err != nil {
+			if _, err := s.Order(r.Context(), projection.Ask{}, "one"); shop.RefusalOf(err).Code != "order_not_found" {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 			}
 			return
 		}
-		place, err := s.streams.open(r.URL.Path, r.Header.Get("Client"), 0)
+		watch, err := s.Watch(r.URL.Path, r.Header.Get("Client"), 0)
 		if err != nil {
 			_ = api.AsProblem(err).Write(w, "")
 			return
 		}
-		_ = (&eventStream{ctx: r.Context(), server: s, order: r.URL.Path, place: place}).VisitStreamOrderEventsResponse(w)
+		_ = (&eventStream{ctx: r.Context(), watch: watch, order: r.URL.Path, log: slog.New(slog.DiscardHandler)}).VisitStreamOrderEventsResponse(w)
 	}))
 	t.Cleanup(func() {
 		stop()
@@ -130,7 +134,7 @@ func listen(t testing.TB, web *httptest.Server, n int) []io.Closer {
 func TestIdleStreamsAskNothing(t *testing.T) {
 	n := mostStreams(t, 2000)
 	rows := &counted{}
-	web := streaming(t, rows, Limits{Streams: n, PerClient: n})
+	web := streaming(t, rows, shop.Limits{Streams: n, PerClient: n})
 	opening := time.Now()
 	defer closeAll(listen(t, web, n))
 	began, before := time.Now(), rows.reads.Load()
@@ -168,7 +172,7 @@ func closeAll(all []io.Closer) {
 
 // Beyond the limits of a client, and of all, a stream is refused with when to come again; one that ends makes room.
 func TestStreamsAreBounded(t *testing.T) {
-	web := streaming(t, &counted{}, Limits{Streams: 5, PerClient: 3})
+	web := streaming(t, &counted{}, shop.Limits{Streams: 5, PerClient: 3})
 	ask := func(client string) *http.Response {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/order", nil)
 		if err != nil {
@@ -216,7 +220,7 @@ func TestStreamsAreBounded(t *testing.T) {
 // Streams are looked at again when looking failed.
 func TestFailedLooksAreMadeAgain(t *testing.T) {
 	rows := &counted{}
-	web := streaming(t, rows, Limits{})
+	web := streaming(t, rows, shop.Limits{})
 	defer closeAll(listen(t, web, 1))
 	rows.fail.Store(true)
 	at := rows.reads.Load()
@@ -248,9 +252,9 @@ func BenchmarkReadBesideIdleStreams(b *testing.B) {
 		slices.Sort(took)
 		return took[reads/2]
 	}
-	quiet := streaming(b, &counted{}, Limits{})
+	quiet := streaming(b, &counted{}, shop.Limits{})
 	rows := &counted{}
-	web := streaming(b, rows, Limits{Streams: n, PerClient: n})
+	web := streaming(b, rows, shop.Limits{Streams: n, PerClient: n})
 	defer closeAll(listen(b, web, n))
 	stop := make(chan struct{})
 	defer close(stop)
@@ -292,7 +296,7 @@ func mostStreams(tb testing.TB, n int) int {
 func BenchmarkIdleStreams(b *testing.B) {
 	n := mostStreams(b, 10_000)
 	rows := &counted{}
-	web := streaming(b, rows, Limits{Streams: n, PerClient: n})
+	web := streaming(b, rows, shop.Limits{Streams: n, PerClient: n})
 	defer closeAll(listen(b, web, n))
 	for b.Loop() {
 		const span = 20 * time.Second

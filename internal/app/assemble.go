@@ -18,6 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/api/gateway"
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/api/query"
+	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/internal/topic"
 )
 
@@ -120,8 +121,8 @@ func (n *Node) add(name string, run func(context.Context) error) {
 	n.roles = append(n.roles, role{name, run})
 }
 
-func (c Config) streams() query.Limits {
-	return query.Limits{Streams: c.Streams, PerClient: c.StreamsPerClient}
+func (c Config) streams() shop.Limits {
+	return shop.Limits{Streams: c.Streams, PerClient: c.StreamsPerClient}
 }
 
 // apis serves the APIs of this process, and the gateway in front of them or of others.
@@ -134,22 +135,23 @@ func (n *Node) apis() error {
 	if err != nil {
 		return err
 	}
-	asked, err := query.New(query.Config{
+	reading, err := shop.NewQueries(shop.QueryConfig{
 		Rows: n.system.Reader, Keys: n.system.Keys, TimeZone: n.cfg.Shop.TimeZone, Streams: n.cfg.streams(), Logger: n.log,
 	})
 	if err != nil {
 		return err
 	}
-	n.add("query-api", asked.Run)
+	n.add("query-api", reading.Run)
 	var ops operations
 	if n.cfg.Has(RoleQueryAPI) {
-		ops.queries = asked
+		ops.queries = query.New(reading, n.log)
 	}
 	if n.cfg.Has(RoleCommandAPI) {
-		ops.commands = command.New(command.Config{
-			Handler: n.system.Handler, Log: n.system.Store, Keys: n.system.Keys, Shop: n.cfg.Shop, Orders: asked, Logger: n.log,
+		changing := shop.NewCommands(shop.CommandConfig{
+			Handler: n.system.Handler, Log: n.system.Store, Keys: n.system.Keys, Shop: n.cfg.Shop, Queries: reading, Logger: n.log,
 		})
-		n.add("command-api", ops.commands.Run)
+		n.add("command-api", changing.Run)
+		ops.commands = command.New(changing)
 	}
 	table, err := api.NewTable(gate, n.log) // a gateway names the routes of both sides, wherever they are served
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/api/query"
 	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/internal/shop"
 )
 
 // Config is what a process of Daybook is told. Every field has a flag, an environment variable and a place in the file of
@@ -105,7 +105,7 @@ func DefaultConfig() Config {
 	return Config{
 		DataDir: dir, Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081",
 		ReserveWithin: 30 * time.Second, AuthoriseWithin: time.Minute, ActionWithin: 15 * time.Minute, ProviderTimeout: 10 * time.Second,
-		Streams: query.DefaultLimits.Streams, StreamsPerClient: query.DefaultLimits.PerClient,
+		Streams: shop.DefaultLimits.Streams, StreamsPerClient: shop.DefaultLimits.PerClient,
 		Roles: AllRoles(), LogLevel: "info", LogFormat: defaultLogFormat(), Shop: order.DefaultShop(),
 	}
 }

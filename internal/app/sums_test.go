@@ -19,6 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/api/query"
 	ordering "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/internal/viewtest"
 	"github.com/daybook-dev/daybook/kit/es"
 	inmemory "github.com/daybook-dev/daybook/kit/es/memory"
@@ -123,12 +124,12 @@ func TestShownPartsSumToTheShownTotal(t *testing.T) {
 	}
 	store := inmemory.New()
 	handler := es.NewHandler(store, catalog, time.Now)
-	serve := func(rows query.Rows, yaml string) *echo.Echo {
+	serve := func(rows shop.Rows, yaml string) *echo.Echo {
 		cfg, _, err := LoadConfig(Sources{File: written(t, yaml)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked, err := query.New(query.Config{Rows: rows, Keys: unsealed{}, TimeZone: cfg.Shop.TimeZone})
+		reading, err := shop.NewQueries(shop.QueryConfig{Rows: rows, Keys: unsealed{}, TimeZone: cfg.Shop.TimeZone})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,8 +138,8 @@ func TestShownPartsSumToTheShownTotal(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := api.NewEcho(slog.New(slog.DiscardHandler))
-		commands := command.New(command.Config{Handler: handler, Log: store, Keys: unsealed{}, Shop: cfg.Shop, Orders: asked})
-		ops := operations{commands, asked}
+		changing := shop.NewCommands(shop.CommandConfig{Handler: handler, Log: store, Keys: unsealed{}, Shop: cfg.Shop, Queries: reading})
+		ops := operations{command.New(changing), query.New(reading, slog.New(slog.DiscardHandler))}
 		if err := api.Routes(e, gate, ops, ops.sides()...); err != nil {
 			t.Fatal(err)
 		}

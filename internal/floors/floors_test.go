@@ -24,6 +24,7 @@ type area struct {
 	tests    []string // areas that its tests import as well
 	apart    bool     // its packages do not import each other
 	pure     bool     // it sees no server's protocol
+	plain    bool     // it sees no transport of requests
 }
 
 // Two storeys: the kit knows no shop, and the shop uses the kit's public packages. Machinery lies under internal.
@@ -39,7 +40,8 @@ var areas = []area{
 	{name: "processes", packages: []string{"sagas"}, imports: []string{"kernel", "kit", "events", "commands"}, pure: true},
 	{name: "effects", packages: []string{"reactors"}, imports: []string{"kernel", "kit", "events", "commands"}, tests: []string{"feed"}},
 	{name: "imports", packages: []string{"imports"}, imports: []string{"kernel", "kit", "events", "commands"}},
-	{name: "transports", packages: []string{"api"}, imports: []string{"kernel", "kit", "events", "commands", "read models"}, tests: []string{"adapters"}},
+	{name: "use cases", packages: []string{"internal/shop"}, imports: []string{"kernel", "kit", "events", "commands", "read models", "adapters"}, plain: true},
+	{name: "transports", packages: []string{"api"}, imports: []string{"kernel", "kit", "events", "commands", "read models", "use cases"}, tests: []string{"adapters"}},
 
 	{name: "tools", packages: []string{"internal/backoff", "internal/failpoint", "internal/filelock", "internal/health", "internal/kafkaread", "internal/webguard", "internal/wholefile", "internal/telemetry", "internal/secrets",
 		"internal/embedded"}},
@@ -53,10 +55,10 @@ var areas = []area{
 	{name: "operations", packages: []string{"internal/recovery", "internal/doctor", "internal/demo", "internal/bench"}, imports: []string{"kernel", "kit", "event server", "tools",
 		"adapters", "topic", "relay", "feed", "engines", "events", "commands", "imports"}},
 	{name: "program", packages: []string{"internal/app"}, imports: []string{"kernel", "kit", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "operations", "events",
-		"commands", "read models", "processes", "effects", "imports", "transports"}},
+		"commands", "read models", "processes", "effects", "imports", "use cases", "transports"}},
 	{name: "tests", packages: []string{"internal/testenv", "internal/viewtest", "internal/e2e", "internal/agreement", "internal/mutant", "internal/floors", "deploy"}, imports: []string{
 		"kernel", "kernel's tests", "kit", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "operations", "program", "events", "commands", "read models", "processes",
-		"effects", "imports", "transports"}},
+		"effects", "imports", "use cases", "transports"}},
 	{name: "command line", packages: []string{"cmd"}, imports: []string{"kernel", "kit", "event server", "tools", "adapters", "topic", "relay", "engines", "operations", "program", "processes",
 		"imports"}},
 }
@@ -71,12 +73,13 @@ var holes = map[[2]string]string{
 	{"reactors/paymentprovider/simulator", "internal/webguard"}:           "it serves HTTP",
 	{"reactors/paymentprovider/simulator", "internal/embedded/diskspace"}: "it keeps a reserve of disk",
 	{"api", "internal/failpoint"}:                                         "crash tests name places in it",
-	{"api", "internal/postgres"}:                                          "problems tell that Postgres is away",
-	{"api/query", "internal/personal"}:                                    "answers have personal data",
 }
 
 // protocols are of servers.
 var protocols = []string{"segmentio/kafka-go", "twmb/franz-go", "google.golang.org/grpc", "EventStore/", "labstack/echo", "go.opentelemetry.io", "prometheus/"}
+
+// transports carry requests, or are made for those that do.
+var transports = []string{"net/http", "labstack/echo", "oapi-codegen/", "getkin/", "google.golang.org/grpc", "connectrpc.com/"}
 
 // of is the area of a package, by its path in the module.
 func of(pkg string) (a area, base string) {
@@ -198,6 +201,8 @@ func foreign(from area, file, imported string, test bool) string {
 		return "the kernel imports the standard library only"
 	case from.pure && slices.ContainsFunc(protocols, func(p string) bool { return strings.Contains(imported, p) }):
 		return from.name + " sees no server's protocol"
+	case from.plain && !test && slices.ContainsFunc(transports, func(p string) bool { return strings.Contains(imported, p) }):
+		return from.name + " sees no transport"
 	case from.pure && strings.Contains(imported, "jackc/pgx") && file != "kit/projection/view.go" && !test:
 		return "only kit/projection/view.go sees pgx"
 	}
@@ -231,6 +236,15 @@ func TestFloorsRefuse(t *testing.T) {
 		{"sagas", module + "/commands/order", false, false},
 		{"sagas", "github.com/segmentio/kafka-go", false, true},
 		{"api/command", module + "/internal/relay", false, true},
+		{"api/command", module + "/internal/personal", false, true},
+		{"api/query", module + "/internal/shop", false, false},
+		{"internal/shop", module + "/internal/personal", false, false},
+		{"internal/shop", module + "/api", false, true},
+		{"internal/shop", module + "/api/openapi", false, true},
+		{"internal/shop", module + "/sagas", false, true},
+		{"internal/shop", "net/http", false, true},
+		{"internal/shop", "github.com/labstack/echo/v4", false, true},
+		{"commands/order", module + "/internal/shop", false, true},
 		{"imports/onlineretail", module + "/internal/personal", false, true},
 		{"internal/failpoint", module + "/kit/es", false, true},
 		{"internal/esclient", module + "/internal/postgres", false, true},

@@ -1,4 +1,4 @@
-package query
+package shop
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
@@ -148,16 +147,15 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 	w.drop(id, func(o *waiter) bool { return o == one })
 }
 
-// Await shows an order as its read model has it once that holds the receipt's events and the order waits for nothing any
-// more, or when the time is up. ok is false if the read model has not come that far by then.
-func (s *Server) Await(ctx context.Context, r es.Receipt, atMost time.Duration) (o openapi.Order, ok bool, err error) {
-	s.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
+// await shows an order as its read model has it once that holds the receipt's events and the order waits for nothing any more, or when
+// the time is up. ok is false if the read model has not come that far by then.
+func (q *Queries) await(ctx context.Context, r es.Receipt, atMost time.Duration) (o Answer[Order], ok bool, err error) {
+	q.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
 	ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
-	d, answer, err := s.details.Get(ctx, ask, r.Stream.Key)
+	d, answer, err := q.details.Get(ctx, ask, r.Stream.Key)
 	if err != nil || d == nil {
 		return o, false, nil //nolint:nilerr // the command's own answer is as good
 	}
-	o, err = s.order(ctx, *d)
-	o.Position = position(answer)
-	return o, err == nil, err
+	shown, err := q.open(ctx, *d)
+	return Answer[Order]{shown, answer}, err == nil, err
 }

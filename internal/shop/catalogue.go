@@ -1,4 +1,4 @@
-package command
+package shop
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package query
+package shop
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
@@ -75,9 +74,7 @@ func (s *streams) open(order, client string, from uint64) (*stream, error) {
 		full = "this client has as many event streams open as it may"
 	}
 	if full != "" {
-		p := api.NewProblem("too_many_streams", "%s", full)
-		p.RetryAfter = streamsOut
-		return nil, p
+		return nil, Refuse("too_many_streams", "%s", full).after(streamsOut)
 	}
 	one := &stream{order: order, client: client, wake: make(chan struct{}, 1), from: from}
 	s.count++
@@ -225,7 +222,7 @@ func (s *streams) after(ctx context.Context, order string, from uint64) (items [
 		more  bool
 	}
 	one := s.shared.DoChan(order+"/"+strconv.FormatUint(from, 10), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), api.QueryWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), QueryWithin)
 		defer cancel()
 		select {
 		case s.asking <- struct{}{}:
@@ -235,7 +232,7 @@ func (s *streams) after(ctx context.Context, order string, from uint64) (items [
 		}
 		var p page
 		var err error
-		p.items, p.more, _, err = s.events.After(ctx, projection.Ask{}, order, from, streamPage)
+		p.items, p.more, _, err = s.events.After(ctx, projection.Ask{}, order, from, watchPage)
 		return p, err
 	})
 	select {

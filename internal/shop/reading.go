@@ -1,0 +1,149 @@
+package shop
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection"
+)
+
+// Answer is about one thing, and says how far it reaches.
+type Answer[V any] struct {
+	Shown V
+	projection.Answer
+}
+
+// Page is which part of a list is asked for.
+type Page struct {
+	Cursor *string // Next of the page before; nil: the first
+	Limit  int     // 0: 50
+}
+
+const defaultLimit = 50
+
+// List is a part of a list. Next is nil on the last page.
+type List[V any] struct {
+	Items []V
+	Next  *string
+	projection.Answer
+}
+
+// one asks about one thing; what names it in a refusal.
+func one[V any](ctx context.Context, ask projection.Ask, key string, get func(context.Context, projection.Ask, string) (*V, projection.Answer, error),
+	missing es.Code, what string,
+) (Answer[V], error) {
+	if err := sound(ask); err != nil {
+		return Answer[V]{}, err
+	}
+	row, answer, err := get(ctx, ask, key)
+	switch {
+	case err != nil:
+		return Answer[V]{}, err
+	case row == nil:
+		return Answer[V]{}, notFound(ask, missing, what, key)
+	}
+	return Answer[V]{*row, answer}, nil
+}
+
+// list asks for a page. A cursor is good for one filter at one moment. read gives what follows the keys of a cursor, nil from the first,
+// and the keys of the next page's cursor, nil on the last.
+func list[V any](ask projection.Ask, page Page, filter string, keys int, read func(after []string, limit int) (rows []V, next []string, answer projection.Answer, err error)) (List[V], error) {
+	if err := sound(ask); err != nil {
+		return List[V]{}, err
+	}
+	filter += momentKey(ask)
+	from, err := after(page.Cursor, filter, keys)
+	if err != nil {
+		return List[V]{}, err
+	}
+	if page.Limit == 0 {
+		page.Limit = defaultLimit
+	}
+	rows, next, answer, err := read(from, page.Limit)
+	if err != nil {
+		return List[V]{}, err
+	}
+	out := List[V]{Items: rows, Answer: answer}
+	if next != nil {
+		out.Next = cursorAt(filter, next...)
+	}
+	return out, nil
+}
+
+// sound refuses a moment that nothing can be said about.
+func sound(ask projection.Ask) error {
+	if ask.Revision != nil && (ask.AsOf != nil || ask.KnownAt != nil) {
+		return Refuse("malformed_parameter", "version and a time cannot be asked together").At("version", "either", "stands beside as_of or known_at")
+	}
+	for _, at := range []struct {
+		name string
+		time *time.Time
+	}{{"as_of", ask.AsOf}, {"known_at", ask.KnownAt}} {
+		if at.time != nil && at.time.After(time.Now().Add(5*time.Second)) {
+			return Refuse("bad_time", "%s lies in the future", at.name).At(at.name, "future", "lies more than 5 s in the future")
+		}
+	}
+	return nil
+}
+
+// notFound tells what never existed from what did not exist at the moment asked about.
+func notFound(ask projection.Ask, missing es.Code, what, key string) error {
+	if ask.Past() {
+		return Refuse("not_found_at", "there is no %s %s then", what, key)
+	}
+	return Refuse(missing, "there is no %s %s", what, key)
+}
+
+// momentKey binds a cursor to the moment its list was asked about.
+func momentKey(ask projection.Ask) string {
+	return "/" + formatted(ask.AsOf, time.RFC3339Nano) + "/" + formatted(ask.KnownAt, time.RFC3339Nano)
+}
+
+// formatted is "" for a time that was not given.
+func formatted(t *time.Time, layout string) string {
+	if t == nil {
+		return ""
+	}
+	return t.Format(layout)
+}
+
+// cursor is where a page ended, for one filter. It is opaque to callers.
+type cursor struct {
+	Filter string   `json:"f"`
+	After  []string `json:"a"`
+}
+
+func badCursor() *Refusal { return Refuse("bad_cursor", "the cursor is not one of this list") }
+
+// after opens a cursor that must be of this filter and n keys; nil if there is none.
+func after(given *string, filter string, n int) ([]string, error) {
+	if given == nil {
+		return nil, nil
+	}
+	bad := badCursor().At("cursor", "format", "must be `next` of a page of the same filter")
+	b, err := base64.RawURLEncoding.DecodeString(*given)
+	if err != nil {
+		return nil, bad
+	}
+	var c cursor
+	if err := json.Unmarshal(b, &c); err != nil || c.Filter != filter || len(c.After) != n {
+		return nil, bad
+	}
+	if slices.ContainsFunc(c.After, func(key string) bool { return strings.ContainsRune(key, 0) }) { // which Postgres cannot be asked about
+		return nil, bad
+	}
+	return c.After, nil
+}
+
+func cursorAt(filter string, keys ...string) *string {
+	b, err := json.Marshal(cursor{filter, keys})
+	if err != nil { // strings
+		panic(err)
+	}
+	return new(base64.RawURLEncoding.EncodeToString(b))
+}
