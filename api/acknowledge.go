@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/failpoint"
 )
 
-// acknowledge is where an answer leaves an operation: from here on the caller may know it.
+// acknowledge is the point after which the caller may know the answer.
 func acknowledge(next openapi.StrictHandlerFunc, _ string) openapi.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		answer, err := next(c, request)
@@ -18,7 +18,7 @@ func acknowledge(next openapi.StrictHandlerFunc, _ string) openapi.StrictHandler
 	}
 }
 
-// acknowledged is where the answer has been written.
+// acknowledged is the point after the answer was written.
 func acknowledged(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		err := next(c)

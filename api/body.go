@@ -23,7 +23,7 @@ func readBody(c echo.Context) ([]byte, error) {
 	_ = in.SetReadDeadline(time.Now().Add(bodyWithin)) // not every writer has one
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
 	if err == nil {
-		_ = in.SetReadDeadline(time.Time{}) // else it stands, or the server would wait for the rest
+		_ = in.SetReadDeadline(time.Time{}) // after an error it stays, so that the server does not wait for the rest
 		return body, nil
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {

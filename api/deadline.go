@@ -7,13 +7,13 @@ import (
 	"github.com/daybook-dev/daybook/internal/shop"
 )
 
-// maxWait bounds Prefer: wait.
+// maxWait limits Prefer: wait.
 const maxWait = 30 * time.Second
 
-// Within is the longest that a request may take, wherever it goes. A stream's is that until it begins.
+// Within is the most that any operation may take for a request. For a stream it is the time until the answer begins.
 func Within(r *http.Request) time.Duration { return within(r, true) }
 
-// within is how long a request may take, if it may ask to wait.
+// within is the time limit of a request. waits: the operation takes Prefer.
 func within(r *http.Request, waits bool) time.Duration {
 	if Reads(r.Method) {
 		return shop.QueryWithin

@@ -198,7 +198,7 @@ func (d *document) text(v value) string {
 	return unescape(raw)
 }
 
-// unescape takes the escapes out of what stood between quotes.
+// unescape decodes the escapes of a text without its quotes.
 func unescape(raw []byte) string {
 	out := make([]byte, 0, len(raw))
 	for i := 0; i < len(raw); i++ {

@@ -39,7 +39,7 @@ func (f *faults) add(pointer, code, format string, args ...any) {
 	f.list = append(f.list, openapi.FieldError{Pointer: pointer, Code: code, Detail: clip(fmt.Sprintf(format, args...), longestDetail)})
 }
 
-// problem is what the caller is told; nil if nothing is wrong.
+// problem is the answer to the caller; nil if nothing is wrong.
 func (f *faults) problem() *Problem {
 	if len(f.list) == 0 {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Gate knows the operations of openapi.yaml: what each is to be asked with, and what it answers.
+// Gate holds the operations of openapi.yaml: parameters, bodies and media types.
 type Gate struct {
 	operations map[string]*operation // by method and echo's route
 	digestKey  []byte
@@ -64,7 +64,7 @@ func newGate(doc *openapi3.T, digestKey []byte) (*Gate, error) {
 	return g, nil
 }
 
-// operation is made of what the document says of it and of all operations of its path.
+// operation reads one operation. common are the parameters of its path.
 func (all shapes) operation(o *openapi3.Operation, common openapi3.Parameters) (op *operation, err error) {
 	op = &operation{id: o.OperationID}
 	if op.params, err = all.params(append(slices.Clone(common), o.Parameters...), o.OperationID); err != nil {
@@ -82,7 +82,7 @@ func (all shapes) operation(o *openapi3.Operation, common openapi3.Parameters) (
 	return op, err
 }
 
-// streams tells whether the answer goes on for as long as the caller likes.
+// streams reports whether the answer is an event stream.
 func (op *operation) streams() bool { return slices.Contains(op.gives, "text/event-stream") }
 
 // takes reports whether a header is a parameter of the operation.
@@ -90,13 +90,13 @@ func (op *operation) takes(header string) bool {
 	return slices.ContainsFunc(op.params, func(p param) bool { return p.in == "header" && p.name == header })
 }
 
-// authenticate says who asks.
+// authenticate sets the actor of the request.
 func authenticate(_ *operation, _ echo.Context, r *Request) error {
 	r.Actor = es.Actor{Kind: "user", ID: "anonymous"}
 	return nil
 }
 
-// checkForm refuses a request for a form that the operation does not answer in.
+// checkForm refuses a request that accepts none of the media types of the answer.
 func checkForm(op *operation, c echo.Context, _ *Request) error {
 	if !accepts(c.Request().Header, op.gives) {
 		return NewProblem("not_acceptable", "this address answers with %s", strings.Join(op.gives, " or "))
@@ -104,7 +104,7 @@ func checkForm(op *operation, c echo.Context, _ *Request) error {
 	return nil
 }
 
-// readHeaders takes what the operation is to know of the headers: those that it has in openapi.yaml. The others are ignored.
+// readHeaders reads the headers that the operation has in openapi.yaml. It ignores others.
 func readHeaders(op *operation, c echo.Context, r *Request) (err error) {
 	h := c.Request().Header
 	if op.takes("Prefer") {
@@ -117,7 +117,7 @@ func readHeaders(op *operation, c echo.Context, r *Request) (err error) {
 	return err
 }
 
-// readContent checks the body, and takes the digest by which a repeat is known.
+// readContent checks the body and computes the digest that distinguishes a repeat from another request with the same key.
 func readContent(op *operation, c echo.Context, r *Request) error {
 	if op.body == nil && c.Request().ContentLength != 0 {
 		return NewProblem("unexpected_body", "this address takes no body with this method")
@@ -151,7 +151,7 @@ func newTrace() string {
 	return hex.EncodeToString(id[:])
 }
 
-// TraceID is what problems name the request by.
+// TraceID is the trace id that problems contain.
 func TraceID(req *http.Request) string {
 	id, _ := traceOf(req)
 	return id

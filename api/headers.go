@@ -12,9 +12,9 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Headers are read here and nowhere else: each has one function, which takes all lines of it.
+// All headers are read in this file. Each has one function, which reads all lines of it.
 
-// single is a header that may stand once.
+// single reads a header that may be given once.
 func single(h http.Header, name string) (value string, given bool, err error) {
 	lines := h.Values(name)
 	if len(lines) > 1 {
@@ -39,7 +39,7 @@ func elements(lines []string) []string {
 	return out
 }
 
-// split parts a text where a separator stands outside quotes, and leaves out what is blank.
+// split splits a text at separators outside quotes and drops blank parts.
 func split(s string, separator byte) []string {
 	var out []string
 	quoted, from := false, 0
@@ -102,7 +102,7 @@ func idempotencyKey(h http.Header) (string, error) {
 	return key, nil
 }
 
-// Wait reads `wait=N` out of the Prefer headers (RFC 7240). Of several the first counts, and what is not known is passed over.
+// Wait reads `wait=N` out of the Prefer headers (RFC 7240). The first one counts, and unknown preferences are ignored.
 func Wait(h http.Header) (wait time.Duration, ok bool) {
 	for _, preference := range elements(h.Values("Prefer")) {
 		parts := split(preference, ';')
@@ -152,7 +152,7 @@ func ifMatch(h http.Header) (*es.Condition, error) {
 	return match, nil
 }
 
-// between is what stands between the quotes of an entity tag, which has no escapes.
+// between is the text between the quotes of an entity tag, which has no escapes.
 func between(tag string) (string, bool) {
 	if len(tag) < 2 || tag[0] != '"' || tag[len(tag)-1] != '"' || strings.ContainsAny(tag[1:len(tag)-1], "\" \t") {
 		return "", false
@@ -225,7 +225,7 @@ func accepts(h http.Header, produced []string) bool {
 	})
 }
 
-// queryOf reads the query string. A parameter stands once.
+// queryOf reads the query string.
 func queryOf(raw string) (url.Values, error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {

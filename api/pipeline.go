@@ -11,17 +11,17 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 )
 
-// stages are what a request passes on its way to its operation, outermost first. It is the only way: every route of the generated
-// router is made of this list, whatever its method. What goes wrong at any of them becomes a problem (Errors).
+// stages is the pipeline of every request, outermost first. Every route of the generated router is built from this list, whatever its
+// method; there is no other way to an operation. Errors turns an error of any stage into a problem.
 func stages(g *Gate, f Front) []stage {
 	return []stage{
-		// Of every request, also of one that no route fits.
-		{name: "origin", front: f.Origin}, // 403 for pages of other sites, 421 for other host names
+		// For every request, also without a matching route.
+		{name: "origin", front: f.Origin}, // 403 for pages of other sites, 421 for unknown host names
 		{name: "trace", front: f.Trace},
-		{name: "metrics", front: f.Metrics}, // by the template of the route
+		{name: "metrics", front: f.Metrics}, // labelled with the route template
 		{name: "head", front: HeadAsGet},
 
-		// Of every operation, once its route is found. Routes registers the operations of the sides that are served here only.
+		// For every operation. The side filter is before: a router registers only the operations of the sides that it serves.
 		{name: "acknowledged", route: acknowledged},
 		{name: "request", route: g.begin},
 		{name: "authentication", route: checked(authenticate)},
@@ -29,16 +29,16 @@ func stages(g *Gate, f Front) []stage {
 		{name: "parameters", route: checked(checkParams)},
 		{name: "headers", route: checked(readHeaders)},   // Idempotency-Key, If-Match, Prefer
 		{name: "question", route: checked(readQuestion)}, // min_position, as_of, known_at, cursor, limit
-		{name: "body", route: checked(readContent)},      // checked, and its digest for the idempotency key
+		{name: "body", route: checked(readContent)},      // and the digest for the idempotency key
 		{name: "deadline", route: inTime},
 
-		// Of every operation, once generated code has decoded its request.
+		// For every operation, after generated code has decoded the request.
 		{name: "clean", decoded: cleaned},
 		{name: "acknowledge", decoded: acknowledge},
 	}
 }
 
-// stage is one of three kinds.
+// stage has one of three kinds, by where it runs.
 type stage struct {
 	name    string
 	front   func(http.Handler) http.Handler
@@ -46,15 +46,15 @@ type stage struct {
 	decoded openapi.StrictMiddlewareFunc
 }
 
-// Front is how a listener does the first stages.
+// Front holds the implementations of the stages that depend on the listener.
 type Front struct {
 	Origin, Trace, Metrics func(http.Handler) http.Handler
 }
 
-// Handler puts the stages of every request before a handler.
+// Handler wraps a handler in the stages of every request.
 func (f Front) Handler(next http.Handler) (http.Handler, error) { return before(stages(nil, f), next) }
 
-// before puts the stages of every request before a handler.
+// before wraps a handler in the stages of every request.
 func before(all []stage, next http.Handler) (http.Handler, error) {
 	for _, s := range slices.Backward(all) {
 		switch {
@@ -67,7 +67,7 @@ func before(all []stage, next http.Handler) (http.Handler, error) {
 	return next, nil
 }
 
-// behind is an operation behind the stages of its route.
+// behind wraps an operation in its route stages.
 func behind(all []stage, op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	for _, s := range slices.Backward(all) {
 		if s.route != nil {
@@ -77,7 +77,7 @@ func behind(all []stage, op *operation, next echo.HandlerFunc) echo.HandlerFunc 
 	return next
 }
 
-// decodedBy are the stages of a decoded request. Generated code puts the first of a list innermost.
+// decodedBy returns the stages of a decoded request, innermost first as generated code expects.
 func decodedBy(all []stage) (out []openapi.StrictMiddlewareFunc) {
 	for _, s := range slices.Backward(all) {
 		if s.decoded != nil {
@@ -87,7 +87,7 @@ func decodedBy(all []stage) (out []openapi.StrictMiddlewareFunc) {
 	return out
 }
 
-// checked is a stage that looks at a request before it goes on, and may add to what is known of it.
+// checked is a stage that checks a request and may complete it.
 func checked(check func(*operation, echo.Context, *Request) error) func(*operation, echo.HandlerFunc) echo.HandlerFunc {
 	return func(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -103,7 +103,7 @@ func checked(check func(*operation, echo.Context, *Request) error) func(*operati
 	}
 }
 
-// begin is where a request is first known: by its trace, its client and its operation.
+// begin puts a Request with trace, client and operation into the context.
 func (g *Gate) begin(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		req := c.Request()
@@ -116,7 +116,7 @@ func (g *Gate) begin(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// inTime bounds an operation. A stream bounds itself until it begins.
+// inTime limits the duration of an operation. A stream limits its own first read.
 func inTime(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 	if op.streams() {
 		return next
@@ -126,7 +126,7 @@ func inTime(op *operation, next echo.HandlerFunc) echo.HandlerFunc {
 		ctx, cancel := context.WithTimeout(req.Context(), within(req, op.takes("Prefer")))
 		defer cancel()
 		c.SetRequest(req.WithContext(ctx))
-		defer c.SetRequest(req) // so that an error is judged by the caller's context, not by this one, which ends here
+		defer c.SetRequest(req) // Errors looks at the context of the caller, not at this one, which ends here
 		return next(c)
 	}
 }

@@ -23,25 +23,25 @@ type Problem struct {
 	Title  string
 	Detail string
 	Errors []openapi.FieldError
-	// RetryAfter asks to come back after so many seconds; 0: says nothing.
+	// RetryAfter is in seconds; 0: the header is not sent.
 	RetryAfter int
-	// Header are further headers of the answer.
+	// Header has further headers of the answer.
 	Header http.Header
-	// Quote is what the order comes to now, for a caller who expected another total.
+	// Quote is the current quote, where the expected total differs.
 	Quote *openapi.Quote
-	// Event is what this program cannot read.
+	// Event is the event that this program cannot read.
 	Event *es.UnreadableError
 }
 
 func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
 
-// NewProblem gives a problem by its code; Titles knows its title and status.
+// NewProblem returns a problem by its code, which determines status and title.
 func NewProblem(code es.Code, format string, args ...any) *Problem {
 	k := kindOf(code)
 	return &Problem{Status: k.status, Code: code, Title: k.title, Detail: clip(fmt.Sprintf(format, args...), longestDetail)}
 }
 
-// At adds the field that is at fault.
+// At adds an invalid field.
 func (p *Problem) At(pointer string, code, format string, args ...any) *Problem {
 	p.Errors = append(p.Errors, openapi.FieldError{Pointer: clip(pointer, longestPointer), Code: code, Detail: clip(fmt.Sprintf(format, args...), longestDetail)})
 	return p
@@ -52,7 +52,7 @@ type kind struct {
 	title  string
 }
 
-// kinds are the problems whose status is not 409: every other refusal of a command is a conflict of state.
+// kinds has the codes whose status is not 409, and those that need a title. Any other rejection is a conflict of state.
 var kinds = map[es.Code]kind{
 	"malformed_json":           {400, "Malformed JSON"},
 	"malformed_parameter":      {400, "Malformed parameter"},
@@ -115,7 +115,7 @@ func kindOf(code es.Code) kind {
 	return kind{http.StatusConflict, "Conflict with the current state"}
 }
 
-// AsProblem is where errors become problems: what the shop refuses in its words (shop.RefusalOf), the rest in ours.
+// AsProblem maps every error to a problem: its own, those of echo, and refusals of the shop (shop.RefusalOf).
 func AsProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -126,7 +126,7 @@ func AsProblem(err error) *Problem {
 	return refused(shop.RefusalOf(err))
 }
 
-// refused is a refusal as a problem. A field of the body is named by its pointer, what was asked beside it by its name.
+// refused maps a refusal. A field of the body is named by its JSON pointer, a parameter by its name.
 func refused(r *shop.Refusal) *Problem {
 	p := NewProblem(r.Code, "%s", r.Detail)
 	p.RetryAfter, p.Quote, p.Event = r.Retry, quoteOf(r.Quote), r.Event
@@ -183,7 +183,7 @@ func (p *Problem) body(traceID string) openapi.Problem {
 	return body
 }
 
-// Unread is the problem of a request that net/http could not make one of.
+// Unread is the problem of a request that net/http could not parse.
 func Unread(status int, detail string) (mediaType string, body []byte) {
 	code := es.Code("malformed_request")
 	if status == http.StatusRequestHeaderFieldsTooLarge {
@@ -198,7 +198,7 @@ func Unread(status int, detail string) (mediaType string, body []byte) {
 	return "application/problem+json", body
 }
 
-// Refuse answers what is not let in, as package webguard has it.
+// Refuse answers a request that package webguard refuses.
 func Refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
 	p := NewProblem(es.Code(code), "%s", detail)
 	p.Status = status

@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// readQuestion takes what queries are asked beside what they are about: how far to wait, which moment, which page.
+// readQuestion reads the parameters that queries share: minimum position, moment and page.
 func readQuestion(op *operation, c echo.Context, r *Request) (err error) {
 	if op.side != Queries {
 		return nil

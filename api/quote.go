@@ -5,7 +5,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/order"
 )
 
-// quoteOf shows a quote.
+// quoteOf maps a quote.
 func quoteOf(q *order.Quote) *openapi.Quote {
 	if q == nil {
 		return nil

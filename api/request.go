@@ -11,21 +11,21 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// Request is what every operation knows of its request, beside what is decoded for it.
+// Request is the context of an operation, beside its decoded input.
 type Request struct {
 	shop.Request
 
-	Client   string         // the address that it came from
-	Ask      projection.Ask // how far a query waits, and the moment it asks about
-	Page     shop.Page      // of a list
-	Waits    bool           // Prefer asked for the outcome
+	Client   string         // address of the caller
+	Ask      projection.Ask // of a query: minimum position and moment
+	Page     shop.Page      // of a query that lists
+	Waits    bool           // Prefer was given with wait
 	TraceID  string
-	HeadOnly bool // nobody will read the body
+	HeadOnly bool // HEAD: the body is not sent
 
 	query url.Values
 }
 
-// OtherQuery is the request's query string without one parameter, ready for another to follow: "a=b&".
+// OtherQuery is the query string without one parameter, with a separator at its end: "a=b&".
 func (r Request) OtherQuery(without string) string {
 	others := url.Values{}
 	for name, values := range r.query {
@@ -41,7 +41,7 @@ func (r Request) OtherQuery(without string) string {
 
 type requestKey struct{}
 
-// RequestOf gives the request that ctx belongs to.
+// RequestOf returns the request of ctx.
 func RequestOf(ctx context.Context) Request {
 	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
 		return *r
@@ -49,8 +49,7 @@ func RequestOf(ctx context.Context) Request {
 	return Request{}
 }
 
-// digest is of what was sent, before anything is looked up or filled in. The key is the installation's, so that the log
-// does not give away what a short body said.
+// digest identifies the request as sent. It is keyed with the installation key, so that a short body cannot be guessed from the log.
 func digest(key []byte, operation, path string, body []byte) []byte {
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(operation + "\n" + path + "\n"))

@@ -11,8 +11,8 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 )
 
-// router is the whole of what generated code registers operations on. It embeds no router of echo's: a method that generated code
-// learns to use does not compile until it has a place here, and what is registered is an operation of openapi.yaml or an error.
+// router implements the whole interface on which generated code registers operations. It embeds no echo router: if the interface gets
+// another method, this does not compile. A registered route is an operation of openapi.yaml, or an error.
 type router struct {
 	echo       *echo.Echo
 	operations map[string]*operation
@@ -28,7 +28,7 @@ func newRouter(e *echo.Echo, gate *Gate, all []stage, sides []Side) *router {
 	return &router{echo: e, operations: gate.operations, stages: all, sides: sides}
 }
 
-// add puts an operation behind its stages, if its side is served.
+// add registers an operation behind its stages, if its side is served.
 func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
 	op := r.operations[method+" "+path]
 	switch {
@@ -46,7 +46,7 @@ func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.Middlewar
 	return r.echo.Add(method, path, behind(r.stages, op, h))
 }
 
-// err says what could not be registered, or that generated code is older than the document.
+// err reports routes that could not be registered, and generated code that is older than the document.
 func (r *router) err() error {
 	if len(r.errs) == 0 && r.registered != len(r.operations) {
 		return fmt.Errorf("openapi.yaml has %d operations, and %d are generated: run go generate ./api/...", len(r.operations), r.registered)

@@ -18,13 +18,13 @@ import (
 // Side is one half of the API.
 type Side string
 
-// What changes something is a command, what reads is a query.
+// Commands record something, queries read.
 const (
 	Commands Side = "commands"
 	Queries  Side = "queries"
 )
 
-// Reads tells whether a method is a query's: it changes nothing.
+// Reads reports whether a method changes nothing.
 func Reads(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // sideOf is the side of the operations of a method.
@@ -38,8 +38,8 @@ func sideOf(method string) (Side, error) {
 	return "", fmt.Errorf("no operation has the method %s", method)
 }
 
-// NewEcho serves what is registered on it, with errors as problems. Where GET is taken, Allow says that HEAD is too (HeadAsGet). A
-// Range is answered with the whole, and with the word that there are no parts.
+// NewEcho returns a router that answers errors with problems. Where a route has GET, Allow names HEAD too (HeadAsGet). A Range is
+// answered with the whole and Accept-Ranges: none.
 func NewEcho(log *slog.Logger) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = Errors(log)
@@ -61,7 +61,7 @@ func NewEcho(log *slog.Logger) *echo.Echo {
 	return e
 }
 
-// Routes puts the operations of some sides on e, each behind its stages. A route that openapi.yaml does not have is an error.
+// Routes registers the operations of some sides on e, each behind its stages. A route that is not in openapi.yaml is an error.
 func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, sides ...Side) error {
 	r := newRouter(e, gate, stages(gate, Front{}), sides)
 	openapi.RegisterHandlers(r, openapi.NewStrictHandler(operations, decodedBy(r.stages)))
@@ -73,7 +73,7 @@ func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, 
 	return r.err()
 }
 
-// HeadAsGet answers a HEAD as the GET would be, without the body, which the server leaves out.
+// HeadAsGet handles HEAD as GET. The HTTP server does not send the body.
 func HeadAsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
@@ -86,20 +86,20 @@ func HeadAsGet(next http.Handler) http.Handler {
 
 type headKey struct{}
 
-// Head tells whether a GET was a HEAD.
+// Head reports whether a GET was sent as HEAD.
 func Head(r *http.Request) bool {
 	head, _ := r.Context().Value(headKey{}).(bool)
 	return head
 }
 
-// Errors writes every error as a problem and logs those that are ours.
+// Errors writes every error as a problem, and logs errors of the server.
 func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		if c.Response().Committed {
 			return
 		}
 		p := AsProblem(err)
-		if p.Code == "outcome_unknown" && Reads(c.Request().Method) { // which has none
+		if p.Code == "outcome_unknown" && Reads(c.Request().Method) { // a query has no outcome
 			p = refused(shop.Unreachable())
 		}
 		id := RequestOf(c.Request().Context()).TraceID
@@ -110,9 +110,9 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 			level := slog.LevelError
 			switch {
 			case p.Code == "not_yet" || p.Code == "rebuilding" || errors.Is(context.Cause(c.Request().Context()), context.Canceled):
-				level = slog.LevelDebug // nothing is broken: it is early, or the caller has gone
+				level = slog.LevelDebug // nothing is broken: too early, or the caller has disconnected
 			case p.RetryAfter > 0:
-				level = slog.LevelDebug // the health of what is broken is logged once, and requests are counted by status
+				level = slog.LevelDebug // health logs a failing dependency once, and metrics count requests by status
 			}
 			log.Log(c.Request().Context(), level, "request failed", "method", c.Request().Method, "route", c.Path(), "code", p.Code, "trace_id", id, "error", err)
 		}

@@ -9,32 +9,32 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 )
 
-// Table knows the routes of both sides, wherever they are served. It answers requests with a method that a route does not have, and
-// OPTIONS; more routes may be put on it.
+// Table has the routes of both sides, wherever they are served. It answers OPTIONS and unsupported methods. Further routes may be
+// registered on it.
 type Table struct {
 	*echo.Echo
 
 	operations map[string]*operation
 }
 
-// NewTable gives the table of the operations of openapi.yaml, and of the pages beside them.
+// NewTable returns the table of the operations of openapi.yaml and of the documents.
 func NewTable(gate *Gate, log *slog.Logger) (*Table, error) {
 	t := &Table{NewEcho(log), gate.operations}
 	return t, Routes(t.Echo, gate, struct{ openapi.StrictServerInterface }{}, Commands, Queries)
 }
 
-// Template is the one of a request's route, "" if there is none.
+// Template is the route template of a request, "" if no route matches.
 func (t *Table) Template(r *http.Request) string { return t.Find(r).Template }
 
-// Found is what a request's method and address lead to.
+// Found is the route of a request.
 type Found struct {
-	Template string // of the route; "" if there is none
-	Refused  bool   // there is a route, which does not have the method
-	Side     Side   // that serves it; beside operations it is the method's
-	Streams  bool   // the answer goes on for as long as the caller likes
+	Template string // "" if no route matches
+	Refused  bool   // the route does not have the method
+	Side     Side   // of the operation; without one, by the method
+	Streams  bool   // the answer is an event stream
 }
 
-// Find looks a request up.
+// Find returns the route of a request.
 func (t *Table) Find(r *http.Request) Found {
 	method := r.Method
 	if method == http.MethodHead {

@@ -58,7 +58,7 @@ func newOrder(in *openapi.NewOrder) shop.NewOrder {
 
 func orderOf(d shop.Done[shop.Order]) openapi.Order { return shown.Order(d.Shown, d.Position) }
 
-// orderHeaders are those of an answer about an order, as generated code has them.
+// orderHeaders of an answer with an order, in the order of generated code.
 type orderHeaders struct {
 	DaybookPosition    string
 	ETag               string

@@ -1,5 +1,5 @@
-// Package command serves what changes something: each operation maps its request to a use case of the shop, and what that came to to
-// an answer.
+// Package command serves the operations that record something. Each maps its request to a use case of the shop, and the result to an
+// answer.
 package command
 
 import (
@@ -14,12 +14,12 @@ import (
 // Server is the command side of the API.
 type Server struct{ commands *shop.Commands }
 
-// New gives a server.
+// New returns a server.
 func New(commands *shop.Commands) *Server { return &Server{commands} }
 
 func asked(ctx context.Context) shop.Request { return api.RequestOf(ctx).Request }
 
-// headers are those of an answer about one thing, as generated code has them.
+// headers of an answer with one item, in the order of generated code.
 type headers struct {
 	DaybookPosition    string
 	ETag               string
@@ -35,7 +35,7 @@ func headersOf[V any](d shop.Done[V], location string) headers {
 	return h
 }
 
-// applied acknowledges what a request asked to wait.
+// applied is Preference-Applied.
 func applied(ctx context.Context) *string {
 	r := api.RequestOf(ctx)
 	if !r.Waits {

@@ -1,4 +1,4 @@
-// Package gateway is one address in front of both APIs: each operation goes to the API of its side.
+// Package gateway is one address for both APIs. Each operation goes to the API of its side.
 package gateway
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/api"
 )
 
-// New gives a handler over the APIs of both sides. A method that a route does not have is refused here: each API knows its own only.
+// New returns a handler over the APIs of both sides. It refuses unsupported methods itself, because each API knows only its own.
 func New(t *api.Table, commands, queries http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found := t.Find(r)
@@ -32,14 +32,14 @@ func New(t *api.Table, commands, queries http.Handler) http.Handler {
 
 type foundKey struct{}
 
-// more is how much longer than the API behind it the gateway waits: an answer that says what is wrong comes from there.
+// more is how much longer the gateway waits than the API behind it, whose answer says what is wrong.
 const more = 2 * time.Second
 
-// errLate is why a request ended that the API behind did not answer in its time.
+// errLate is the cause of a request that the API did not answer in time.
 var errLate = errors.New("the API did not answer in its time")
 
-// Proxy hands requests to an API elsewhere, streams included. Requests are not repeated: who has the key may do so. One that the
-// API does not answer within what it promises is answered here.
+// Proxy forwards requests to an API in another process, streams included. It does not retry: the caller has the key and may. It answers
+// a request that the API does not answer in time.
 func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 	target, err := url.Parse(to)
 	if err != nil || target.Host == "" {
@@ -56,7 +56,7 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 			if api.Head(p.In) {
 				p.Out.Method = http.MethodHead
 			}
-			for _, name := range []string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"} { // which were ours to look at
+			for _, name := range []string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"} { // the gateway has checked them
 				p.Out.Header.Del(name)
 			}
 		},
@@ -86,7 +86,7 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 	}), nil
 }
 
-// Check tells whether an API elsewhere is there: it asks for its liveness.
+// Check asks an API in another process for its liveness.
 func Check(ctx context.Context, at string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/livez", nil)
 	if err != nil {
@@ -103,7 +103,7 @@ func Check(ctx context.Context, at string) error {
 	return nil
 }
 
-// begunKey is where a stream's context has what is to be done once its answer begins.
+// begunKey holds the function that is called when the answer of a stream begins.
 type begunKey struct{}
 
 func problem(r *http.Request) *api.Problem {

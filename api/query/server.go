@@ -1,4 +1,4 @@
-// Package query serves what reads: each operation maps its request to a query of the shop, and the answer to a body.
+// Package query serves the operations that read. Each maps its request to a query of the shop, and the answer to a body.
 package query
 
 import (
@@ -17,14 +17,14 @@ type Server struct {
 	log     *slog.Logger
 }
 
-// New gives a server.
+// New returns a server.
 func New(queries *shop.Queries, log *slog.Logger) *Server { return &Server{queries, log} }
 
 func asked(ctx context.Context) projection.Ask { return api.RequestOf(ctx).Ask }
 
 func pageOf(ctx context.Context) shop.Page { return api.RequestOf(ctx).Page }
 
-// headers are those of an answer about one thing, as generated code has them.
+// headers of an answer with one item, in the order of generated code.
 type headers struct {
 	DaybookPosition string
 	ETag            string
@@ -34,7 +34,7 @@ func headersOf(revision int64, a projection.Answer) headers {
 	return headers{api.Position(a.Position), api.ETag(uint64(max(revision, 0)), a.Position)}
 }
 
-// pageHeaders are those of a page, as generated code has them.
+// pageHeaders of a page, in the order of generated code.
 type pageHeaders struct {
 	DaybookPosition string
 	Link            *string
@@ -48,7 +48,7 @@ func pageHeadersOf(ctx context.Context, next *string, a projection.Answer) pageH
 	return h
 }
 
-// each maps what a page lists.
+// each maps the items of a page.
 func each[V, W any](items []V, show func(V) W) []W {
 	out := make([]W, len(items))
 	for i, item := range items {

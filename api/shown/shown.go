@@ -1,4 +1,4 @@
-// Package shown maps what the shop shows to the bodies of openapi.yaml.
+// Package shown maps results of the shop to the bodies of openapi.yaml.
 package shown
 
 import (
@@ -32,7 +32,7 @@ func Customer(c shop.Customer) openapi.Customer {
 	}
 }
 
-// Order is the body of an order, in an answer that reaches as far as a position.
+// Order is the body of an order. position is the one that the answer includes.
 func Order(o shop.Order, position uint64) openapi.Order {
 	out := openapi.Order{
 		Id: o.Key, Number: o.Number, Status: openapi.OrderStatus(o.Status), Held: o.Held, Currency: o.Currency,
@@ -96,7 +96,7 @@ func rejection(r *orderdetails.Rejection) *openapi.Rejection {
 	return out
 }
 
-// Personal says why fields are null, nil if none is.
+// Personal is the reason why fields are null; nil if none is.
 func Personal(w shop.Withheld) *openapi.Personal {
 	if w == "" {
 		return nil
@@ -107,7 +107,7 @@ func Personal(w shop.Withheld) *openapi.Personal {
 // Text is a personal field.
 func Text(t shop.Text) openapi.PersonalText { return openapi.PersonalText(t) }
 
-// Some is nil for an empty text, which is then left out.
+// Some is nil for an empty text, which is omitted.
 func Some(s string) *string {
 	if s == "" {
 		return nil

@@ -80,8 +80,8 @@ func newEcho(log *slog.Logger) *echo.Echo {
 	return e
 }
 
-// operations is both sides of the API; a side that is not served here is nil and has no routes. An operation of openapi.yaml that
-// neither side has, or both have, does not compile.
+// operations has both sides of the API. A side that this process does not serve is nil and has no routes. If neither side implements an
+// operation of openapi.yaml, or both do, this does not compile.
 type operations struct {
 	*commands
 	*queries
@@ -153,7 +153,7 @@ func (n *Node) apis() error {
 		n.add("command-api", changing.Run)
 		ops.commands = command.New(changing)
 	}
-	table, err := api.NewTable(gate, n.log) // a gateway names the routes of both sides, wherever they are served
+	table, err := api.NewTable(gate, n.log) // of both sides, wherever they are served
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type web struct {
 	server   *http.Server
 }
 
-// serve has another handler answer, which does what the guard is for.
+// serve replaces the handler. The new one includes the guard.
 func (w *web) serve(handler http.Handler) { w.server.Handler = handler }
 
 // listen opens an address. What comes in there is for the handler if the guard lets it in.

@@ -45,7 +45,7 @@ func (c *catalogue) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	return nil //nolint:nilerr // it was told to end
+	return nil //nolint:nilerr // ctx has ended
 }
 
 func (c *catalogue) follow(ctx context.Context) error {

@@ -9,17 +9,17 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// CommandConfig is what the commands need. All fields but Logger are needed.
+// CommandConfig configures Commands. Only Logger is optional.
 type CommandConfig struct {
 	Handler *es.Handler
-	Log     es.Log // followed for changes of products
+	Log     es.Log // followed to invalidate cached products
 	Keys    Sealer
 	Shop    order.Shop
-	Queries *Queries // show orders
+	Queries *Queries // render orders
 	Logger  *slog.Logger
 }
 
-// Commands change something.
+// Commands are the use cases that record events.
 type Commands struct {
 	CommandConfig
 
@@ -27,7 +27,7 @@ type Commands struct {
 	numbers   *lease.Numbers
 }
 
-// NewCommands gives the commands; Run keeps their catalogue fresh.
+// NewCommands returns the commands. Run keeps the product cache up to date.
 func NewCommands(cfg CommandConfig) *Commands {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -35,23 +35,23 @@ func NewCommands(cfg CommandConfig) *Commands {
 	return &Commands{cfg, newCatalogue(cfg.Handler, cfg.Log, cfg.Logger), lease.NewNumbers(cfg.Handler, lease.OrderNumber)}
 }
 
-// Run follows the products until ctx ends. Without it every price is read from the store.
+// Run follows product events until ctx ends. Without Run, every price is read from the store.
 func (c *Commands) Run(ctx context.Context) error { return c.catalogue.run(ctx) }
 
-// Done is what a command came to: what it is about, as it was at Revision. A repeat is shown the same.
+// Done is the result of a command: the state at Revision. A repeat returns the same.
 type Done[V any] struct {
 	Shown              V
 	Revision, Position uint64
 	Replayed           bool
 }
 
-// run decides a command on the stream of a key and shows the stream's state at the receipt. prepare fills the command in.
+// run decides a command on the stream of a key and returns a view of the state at its receipt. prepare completes the command.
 func run[S, V any, P es.State[S]](ctx context.Context, c *Commands, call es.Call, key string, prepare func(context.Context) (es.Decision[S], error), view func(S) V) (Done[V], error) {
 	r, shown, err := es.HandlePreparedView[S, V, P](ctx, c.Handler, key, call, prepare, view)
 	return Done[V]{shown, r.Revision, r.Position, r.Replayed}, err
 }
 
-// plain is a command that needs nothing filled in.
+// plain is the prepare function of a command that is complete.
 func plain[S any](d es.Decision[S]) func(context.Context) (es.Decision[S], error) {
 	return func(context.Context) (es.Decision[S], error) { return d, nil }
 }

@@ -9,22 +9,22 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// NewCustomer is who registers; what is nil was not given.
+// NewCustomer is the input of RegisterCustomer. A nil field was not given.
 type NewCustomer struct {
 	ID, Country        string
 	Name, Email, Phone *string
 }
 
-// Customer is a customer, in plain text.
+// Customer is a customer with opened personal data.
 type Customer struct {
 	ID, Country, Status string
 	Contact
-	RegisteredAt *time.Time // nil where a command shows it
+	RegisteredAt *time.Time // nil in the result of a command
 	Revision     int64
 	Withheld     Withheld
 }
 
-// Contact is how to reach somebody.
+// Contact is the name and addresses of a person.
 type Contact struct{ Name, Email, Phone Text }
 
 // RegisterCustomer registers a customer.
@@ -40,7 +40,7 @@ func (c *Commands) RegisterCustomer(ctx context.Context, r Request, in NewCustom
 	})
 }
 
-// Customer shows one customer.
+// Customer returns one customer.
 func (q *Queries) Customer(ctx context.Context, ask projection.Ask, id string) (Answer[Customer], error) {
 	a, err := one(ctx, ask, id, q.customers.Get, "customer_not_found", "customer")
 	if err != nil {

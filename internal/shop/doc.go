@@ -1,16 +1,17 @@
-// Package shop has the shop's use cases, apart from how they are asked for.
+// Package shop contains the shop's use cases, independent of any transport.
 //
-// Commands fill in what a caller leaves to the shop (prices, numbers, ids), seal what is personal, and show what they came to: the same
-// for a repeat as for the first. Queries wait for a position or an outcome as long as they are asked to, open what is sealed, and say how
-// far their answer reaches. What goes in and out are plain structs, and what is refused is a Refusal. Transports map to them.
+// A command fills in what the caller leaves to the shop (prices, order numbers, ids), seals personal data, decides, and returns the result.
+// A repeat with the same idempotency key returns the same result. A query waits for a position or an outcome as long as the caller asks,
+// opens sealed data, and returns the position that its answer includes. Inputs and results are plain structs, and a refused request returns a
+// Refusal. A transport (HTTP today) maps its own types to these.
 package shop
 
 import "time"
 
-// What a use case may take before it is answered that it could not be carried out, besides what it is asked to wait for.
+// Time limits of use cases. The time that the caller asks to wait is added.
 const (
-	// CommandWithin bounds a command: beyond it the outcome is unknown to the caller, who may repeat it.
+	// CommandWithin limits a command. After it the caller does not know the outcome and may repeat the command.
 	CommandWithin = 15 * time.Second
-	// QueryWithin bounds a query, and a stream until it begins.
+	// QueryWithin limits a query, and the first read of a stream.
 	QueryWithin = 10 * time.Second
 )

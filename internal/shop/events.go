@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 
-// TimelineItem is an event of an order, its reason in plain text.
+// TimelineItem is an event of an order with its opened reason.
 type TimelineItem struct {
 	orderevents.Item
 
@@ -53,7 +53,7 @@ func (q *Queries) Timeline(ctx context.Context, ask projection.Ask, id string, p
 	})
 }
 
-// Watch is an open stream of an order's events.
+// Watch is an open stream of the events of one order.
 type Watch struct {
 	queries *Queries
 	place   *stream
@@ -62,7 +62,7 @@ type Watch struct {
 
 const watchPage = 100
 
-// Watch opens a stream of the events of an order after a position, for a client who may have only so many. It must be closed.
+// Watch opens a stream of the events of an order after a position. Streams are limited in all and per client. The caller closes it.
 func (q *Queries) Watch(order, client string, from uint64) (*Watch, error) {
 	place, err := q.streams.open(order, client, from)
 	if err != nil {
@@ -71,7 +71,7 @@ func (q *Queries) Watch(order, client string, from uint64) (*Watch, error) {
 	return &Watch{q, place, from}, nil
 }
 
-// Exists says whether there is such an order. Nothing falls between this look and what is read later: the stream is open.
+// Exists returns an error if the order does not exist. The watch is registered already, so no event is lost between Exists and Next.
 func (w *Watch) Exists(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, QueryWithin)
 	defer cancel()
@@ -84,22 +84,22 @@ func (w *Watch) Exists(ctx context.Context) error {
 	return err
 }
 
-// Woken has something when there may be more to read.
+// Woken receives a value when there may be new events.
 func (w *Watch) Woken() <-chan struct{} { return w.place.wake }
 
-// Closing is closed when the shop stops.
+// Closing is closed when Queries.Run ends.
 func (w *Watch) Closing() <-chan struct{} { return w.queries.closing }
 
-// Next reads what follows the last event that was sent; more says that there are others.
+// Next reads the events after the last one sent. more: there are further ones.
 func (w *Watch) Next(ctx context.Context) (items []orderevents.Item, more bool, err error) {
 	return w.queries.streams.after(ctx, w.place.order, w.from)
 }
 
-// Sent says that the client has been sent everything up to a position.
+// Sent records that the client has received everything up to a position.
 func (w *Watch) Sent(position uint64) {
 	w.from = position
 	w.queries.streams.sent(w.place, position)
 }
 
-// Close makes room for another.
+// Close ends the stream and releases its place.
 func (w *Watch) Close() { w.queries.streams.close(w.place) }

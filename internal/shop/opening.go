@@ -13,14 +13,14 @@ type Opener interface {
 	Unseal(ctx context.Context, s es.Sealed) (string, error)
 }
 
-// Text is a personal field. The zero Text was not given.
+// Text is a personal field. The zero value was not given.
 type Text struct {
 	Text string
-	// Withheld: something was given, and cannot be shown.
+	// Withheld: a value was given and cannot be opened.
 	Withheld bool
 }
 
-// given is a field as it was given; nil was not given.
+// given is the Text of an input field; nil was not given.
 func given(s *string) Text {
 	if s == nil {
 		return Text{}
@@ -28,16 +28,16 @@ func given(s *string) Text {
 	return Text{Text: *s}
 }
 
-// Withheld is why fields of something cannot be shown; "" if all can.
+// Withheld is the reason why personal fields cannot be opened; "" if all can.
 type Withheld string
 
-// Why personal fields are withheld.
+// Reasons for withheld fields.
 const (
 	KeyMissing Withheld = "key_missing"
 	Erased     Withheld = "erased"
 )
 
-// opening opens the sealed fields of one item; the first error is kept. What has been erased, or whose key is missing, is withheld.
+// opening opens the sealed fields of one item and keeps the first error. An erased field, or one whose key is missing, is withheld.
 type opening struct {
 	ctx  context.Context //nolint:containedctx // lives as long as one answer is made
 	keys Opener

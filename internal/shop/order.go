@@ -10,7 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/projections/orderlist"
 )
 
-// Order is an order, its personal data in plain text: Contact is the buyer's, Delivery where it goes.
+// Order is an order with opened personal data: Contact of the buyer, Delivery of the address.
 type Order struct {
 	orderdetails.Detail
 
@@ -19,7 +19,7 @@ type Order struct {
 	Withheld Withheld
 }
 
-// Order shows one order.
+// Order returns one order.
 func (q *Queries) Order(ctx context.Context, ask projection.Ask, id string) (Answer[Order], error) {
 	a, err := one(ctx, ask, id, q.details.Get, "order_not_found", "order")
 	if err != nil {
@@ -29,7 +29,7 @@ func (q *Queries) Order(ctx context.Context, ask projection.Ask, id string) (Ans
 	return Answer[Order]{shown, a.Answer}, err
 }
 
-// fold shows an order as its own stream tells it, before any read model has heard of it.
+// fold returns an order from its own stream, without the read model.
 func (q *Queries) fold(ctx context.Context, stream []es.Recorded) (Order, error) {
 	d, err := orderdetails.Fold(stream)
 	if err != nil {
@@ -48,7 +48,7 @@ func (q *Queries) open(ctx context.Context, d orderdetails.Detail) (Order, error
 	return o, open.err
 }
 
-// Orders lists orders, the latest first.
+// Orders lists orders, newest first.
 func (q *Queries) Orders(ctx context.Context, ask projection.Ask, f orderlist.Filter, page Page) (List[orderlist.Item], error) {
 	filter := "orders/" + f.Status + "/" + f.CustomerID + "/" + f.Country
 	return list(ask, page, filter, 2, func(after []string, limit int) ([]orderlist.Item, []string, projection.Answer, error) {

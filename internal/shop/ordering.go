@@ -13,31 +13,31 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// NewOrder is what somebody orders; what is nil was not given.
+// NewOrder is the input of PlaceOrder. A nil field was not given.
 type NewOrder struct {
-	ID             string // empty: the shop chooses it
+	ID             string // empty: the shop chooses one
 	Currency       string
 	ShippingMethod string
-	Buyer          NewCustomer // without an ID: a guest
+	Buyer          NewCustomer // ID empty: a guest
 	ShipTo         Address
 	Lines          []NewLine
-	ExpectedTotal  *int64 // another is refused
+	ExpectedTotal  *int64 // a different total is refused
 	PaymentToken   string
 }
 
-// NewLine is how many of what.
+// NewLine is one line of a new order.
 type NewLine struct {
 	SKU      string
 	Quantity int
 }
 
-// Address is where an order goes.
+// Address is a delivery address.
 type Address struct {
 	Name, Line2, Region, PostalCode *string
 	Line1, City, Country            string
 }
 
-// PlaceOrder records an order at the catalogue's prices. It is shown as placed, or as it is after the wait that r asks for.
+// PlaceOrder records an order at the catalogue's prices. The result is the order as placed, or after r.Wait.
 func (c *Commands) PlaceOrder(ctx context.Context, r Request, in NewOrder) (Done[Order], error) {
 	resource := "orders"
 	if in.ID != "" {
@@ -55,7 +55,7 @@ func (c *Commands) PlaceOrder(ctx context.Context, r Request, in NewOrder) (Done
 	return c.shown(ctx, receipt, r.Wait)
 }
 
-// CancelOrder asks for an order to be cancelled. It is shown as it was then, or as it is after the wait that r asks for.
+// CancelOrder requests a cancellation. The result is the order at the request, or after r.Wait.
 func (c *Commands) CancelOrder(ctx context.Context, r Request, id string, reason *string) (Done[Order], error) {
 	stream := streamOf("order", id)
 	call := r.call(stream.String())
@@ -72,7 +72,7 @@ func (c *Commands) CancelOrder(ctx context.Context, r Request, id string, reason
 	return c.shown(ctx, receipt, r.Wait)
 }
 
-// shown is the order's own stream up to the receipt, or, after waiting, the row of its read model.
+// shown is the order folded from its stream up to the receipt, or, after waiting, its read model.
 func (c *Commands) shown(ctx context.Context, r es.Receipt, wait time.Duration) (Done[Order], error) {
 	if wait > 0 {
 		o, ok, err := c.Queries.await(ctx, r, wait)
@@ -91,7 +91,7 @@ func (c *Commands) shown(ctx context.Context, r es.Receipt, wait time.Duration) 
 	return Done[Order]{o, r.Revision, r.Position, r.Replayed}, err
 }
 
-// history is an order's stream up to a receipt; a new order's is in the receipt itself.
+// history is the order's stream up to a receipt. The receipt of a new order contains it.
 func (c *Commands) history(ctx context.Context, r es.Receipt) ([]es.Recorded, error) {
 	if len(r.Records) > 0 && r.Records[0].Revision == 0 {
 		out := make([]es.Recorded, len(r.Records))
@@ -114,7 +114,7 @@ func (c *Commands) history(ctx context.Context, r es.Receipt) ([]es.Recorded, er
 	return out, err
 }
 
-// snapshot fills an order in: prices, number, sealed personal data.
+// snapshot completes an order: prices, number, sealed personal data.
 func (c *Commands) snapshot(ctx context.Context, in NewOrder) (events.OrderPlaced, error) {
 	buyer := events.Buyer{Guest: in.Buyer.ID == "", ID: in.Buyer.ID}
 	subject := "guest-" + in.ID
@@ -154,7 +154,7 @@ func (c *Commands) seal(ctx context.Context, subject string, placed *events.Orde
 	return seal.err
 }
 
-// quote reckons an order up at the catalogue's prices. Before it refuses, the products are read afresh.
+// quote calculates an order at cached prices. Before it refuses, it reads the products from the store.
 func (c *Commands) quote(ctx context.Context, in NewOrder) (order.Quote, error) {
 	request := order.Request{Currency: in.Currency, Country: in.ShipTo.Country, Region: in.ShipTo.Region, ShippingMethod: in.ShippingMethod}
 	skus := make([]string, len(in.Lines))

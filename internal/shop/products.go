@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/projections/products"
 )
 
-// AddProduct puts a product into the catalogue.
+// AddProduct adds a product to the catalogue.
 func (c *Commands) AddProduct(ctx context.Context, r Request, add product.Add) (Done[products.Product], error) {
 	if add.TaxClass != nil && !c.Shop.HasTaxClass(*add.TaxClass) {
 		return Done[products.Product]{}, Refuse(order.UnknownTaxClass, "the shop has no tax class %q", *add.TaxClass).
@@ -20,19 +20,19 @@ func (c *Commands) AddProduct(ctx context.Context, r Request, add product.Add) (
 	return c.changeProduct(ctx, r, add.SKU, add)
 }
 
-// ChangeProduct changes a product: what the change does not name stays.
+// ChangeProduct changes the given fields of a product.
 func (c *Commands) ChangeProduct(ctx context.Context, r Request, change product.Change) (Done[products.Product], error) {
 	return c.changeProduct(ctx, r, change.SKU, change)
 }
 
 func (c *Commands) changeProduct(ctx context.Context, r Request, sku string, d es.Decision[product.Product]) (Done[products.Product], error) {
 	return run(ctx, c, r.call(streamOf("product", sku).String()), sku, plain(d), func(p product.Product) products.Product {
-		row := products.Row{Name: p.Name, Prices: maps.Clone(p.Prices), TaxClass: p.TaxClass, Status: string(p.Status)} // the state goes on
+		row := products.Row{Name: p.Name, Prices: maps.Clone(p.Prices), TaxClass: p.TaxClass, Status: string(p.Status)} // the kernel reuses the state
 		return products.Product{Row: row, SKU: sku}
 	})
 }
 
-// Product shows one product.
+// Product returns one product.
 func (q *Queries) Product(ctx context.Context, ask projection.Ask, sku string) (Answer[products.Product], error) {
 	return one(ctx, ask, sku, q.products.Get, "product_not_found", "product")
 }

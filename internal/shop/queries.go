@@ -18,27 +18,27 @@ import (
 	"github.com/daybook-dev/daybook/projections/stocklevels"
 )
 
-// QueryConfig is what the queries need. All fields but Logger are needed.
+// QueryConfig configures Queries. Streams and Logger are optional.
 type QueryConfig struct {
 	Rows Rows
 	Keys Opener
-	// TimeZone is the shop's: reports count its days.
+	// TimeZone is the one in which reports count days (IANA).
 	TimeZone string
-	// Streams bounds event streams; nothing said: DefaultLimits.
+	// Streams limits event streams; zero: DefaultLimits.
 	Streams Limits
 	Logger  *slog.Logger
 }
 
-// Rows is what projections keep (reader.Reader).
+// Rows reads the tables of projections (reader.Reader).
 type Rows interface {
 	View(ps ...projection.Projection) (projection.View, error)
-	// Partition is where a key's rows are, and Watch wakes its caller when rows may have changed in a partition that concerns
-	// accepts, or for nothing.
+	// Partition is the partition of a key. Watch wakes its caller when rows may have changed in a partition that concerns accepts;
+	// it may also wake it without a change.
 	Partition(key string) int
 	Watch(concerns func(partition int) bool) (wake <-chan struct{}, cancel func())
 }
 
-// Queries read.
+// Queries are the use cases that read.
 type Queries struct {
 	QueryConfig
 
@@ -51,12 +51,12 @@ type Queries struct {
 	sales     sales.Queries
 	byProduct salesbyproduct.Queries
 
-	closing chan struct{} // closed when streams should end
+	closing chan struct{} // closed when streams must end
 	waiting *waiting
 	streams *streams
 }
 
-// NewQueries gives the queries; Run serves those who wait.
+// NewQueries returns the queries. Run serves waiting requests and streams.
 func NewQueries(cfg QueryConfig) (*Queries, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -83,7 +83,7 @@ func NewQueries(cfg QueryConfig) (*Queries, error) {
 	return q, nil
 }
 
-// Run serves those who wait for an order, until ctx ends; then open streams end too.
+// Run serves waiting requests and streams until ctx ends; then it ends them.
 func (q *Queries) Run(ctx context.Context) error {
 	defer close(q.closing)
 	wake, cancel := q.Rows.Watch(q.waiting.concerns)

@@ -12,13 +12,13 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// Answer is about one thing, and says how far it reaches.
+// Answer is one item, with the position that it includes.
 type Answer[V any] struct {
 	Shown V
 	projection.Answer
 }
 
-// Page is which part of a list is asked for.
+// Page selects a part of a list.
 type Page struct {
 	Cursor *string // Next of the page before; nil: the first
 	Limit  int     // 0: 50
@@ -26,14 +26,14 @@ type Page struct {
 
 const defaultLimit = 50
 
-// List is a part of a list. Next is nil on the last page.
+// List is one page. Next is nil on the last.
 type List[V any] struct {
 	Items []V
 	Next  *string
 	projection.Answer
 }
 
-// one asks about one thing; what names it in a refusal.
+// one reads one item. what names its kind in a refusal.
 func one[V any](ctx context.Context, ask projection.Ask, key string, get func(context.Context, projection.Ask, string) (*V, projection.Answer, error),
 	missing es.Code, what string,
 ) (Answer[V], error) {
@@ -50,8 +50,8 @@ func one[V any](ctx context.Context, ask projection.Ask, key string, get func(co
 	return Answer[V]{*row, answer}, nil
 }
 
-// list asks for a page. A cursor is good for one filter at one moment. read gives what follows the keys of a cursor, nil from the first,
-// and the keys of the next page's cursor, nil on the last.
+// list reads one page. A cursor is valid for one filter at one moment. read returns the rows after the keys of a cursor (nil: from the first),
+// and the keys of the next page's cursor (nil: this is the last page).
 func list[V any](ask projection.Ask, page Page, filter string, keys int, read func(after []string, limit int) (rows []V, next []string, answer projection.Answer, err error)) (List[V], error) {
 	if err := sound(ask); err != nil {
 		return List[V]{}, err
@@ -75,7 +75,7 @@ func list[V any](ask projection.Ask, page Page, filter string, keys int, read fu
 	return out, nil
 }
 
-// sound refuses a moment that nothing can be said about.
+// sound refuses a moment in the future, and a revision together with a time.
 func sound(ask projection.Ask) error {
 	if ask.Revision != nil && (ask.AsOf != nil || ask.KnownAt != nil) {
 		return Refuse("malformed_parameter", "version and a time cannot be asked together").At("version", "either", "stands beside as_of or known_at")
@@ -91,7 +91,7 @@ func sound(ask projection.Ask) error {
 	return nil
 }
 
-// notFound tells what never existed from what did not exist at the moment asked about.
+// notFound distinguishes an item that never existed from one that did not exist at the requested moment.
 func notFound(ask projection.Ask, missing es.Code, what, key string) error {
 	if ask.Past() {
 		return Refuse("not_found_at", "there is no %s %s then", what, key)
@@ -99,7 +99,7 @@ func notFound(ask projection.Ask, missing es.Code, what, key string) error {
 	return Refuse(missing, "there is no %s %s", what, key)
 }
 
-// momentKey binds a cursor to the moment its list was asked about.
+// momentKey binds a cursor to the moment of its list.
 func momentKey(ask projection.Ask) string {
 	return "/" + formatted(ask.AsOf, time.RFC3339Nano) + "/" + formatted(ask.KnownAt, time.RFC3339Nano)
 }
@@ -112,7 +112,7 @@ func formatted(t *time.Time, layout string) string {
 	return t.Format(layout)
 }
 
-// cursor is where a page ended, for one filter. It is opaque to callers.
+// cursor is the end of a page, for one filter. It is opaque to callers.
 type cursor struct {
 	Filter string   `json:"f"`
 	After  []string `json:"a"`
@@ -120,7 +120,7 @@ type cursor struct {
 
 func badCursor() *Refusal { return Refuse("bad_cursor", "the cursor is not one of this list") }
 
-// after opens a cursor that must be of this filter and n keys; nil if there is none.
+// after decodes a cursor, which must have this filter and n keys; nil if none was given.
 func after(given *string, filter string, n int) ([]string, error) {
 	if given == nil {
 		return nil, nil
@@ -134,7 +134,7 @@ func after(given *string, filter string, n int) ([]string, error) {
 	if err := json.Unmarshal(b, &c); err != nil || c.Filter != filter || len(c.After) != n {
 		return nil, bad
 	}
-	if slices.ContainsFunc(c.After, func(key string) bool { return strings.ContainsRune(key, 0) }) { // which Postgres cannot be asked about
+	if slices.ContainsFunc(c.After, func(key string) bool { return strings.ContainsRune(key, 0) }) { // Postgres refuses NUL
 		return nil, bad
 	}
 	return c.After, nil

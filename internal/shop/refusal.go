@@ -11,22 +11,22 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// Refusal is why a use case was not carried out, in words for its caller.
+// Refusal is the reason why a use case failed, in words for the caller.
 type Refusal struct {
 	Code   es.Code
 	Detail string
 	Faults []Fault
-	Retry  int                 // seconds after which to ask again; 0: asking again is no use
-	Quote  *order.Quote        // what the order comes to now, for a caller who expected another total
-	Event  *es.UnreadableError // which this program cannot read
+	Retry  int                 // seconds after which the caller may retry; 0: a retry does not help
+	Quote  *order.Quote        // current quote, where the expected total differs
+	Event  *es.UnreadableError // event that this program cannot read
 }
 
-// Fault is where the fault lies: in a field of what was sent ("/lines/0/sku"), or in what was asked beside it ("as_of").
+// Fault names an invalid field: a JSON pointer into the input ("/lines/0/sku"), or the name of a parameter ("as_of").
 type Fault struct{ Field, Code, Detail string }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Code, r.Detail) }
 
-// Refuse gives a refusal.
+// Refuse returns a refusal.
 func Refuse(code es.Code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
@@ -37,13 +37,13 @@ func (r *Refusal) At(field, code, format string, args ...any) *Refusal {
 	return r
 }
 
-// after asks to come again after so many seconds.
+// after sets Retry.
 func (r *Refusal) after(seconds int) *Refusal {
 	r.Retry = seconds
 	return r
 }
 
-// RefusalOf is where errors become refusals: the one place. What is not meant for callers becomes "internal".
+// RefusalOf maps every error to a refusal. An error that callers must not see becomes "internal".
 func RefusalOf(err error) *Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		return r
@@ -85,7 +85,7 @@ func RefusalOf(err error) *Refusal {
 	return Refuse("internal", "the request could not be carried out")
 }
 
-// Unreachable says that some server is away. A command may have taken effect before it was missed.
+// Unreachable is the refusal for a server that does not answer. A command may have taken effect before.
 func Unreachable() *Refusal {
 	return Refuse("unavailable", "a part of the system cannot be reached just now; repeat the request, a command with the same key").after(1)
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/daybook-dev/daybook/projections/salesbyproduct"
 )
 
-// ByProduct groups a report of sales by SKU; sales.By has the others.
+// ByProduct groups a sales report by SKU; sales.By has the other groups.
 const ByProduct sales.By = "product"
 
-// Sales reports what was sold in some days. Rows by product have no shipping.
+// Sales sums the sales of a range of days. Rows by product have no shipping.
 func (q *Queries) Sales(ctx context.Context, ask projection.Ask, by sales.By, days sales.Range, page Page) (List[sales.Sum], error) {
 	if err := sound(ask); err != nil {
 		return List[sales.Sum]{}, err

@@ -36,11 +36,11 @@ func (s *sealing) text(field string, plain *string) es.Sealed {
 	return sealed
 }
 
-// sealReason seals a free text under the key of whom the order is about.
+// sealReason seals a free text under the key of the order's buyer.
 func (c *Commands) sealReason(ctx context.Context, stream es.StreamID, eventType, reason string) (es.Sealed, error) {
 	o, err := es.Load[order.Order](ctx, c.Handler, stream.Key, func(e es.Recorded) bool { return e.Revision > 0 })
 	if err != nil || o.Revision == es.NoStream {
-		return es.Sealed{}, err // the command will say that there is no such order
+		return es.Sealed{}, err // the command refuses an unknown order
 	}
 	subject := "guest-" + stream.Key
 	if id := o.State.Placed.Customer.ID; id != "" {

@@ -10,12 +10,12 @@ import (
 	"github.com/daybook-dev/daybook/projections/stocklevels"
 )
 
-// ReceiveStock takes goods in.
+// ReceiveStock records a receipt of goods.
 func (c *Commands) ReceiveStock(ctx context.Context, r Request, receive stock.Receive) (Done[stocklevels.Level], error) {
 	return c.changeStock(ctx, r.call(streamOf("stock", receive.SKU).String()), receive.SKU, receive)
 }
 
-// AdjustStock corrects what is there of a SKU.
+// AdjustStock corrects the stock of a SKU.
 func (c *Commands) AdjustStock(ctx context.Context, r Request, adjust stock.Adjust, reason string) (Done[stocklevels.Level], error) {
 	stream := streamOf("stock", adjust.SKU)
 	call := r.call(stream.String())
@@ -33,7 +33,7 @@ func (c *Commands) changeStock(ctx context.Context, call es.Call, sku string, d 
 	})
 }
 
-// known refuses stock of what is not in the catalogue: most likely the SKU is mistyped.
+// known refuses a SKU that is not in the catalogue, which is probably mistyped.
 func (c *Commands) known(ctx context.Context, sku string) error {
 	_, ok, err := c.catalogue.offer(ctx, sku, false)
 	if err == nil && !ok {
@@ -42,7 +42,7 @@ func (c *Commands) known(ctx context.Context, sku string) error {
 	return err
 }
 
-// Stock shows what is there of a SKU.
+// Stock returns the stock of a SKU.
 func (q *Queries) Stock(ctx context.Context, ask projection.Ask, sku string) (Answer[stocklevels.Level], error) {
 	return one(ctx, ask, sku, q.stock.Get, "stock_not_found", "stock of")
 }

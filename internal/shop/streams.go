@@ -15,34 +15,34 @@ import (
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 
-// Limits of event streams, and what they are if nothing is said.
+// Limits of open event streams.
 type Limits struct {
 	Streams   int // in all
-	PerClient int // by one address
+	PerClient int // of one address
 }
 
-// DefaultLimits of event streams.
+// DefaultLimits apply where no limit is configured.
 var DefaultLimits = Limits{Streams: 20_000, PerClient: 500}
 
-// streams wakes open event streams, at the price of one query per change in a partition of theirs, however many they are. One that
-// is idle costs nothing but its comments.
+// streams wakes open event streams. It makes one query per change in a partition that has streams, whatever their number. An idle stream
+// makes none.
 type streams struct {
 	events    orderevents.Queries
 	partition func(key string) int
 	limits    Limits
 	log       *slog.Logger
 	kick      chan struct{}      // a partition has moved
-	asking    chan struct{}      // bounds how many streams ask at once, so that others can
-	shared    singleflight.Group // of those that ask for the same
+	asking    chan struct{}      // limits how many streams read at once
+	shared    singleflight.Group // merges equal reads
 
 	mu         sync.Mutex
 	count      int
 	clients    map[string]int
-	partitions []map[string]map[*stream]bool // of each partition the orders, and the streams of each
+	partitions []map[string]map[*stream]bool // by partition and order
 	moved      map[int]bool
 }
 
-// stream is a place among them.
+// stream is one open stream.
 type stream struct {
 	order, client string
 	wake          chan struct{}
@@ -50,7 +50,7 @@ type stream struct {
 }
 
 const (
-	sweepEvery = time.Second // a partition is looked at, in turn, for what no NOTIFY told of
+	sweepEvery = time.Second // the next partition is checked for changes without a NOTIFY
 	atOnce     = 2
 	streamsOut = 5 // seconds after which there may be room again
 )
@@ -62,7 +62,7 @@ func newStreams(events orderevents.Queries, partition func(string) int, limits L
 	}
 }
 
-// open gives a stream a place, if there is one.
+// open registers a stream, within the limits.
 func (s *streams) open(order, client string, from uint64) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,8 +109,8 @@ func (s *streams) sent(one *stream, from uint64) {
 	one.from = from
 }
 
-// concerns notes that a partition has moved, and wakes the one that looks if a stream is there. It is asked about every partition
-// of a notification, as it says no to each.
+// concerns marks a changed partition that has streams and wakes run. It returns false, so that it is called for every partition of a
+// notification.
 func (s *streams) concerns(partition int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +124,7 @@ func (s *streams) concerns(partition int) bool {
 	return false
 }
 
-// run looks, until ctx ends, at what has moved. wake says that notifications may have been missed.
+// run checks the changed partitions until ctx ends. wake: notifications may have been lost.
 func (s *streams) run(ctx context.Context, wake <-chan struct{}) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
@@ -139,7 +139,7 @@ func (s *streams) run(ctx context.Context, wake <-chan struct{}) error {
 			next = s.turn(next)
 		}
 		if err := s.look(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("could not look for events of open streams", "error", err)
+			s.log.Warn("could not read new events of open streams", "error", err)
 			s.all()
 			select {
 			case <-sweep.C:
@@ -170,7 +170,7 @@ func (s *streams) turn(from int) (next int) {
 	return 0
 }
 
-// look asks, once, about the orders of all streams in partitions that have moved, and wakes those that have events to come.
+// look makes one query for the orders of all streams in changed partitions, and wakes the streams that have new events.
 func (s *streams) look(ctx context.Context) error {
 	orders, after := s.due()
 	if len(orders) == 0 {
@@ -191,14 +191,14 @@ func (s *streams) look(ctx context.Context) error {
 			}
 			select {
 			case one.wake <- struct{}{}:
-			default: // it has one to take
+			default: // it has been woken
 			}
 		}
 	}
 	return nil
 }
 
-// due is the orders of streams in partitions that have moved, each with the least that one of them has been sent.
+// due returns the orders of streams in changed partitions, each with the lowest position that one of its streams has sent.
 func (s *streams) due() (orders []string, after []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +215,7 @@ func (s *streams) due() (orders []string, after []uint64) {
 	return orders, after
 }
 
-// after is the events of an order after a position. Streams that ask for the same at the same moment share an answer.
+// after reads the events of an order after a position. Equal reads at the same time share one query.
 func (s *streams) after(ctx context.Context, order string, from uint64) (items []orderevents.Item, more bool, err error) {
 	type page struct {
 		items []orderevents.Item

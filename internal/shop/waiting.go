@@ -13,29 +13,29 @@ import (
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 )
 
-// waiting lets any number of requests wait for the end of their orders at the price of one query per change in a partition
-// of theirs, whoever waits for how many.
+// waiting serves every request that waits for the outcome of an order with one query per change in a partition, whatever the number of
+// requests.
 type waiting struct {
 	details   orderdetails.Queries
 	partition func(key string) int
 	log       *slog.Logger
-	kick      chan struct{} // somebody has begun to wait
-	closed    chan struct{} // nobody looks any more
+	kick      chan struct{} // a request begins to wait
+	closed    chan struct{} // run has ended
 
 	mu         sync.Mutex
 	orders     map[string][]*waiter
-	partitions map[int]int // how many of the orders are in each
+	partitions map[int]int // number of awaited orders in each
 }
 
 type waiter struct {
-	revision int64 // the order's row must have come as far
+	revision int64 // that the order's row must have reached
 	ended    chan struct{}
 }
 
-// poll finds what no NOTIFY told of.
+// poll finds changes whose NOTIFY was lost.
 const poll = 250 * time.Millisecond
 
-// lookWithin bounds a look: one that a dead connection swallows must not keep everybody from the next.
+// lookWithin limits a query, so that a dead connection does not delay the next one.
 const lookWithin = 5 * time.Second
 
 func newWaiting(details orderdetails.Queries, partition func(string) int, log *slog.Logger) *waiting {
@@ -45,7 +45,7 @@ func newWaiting(details orderdetails.Queries, partition func(string) int, log *s
 	}
 }
 
-// concerns tells whether an order that is waited for is in the partition.
+// concerns reports whether an awaited order is in the partition.
 func (w *waiting) concerns(partition int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -65,7 +65,7 @@ func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
 		case <-tick.C:
 		}
 		if err := w.look(ctx); err != nil && ctx.Err() == nil {
-			w.log.Warn("could not look how orders that are waited for stand", "error", err)
+			w.log.Warn("could not read the status of awaited orders", "error", err)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -74,7 +74,7 @@ func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
 	}
 }
 
-// look asks for all orders waited for at once, and lets those go that have ended.
+// look reads the status of all awaited orders in one query, and releases the requests of those that have ended.
 func (w *waiting) look(ctx context.Context) error {
 	w.mu.Lock()
 	ids := slices.Collect(maps.Keys(w.orders))
@@ -113,7 +113,7 @@ func (w *waiting) add(id string, one *waiter) {
 	}
 }
 
-// drop lets those go who wait for an order and are over. The caller holds w.mu.
+// drop removes the waiters of an order for which over is true. The caller holds w.mu.
 func (w *waiting) drop(id string, over func(*waiter) bool) {
 	before := len(w.orders[id])
 	left := slices.DeleteFunc(w.orders[id], over)
@@ -125,7 +125,7 @@ func (w *waiting) drop(id string, over func(*waiter) bool) {
 	}
 }
 
-// await returns when the order has ended, ctx ended, the server stops or the time is up.
+// await returns when the order has ended, ctx ends, the shop stops or atMost has passed.
 func (w *waiting) await(ctx context.Context, id string, revision int64, atMost time.Duration) {
 	one := &waiter{revision, make(chan struct{})}
 	w.add(id, one)
@@ -147,8 +147,8 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 	w.drop(id, func(o *waiter) bool { return o == one })
 }
 
-// await shows an order as its read model has it once that holds the receipt's events and the order waits for nothing any more, or when
-// the time is up. ok is false if the read model has not come that far by then.
+// await returns the order from its read model when it has ended, or after atMost. ok is false if the read model does not include the
+// receipt by then.
 func (q *Queries) await(ctx context.Context, r es.Receipt, atMost time.Duration) (o Answer[Order], ok bool, err error) {
 	q.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
 	ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
