@@ -35,7 +35,8 @@ func main() {
 	}
 }
 
-// untilSignalled ends with the first signal to stop. By then a second one ends the program at once: whoever reads that it stops may rely on it.
+// untilSignalled returns a context that ends with the first SIGINT or SIGTERM. The handler is removed before the context ends, so a second
+// signal ends the process at once from the moment at which the log announces it.
 func untilSignalled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := make(chan os.Signal, 1)

@@ -32,6 +32,6 @@
 // it begins, once a minute while it lasts, with the number of failures, and once when it ends. Reporters do not log failures that
 // they also set here.
 //
-// Of a reporter that fails and works in turn, the log has one outage a minute, and how many it was not told of. An outage that is one of
-// these, and lasts, is logged when the minute is over.
+// When a reporter fails and recovers again and again, one outage a minute is logged, with the number of outages that were left out. An outage
+// that was left out and lasts is logged when the minute is over.
 package health

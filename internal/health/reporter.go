@@ -21,13 +21,13 @@ type Reporter struct {
 	name string
 	log  *slog.Logger
 
-	mu       sync.Mutex
-	broken   map[string]error
-	probes   []probe
-	outage   *outage
-	failures uint64    // since the process started
-	said     time.Time // when the log was last told that an outage began
-	unsaid   int       // outages since then that it was not told of
+	mu         sync.Mutex
+	broken     map[string]error
+	probes     []probe
+	outage     *outage
+	failures   uint64    // since the process started
+	lastLogged time.Time // when the beginning of an outage was last logged
+	notLogged  int       // outages since then that were not logged
 }
 
 type probe struct {
@@ -38,7 +38,7 @@ type probe struct {
 // outage lasts from the first failing part until none has failed for settle.
 type outage struct {
 	since    time.Time
-	silent   bool // one of many within remind: the log is not told of it, unless it lasts
+	leftOut  bool // not logged unless it lasts: another one began within remind before it
 	failures int
 	logged   time.Time
 	healed   time.Time // when the last failing part recovered; zero: one is failing
@@ -127,8 +127,8 @@ func (r *Reporter) fail(part string, err error) {
 	now := time.Now()
 	if r.outage == nil {
 		r.outage = &outage{since: now, failures: 1, logged: now}
-		if r.outage.silent = !r.said.IsZero() && now.Sub(r.said) < remind; r.outage.silent {
-			r.unsaid++
+		if r.outage.leftOut = !r.lastLogged.IsZero() && now.Sub(r.lastLogged) < remind; r.outage.leftOut {
+			r.notLogged++
 			return
 		}
 		r.begin("is failing; it is tried again until it succeeds", now, part, err)
@@ -136,13 +136,13 @@ func (r *Reporter) fail(part string, err error) {
 	}
 	r.outage.failures++
 	r.outage.healed = time.Time{}
-	if r.outage.silent && now.Sub(r.said) >= remind {
-		r.outage.silent, r.outage.logged = false, now
-		r.unsaid--
+	if r.outage.leftOut && now.Sub(r.lastLogged) >= remind {
+		r.outage.leftOut, r.outage.logged = false, now
+		r.notLogged--
 		r.begin("is failing; it is tried again until it succeeds", now, part, err, "for", now.Sub(r.outage.since).Round(time.Second).String())
 		return
 	}
-	if !r.outage.silent && now.Sub(r.outage.logged) >= remind {
+	if !r.outage.leftOut && now.Sub(r.outage.logged) >= remind {
 		r.outage.logged = now
 		r.log.Warn(r.name+" is still failing", "part", part, "error", err,
 			"for", now.Sub(r.outage.since).Round(time.Second).String(), "failures", r.outage.failures, "parts", len(r.broken))
@@ -152,10 +152,10 @@ func (r *Reporter) fail(part string, err error) {
 // begin logs that an outage began, and how many shorter ones before it were not logged. The caller holds r.mu.
 func (r *Reporter) begin(what string, now time.Time, part string, err error, more ...any) {
 	args := append([]any{"part", part, "error", err}, more...)
-	if r.unsaid > 0 {
-		args = append(args, "outages_not_logged", r.unsaid)
+	if r.notLogged > 0 {
+		args = append(args, "outages_not_logged", r.notLogged)
 	}
-	r.said, r.unsaid = now, 0
+	r.lastLogged, r.notLogged = now, 0
 	r.log.Warn(r.name+" "+what, args...)
 }
 
@@ -166,8 +166,8 @@ func (r *Reporter) settled(healed time.Time) {
 	if r.outage == nil || !r.outage.healed.Equal(healed) {
 		return
 	}
-	if r.outage.silent {
-		time.AfterFunc(time.Until(r.said.Add(remind)), r.tell)
+	if r.outage.leftOut {
+		time.AfterFunc(time.Until(r.lastLogged.Add(remind)), r.tell)
 	} else {
 		r.log.Info(r.name+" works again", "after", time.Since(r.outage.since).Round(time.Millisecond).String(), "failures", r.outage.failures)
 	}
@@ -178,11 +178,11 @@ func (r *Reporter) settled(healed time.Time) {
 func (r *Reporter) tell() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.outage != nil || r.unsaid == 0 || time.Since(r.said) < remind {
+	if r.outage != nil || r.notLogged == 0 || time.Since(r.lastLogged) < remind {
 		return
 	}
-	r.log.Info(r.name+" failed for a moment, again and again", "outages_not_logged", r.unsaid)
-	r.unsaid = 0
+	r.log.Info(r.name+" failed for moments", "outages_not_logged", r.notLogged)
+	r.notLogged = 0
 }
 
 // ask looks at all probes at once and then gives the verdict.

@@ -114,14 +114,14 @@ func TestRefusals(t *testing.T) {
 	if _, err := commands.AddProduct(t.Context(), asks("addProduct", "p"), product.Add{SKU: "MUG", Name: "Mug", Prices: map[string]int64{"GBP": 1250}}); err != nil {
 		t.Fatal(err)
 	}
-	unknown, nobody := mugs(3000), mugs(3000)
+	unknown, stranger := mugs(3000), mugs(3000)
 	unknown.Lines = append(unknown.Lines, shop.NewLine{SKU: "VASE", Quantity: 1})
-	nobody.Buyer = shop.NewCustomer{ID: "c1"}
+	stranger.Buyer = shop.NewCustomer{ID: "c1"}
 	for _, tt := range []struct {
 		order shop.NewOrder
 		code  es.Code
 		field string
-	}{{mugs(1), "price_changed", "/expected_total"}, {unknown, "unknown_sku", "/lines/1/sku"}, {nobody, "unknown_customer", "/customer/id"}} {
+	}{{mugs(1), "price_changed", "/expected_total"}, {unknown, "unknown_sku", "/lines/1/sku"}, {stranger, "unknown_customer", "/customer/id"}} {
 		_, err := commands.PlaceOrder(t.Context(), asks("placeOrder", string(tt.code)), tt.order)
 		r := shop.RefusalOf(err)
 		if r.Code != tt.code || !slices.ContainsFunc(r.Faults, func(f shop.Fault) bool { return f.Field == tt.field }) {

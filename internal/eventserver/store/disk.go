@@ -72,7 +72,7 @@ func (g *diskGuard) setGiveUp(f func()) { g.giveUp.Store(&f) }
 
 func (g *diskGuard) close() { g.once.Do(func() { close(g.done) }) }
 
-// retry repeats op for as long as it fails for want of space. Who opens the store is told, and does not wait.
+// retry repeats op while the disk has no space for it. While the store is being opened, Open gets the error and does not wait.
 func (g *diskGuard) retry(op func() error) error {
 	err := op()
 	if err == nil || !noSpace(err) {
