@@ -103,7 +103,7 @@ func New(cfg Config) (*Feed, error) {
 	f := &Feed{
 		cfg:       cfg,
 		log:       cfg.Logger.With("consumer", cfg.Consumer.Name()),
-		transport: &kafka.Transport{ClientID: "daybook-" + cfg.Consumer.Name(), DialTimeout: 3 * time.Second, MetadataTTL: 2 * time.Second},
+		transport: &kafka.Transport{ClientID: "daybook-" + cfg.Consumer.Name(), DialTimeout: 3 * time.Second, MetadataTTL: metadataTTL},
 		horizon:   horizon,
 		metrics:   newMetrics(cfg.Registerer, cfg.Consumer.Name()),
 	}
@@ -129,6 +129,9 @@ var (
 	soon  = backoff.Policy{First: 20 * time.Millisecond, Most: time.Second}
 	later = backoff.Policy{First: 20 * time.Millisecond, Most: 2 * time.Second}
 )
+
+// metadataTTL is how long the client remembers who leads a partition. After an error it is made to forget that at once.
+const metadataTTL = 30 * time.Second
 
 const (
 	// sessionTimeout is how long the group waits for a process that has died. Others take over after it.

@@ -21,12 +21,16 @@ type generation struct {
 	mu      sync.Mutex
 	offsets map[int]int64 // where each partition may be resumed
 
+	fetcher   *fetcher
 	questions chan question
 }
 
 func newGeneration(f *Feed, gen *kafka.Generation) *generation {
 	assigned := gen.Assignments[f.cfg.Topic]
-	return &generation{feed: f, gen: gen, assigned: assigned, offsets: map[int]int64{}, questions: make(chan question, len(assigned))}
+	return &generation{
+		feed: f, gen: gen, assigned: assigned, offsets: map[int]int64{},
+		fetcher: newFetcher(f, assigned), questions: make(chan question, len(assigned)),
+	}
 }
 
 func (g *generation) resumeAt(partition int, offset int64) {
@@ -54,6 +58,7 @@ func (g *generation) run(ctx, ended context.Context) {
 		running.Go(func() { p.run(ctx) })
 		running.Go(func() { g.feed.cfg.Consumer.Own(ctx, a.ID) })
 	}
+	running.Go(func() { g.fetcher.run(ctx) })
 	running.Go(func() { g.commit(ctx) })
 	running.Go(func() { g.look(ctx) })
 	running.Wait()

@@ -41,14 +41,6 @@ func (h *held) keep(partition int, events []es.Record) bool {
 
 func (h *held) due() bool { return len(h.events) > 0 && !time.Now().Before(h.until) }
 
-// patience is how long to wait for messages.
-func (h *held) patience() time.Duration {
-	if len(h.events) == 0 {
-		return fetchWait
-	}
-	return min(max(time.Until(h.until), time.Millisecond), fetchWait)
-}
-
 func (h *held) release() []es.Record {
 	events := h.events
 	h.events = nil

@@ -13,6 +13,7 @@ type outlook struct {
 	began, ended time.Time // everything in it was read between
 	relay        topic.State
 	checkpoints  map[int]uint64
+	ends         map[int]int64 // of the topic, after the relay's state was read: in partitions that are behind it, where it is known
 	err          error
 }
 
@@ -60,6 +61,16 @@ func (g *generation) outlook(ctx context.Context) (o outlook) {
 	}
 	if err := g.feed.horizon.Reached(asking, o.relay.Position); err != nil {
 		o.err = fmt.Errorf("compare with the relay's checkpoint: %w", err)
+		return o
+	}
+	var behind []int
+	for id, at := range o.checkpoints {
+		if id < len(o.relay.Last) && o.relay.Last[id] > at {
+			behind = append(behind, id)
+		}
+	}
+	if len(behind) > 0 {
+		o.ends = g.fetcher.ends(asking, behind)
 	}
 	return o
 }

@@ -18,12 +18,15 @@ import (
 
 // partition is one partition while this process has it. One goroutine runs it.
 type partition struct {
-	gen    *generation
-	feed   *Feed
-	id     int
-	log    *slog.Logger
-	source source
-	held   held
+	gen   *generation
+	feed  *Feed
+	id    int
+	log   *slog.Logger
+	inbox *inbox
+	held  held
+
+	offset int64 // of the topic: everything before it was delivered; kafka.FirstOffset: nothing was
+	high   int64 // where the topic ends, as last heard
 
 	at     uint64         // the checkpoint, as last read or moved
 	within bool           // the log is known to reach it
@@ -32,9 +35,13 @@ type partition struct {
 	clear  uint64         // none stands in (at, clear]
 	heard  time.Time      // when messages came last
 	asked  <-chan outlook // what it is about to compare itself with; nil: it has not asked
+	answer *outlook       // to that, not yet compared
 	looked time.Time      // when it last compared itself with the relay
 	blind  bool           // it could not
-	owed   uint64         // the relay's last event, if a look found it beyond the checkpoint; 0: none did since the last fetch
+	owed   owed           // what that found
+
+	begun  bool // the first fetch has been answered, or has failed
+	failed bool // the last one has
 
 	lag    atomic.Int64 // messages of the topic that are not applied
 	oldest atomic.Int64 // when the oldest event that is not applied was recorded, in Unix microseconds; 0: none is known
@@ -44,50 +51,28 @@ type partition struct {
 func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partition {
 	return &partition{
 		gen: g, feed: g.feed, id: a.ID, log: g.feed.log.With("partition", a.ID),
-		source: source{feed: g.feed, part: a.ID, offset: a.Offset}, held: newHeld(g.feed.cfg), at: at, moved: time.Now(),
+		inbox: g.fetcher.byPart[a.ID], offset: a.Offset, held: newHeld(g.feed.cfg), at: at, moved: time.Now(),
 	}
 }
 
 func (p *partition) run(ctx context.Context) {
-	for failures := 0; p.confirm(ctx); {
-		owed := p.owed
-		messages, err := p.source.fetch(ctx, p.held.patience())
+	for p.confirm(ctx) && p.wait(ctx) {
+		err := p.receive(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, kafka.OffsetOutOfRange) { // the next fetch is of what there is
-			err = nil
-		}
-		if p.set(fetching, err); err != nil {
-			_ = soon.Wait(ctx, failures+1)
-			failures++
-		} else {
-			failures = 0
-			p.waiting(len(messages))
-		}
-		if len(messages) > 0 {
-			before := p.seen()
-			if err := p.deliver(ctx, messages); err != nil {
-				p.set(history, err)
-				<-ctx.Done()
-				return
+		if err == nil {
+			if p.held.due() {
+				p.settle(ctx)
 			}
-			if p.seen() > before { // copies of what was seen may come for ever, and be all that comes
-				p.heard = time.Now()
+			if len(p.held.events) == 0 && p.offset >= 0 {
+				p.gen.resumeAt(p.id, p.offset)
 			}
+			p.collect(ctx)
+			err = p.look(ctx)
 		}
-		if p.held.due() {
-			p.settle(ctx)
-		}
-		if len(p.held.events) == 0 && p.source.offset >= 0 {
-			p.gen.resumeAt(p.id, p.source.offset)
-		}
-		if p.owed = 0; owed > 0 && (len(messages) == 0 || p.silent()) && p.seen() < owed {
-			p.settle(ctx)
-			p.log.Info("behind the relay and nothing comes: reading the event store", "after", p.at, "upto", owed)
-			p.heal(ctx, owed)
-		}
-		if err := p.look(ctx); err != nil {
+		if err != nil {
+			p.inbox.close()
 			p.set(history, err)
 			<-ctx.Done()
 			return
@@ -95,17 +80,62 @@ func (p *partition) run(ctx context.Context) {
 		for p.seen() < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
 			p.heal(ctx, p.known)
 		}
-		p.waiting(len(p.held.events))
+		p.waiting()
 	}
 }
 
-// waiting notes how many messages are fetched and not applied, beside those that the topic has beyond.
-func (p *partition) waiting(fetched int) {
-	lag := max(p.source.high-p.source.offset, 0)
-	if p.source.offset < 0 { // nothing has been fetched
-		lag = p.source.high
+// wait returns when there is something to do. False says that ctx ended.
+func (p *partition) wait(ctx context.Context) bool {
+	due := time.Now().Add(time.Hour)
+	if p.begun && p.asked == nil && p.answer == nil {
+		due = p.lookDue()
 	}
-	if lag += int64(fetched); lag == 0 && p.seen() >= p.known {
+	if len(p.held.events) > 0 && p.held.until.Before(due) {
+		due = p.held.until
+	}
+	if p.owed.upto > 0 && p.owed.due().Before(due) {
+		due = p.owed.due()
+	}
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-p.inbox.came:
+		p.begun = true
+	case o := <-p.asked:
+		p.asked, p.answer = nil, &o
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
+}
+
+// receive delivers what was fetched. Its error stops the partition.
+func (p *partition) receive(ctx context.Context) error {
+	t := p.inbox.take()
+	p.high, p.failed = t.high, t.err != nil
+	p.waiting()
+	var messages []topic.Message
+	for _, piece := range t.pieces {
+		messages = append(messages, p.feed.open(p.id, piece.Read())...)
+		p.owed.fetched = p.owed.fetched || piece.asked.After(p.owed.since)
+	}
+	if len(messages) > 0 {
+		before := p.seen()
+		if err := p.deliver(ctx, messages); err != nil {
+			return err
+		}
+		if p.seen() > before { // copies of what was seen may come for ever, and be all that comes
+			p.heard, p.owed = time.Now(), owed{}
+		}
+	}
+	p.offset = t.next
+	return nil
+}
+
+// waiting notes how many messages are not applied.
+func (p *partition) waiting() {
+	lag := max(p.high-max(p.offset, 0), 0) + int64(len(p.held.events))
+	if lag == 0 && p.seen() >= p.known {
 		p.oldest.Store(0)
 	}
 	p.lag.Store(lag)
@@ -230,24 +260,26 @@ func (p *partition) settle(ctx context.Context) {
 // look compares the partition with the relay and its checkpoint when it hears nothing, or could not the last time. It does not wait:
 // what it asks for, a later call finds. Messages are delivered meanwhile. Its error stops the partition.
 func (p *partition) look(ctx context.Context) error {
-	if p.asked == nil {
-		if time.Since(p.looked) < p.feed.cfg.Idle || !p.blind && !p.silent() {
-			return nil
-		}
+	switch o := p.answer; {
+	case o != nil:
+		p.answer, p.looked = nil, o.ended // those who share it look again together
+		p.settle(ctx)
+		return p.compare(*o)
+	case p.begun && p.asked == nil && !time.Now().Before(p.lookDue()):
 		p.settle(ctx)
 		p.asked = p.gen.ask(p.moved)
 	}
-	select {
-	case o := <-p.asked:
-		p.asked, p.looked = nil, time.Now()
-		p.settle(ctx)
-		return p.compare(o)
-	default:
-		return nil
-	}
+	return nil
 }
 
-func (p *partition) silent() bool { return time.Since(p.heard) >= p.feed.cfg.Idle }
+// lookDue is when it asks for the next look.
+func (p *partition) lookDue() time.Time {
+	last := p.looked
+	if !p.blind && p.heard.After(last) {
+		last = p.heard
+	}
+	return last.Add(p.feed.cfg.Idle)
+}
 
 // compare tells whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.
 func (p *partition) compare(o outlook) error {
@@ -267,43 +299,15 @@ func (p *partition) compare(o outlook) error {
 		return fmt.Errorf("the relay works on incarnation %s with %d partitions, this process on %s with %d",
 			s.Incarnation, s.Partitions, p.feed.cfg.Incarnation, p.feed.cfg.Partitions)
 	case s.Last[p.id] > p.at:
-		// What the relay published after the last fetch is not missing. If the next fetch, begun after this look, has nothing, it is.
-		p.owed = s.Last[p.id]
+		p.owed = owed{upto: s.Last[p.id], since: o.ended, until: kafka.FirstOffset}
+		if end, ok := o.ends[p.id]; ok {
+			p.owed.until = end
+		}
 	default:
+		p.owed = owed{}
 		p.clear = max(p.clear, s.Position)
 	}
 	return nil
-}
-
-// heal applies what the event store has of the partition up to and with the event at upto.
-func (p *partition) heal(ctx context.Context, upto uint64) {
-	p.feed.metrics.heals.Inc()
-	defer p.set(healing, nil)
-	for try := 0; p.at < upto && ctx.Err() == nil; try++ {
-		from := p.at
-		if p.clear < upto {
-			from = max(from, p.clear)
-		}
-		before := p.at
-		err := p.feed.cfg.Scan.Read(ctx, p.id, from, upto, func(events []es.Record, release func()) bool {
-			ok := p.apply(ctx, events, release)
-			if ok {
-				p.feed.metrics.healed.Add(float64(len(events)))
-			}
-			return ok
-		})
-		if p.at > before {
-			try = 0
-		}
-		if p.at < upto && ctx.Err() == nil && !errors.Is(err, ErrLeft) {
-			if err == nil {
-				err = errors.New("the event store does not have it")
-			}
-			p.set(healing, fmt.Errorf("read the event store from %d up to event %d: %w", p.at, upto, err))
-			p.clear = 0
-			_ = soon.Wait(ctx, try+1)
-		}
-	}
 }
 
 // apply gives events that follow on from the checkpoint to the consumer until it has taken them. False says that it

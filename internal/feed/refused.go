@@ -8,6 +8,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/topic"
 )
 
@@ -37,6 +38,23 @@ type refused struct {
 type said struct {
 	at    time.Time
 	since int // skipped since then
+}
+
+// open gives a page's messages that are the relay's, and notes the others.
+func (f *Feed) open(partition int, page kafkaread.Page) []topic.Message {
+	for _, u := range page.Unreadable {
+		f.refuse(kafka.Message{Partition: partition, Offset: u.Offset}, u.Err)
+	}
+	var messages []topic.Message
+	for _, m := range page.Messages {
+		decoded, err := f.cfg.Keys.Open(m)
+		if err != nil {
+			f.refuse(m, err)
+			continue
+		}
+		messages = append(messages, decoded)
+	}
+	return messages
 }
 
 // refuse notes a message that is not the relay's.
