@@ -38,6 +38,7 @@ type shop struct {
 	hold    time.Duration // of its feeds
 	health  *health.Reporter
 	metrics prometheus.Registerer // of its feed, may be nil
+	counts  *prometheus.Registry  // of the broker
 	looked  func()                // called before the relay's state is read; may be nil
 
 	mu    sync.Mutex
@@ -79,7 +80,8 @@ func (s *shop) ensureTopic() {
 func (s *shop) startBroker(listen string) {
 	s.t.Helper()
 	var err error
-	if s.broker, err = kafkaserver.Start(s.t.Context(), kafkaserver.Config{Dir: s.t.TempDir(), Listen: listen}); err != nil {
+	s.counts = prometheus.NewRegistry()
+	if s.broker, err = kafkaserver.Start(s.t.Context(), kafkaserver.Config{Dir: s.t.TempDir(), Listen: listen, Registerer: s.counts}); err != nil {
 		s.t.Fatal(err)
 	}
 	s.addr = s.broker.Addr()

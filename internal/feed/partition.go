@@ -68,7 +68,6 @@ func (p *partition) run(ctx context.Context) {
 			if len(p.held.events) == 0 && p.offset >= 0 {
 				p.gen.resumeAt(p.id, p.offset)
 			}
-			p.collect(ctx)
 			err = p.look(ctx)
 		}
 		if err != nil {
@@ -77,6 +76,7 @@ func (p *partition) run(ctx context.Context) {
 			<-ctx.Done()
 			return
 		}
+		p.collect(ctx)
 		for p.seen() < p.known && ctx.Err() == nil { // what was given up because the checkpoint went back
 			p.heal(ctx, p.known)
 		}

@@ -10,5 +10,8 @@
 //     inflates what others compressed.
 //   - A batch that cannot be read is passed over as a whole, and reported.
 //
+// FetchSeveral asks one broker for several partitions. It gives each partition's part as bytes, for the partition's reader to read: what a
+// hostile batch costs is paid there.
+//
 // What is trusted: the broker, for the frame round the batches, the offsets it assigned and the length of each batch.
 package kafkaread
