@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/duerows"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
@@ -90,6 +91,7 @@ type Orchestrator struct {
 	routes    map[string]*route // by event type
 	instances instances
 	saver     saver
+	rows      *duerows.Watch
 	metrics   *metrics
 	health    *health.Reporter
 
@@ -144,6 +146,7 @@ func New(cfg Config) (*Orchestrator, error) {
 		cfg: cfg, newest: map[string]*saga.Machine{}, versions: map[version]*saga.Machine{},
 		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owned: map[int]*owner{},
 	}
+	o.rows = duerows.New(cfg.Poll, o.anyDue)
 	for i := range cfg.Sagas {
 		m := &cfg.Sagas[i]
 		if _, ok := cfg.First[m.Name]; !ok {

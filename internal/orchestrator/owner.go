@@ -71,16 +71,24 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 		defer cancel()
 		wake = c
 	}
-	tick := time.NewTicker(o.cfg.Poll)
-	defer tick.Stop()
+	rows, release := o.rows.Own(partition)
+	defer release()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
-		if err := w.look(ctx); ctx.Err() == nil {
+		err := w.look(ctx)
+		if ctx.Err() == nil {
 			o.health.Set(due(partition), err)
+		}
+		again.Stop()
+		if err != nil || w.anyFailing() { // until it is known to be mended
+			again.Reset(o.cfg.Poll)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-rows:
+		case <-again.C:
 		case <-wake:
 		}
 	}
@@ -112,6 +120,23 @@ func (w *owner) look(ctx context.Context) error {
 	}
 	w.o.health.Set(runs(w.partition), w.stillFailing(still))
 	return nil
+}
+
+func (w *owner) anyFailing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.failing) > 0
+}
+
+// anyDue gives those of some partitions that have due rows.
+func (o *Orchestrator) anyDue(ctx context.Context, partitions []int) ([]int, error) {
+	rows, err := o.cfg.Pool.Query(ctx, `
+		select p.n from unnest($1::int[]) as p (n)
+		where exists (select from daybook.saga_instance i where i.partition = p.n and i.due_at <= $2)`, partitions, o.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int])
 }
 
 type dueRow struct {

@@ -247,6 +247,18 @@ func (o *owner) wakeMissed(ctx context.Context) error {
 	return nil
 }
 
+// misses says whether something is still to be woken.
+func (o *owner) misses() bool {
+	o.Engine.mu.Lock()
+	defer o.Engine.mu.Unlock()
+	for _, p := range o.missed {
+		if p == o.partition {
+			return true
+		}
+	}
+	return false
+}
+
 // pick gives the events that are intents for a reactor, and the streams whose intents become due.
 func (e *Engine) pick(name string, from uint64, events []es.Record) (open []es.Record, woken []string) {
 	for _, r := range events {

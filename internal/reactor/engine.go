@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/duerows"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/kit/es"
 )
@@ -49,6 +50,7 @@ type Engine struct {
 	names   []string
 	opens   map[string][]string // event type → reactors it is an intent for
 	wakes   map[string][]string // event type → reactors whose rows it makes due
+	rows    *duerows.Watch
 	metrics metrics
 	health  *health.Reporter
 
@@ -91,6 +93,7 @@ func New(cfg Config) (*Engine, error) {
 		missed:    map[waking]int{},
 		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},
 	}
+	e.rows = duerows.New(cfg.Poll, e.anyDue)
 	for _, r := range cfg.Reactors {
 		name := r.Name()
 		if _, twice := e.byName[name]; twice || name == "" {

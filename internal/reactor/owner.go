@@ -65,20 +65,27 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		defer cancel()
 		byHand = woken
 	}
+	rows, release := e.rows.Own(partition)
+	defer release()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
 		pause, err := o.round(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		e.health.Set(atRound(partition), err)
-		t := time.NewTimer(pause)
+		again.Stop()
+		if err != nil || pause < e.cfg.Poll || o.misses() {
+			again.Reset(pause)
+		}
 		select {
 		case <-o.wake:
 		case <-byHand:
-		case <-t.C:
+		case <-rows:
+		case <-again.C:
 		case <-ctx.Done():
 		}
-		t.Stop()
 	}
 }
 
@@ -98,6 +105,18 @@ type row struct {
 }
 
 func (r row) key() string { return r.reactor + " " + r.task.ID.String() }
+
+// anyDue gives those of some partitions that have intents due before it is asked again.
+func (e *Engine) anyDue(ctx context.Context, partitions []int) ([]int, error) {
+	rows, err := e.cfg.Pool.Query(ctx, `
+		select p.n from unnest($1::int[]) as p (n) where exists (
+			select from daybook.reactor_waiting w where w.partition = p.n and w.due_at <= $2 and w.reactor = any($3))`,
+		partitions, e.now().Add(e.cfg.Poll), e.names)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int])
+}
 
 // round begins what is due and gives the time until there may be more.
 func (o *owner) round(ctx context.Context) (time.Duration, error) {
