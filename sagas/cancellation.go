@@ -1,8 +1,7 @@
 package sagas
 
 import (
-	"strconv"
-	"time"
+	"slices"
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/payment"
@@ -17,12 +16,11 @@ import (
 func Cancellation() saga.Definition[Cancelling] {
 	return saga.Definition[Cancelling]{
 		Name: "cancellation", Version: 1,
-		Start: saga.StartNumbered(
+		Start: saga.Start(
 			func(e events.OrderCancelRequested) (int, bool) { return e.N, e.Driver == events.DriverCancellation },
 			func(c *Cancelling, e events.OrderCancelRequested) {
 				c.OrderID, c.N, c.Lines, c.Due = e.OrderID, e.N, e.Lines, e.Due()
 			}),
-		Clock: func(c *Cancelling, at time.Time) { c.Now = at },
 		Steps: []saga.Step[Cancelling]{voidPayment, releaseStock, cancelOrder},
 	}
 }
@@ -33,14 +31,13 @@ type Cancelling struct {
 	N       int
 	Lines   []events.OpenLine
 	Due     events.Money
-	Now     time.Time
 	Payment Money
 }
 
 // The money first: stock that is still promised can be given back at any time.
 var voidPayment = saga.Step[Cancelling]{
 	Name: "void payment",
-	Do: func(c Cancelling) saga.Commands {
+	Do: func(c Cancelling, _ saga.Turn) saga.Commands {
 		if c.Due.IsZero() {
 			return nil
 		}
@@ -48,26 +45,30 @@ var voidPayment = saga.Step[Cancelling]{
 	},
 	On: append(heard(func(c *Cancelling) *Money { return &c.Payment }),
 		saga.Refusal(voidFailed[Cancelling])),
-	Done:    func(c Cancelling) bool { return c.Payment.Free() },
+	Done:    func(c Cancelling, _ saga.Turn) bool { return c.Payment.Free() },
 	Insists: true,
 }
 
 var releaseStock = saga.Step[Cancelling]{
 	Name: "release stock",
-	Do: func(c Cancelling) saga.Commands {
-		return saga.Each(c.Lines, func(l events.OpenLine) string { return strconv.Itoa(l.Line) }, func(l events.OpenLine) stock.Release {
-			return stock.Release{SKU: l.SKU, ReservationID: l.ReservationID, OrderID: c.OrderID, At: c.Now}
-		})
+	Items: func(c Cancelling) []string {
+		return items(c.Lines, func(l events.OpenLine) int { return l.Line })
 	},
-	On:      []saga.Reply[Cancelling]{saga.On(func(*Cancelling, events.StockReleased) {})},
+	Do: func(c Cancelling, t saga.Turn) saga.Commands {
+		l := c.Lines[slices.IndexFunc(c.Lines, func(l events.OpenLine) bool { return item(l.Line) == t.Item })]
+		return saga.Send(stock.Release{SKU: l.SKU, ReservationID: l.ReservationID, OrderID: c.OrderID, At: t.At})
+	},
+	On:      []saga.Reply[Cancelling]{saga.On(func(*Cancelling, events.StockReleased, saga.At) {})},
 	Insists: true,
 }
 
 var cancelOrder = saga.Step[Cancelling]{
 	Name: "cancel order",
-	Do:   func(c Cancelling) saga.Commands { return saga.Send(order.Cancel{OrderID: c.OrderID, N: c.N}) },
+	Do: func(c Cancelling, _ saga.Turn) saga.Commands {
+		return saga.Send(order.Cancel{OrderID: c.OrderID, N: c.N})
+	},
 	On: []saga.Reply[Cancelling]{
-		saga.On(func(*Cancelling, events.OrderCancelled) {}),
+		saga.On(func(*Cancelling, events.OrderCancelled, saga.At) {}),
 		saga.Refusal(func(_ *Cancelling, e events.OrderCancelRefused, _ saga.At) es.Code { return es.Code(e.Code) }),
 	},
 	Insists: true,

@@ -28,18 +28,18 @@ func (m *Money) Free() bool {
 // heard is how each outcome changes the Money in S. What a step makes of a void that failed, it adds itself.
 func heard[S any](money func(*S) *Money) []saga.Reply[S] {
 	return []saga.Reply[S]{
-		saga.OnAt(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, true, at) }),
-		saga.OnAt(func(s *S, _ events.PaymentActionRequired, at saga.At) {
+		saga.On(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, true, at) }),
+		saga.On(func(s *S, _ events.PaymentActionRequired, at saga.At) {
 			money(s).now(payment.ActionRequired, false, at)
 		}),
-		saga.OnAt(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, false, at) }),
-		saga.OnAt(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, false, at) }),
-		saga.OnAt(func(s *S, e events.PaymentOutcomeUnknown, at saga.At) {
+		saga.On(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, false, at) }),
+		saga.On(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, false, at) }),
+		saga.On(func(s *S, e events.PaymentOutcomeUnknown, at saga.At) {
 			if e.Operation == events.OperationAuthorise {
 				money(s).now(payment.Unknown, false, at)
 			}
 		}),
-		saga.OnAt(func(s *S, e events.PaymentOutcomeContradicted, at saga.At) {
+		saga.On(func(s *S, e events.PaymentOutcomeContradicted, at saga.At) {
 			if e.Amount.Amount > 0 { // money is held after all, and to be given back: it is too late to use it
 				money(s).now(payment.Declined, true, at)
 			}

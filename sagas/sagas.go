@@ -3,6 +3,7 @@
 package sagas
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
@@ -30,6 +31,16 @@ func (d Deadlines) orDefaults() Deadlines {
 
 // All is every saga.
 func All(d Deadlines) []saga.Saga { return []saga.Saga{Placement(d), Cancellation()} }
+
+// items names what a step does line by line.
+func items[L any](lines []L, number func(L) int) (out []string) {
+	for _, l := range lines {
+		out = append(out, item(number(l)))
+	}
+	return out
+}
+
+func item(line int) string { return strconv.Itoa(line) }
 
 func when(is bool, code es.Code) es.Code {
 	if is {

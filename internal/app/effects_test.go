@@ -190,12 +190,11 @@ func kafkaAddress(t *testing.T, c Config) string {
 
 // placing is how long each step of placing an order may take, and the buyer for an action.
 func placing(_ *testing.T, c Config) (said string) {
-	p := sagas.Placing{}
-	p.Payment.State = payment.ActionRequired
+	asked := sagas.Placing{}
+	asked.Payment.State = payment.ActionRequired
 	for _, step := range sagas.Placement(c.deadlines()).Steps {
-		said += " " + step.Deadline.String()
-		if step.Waits != nil {
-			said += " " + step.Waits(p).Within.String()
+		if step.Deadline != nil {
+			said += " " + step.Deadline(sagas.Placing{}).Within.String() + " " + step.Deadline(asked).Within.String()
 		}
 	}
 	return said

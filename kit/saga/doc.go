@@ -17,6 +17,24 @@
 // (Definition.Start, Definition.On). A timer is an input with an id of its own, ignored unless it is awaited. Inputs
 // come in any order, and an ended instance still takes them.
 //
+// # Knobs
+//
+// Each has a trace in testdata/booking-*.txt.
+//
+//   - Definition.Start: the event that starts an instance, whether it does, and under which number.
+//   - Definition.On: events that concern the whole, whether they answer an effect or not.
+//   - Definition.Abort: why to stop and undo, until the pivot has begun.
+//   - Step.Items: what the step does one by one. Each item has its own effect, do and undo.
+//   - Step.Do: the command of an item; a step that asks for none is passed over. Without Do a step sends nothing.
+//   - Step.Undo: the command that undoes an item. The first step that does something and has no Undo is the pivot.
+//   - Step.On: the answers to the step's effects. Refusal makes one refuse; OfUndo makes that a refusal of the undo.
+//   - Step.Done, Step.Undone: whether an item has come true, where an answer alone does not say so.
+//   - Step.Refused: why an item has failed, where an answer alone does not say so.
+//   - Step.Insists: a refusal is tried again and never undone.
+//   - Step.Deadline: how long Do may take, for what, and the code of the failure beyond it.
+//
+// What a function is asked about comes in its Turn: item, attempt, the time at which the attempt began, why it is undone.
+//
 // # Rules
 //
 //   - Effect id = UUIDv5(instance, step, item, attempt, do|undo). It is the command's id. Transport retries keep it; the

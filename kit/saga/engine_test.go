@@ -48,49 +48,42 @@ type ask struct {
 func (a ask) CommandType() string           { return "room." + a.Verb }
 func (a ask) Key() string                   { return a.Room }
 func (ask) Decide(room) ([]es.Event, error) { return nil, nil }
-func self(s string) string                  { return s }
-func verb(v string, at time.Time) func(string) ask {
-	return func(r string) ask { return ask{v, r, at} }
-}
 
 type trip struct {
 	Rooms   []string
 	Dropped bool
 	Booked  int
 	Freed   int
-	Now     time.Time
-	Why     es.Code
 }
 
 func trips() saga.Definition[trip] {
 	return saga.Definition[trip]{
 		Name: "travel", Version: 3,
-		Start: saga.StartNumbered(func(e tripPlanned) (int, bool) { return e.N, !e.Skip }, func(t *trip, e tripPlanned) { t.Rooms = e.Rooms }),
-		On:    []saga.Reply[trip]{saga.On(func(t *trip, _ tripDropped) { t.Dropped = true })},
+		Start: saga.Start(func(e tripPlanned) (int, bool) { return e.N, !e.Skip }, func(t *trip, e tripPlanned) { t.Rooms = e.Rooms }),
+		On:    []saga.Reply[trip]{saga.On(func(t *trip, _ tripDropped, _ saga.At) { t.Dropped = true })},
 		Abort: func(t trip) es.Code {
 			if t.Dropped {
 				return "dropped"
 			}
 			return ""
 		},
-		Failed: func(t *trip, c es.Code) { t.Why = c },
-		Clock:  func(t *trip, at time.Time) { t.Now = at },
 		Steps: []saga.Step[trip]{
 			{
-				Name: "book", Deadline: time.Minute,
-				Do: func(t trip) saga.Commands { return saga.Each(t.Rooms, self, verb("book", t.Now)) },
+				Name: "book", Deadline: func(trip) saga.Deadline { return saga.Deadline{Within: time.Minute} },
+				Items: func(t trip) []string { return t.Rooms },
+				Do:    func(_ trip, t saga.Turn) saga.Commands { return saga.Send(ask{"book", t.Item, t.At}) },
 				On: []saga.Reply[trip]{
-					saga.On(func(t *trip, _ roomBooked) { t.Booked++ }),
+					saga.On(func(t *trip, _ roomBooked, _ saga.At) { t.Booked++ }),
 					saga.Refusal(func(*trip, roomFull, saga.At) es.Code { return "full" }),
-					saga.On(func(t *trip, _ roomFreed) { t.Freed++ }),
-					saga.UndoRefusal(func(*trip, roomStuck, saga.At) es.Code { return "stuck" }),
+					saga.On(func(t *trip, _ roomFreed, _ saga.At) { t.Freed++ }),
+					saga.Refusal(func(*trip, roomStuck, saga.At) es.Code { return "stuck" }).OfUndo(),
 				},
-				Undo: func(t trip) saga.Commands { return saga.Each(t.Rooms, self, verb("free", t.Now)) },
+				Undo: func(_ trip, t saga.Turn) saga.Commands { return saga.Send(ask{"free", t.Item, t.At}) },
 			},
 			{
 				Name: "pay",
-				Do:   func(t trip) saga.Commands { return saga.Send(ask{"pay", "desk", t.Now}) },
-				On:   []saga.Reply[trip]{saga.On(func(*trip, cardPaid) {})},
+				Do:   func(_ trip, t saga.Turn) saga.Commands { return saga.Send(ask{"pay", "desk", t.At}) },
+				On:   []saga.Reply[trip]{saga.On(func(*trip, cardPaid, saga.At) {})},
 			},
 		},
 	}
@@ -360,7 +353,8 @@ func TestCompile(t *testing.T) {
 		"needs Start":                         with(func(d *saga.Definition[trip]) { d.Start = saga.Reply[trip]{} }),
 		"two steps are called":                with(func(d *saga.Definition[trip]) { d.Steps[1].Name = "book" }),
 		"needs a name and something":          with(func(d *saga.Definition[trip]) { d.Steps[1].Do = nil }),
-		"cannot have a deadline":              with(func(d *saga.Definition[trip]) { d.Steps[1].Deadline = 1 }),
+		"cannot have a deadline":              with(func(d *saga.Definition[trip]) { d.Steps[1].Deadline = d.Steps[0].Deadline }),
+		"has a reply of an undo":              with(func(d *saga.Definition[trip]) { d.Steps[1].On[0] = d.Steps[1].On[0].OfUndo() }),
 		"can be undone but follows the pivot": with(func(d *saga.Definition[trip]) { d.Steps[0], d.Steps[1] = d.Steps[1], d.Steps[0] }),
 	} {
 		if _, err := saga.Compile(d); err == nil || !strings.Contains(err.Error(), want) {

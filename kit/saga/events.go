@@ -42,6 +42,7 @@ type (
 	Began struct {
 		Step     string    `json:"step"`
 		Attempt  int       `json:"attempt"`
+		For      string    `json:"for,omitempty"`
 		At       time.Time `json:"at"`
 		Deadline time.Time `json:"deadline,omitzero"`
 		After    time.Time `json:"after,omitzero"`

@@ -25,13 +25,12 @@ func (i *instance[S]) Fold(e, noted es.Event) {
 		p.due, i.cause, i.stated = true, e.Timer.String(), time.Time{}
 	case Began:
 		p, n := i.step(e.Step)
-		p.begun, p.does, p.since, p.deadline, p.due, p.waits, i.stuck = true, e.Attempt, e.At, e.Deadline, false, "", nil
-		i.clock(e.At)
-		if do := i.def.Steps[n].Do; do != nil {
-			asked := do(i.state)
-			p.nothing = len(asked) == 0
-			i.issue(n, es.Do, e.Attempt, e.After, asked)
+		p.begun, p.does, p.at, p.since, p.deadline, p.due, p.waits, i.stuck = true, e.Attempt, e.At, e.At, e.Deadline, false, e.For, nil
+		s := &i.def.Steps[n]
+		if p.items = []string{""}; s.Items != nil {
+			p.items = s.Items(i.state)
 		}
+		p.nothing = s.Do != nil && i.issue(n, es.Do, s.Do, e.After) == 0
 	case Extended:
 		p, _ := i.step(e.Step)
 		p.waits, p.since, p.deadline = e.For, e.At, e.Deadline
@@ -43,14 +42,10 @@ func (i *instance[S]) Fold(e, noted es.Event) {
 		p, n := i.step(e.Step)
 		p.deadline, i.phase, i.failure, i.stuck = time.Time{}, Undo, e.Code, nil
 		i.revoke(n)
-		if i.def.Failed != nil {
-			i.def.Failed(&i.state, e.Code)
-		}
 	case Undoing:
 		p, n := i.step(e.Step)
-		p.undoing, p.undone, p.undoes, p.undoRefused, i.phase, i.stuck = true, false, e.Attempt, "", Undo, nil
-		i.clock(e.At)
-		i.issue(n, es.Undo, e.Attempt, e.After, i.def.Steps[n].Undo(i.state))
+		p.undoing, p.undone, p.undoes, p.undoAt, p.undoRefused, i.phase, i.stuck = true, false, e.Attempt, e.At, "", Undo, nil
+		i.issue(n, es.Undo, i.def.Steps[n].Undo, e.After)
 	case Undone:
 		p, n := i.step(e.Step)
 		p.undone, p.undoneAt, i.stuck = true, p.undoes, nil
@@ -111,12 +106,6 @@ func (i *instance[S]) unstick(effect es.UUID) {
 	}
 }
 
-func (i *instance[S]) clock(at time.Time) {
-	if i.def.Clock != nil {
-		i.def.Clock(&i.state, at)
-	}
-}
-
 func (i *instance[S]) step(name string) (*progress, int) {
 	n := slices.IndexFunc(i.def.Steps, func(s Step[S]) bool { return s.Name == name })
 	if n < 0 {
@@ -125,22 +114,35 @@ func (i *instance[S]) step(name string) (*progress, int) {
 	return &i.steps[n], n
 }
 
-// issue takes the place of whatever the step owed before.
-func (i *instance[S]) issue(n int, d es.Direction, attempt int, after time.Time, asked Commands) {
+// issue takes the place of whatever the step owed before. It gives how many commands the step asks for now.
+func (i *instance[S]) issue(n int, d es.Direction, ask func(S, Turn) Commands, after time.Time) (asked int) {
 	i.revoke(n)
 	step := i.def.Steps[n].Name
-	for _, a := range asked {
-		id := es.EffectID(i.name, step, a.Item, attempt, d)
-		if i.issued[id] != nil {
-			panic(fmt.Sprintf("%s: step %q asks twice for item %q", i.name, step, a.Item))
+	for _, item := range i.steps[n].items {
+		t := i.turn(n, d, item)
+		for _, c := range ask(i.state, t) {
+			id := es.EffectID(i.name, step, item, t.Attempt, d)
+			if i.issued[id] != nil {
+				panic(fmt.Sprintf("%s: step %q asks twice for item %q", i.name, step, item))
+			}
+			f := &issue{at: n, effect: Effect{
+				ID: id, Step: step, Item: item, Attempt: t.Attempt, Direction: d, Command: c,
+				NotBefore: after, Causation: i.cause, Correlation: i.correlation, Stated: i.stated,
+			}}
+			i.issued[id] = f
+			i.order = append(i.order, f)
+			asked++
 		}
-		f := &issue{at: n, effect: Effect{
-			ID: id, Step: step, Item: a.Item, Attempt: attempt, Direction: d, Command: a.Command,
-			NotBefore: after, Causation: i.cause, Correlation: i.correlation, Stated: i.stated,
-		}}
-		i.issued[id] = f
-		i.order = append(i.order, f)
 	}
+	return asked
+}
+
+func (i *instance[S]) turn(n int, d es.Direction, item string) Turn {
+	p := &i.steps[n]
+	if d == es.Undo {
+		return Turn{Item: item, Attempt: p.undoes, At: p.undoAt, Why: i.failure}
+	}
+	return Turn{Item: item, Attempt: p.does, At: p.at, Why: i.failure}
 }
 
 func (i *instance[S]) revoke(n int) {

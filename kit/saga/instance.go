@@ -40,9 +40,11 @@ type source struct {
 // progress is how far a step is.
 type progress struct {
 	begun, done, undoing, undone bool
-	nothing                      bool // Do asked for no command: there is nothing to undo either
-	does, undoes                 int  // attempts
-	undoneAt                     int  // of undoes, when it last succeeded
+	nothing                      bool      // Do asked for no command: there is nothing to undo either
+	items                        []string  // of the newest attempt
+	does, undoes                 int       // attempts
+	at, undoAt                   time.Time // when they began
+	undoneAt                     int       // of undoes, when it last succeeded
 	waits                        string
 	since, deadline              time.Time // of what is waited for now
 	due                          bool      // the deadline came while it was awaited
@@ -149,7 +151,7 @@ func (i *instance[S]) Timers() (out []Timer) {
 			continue
 		}
 		s := i.def.Steps[n]
-		t := Timer{Step: s.Name, Since: p.since, Due: p.deadline, Unsent: s.Deadline}
+		t := Timer{Step: s.Name, Since: p.since, Due: p.deadline, Unsent: p.deadline.Sub(p.since)}
 		t.ID = es.DerivedID(es.EffectID(i.name, s.Name, "", p.does, es.Do), "timer", p.waits)
 		for _, f := range i.order {
 			if f.at == n && !f.revoked {

@@ -53,10 +53,16 @@ func (i *instance[S]) nextDoing(now time.Time) es.Event {
 		refused = ""
 	}
 	if s.Refused != nil {
-		refused = either(s.Refused(i.state), refused)
+		for _, item := range p.items {
+			refused = either(s.Refused(i.state, i.turn(n, es.Do, item)), refused)
+		}
+	}
+	var d Deadline
+	if s.Deadline != nil {
+		d = s.Deadline(i.state)
 	}
 	switch {
-	case s.Do == nil, p.nothing, s.Done != nil && s.Done(i.state), s.Done == nil && owed == 0 && refused == "":
+	case s.Do == nil, p.nothing, s.Done == nil && owed == 0 && refused == "", i.each(n, es.Do, s.Done):
 		return Done{s.Name}
 	case refused != "" && !s.Insists && !i.pivotDone():
 		return Failed{s.Name, refused}
@@ -65,22 +71,33 @@ func (i *instance[S]) nextDoing(now time.Time) es.Event {
 	case refused != "":
 		return Stuck{Step: s.Name, Code: refused, Message: "refused too often"}
 	case p.due:
-		return Failed{s.Name, either(s.TimedOut, "timed_out")}
-	}
-	if s.Waits != nil {
-		if w := s.Waits(i.state); w.For != "" && w.For != p.waits {
-			return Extended{s.Name, w.For, now, now.Add(w.Within)}
-		}
+		return Failed{s.Name, either(d.Code, "timed_out")}
+	case d.For != "" && d.For != p.waits:
+		return Extended{s.Name, d.For, now, d.from(now)}
 	}
 	return nil
 }
 
+// each tells whether a question is answered yes for every item of a step; nil is not.
+func (i *instance[S]) each(n int, d es.Direction, is func(S, Turn) bool) bool {
+	return is != nil && !slices.ContainsFunc(i.steps[n].items, func(item string) bool { return !is(i.state, i.turn(n, d, item)) })
+}
+
 func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) es.Event {
 	b := Began{Step: s.Name, Attempt: attempt, At: now, After: pauseBefore(attempt, now)}
-	if s.Deadline > 0 {
-		b.Deadline = now.Add(s.Deadline)
+	if s.Deadline != nil {
+		d := s.Deadline(i.state)
+		b.For, b.Deadline = d.For, d.from(now)
 	}
 	return b
+}
+
+// from is when a deadline that begins now ends; zero if it does not.
+func (d Deadline) from(now time.Time) (end time.Time) {
+	if d.Within > 0 {
+		end = now.Add(d.Within)
+	}
+	return end
 }
 
 // nextUndoing goes in reverse, each step finished before the one before it. A step that was undone and stands again
@@ -91,7 +108,7 @@ func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 		if !p.begun || s.Undo == nil || p.nothing {
 			continue
 		}
-		late := p.undone && s.Undone != nil && !s.Undone(i.state)
+		late := p.undone && s.Undone != nil && !i.each(n, es.Undo, s.Undone)
 		if p.undone && !late {
 			continue
 		}
@@ -100,7 +117,7 @@ func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 		switch {
 		case late:
 			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}
-		case s.Undone != nil && s.Undone(i.state), s.Undone == nil && p.undoing && owed == 0 && refused == "":
+		case i.each(n, es.Undo, s.Undone), s.Undone == nil && p.undoing && owed == 0 && refused == "":
 			return Undone{s.Name}
 		case !p.undoing:
 			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}
@@ -121,9 +138,9 @@ func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 func (i *instance[S]) nextWhileStuck() es.Event {
 	p, n := i.step(i.stuck.Step)
 	switch s := i.def.Steps[n]; {
-	case i.phase == Doing && s.Done != nil && s.Done(i.state):
+	case i.phase == Doing && i.each(n, es.Do, s.Done):
 		return Done{s.Name}
-	case i.phase == Undo && p.undoing && s.Undone != nil && s.Undone(i.state):
+	case i.phase == Undo && p.undoing && i.each(n, es.Undo, s.Undone):
 		return Undone{s.Name}
 	}
 	return nil

@@ -2,6 +2,7 @@ package saga
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
@@ -13,32 +14,37 @@ type Definition[S any] struct {
 	Name    string // category of its instances' streams: "placement"
 	Version int    // a running instance keeps the one it began with
 	Start   Reply[S]
-	On      []Reply[S]          // what concerns the whole, with or without an effect: a cancellation
-	Abort   func(S) es.Code     // stop and undo, unless the pivot has begun; "" = go on
-	Failed  func(*S, es.Code)   // tells S why undoing began
-	Clock   func(*S, time.Time) // tells S the recorded time at which a step begins or is undone, for its commands
+	On      []Reply[S]      // what concerns the whole, with or without an effect: a cancellation
+	Abort   func(S) es.Code // stop and undo, unless the pivot has begun; "" = go on
 	Steps   []Step[S]
 }
 
 // Step is one row. Every function but On is a question about S: the answers may come in any order.
 type Step[S any] struct {
-	Name     string
-	Do       func(S) Commands // asked once, when the step begins; none = the step is passed over
-	On       []Reply[S]       // the answers to its effects, at any time, even after the end
-	Done     func(S) bool     // nil: when every command of Do was answered
-	Refused  func(S) es.Code  // "" = not, or not known. Beside it the refusal of a command of Do, once all are answered
-	Insists  bool             // refused, it is tried again as a new attempt, never undone
-	Undo     func(S) Commands // nil: cannot be undone, it is the pivot or follows it
-	Undone   func(S) bool     // false while it is not known; nil: when every command of Undo was answered
-	Deadline time.Duration    // for Do; beyond it the step is in doubt, and undone. 0 = none
-	Waits    func(S) Wait     // from when it first says so, takes Deadline's place
-	TimedOut es.Code          // why the step failed then; "" = timed_out
+	Name         string
+	Items        func(S) []string       // what it does one by one: lines, shipments; asked when an attempt begins. nil: one, called ""
+	Do           func(S, Turn) Commands // for an item; none at all = the step is passed over. nil: it sends nothing
+	Undo         func(S, Turn) Commands // for an item of Do. nil: cannot be undone, it is the pivot or follows it
+	On           []Reply[S]             // the answers to its effects, at any time, even after the end
+	Done, Undone func(S, Turn) bool     // of an item; false while it is not known. nil: when its command was answered
+	Refused      func(S, Turn) es.Code  // "" = not, or not known. Beside it the refusal of a command of Do, once all are answered
+	Insists      bool                   // refused, it is tried again as a new attempt, never undone
+	Deadline     func(S) Deadline       // of Do; beyond it the step is in doubt, and undone. nil: none
 }
 
-// Wait says what a step waits for beyond its Deadline: a person, mostly.
-type Wait struct {
-	For    string // "" = Deadline stands
-	Within time.Duration
+// Turn is what a step is asked about.
+type Turn struct {
+	Item    string
+	Attempt int       // from 1; of Do, or of Undo
+	At      time.Time // recorded time at which the attempt began
+	Why     es.Code   // why it is undone
+}
+
+// Deadline is how long a step waits. One with another For takes the place of the one before, and counts from when it is seen.
+type Deadline struct {
+	For    string        // what is waited for beyond the answers: a person, mostly
+	Within time.Duration // 0: without end
+	Code   es.Code       // why the step failed then; "" = timed_out
 }
 
 // Reply is how one type of event changes S.
@@ -56,69 +62,40 @@ type At struct {
 }
 
 // On erases E once; the assertion inside cannot fail, because replies are found by E's wire name.
-func On[S any, E es.Event](fold func(*S, E)) Reply[S] {
-	return reply(func(s *S, e E, _ At) es.Code { fold(s, e); return "" })
+func On[S any, E es.Event](fold func(*S, E, At)) Reply[S] {
+	return Refusal(func(s *S, e E, at At) es.Code { fold(s, e, at); return "" })
 }
 
-// OnAt is On for folds that must know which of two events is the later one.
-func OnAt[S any, E es.Event](fold func(*S, E, At)) Reply[S] {
-	return reply(func(s *S, e E, at At) es.Code { fold(s, e, at); return "" })
-}
-
-// Refusal is OnAt for an event that refuses the command it answers, if fold gives a code.
-func Refusal[S any, E es.Event](fold func(*S, E, At) es.Code) Reply[S] { return reply(fold) }
-
-// UndoRefusal is OnAt for an event that says, if fold gives a code, that the step could not be undone, whichever of its
-// commands it answers.
-func UndoRefusal[S any, E es.Event](fold func(*S, E, At) es.Code) Reply[S] {
-	r := reply(fold)
-	r.undo = true
-	return r
-}
-
-// Start is the event that starts an instance.
-func Start[S any, E es.Event](fold func(*S, E)) Reply[S] {
-	return StartOn(func(E) bool { return true }, fold)
-}
-
-// StartOn is Start where the event starts an instance only sometimes.
-func StartOn[S any, E es.Event](condition func(E) bool, fold func(*S, E)) Reply[S] {
-	return StartNumbered(func(e E) (int, bool) { return 0, condition(e) }, fold)
-}
-
-// StartNumbered is StartOn for a saga with several instances per key: "cancellation-O.1". number is from 1.
-func StartNumbered[S any, E es.Event](number func(E) (n int, ok bool), fold func(*S, E)) Reply[S] {
-	r := On(fold)
-	r.starts = func(e es.Event) (int, bool) { return number(e.(E)) } //nolint:forcetypeassert // found by its wire name
-	return r
-}
-
-func reply[S any, E es.Event](fold func(*S, E, At) es.Code) Reply[S] {
+// Refusal is On for an event that refuses the command it answers, if fold gives a code.
+func Refusal[S any, E es.Event](fold func(*S, E, At) es.Code) Reply[S] {
 	var zero E
 	return Reply[S]{eventType: zero.EventType(), fold: func(s *S, e es.Event, at At) es.Code { return fold(s, e.(E), at) }} //nolint:forcetypeassert // found by its wire name
 }
 
-// Commands are what a step asks for, each with the item it is about.
-type Commands []Asked
-
-// Asked is one command of a step.
-type Asked struct {
-	Item    string // part of the effect id: a line, a shipment; "" where there is one only
-	Command es.Command
+// OfUndo says that a refusal is of the step's undo, whichever of its commands the event answers.
+func (r Reply[S]) OfUndo() Reply[S] {
+	r.undo = true
+	return r
 }
 
-// Send asks for one command.
-func Send[S any, P es.State[S]](d es.Decision[S]) Commands {
-	return Commands{{Command: es.Erase[S, P](d)}}
-}
-
-// Each asks for one command per item: reserve each line. name tells the items apart, whatever their order.
-func Each[T, S any, P es.State[S], D es.Decision[S]](items []T, name func(T) string, ask func(T) D) (out Commands) {
-	for _, i := range items {
-		out = append(out, Asked{name(i), es.Erase[S, P](ask(i))})
+// Start is the event that starts an instance, if when says so, under the number it gives: "cancellation-O.1". 0: without one.
+// A nil when is always, without a number.
+func Start[S any, E es.Event](when func(E) (n int, ok bool), fold func(*S, E)) Reply[S] {
+	r := On(func(s *S, e E, _ At) { fold(s, e) })
+	r.starts = func(e es.Event) (int, bool) {
+		if when == nil {
+			return 0, true
+		}
+		return when(e.(E)) //nolint:forcetypeassert // found by its wire name
 	}
-	return out
+	return r
 }
+
+// Commands are what a step asks for in a turn: one, or none.
+type Commands []es.Command
+
+// Send asks for a command.
+func Send[S any, P es.State[S]](d es.Decision[S]) Commands { return Commands{es.Erase[S, P](d)} }
 
 func (d Definition[S]) check() error {
 	pivot, names := "", map[string]bool{}
@@ -130,7 +107,9 @@ func (d Definition[S]) check() error {
 			return fmt.Errorf("saga %s: two steps are called %q", d.Name, s.Name)
 		case pivot != "" && s.Undo != nil:
 			return fmt.Errorf("saga %s: step %q can be undone but follows the pivot %q", d.Name, s.Name, pivot)
-		case s.Undo == nil && (s.Deadline > 0 || s.Waits != nil):
+		case s.Undo == nil && slices.ContainsFunc(s.On, func(r Reply[S]) bool { return r.undo }):
+			return fmt.Errorf("saga %s: step %q has a reply of an undo and cannot be undone", d.Name, s.Name)
+		case s.Undo == nil && s.Deadline != nil:
 			return fmt.Errorf("saga %s: pivot %q cannot have a deadline: in doubt it could not be undone", d.Name, s.Name)
 		case s.Undo == nil:
 			pivot = s.Name
@@ -141,7 +120,7 @@ func (d Definition[S]) check() error {
 	case d.Name == "" || d.Version < 1:
 		return fmt.Errorf("saga %q version %d: needs a name and a version from 1", d.Name, d.Version)
 	case d.Start.starts == nil:
-		return fmt.Errorf("saga %s: Start needs Start, StartOn or StartNumbered", d.Name)
+		return fmt.Errorf("saga %s: Start needs Start", d.Name)
 	}
 	return nil
 }
