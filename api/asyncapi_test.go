@@ -115,6 +115,8 @@ func shape(t *testing.T, words words, of reflect.Type) map[string]any {
 		t.Fatalf("%s writes its own JSON, which has no schema here", of)
 	}
 	switch of.Kind() {
+	case reflect.Pointer:
+		return shape(t, words, of.Elem())
 	case reflect.String:
 		return map[string]any{"type": "string"}
 	case reflect.Bool:

@@ -186,7 +186,9 @@ func (w *world) step(name string, in saga.Input) {
 			return // its start has not been heard yet: in the orchestrator nothing can overtake it
 		}
 	}
-	run.stored = append(run.stored, run.now.Step(in, w.now)...)
+	if taken, ok := run.now.Step(in, w.now); ok {
+		run.stored = append(run.stored, saga.Stepped{Taken: []saga.Taken{taken}})
+	}
 }
 
 func (w *world) hear(name string, rec es.Record) {

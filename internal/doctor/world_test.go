@@ -117,20 +117,20 @@ func (w *world) hear(m saga.Machine, in saga.Heard) {
 	if run == nil || in.Stream.Category == m.Name {
 		return
 	}
-	w.keep(to, run.Step(in, time.Now()))
+	if taken, ok := run.Step(in, time.Now()); ok {
+		w.keep(to, taken)
+	}
 	for _, f := range run.Effects() {
 		_, err := w.handler.Send(w.t.Context(), f.Command, f.Call(to))
 		w.must(nil, err)
 	}
 }
 
-// keep appends an instance's events.
-func (w *world) keep(id es.StreamID, made []es.Event) {
+// keep appends what an instance took.
+func (w *world) keep(id es.StreamID, taken saga.Taken) {
 	w.t.Helper()
-	for _, e := range made {
-		w.append(id, es.Expected(w.next[id]-1), e, es.Meta{}, es.DerivedID(es.UUID{}, id.String(), w.next[id]))
-		w.next[id]++
-	}
+	w.append(id, es.Expected(w.next[id]-1), saga.Stepped{Taken: []saga.Taken{taken}}, es.Meta{}, es.DerivedID(es.UUID{}, id.String(), w.next[id]))
+	w.next[id]++
 }
 
 // append writes an event as it is told, past every decider.

@@ -82,7 +82,7 @@ func TestZombieIsFenced(t *testing.T) {
 	if err := zombie.Apply(t.Context(), p, at[p], batch); !errors.Is(err, feed.ErrFenced) {
 		t.Errorf("the zombie got %v", err)
 	}
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.started"); n != 1 {
+	if n := w.said("placement-o1", "started"); n != 1 {
 		t.Errorf("started %d times", n)
 	}
 	if err := zombie.Apply(t.Context(), p, at[p]+1000, batch); !errors.Is(err, feed.ErrFenced) {
@@ -252,7 +252,7 @@ func TestInstanceOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
 	w.place("o1", "tok_approve", "A")
-	if err := w.put(es.StreamID{Category: "placement", Key: "o1"}, es.NoStream, saga.Started{Saga: "placement", Version: 7}); err != nil {
+	if err := w.put(es.StreamID{Category: "placement", Key: "o1"}, es.NoStream, saga.Stepped{Taken: []saga.Taken{{Started: &saga.Started{Saga: "placement", Version: 7}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.apply(w.alone(nil), partitionOf("o1")); err == nil || !strings.Contains(err.Error(), "version 7 of saga placement, which this program does not have") {

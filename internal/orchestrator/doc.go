@@ -28,6 +28,9 @@
 // decoded or folded, or answers an instance that cannot be found, makes Apply fail: the feed repeats it and says so in
 // its Health.
 //
+// An instance whose definition has changed under it (saga.DefinitionChanged) is shown as stuck. Its inputs are stored, its commands are
+// not sent; it is looked at again every few minutes, and a program with the former definition goes on with it. No other instance waits.
+//
 // A due timer is not believed at once: its commands are sent again, which tells whether they ever were (if not, the
 // timer is put off), and the streams they wait on are read; an answer found there is fed instead. A deadline counts only
 // time in which the system was up (package uptime): a timer is put off by the outages since its wait began, and does not fire before

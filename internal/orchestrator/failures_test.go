@@ -89,7 +89,7 @@ func TestStuck(t *testing.T) {
 	}
 	away.Store(false)
 	w.await("placement-o1", saga.Completed)
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.stuck"); n != 1 {
+	if n := w.said("placement-o1", "stuck"); n != 1 {
 		t.Errorf("recorded as stuck %d times", n)
 	}
 	if have, err = List(t.Context(), w.pool, Filter{Stuck: true, Ended: true}); err != nil || len(have) != 0 {
@@ -115,7 +115,7 @@ func TestBroken(t *testing.T) {
 	})
 	w.place("o1", "tok_approve", "A")
 	w.await("placement-o1", saga.Compensated)
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.stuck"); n != 1 {
+	if n := w.said("placement-o1", "stuck"); n != 1 {
 		t.Errorf("recorded as stuck %d times", n)
 	}
 	if tries.Load() > 2 { // and once more for the timer
@@ -159,7 +159,7 @@ func TestWishThatStands(t *testing.T) {
 	w.start(nil)
 	w.place("o1", "tok_approve", "A")
 	w.await("placement-o1", saga.Completed)
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.answered"); n != 1 {
+	if n := w.said("placement-o1", "answered"); n != 1 {
 		t.Errorf("%d answers without an event", n)
 	}
 	w.conserved([]string{"o1"}, []string{"A"})

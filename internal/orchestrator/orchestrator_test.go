@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/sagas"
 )
@@ -46,4 +47,24 @@ func TestDeadlines(t *testing.T) {
 		}
 	}
 	w.conserved([]string{"late", "silent", "action"}, []string{"A"})
+}
+
+// TestFewEvents: a placement of several lines keeps at most five events of its own, each of one append.
+func TestFewEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sagas.Deadlines{})
+	w.receive("A", 10)
+	w.receive("B", 10)
+	w.receive("C", 10)
+	w.provider()
+	w.start(nil)
+	w.place("o1", "tok_approve", "A", "B", "C")
+	w.await("placement-o1", saga.Completed)
+	types := w.types(es.StreamID{Category: "placement", Key: "o1"})
+	if len(types) > 5 {
+		t.Errorf("%d events of a placement", len(types))
+	}
+	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, (saga.Stepped{}).EventType()); n != len(types) {
+		t.Errorf("%d of %q are of the saga", n, types)
+	}
 }

@@ -57,14 +57,18 @@ func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64)
 	return r.revision, nil
 }
 
-// refresh folds the instance again if the row knows more of it than this process does.
+// refresh folds the instance again if the row knows more of it than this process does. What was left undecided by a program with
+// another definition is decided.
 func (o *Orchestrator) refresh(ctx context.Context, e *entry, revision uint64) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.run != nil && e.next >= revision {
 		return nil
 	}
-	return o.load(ctx, e)
+	if err := o.load(ctx, e); err != nil || e.run == nil {
+		return err
+	}
+	return o.step(ctx, e, delivery{to: e.id, in: saga.Resumed{}})
 }
 
 // dueNow are the commands to be sent and the timers that have come. A due timer's commands are sent again whenever

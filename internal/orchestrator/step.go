@@ -68,7 +68,7 @@ func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error
 	return fmt.Errorf("%s: %w", e.id, es.ErrConflict)
 }
 
-func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []es.Event, err error) {
+func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []saga.Taken, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			made, err = nil, fmt.Errorf("step %s: %v", e.id, p)
@@ -84,11 +84,14 @@ func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []e
 		default:
 			continue
 		}
-		out := e.run.Step(d.in, now)
-		if len(out) == 0 {
-			o.metrics.ignored.Inc()
+		taken, ok := e.run.Step(d.in, now)
+		if !ok {
+			if _, look := d.in.(saga.Resumed); !look {
+				o.metrics.ignored.Inc()
+			}
+			continue
 		}
-		made = append(made, out...)
+		made = append(made, taken)
 	}
 	return made, nil
 }
@@ -106,8 +109,21 @@ func unknownEffect(e *entry, ds []delivery) bool {
 	return false
 }
 
-// append stores what an instance made, at its exact revision.
-func (o *Orchestrator) append(ctx context.Context, e *entry, made []es.Event, first saga.Input, now time.Time) error {
+// append stores what an instance took, at its exact revision: one event, or more, one after another, where it would be too large.
+func (o *Orchestrator) append(ctx context.Context, e *entry, made []saga.Taken, first saga.Input, now time.Time) error {
+	stepped, err := saga.Split(made, saga.MaxAppend, now, e.run.Due(now))
+	if err != nil {
+		return fmt.Errorf("encode what %s took: %w", e.id, err)
+	}
+	for _, s := range stepped {
+		if err := o.appendOne(ctx, e, s, first, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s saga.Stepped, first saga.Input, now time.Time) error {
 	at := now
 	if at.Before(e.lastAt) {
 		at = e.lastAt
@@ -115,36 +131,34 @@ func (o *Orchestrator) append(ctx context.Context, e *entry, made []es.Event, fi
 	meta := es.Meta{Actor: es.Actor{ID: e.id.Category, Kind: actorKind}, OccurredAt: at}
 	if h, ok := first.(saga.Heard); ok {
 		meta.Correlation, meta.Traceparent = h.Meta.Correlation, h.Meta.Traceparent
-		meta.Causation = h.ID.String()
 	}
-	proposed := make([]es.Proposed, len(made))
-	for i, ev := range made {
-		typ, schema, data, err := o.cfg.Catalog.Encode(ev)
-		if err != nil {
-			return fmt.Errorf("encode %s of %s: %w", ev.EventType(), e.id, err)
-		}
-		meta.Schema = schema
-		encoded, err := json.Marshal(meta)
-		if err != nil {
-			return fmt.Errorf("encode metadata of %s: %w", e.id, err)
-		}
-		// Of all that it says: two processes that step one instance must not be told that each other's event is theirs.
-		id := es.DerivedID(es.UUID{}, e.id.String(), e.next+uint64(i), typ, data)
-		proposed[i] = es.Proposed{ID: id, Type: typ, Data: data, Meta: encoded}
+	if cause := s.Taken[0].Event; cause != nil {
+		meta.Causation = cause.ID.String()
 	}
+	typ, schema, data, err := o.cfg.Catalog.Encode(s)
+	if err != nil {
+		return fmt.Errorf("encode %s of %s: %w", s.EventType(), e.id, err)
+	}
+	meta.Schema = schema
+	encoded, err := json.Marshal(meta)
+	if err != nil {
+		return fmt.Errorf("encode metadata of %s: %w", e.id, err)
+	}
+	// Of all that it says: two processes that step one instance must not be told that each other's event is theirs.
+	id := es.DerivedID(es.UUID{}, e.id.String(), e.next, typ, data)
 	o.hit(failpoint.SagaEventBefore)
-	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, proposed); err != nil { //nolint:gosec // below 2^63
+	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, []es.Proposed{{ID: id, Type: typ, Data: data, Meta: encoded}}); err != nil { //nolint:gosec // below 2^63
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", es.ErrUnknownOutcome, err)
 		}
 		return fmt.Errorf("append to %s: %w", e.id, err)
 	}
 	o.hit(failpoint.SagaEventAfter)
-	o.metrics.stored.Add(float64(len(made)))
+	o.metrics.stored.Inc()
 	if e.next == 0 {
 		e.started = now
 	}
-	e.next, e.lastAt = e.next+uint64(len(made)), at
+	e.next, e.lastAt = e.next+1, at
 	return nil
 }
 
@@ -162,9 +176,10 @@ func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 			return err
 		}
 		if run == nil {
-			began, ok := rec.Event.(saga.Started)
-			if !ok {
-				return fmt.Errorf("%s begins with %s", e.id, r.Type)
+			stepped, _ := rec.Event.(saga.Stepped)
+			began := stepped.Started()
+			if began == nil {
+				return fmt.Errorf("%s begins with a %s that starts nothing", e.id, r.Type)
 			}
 			m := o.versions[version{began.Saga, began.Version}]
 			if m == nil {

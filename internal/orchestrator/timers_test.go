@@ -49,7 +49,7 @@ func TestDueTimerReadsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await("placement-o1", saga.Completed)
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.timer_due"); n != 0 {
+	if n := w.said("placement-o1", "timer_due"); n != 0 {
 		t.Errorf("the timer was believed %d times", n)
 	}
 }
@@ -158,7 +158,7 @@ func TestTimerOfAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.await("placement-o1", saga.Completed)
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, "saga.timer_due"); n != 0 {
+	if n := w.said("placement-o1", "timer_due"); n != 0 {
 		t.Errorf("the timer fired %d times", n)
 	}
 }

@@ -56,6 +56,9 @@ func (o *Orchestrator) due(e *entry) (at time.Time) {
 	for _, t := range e.run.Timers() {
 		sooner(e.timerAt(t))
 	}
+	if e.run.Status().Changed { // a program with the former definition goes on
+		sooner(o.cfg.Now().Add(o.cfg.stuckRetry))
+	}
 	return at
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -321,7 +322,7 @@ func (w *world) timedOut(ctx context.Context, order string) bool {
 		if err != nil {
 			return false
 		}
-		if r.Stream == (es.StreamID{Category: "placement", Key: order}) && r.Type == "saga.timer_due" {
+		if r.Stream == (es.StreamID{Category: "placement", Key: order}) && w.says(r, "timer_due") > 0 {
 			return true
 		}
 	}
@@ -477,6 +478,33 @@ func (w *world) types(s es.StreamID) (out []string) {
 		}
 	}
 	return out
+}
+
+// said counts what an instance's stream says of a kind: started, answered, timer_due, or a decision.
+func (w *world) said(instance, kind string) (n int) {
+	for _, r := range w.store.All(0) {
+		if r.Stream.String() == instance {
+			n += w.says(r, kind)
+		}
+	}
+	return n
+}
+
+func (w *world) says(r es.Record, kind string) (n int) {
+	e, err := w.catalog.Open(r)
+	if err != nil {
+		w.t.Error(err)
+		return 0
+	}
+	stepped, _ := e.Event.(saga.Stepped)
+	for _, t := range stepped.Taken {
+		for _, line := range sagatest.Lines(t) {
+			if said, _, _ := strings.Cut(line, " "); said == kind {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (w *world) count(s es.StreamID, typ string) int {

@@ -4,10 +4,17 @@
 //	  │                                      ▲              │
 //	  └──▶ completed                         └──late success┘
 //
-// Everything here is pure: Step turns an input into events for the instance's own stream, Effects and Timers say what
-// the instance waits for. The orchestrator (package orchestrator) does the rest: it stores the events first and only
-// then sends the commands. Nothing is remembered but what those events say, so folding the stream again gives the same
-// instance, which owes the same commands under the same ids.
+// Everything here is pure: Step turns an input into decisions, Effects and Timers say what the instance waits for. The
+// orchestrator (package orchestrator) does the rest: it stores input and decisions first and only then sends the commands.
+// Nothing is remembered but what the instance's stream says, so folding it again gives the same instance, which owes the
+// same commands under the same ids.
+//
+// # Record
+//
+// An append is one event, saga.stepped: its inputs in order, each whole, with the decisions it led to and a digest of each
+// command that was asked for. Folding decides nothing. Where the definition gives other commands than were recorded, the
+// instance is stuck as definition_changed: it records what it hears and sends nothing, until a program with the former
+// definition folds it and decides the rest (Resumed).
 //
 // # Inputs
 //
@@ -38,8 +45,8 @@
 // # Rules
 //
 //   - Effect id = UUIDv5(instance, step, item, attempt, do|undo). It is the command's id. Transport retries keep it; the
-//     attempt grows by a saga event only (saga.began, saga.undoing).
-//   - Which commands a step sends is asked when the event that began it is folded.
+//     attempt grows by a decision only (began, undoing).
+//   - Which commands a step sends is asked when the decision that began it is folded.
 //   - A step without Undo is the pivot, or follows it: it has no deadline, and once begun nothing but its own refusal
 //     leads back. After the pivot nothing is undone: a refusal is tried again, then the instance is stuck.
 //   - Undoing goes in reverse over everything that possibly happened, each step finished before the one before it. A

@@ -108,7 +108,7 @@ type player struct {
 	c      *es.Catalog
 	run    saga.Running
 	now    time.Time
-	stored []es.Event
+	stored []saga.Stepped
 	rev    uint64
 }
 
@@ -124,9 +124,20 @@ func play(t *testing.T, n int) *player {
 func (p *player) step(in saga.Input) []string {
 	p.t.Helper()
 	var out []string
-	for _, e := range p.run.Step(in, p.now) {
-		p.stored = append(p.stored, e)
-		out = append(out, strings.TrimPrefix(e.EventType(), "saga."))
+	if taken, ok := p.run.Step(in, p.now); ok {
+		p.stored = append(p.stored, saga.Stepped{Taken: []saga.Taken{taken}})
+		if taken.Started != nil {
+			out = append(out, "started")
+		}
+		if taken.Event != nil {
+			out = append(out, "noted")
+		}
+		if taken.Timer != nil {
+			out = append(out, "timer_due")
+		}
+		for _, d := range taken.Decisions {
+			out = append(out, string(d.Kind))
+		}
 	}
 	again := p.m.New(p.run.ID())
 	for _, e := range p.stored {
@@ -333,10 +344,12 @@ func TestUnreadableInstance(t *testing.T) {
 	p := play(t, 0)
 	p.hear(tripPlanned{Rooms: []string{"a"}}, es.UUID{})
 	for _, e := range []es.Event{
-		saga.Began{Step: "swim", Attempt: 1}, saga.Noted{Type: "trip.forgotten", Schema: 1}, tripDropped{}, saga.Began{Step: "book", Attempt: 1},
+		saga.Stepped{Taken: []saga.Taken{{Decisions: []saga.Decision{{Kind: "dreamt"}}}}},
+		saga.Stepped{Taken: []saga.Taken{{Event: &saga.Noted{Type: "trip.forgotten", Schema: 1}}}}, tripDropped{},
+		saga.Stepped{Taken: []saga.Taken{{Decisions: []saga.Decision{{Kind: saga.Began, Step: "book", Attempt: 1}}}}},
 	} {
 		if err := saga.Refold(p.run, p.c, e); err == nil {
-			t.Errorf("%T is folded without an error", e)
+			t.Errorf("%T %+v is folded without an error", e, e)
 		}
 	}
 }
@@ -366,5 +379,95 @@ func TestCompile(t *testing.T) {
 	}
 	if _, err := saga.Compile(trips(), with(func(d *saga.Definition[trip]) { d.Version = 4 })); err != nil {
 		t.Errorf("two versions: %v", err)
+	}
+}
+
+// TestDefinitionChanged: an instance whose definition gives another command than the one recorded keeps what it hears and sends
+// nothing. With the definition that was recorded it goes on from there.
+func TestDefinitionChanged(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*saga.Definition[trip]){
+		"another command": func(d *saga.Definition[trip]) {
+			d.Steps[0].Do = func(_ trip, t saga.Turn) saga.Commands { return saga.Send(ask{"book", t.Item, t.At.Add(1)}) }
+		},
+		"no command":   func(d *saga.Definition[trip]) { d.Steps[0].Do = nil },
+		"another item": func(d *saga.Definition[trip]) { d.Steps[0].Items = nil },
+		"no such step": func(d *saga.Definition[trip]) { d.Steps[0].Name = "reserve" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := play(t, 0)
+			p.hear(tripPlanned{Rooms: []string{"a"}}, es.UUID{})
+			booked := p.heard(es.StreamID{Category: "room", Key: "a"}, roomBooked{}, p.run.Effects()[0].ID)
+			d := trips()
+			change(&d)
+			other, err := saga.Compile(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fold := func(m saga.Machine) saga.Running {
+				t.Helper()
+				r := m.New(p.run.ID())
+				for _, e := range p.stored {
+					if err := saga.Refold(r, p.c, e); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return r
+			}
+			parked := fold(other[0])
+			if s := parked.Status(); !s.Changed || !strings.HasPrefix(s.Stuck, saga.DefinitionChanged+": ") || len(parked.Effects())+len(parked.Timers()) > 0 {
+				t.Fatalf("status %+v, it owes %v", s, parked.Effects())
+			}
+			taken, ok := parked.Step(booked, p.now)
+			if !ok || len(taken.Decisions) > 0 || taken.Event == nil || !parked.Holds(booked) {
+				t.Fatalf("it takes %+v, %t", taken, ok)
+			}
+			if _, ok := parked.Step(saga.Resumed{}, p.now); ok {
+				t.Error("it goes on by itself")
+			}
+			p.stored = append(p.stored, saga.Stepped{Taken: []saga.Taken{taken}})
+			p.run = fold(p.m)
+			if _, ok := p.run.Step(booked, p.now); ok {
+				t.Error("an input that it holds is taken again")
+			}
+			p.wants(p.step(saga.Resumed{}), "done", "began")
+			p.wants(p.owed(), "room.pay  do1")
+			p.wants(p.step(saga.Resumed{}))
+		})
+	}
+}
+
+// TestSplit: one event holds what was taken in one append, unless it would be too large; only the last says when it is due.
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	large := json.RawMessage(`{"x":"` + strings.Repeat("x", 300<<10) + `"}`)
+	var taken []saga.Taken
+	for i := range 7 {
+		taken = append(taken, saga.Taken{Event: &saga.Noted{Type: "room.booked", Schema: 1, Data: large, Revision: uint64(i)}})
+	}
+	now, due := time.Unix(1, 0).UTC(), time.Unix(9, 0).UTC()
+	events, err := saga.Split(taken, saga.MaxAppend, now, due)
+	if err != nil || len(events) != 3 {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+	next := uint64(0)
+	for i, e := range events {
+		b, err := json.Marshal(e)
+		if err != nil || len(b) > saga.MaxAppend {
+			t.Errorf("event %d has %d bytes, %v", i, len(b), err)
+		}
+		if last := i == len(events)-1; last != e.Due.Equal(due) || !last && !e.Due.Equal(now) {
+			t.Errorf("event %d is due %s", i, e.Due)
+		}
+		for _, in := range e.Taken {
+			if in.Event.Revision != next {
+				t.Errorf("input %d stands where %d should", in.Event.Revision, next)
+			}
+			next++
+		}
+	}
+	if one, err := saga.Split(taken[:3], saga.MaxAppend, now, due); err != nil || len(one) != 1 {
+		t.Errorf("three small ones make %d events, %v", len(one), err)
 	}
 }

@@ -7,7 +7,23 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// The events of an instance's stream.
+// Stepped is the only event of an instance's stream: the inputs of one append, in order, each with what was decided.
+type Stepped struct {
+	Taken []Taken `json:"taken"`
+	// Due is when the instance has something to send or a timer comes; absent: it owes nothing.
+	Due time.Time `json:"due,omitzero"`
+}
+
+// Taken is one input and the decisions it led to. It has one of Event, Answer and Timer, or none: a command that cannot be
+// carried out is a decision alone, as is what was left undecided while the definition differed.
+type Taken struct {
+	Started   *Started   `json:"started,omitempty"` // by this input
+	Event     *Noted     `json:"event,omitempty"`
+	Answer    *Answered  `json:"answer,omitempty"`
+	Timer     *TimerDue  `json:"timer,omitempty"`
+	Decisions []Decision `json:"decisions,omitempty"`
+}
+
 type (
 	// Started begins the stream.
 	Started struct {
@@ -26,7 +42,7 @@ type (
 		Effect   es.UUID         `json:"effect,omitzero"` // of this instance, that it answers
 		Stated   time.Time       `json:"stated,omitzero"` // business time, where one was stated
 	}
-	// Answered keeps an answer that left no event: what was wished stands already, or cannot be (Code).
+	// Answered keeps an answer that left no event: there was nothing to do, or it was rejected (Code).
 	Answered struct {
 		Effect  es.UUID `json:"effect"`
 		Code    es.Code `json:"code,omitempty"`
@@ -37,78 +53,59 @@ type (
 		Timer es.UUID `json:"timer"`
 		Step  string  `json:"step"`
 	}
-	// Began is a step's beginning, or its next attempt. Its commands are asked for when it is folded, and sent not
-	// before After.
-	Began struct {
-		Step     string    `json:"step"`
-		Attempt  int       `json:"attempt"`
-		For      string    `json:"for,omitempty"`
-		At       time.Time `json:"at"`
-		Deadline time.Time `json:"deadline,omitzero"`
-		After    time.Time `json:"after,omitzero"`
-	}
-	// Extended moves a step's deadline.
-	Extended struct {
-		Step     string    `json:"step"`
-		For      string    `json:"for"`
-		At       time.Time `json:"at"`
-		Deadline time.Time `json:"deadline,omitzero"`
-	}
-	// Done ends a step.
-	Done struct {
-		Step string `json:"step"`
-	}
-	// Failed is why undoing begins.
-	Failed struct {
-		Step string  `json:"step"`
-		Code es.Code `json:"code"`
-	}
-	// Undoing is Began in the other direction.
-	Undoing struct {
-		Step    string    `json:"step"`
-		Attempt int       `json:"attempt"`
-		At      time.Time `json:"at"`
-		After   time.Time `json:"after,omitzero"`
-	}
-	// Undone ends a step that was undone.
-	Undone struct {
-		Step string `json:"step"`
-	}
-	// Stuck says that the instance cannot go on by itself. Effect: the command that could not be carried out, if it
-	// is one alone.
-	Stuck struct {
-		Step    string  `json:"step"`
-		Effect  es.UUID `json:"effect,omitzero"`
-		Code    es.Code `json:"code,omitempty"`
-		Message string  `json:"message,omitempty"`
-	}
-	// Ended ends the instance, as far as is known.
-	Ended struct {
-		How Phase `json:"how"`
-	}
 )
 
-func (Started) EventType() string  { return "saga.started" }
-func (Noted) EventType() string    { return "saga.noted" }
-func (Answered) EventType() string { return "saga.answered" }
-func (TimerDue) EventType() string { return "saga.timer_due" }
-func (Began) EventType() string    { return "saga.began" }
-func (Extended) EventType() string { return "saga.extended" }
-func (Done) EventType() string     { return "saga.done" }
-func (Failed) EventType() string   { return "saga.failed" }
-func (Undoing) EventType() string  { return "saga.undoing" }
-func (Undone) EventType() string   { return "saga.undone" }
-func (Stuck) EventType() string    { return "saga.stuck" }
-func (Ended) EventType() string    { return "saga.ended" }
+// Kind of a decision.
+type Kind string
 
-// Catalog is the engine's own events, beside events.Catalog.
-func Catalog() []es.Definition {
-	return []es.Definition{
-		es.Define[Started](1), es.Define[Noted](1), es.Define[Answered](1), es.Define[TimerDue](1),
-		es.Define[Began](1), es.Define[Extended](1), es.Define[Done](1), es.Define[Failed](1),
-		es.Define[Undoing](1), es.Define[Undone](1), es.Define[Stuck](1), es.Define[Ended](1),
-	}
+// The decisions.
+const (
+	Began    Kind = "began"    // a step, or its next attempt, with its commands; they are sent not before After
+	Extended Kind = "extended" // the deadline of a step moves
+	Done     Kind = "done"     // a step has ended
+	Failed   Kind = "failed"   // why undoing begins
+	Undoing  Kind = "undoing"  // Began in the other direction
+	Undone   Kind = "undone"   // a step has been undone
+	Stuck    Kind = "stuck"    // the instance cannot go on by itself; Effect: the one command that cannot be carried out
+	Ended    Kind = "ended"    // the instance, as far as is known
+)
+
+// Decision is one change of an instance. Its Kind says which of the fields it has.
+type Decision struct {
+	Kind     Kind      `json:"kind,omitempty"`
+	Step     string    `json:"step,omitempty"`
+	Attempt  int       `json:"attempt,omitempty"`
+	For      string    `json:"for,omitempty"`
+	At       time.Time `json:"at,omitzero"`
+	Deadline time.Time `json:"deadline,omitzero"`
+	After    time.Time `json:"after,omitzero"`
+	Effect   es.UUID   `json:"effect,omitzero"`
+	Code     es.Code   `json:"code,omitempty"`
+	Message  string    `json:"message,omitempty"`
+	How      Phase     `json:"how,omitempty"`
+	Commands []Command `json:"commands,omitempty"`
 }
+
+// Command is a command of a step, which the definition must give again.
+type Command struct {
+	Item   string `json:"item,omitempty"`
+	Type   string `json:"type"`
+	Digest string `json:"digest"` // of type, stream and content
+}
+
+// EventType implements es.Event.
+func (Stepped) EventType() string { return "saga.stepped" }
+
+// Started is how the instance was begun; nil: not by this event.
+func (s Stepped) Started() *Started {
+	if len(s.Taken) == 0 {
+		return nil
+	}
+	return s.Taken[0].Started
+}
+
+// Catalog is the engine's own event, beside events.Catalog.
+func Catalog() []es.Definition { return []es.Definition{es.Define[Stepped](1)} }
 
 // Phase is how far an instance is.
 type Phase string
@@ -123,3 +120,29 @@ const (
 
 // Over tells whether the instance has ended; it still takes inputs.
 func (p Phase) Over() bool { return p == Completed || p == Compensated }
+
+// MaxAppend bounds the bytes of one append.
+const MaxAppend = 1 << 20
+
+// Split makes the events of what was taken, in order. Each is an append of its own; together they are more than one only where one
+// would be larger than most. due is of the last; those before it say that something is owed now.
+func Split(taken []Taken, most int, now, due time.Time) (out []Stepped, err error) {
+	size := 0
+	for _, t := range taken {
+		b, err := json.Marshal(t)
+		if err != nil {
+			return nil, err
+		}
+		if len(out) == 0 || size+len(b)+1 > most {
+			out, size = append(out, Stepped{Due: now}), overhead
+		}
+		last := &out[len(out)-1]
+		last.Taken, size = append(last.Taken, t), size+len(b)+1
+	}
+	if len(out) > 0 {
+		out[len(out)-1].Due = due
+	}
+	return out, nil
+}
+
+const overhead = 1 << 10 // of an event beside what was taken

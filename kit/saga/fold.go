@@ -1,6 +1,9 @@
 package saga
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -8,63 +11,111 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Fold is the only way in which an instance changes: Step folds what it made, a restart what was stored.
-func (i *instance[S]) Fold(e, noted es.Event) {
-	switch e := e.(type) {
-	case Started:
-		i.phase, i.version, i.correlation = Doing, e.Version, e.Correlation
-	case Noted:
-		i.note(e, noted)
-	case Answered:
-		if f := i.issued[e.Effect]; f != nil {
-			f.answered, f.refused = true, e.Code
-			i.unstick(e.Effect)
+// Fold replays what was taken and decided. It decides nothing. Where the definition does not give the commands that were recorded,
+// nothing further is folded: the instance keeps what it hears, and sends nothing.
+func (i *instance[S]) Fold(t Taken, noted es.Event) {
+	i.take(t, noted)
+	for _, d := range t.Decisions {
+		if i.changed != "" {
+			return
 		}
-	case TimerDue:
-		p, _ := i.step(e.Step)
-		p.due, i.cause, i.stated = true, e.Timer.String(), time.Time{}
+		if i.knows(d) {
+			was := d.Commands
+			if d = i.fold(d); slices.Equal(was, d.Commands) {
+				continue
+			}
+			i.changed = fmt.Sprintf("%s: attempt %d of %s asks for %s, recorded are %s", DefinitionChanged, d.Attempt, d.Step, named(d.Commands), named(was))
+			continue
+		}
+		i.changed = fmt.Sprintf("%s: it has no step %s", DefinitionChanged, d.Step)
+	}
+}
+
+// DefinitionChanged is why an instance is stuck whose definition gives other commands than it gave when they were recorded.
+const DefinitionChanged = "definition_changed"
+
+func named(cs []Command) string {
+	if len(cs) == 0 {
+		return "no commands"
+	}
+	s := ""
+	for n, c := range cs {
+		if n > 0 {
+			s += ", "
+		}
+		s += fmt.Sprintf("%s %s (%s)", c.Type, c.Item, c.Digest)
+	}
+	return s
+}
+
+func (i *instance[S]) knows(d Decision) bool {
+	return d.Step == "" || slices.ContainsFunc(i.def.Steps, func(s Step[S]) bool { return s.Name == d.Step })
+}
+
+// take is the only way in which an instance takes an input: Step takes a new one, a restart what was stored.
+func (i *instance[S]) take(t Taken, noted es.Event) {
+	if s := t.Started; s != nil {
+		i.phase, i.version, i.correlation = Doing, s.Version, s.Correlation
+	}
+	if e := t.Event; e != nil {
+		i.heard[source{e.Stream, e.Revision}] = true
+	}
+	switch {
+	case i.changed != "":
+	case t.Event != nil:
+		i.note(*t.Event, noted)
+	case t.Answer != nil:
+		if f := i.issued[t.Answer.Effect]; f != nil {
+			f.answered, f.refused = true, t.Answer.Code
+			i.unstick(t.Answer.Effect)
+		}
+	case t.Timer != nil:
+		if p, _ := i.step(t.Timer.Step); p != nil {
+			p.due, i.cause, i.stated = true, t.Timer.Timer.String(), time.Time{}
+		}
+	}
+}
+
+// fold is the only way in which a decision changes an instance. It gives the decision with the commands that it asks for.
+func (i *instance[S]) fold(d Decision) Decision {
+	p, n := i.step(d.Step)
+	switch d.Kind {
 	case Began:
-		p, n := i.step(e.Step)
-		p.begun, p.does, p.at, p.since, p.deadline, p.due, p.waits, i.stuck = true, e.Attempt, e.At, e.At, e.Deadline, false, e.For, nil
+		p.begun, p.does, p.at, p.since, p.deadline, p.due, p.waits, i.stuck = true, d.Attempt, d.At, d.At, d.Deadline, false, d.For, nil
 		s := &i.def.Steps[n]
 		if p.items = []string{""}; s.Items != nil {
 			p.items = s.Items(i.state)
 		}
-		p.nothing = s.Do != nil && i.issue(n, es.Do, s.Do, e.After) == 0
+		d.Commands = i.issue(n, es.Do, s.Do, d.After)
+		p.nothing = s.Do != nil && len(d.Commands) == 0
 	case Extended:
-		p, _ := i.step(e.Step)
-		p.waits, p.since, p.deadline = e.For, e.At, e.Deadline
+		p.waits, p.since, p.deadline = d.For, d.At, d.Deadline
 	case Done:
-		p, n := i.step(e.Step)
 		p.done, p.deadline, i.stuck = true, time.Time{}, nil
 		i.revoke(n)
 	case Failed:
-		p, n := i.step(e.Step)
-		p.deadline, i.phase, i.failure, i.stuck = time.Time{}, Undo, e.Code, nil
+		p.deadline, i.phase, i.failure, i.stuck = time.Time{}, Undo, d.Code, nil
 		i.revoke(n)
 	case Undoing:
-		p, n := i.step(e.Step)
-		p.undoing, p.undone, p.undoes, p.undoAt, p.undoRefused, i.phase, i.stuck = true, false, e.Attempt, e.At, "", Undo, nil
-		i.issue(n, es.Undo, i.def.Steps[n].Undo, e.After)
+		p.undoing, p.undone, p.undoes, p.undoAt, p.undoRefused, i.phase, i.stuck = true, false, d.Attempt, d.At, "", Undo, nil
+		d.Commands = i.issue(n, es.Undo, i.def.Steps[n].Undo, d.After)
 	case Undone:
-		p, n := i.step(e.Step)
 		p.undone, p.undoneAt, i.stuck = true, p.undoes, nil
 		i.revoke(n)
 	case Stuck:
-		i.stuck = &e
+		i.stuck = &d
 	case Ended:
-		i.phase, i.stuck = e.How, nil
+		i.phase, i.stuck = d.How, nil
 	default:
-		es.Unknown(e)
+		panic(fmt.Sprintf("%s: unknown decision %q", i.name, d.Kind))
 	}
+	return d
 }
 
 func (i *instance[S]) note(e Noted, noted es.Event) {
-	first := len(i.heard) == 0
-	i.heard[source{e.Stream, e.Revision}] = true
 	i.cause, i.stated = e.ID.String(), e.Stated
 	at := At{es.AnyStreamID(e.Stream), e.Revision}
-	if first {
+	if len(i.heard) == 1 {
 		i.def.Start.fold(&i.state, noted, at)
 	}
 	f := i.issued[e.Effect]
@@ -106,17 +157,21 @@ func (i *instance[S]) unstick(effect es.UUID) {
 	}
 }
 
+// step finds a step by its name; nil: there is none.
 func (i *instance[S]) step(name string) (*progress, int) {
 	n := slices.IndexFunc(i.def.Steps, func(s Step[S]) bool { return s.Name == name })
 	if n < 0 {
-		panic(fmt.Sprintf("saga %s version %d has no step %q", i.def.Name, i.def.Version, name))
+		return nil, n
 	}
 	return &i.steps[n], n
 }
 
-// issue takes the place of whatever the step owed before. It gives how many commands the step asks for now.
-func (i *instance[S]) issue(n int, d es.Direction, ask func(S, Turn) Commands, after time.Time) (asked int) {
+// issue takes the place of whatever the step owed before. It gives the commands that the step asks for now.
+func (i *instance[S]) issue(n int, d es.Direction, ask func(S, Turn) Commands, after time.Time) (asked []Command) {
 	i.revoke(n)
+	if ask == nil {
+		return nil
+	}
 	step := i.def.Steps[n].Name
 	for _, item := range i.steps[n].items {
 		t := i.turn(n, d, item)
@@ -131,10 +186,20 @@ func (i *instance[S]) issue(n int, d es.Direction, ask func(S, Turn) Commands, a
 			}}
 			i.issued[id] = f
 			i.order = append(i.order, f)
-			asked++
+			asked = append(asked, Command{item, c.CommandType(), digestOf(c)})
 		}
 	}
 	return asked
+}
+
+// digestOf tells commands apart.
+func digestOf(c es.Command) string {
+	said, err := json.Marshal([]any{c.CommandType(), c.Stream().String(), c.Decision()})
+	if err != nil {
+		panic(fmt.Sprintf("%s to %s cannot be written: %v", c.CommandType(), c.Stream(), err))
+	}
+	sum := sha256.Sum256(said)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 func (i *instance[S]) turn(n int, d es.Direction, item string) Turn {

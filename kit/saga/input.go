@@ -30,12 +30,15 @@ type (
 		Effect  es.UUID
 		Message string
 	}
+	// Resumed lets an instance decide what was left undecided while its definition differed.
+	Resumed struct{}
 )
 
-func (Heard) input()  {}
-func (Answer) input() {}
-func (Due) input()    {}
-func (Broken) input() {}
+func (Heard) input()   {}
+func (Answer) input()  {}
+func (Due) input()     {}
+func (Broken) input()  {}
+func (Resumed) input() {}
 
 // HeardOf opens a stored event as an input.
 func HeardOf(c *es.Catalog, r es.Record) (Heard, error) {
@@ -105,4 +108,5 @@ type Status struct {
 	Step    string
 	Failure es.Code // why it is being, or was, undone
 	Stuck   string  // "" = it is not
+	Changed bool    // because the definition is not the one that was recorded; the instance keeps what it hears and sends nothing
 }

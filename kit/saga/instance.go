@@ -25,7 +25,8 @@ type instance[S any] struct {
 	issued      map[es.UUID]*issue
 	order       []*issue // as issued
 	failure     es.Code
-	stuck       *Stuck
+	stuck       *Decision
+	changed     string    // how the definition differs from what was recorded; "": it does not
 	cause       string    // the newest input
 	stated      time.Time // its stated business time
 }
@@ -70,47 +71,56 @@ func newInstance[S any](def *Definition[S], t *table[S], id es.StreamID) *instan
 
 func (i *instance[S]) ID() es.StreamID { return i.id }
 
-func (i *instance[S]) Step(in Input, now time.Time) (out []es.Event) {
+func (i *instance[S]) Step(in Input, now time.Time) (t Taken, ok bool) {
 	now = es.Micro(now)
-	put := func(e, noted es.Event) { i.Fold(e, noted); out = append(out, e) }
+	var noted es.Event
 	switch in := in.(type) {
 	case Heard:
 		if !i.takes(in) {
-			return nil
+			return t, false
 		}
 		if i.phase == "" {
-			put(Started{i.def.Name, i.def.Version, in.Meta.Correlation}, nil)
+			t.Started = &Started{i.def.Name, i.def.Version, in.Meta.Correlation}
 		}
-		n := Noted{
+		noted = in.Event
+		t.Event = &Noted{
 			Type: in.Event.EventType(), Schema: in.Meta.Schema, Data: in.Data, Stream: in.Stream.String(),
 			Revision: in.Revision, ID: in.ID, Stated: in.stated(),
 		}
 		if in.Meta.Effect.Instance == i.name {
-			n.Effect = in.Meta.Effect.ID
+			t.Event.Effect = in.Meta.Effect.ID
 		}
-		put(n, in.Event)
 	case Answer:
-		if f := i.issued[in.Effect]; f == nil || f.answered {
-			return nil
+		if f := i.issued[in.Effect]; f == nil || f.answered || i.changed != "" {
+			return t, false
 		}
-		put(Answered(in), nil)
+		a := Answered(in)
+		t.Answer = &a
 	case Due:
 		n := slices.IndexFunc(i.Timers(), func(t Timer) bool { return t.ID == in.Timer })
 		if n < 0 {
-			return nil
+			return t, false
 		}
-		put(TimerDue{in.Timer, i.Timers()[n].Step}, nil)
+		t.Timer = &TimerDue{in.Timer, i.Timers()[n].Step}
 	case Broken:
 		f := i.issued[in.Effect]
-		if f == nil || f.answered || f.revoked || i.stuck != nil {
-			return nil
+		if f == nil || f.answered || f.revoked || i.stuck != nil || i.changed != "" {
+			return t, false
 		}
-		put(Stuck{Step: f.effect.Step, Effect: in.Effect, Message: in.Message}, nil)
+		t.Decisions = append(t.Decisions, i.fold(Decision{Kind: Stuck, Step: f.effect.Step, Effect: in.Effect, Message: in.Message}))
+	case Resumed:
+		if i.phase == "" {
+			return t, false
+		}
 	}
-	for e := i.next(now); e != nil; e = i.next(now) {
-		put(e, nil)
+	i.take(t, noted)
+	if i.changed != "" {
+		return t, t.Event != nil
 	}
-	return out
+	for d, more := i.next(now); more; d, more = i.next(now) {
+		t.Decisions = append(t.Decisions, i.fold(d))
+	}
+	return t, t.Event != nil || t.Answer != nil || t.Timer != nil || len(t.Decisions) > 0
 }
 
 func (i *instance[S]) Holds(in Heard) bool { return i.heard[source{in.Stream.String(), in.Revision}] }
@@ -128,15 +138,19 @@ func (i *instance[S]) takes(in Heard) bool {
 		n, ok := i.def.Start.starts(in.Event)
 		return ok && n == i.id.N
 	}
-	if len(i.table.named[typ]) > 0 && in.Stream.Key == i.id.Key && (in.Meta.Effect.Instance != i.name || i.issued[in.Meta.Effect.ID] != nil) {
+	issued := in.Meta.Effect.Instance == i.name && (i.issued[in.Meta.Effect.ID] != nil || i.changed != "") // then it cannot tell
+	if len(i.table.named[typ]) > 0 && in.Stream.Key == i.id.Key && (in.Meta.Effect.Instance != i.name || issued) {
 		return true
 	}
-	return len(i.table.answers[typ]) > 0 && in.Meta.Effect.Instance == i.name && i.issued[in.Meta.Effect.ID] != nil
+	return len(i.table.answers[typ]) > 0 && issued
 }
 
 func (i *instance[S]) Knows(effect es.UUID) bool { return i.issued[effect] != nil }
 
 func (i *instance[S]) Effects() (out []Effect) {
+	if i.changed != "" {
+		return nil
+	}
 	for _, f := range i.order {
 		if !f.answered && !f.revoked {
 			out = append(out, f.effect)
@@ -146,6 +160,9 @@ func (i *instance[S]) Effects() (out []Effect) {
 }
 
 func (i *instance[S]) Timers() (out []Timer) {
+	if i.changed != "" {
+		return nil
+	}
 	for n, p := range i.steps {
 		if p.deadline.IsZero() || p.due {
 			continue
@@ -163,9 +180,30 @@ func (i *instance[S]) Timers() (out []Timer) {
 	return out
 }
 
+func (i *instance[S]) Due(now time.Time) (at time.Time) {
+	sooner := func(t time.Time) {
+		if t.Before(now) {
+			t = now
+		}
+		if at.IsZero() || t.Before(at) {
+			at = es.Micro(t)
+		}
+	}
+	for _, f := range i.Effects() {
+		sooner(f.NotBefore)
+	}
+	for _, t := range i.Timers() {
+		sooner(t.Due)
+	}
+	return at
+}
+
 func (i *instance[S]) Status() Status {
 	s := Status{Saga: i.id.Category, Version: i.version, Phase: i.phase, Failure: i.failure}
-	if i.stuck != nil {
+	switch {
+	case i.changed != "":
+		s.Stuck, s.Changed = i.changed, true
+	case i.stuck != nil:
 		s.Stuck = strings.TrimSpace(fmt.Sprintf("%s: %s %s", i.stuck.Step, i.stuck.Message, i.stuck.Code))
 	}
 	for n, p := range i.steps {

@@ -30,19 +30,21 @@ type Machine struct {
 // Running is one instance, erased. It is a value in one goroutine's hands.
 type Running interface {
 	ID() es.StreamID
-	// Step says what an input makes of the instance, folds it, and returns it to be stored. It is pure: now comes in.
-	// Nothing to store means that nothing happened: an input that is held already, or is none of the instance's.
-	Step(in Input, now time.Time) []es.Event
+	// Step takes an input, decides, and returns both to be stored. It is pure: now comes in.
+	// Not ok means that nothing happened: an input that is held already, or is none of the instance's.
+	Step(in Input, now time.Time) (t Taken, ok bool)
 	// Holds tells whether an event is an input that the instance holds already: a repeat of it is nothing.
 	Holds(in Heard) bool
-	// Fold replays a stored event; noted events come decoded. Refold is the safe way to call it.
-	Fold(e es.Event, noted es.Event)
+	// Fold replays what was stored; noted events come decoded. Refold is the safe way to call it.
+	Fold(t Taken, noted es.Event)
 	// Effects are the commands without an answer; after a restart all of them, whether sent before or not.
 	Effects() []Effect
 	// Knows tells whether an effect is one of the instance's, of any attempt.
 	Knows(effect es.UUID) bool
 	// Timers are those awaited.
 	Timers() []Timer
+	// Due is when something is owed next, at the earliest now; zero: never.
+	Due(now time.Time) time.Time
 	Status() Status
 }
 
@@ -104,12 +106,18 @@ func Refold(r Running, c *es.Catalog, e es.Event) (err error) {
 			err = fmt.Errorf("fold %s of %s: %v", e.EventType(), r.ID(), p)
 		}
 	}()
-	var noted es.Event
-	if n, ok := e.(Noted); ok {
-		if noted, err = c.Decode(n.Type, n.Schema, n.Data); err != nil {
-			return fmt.Errorf("input %s@%d of %s: %w", n.Stream, n.Revision, r.ID(), err)
-		}
+	stepped, ok := e.(Stepped)
+	if !ok {
+		return fmt.Errorf("fold %s of %s: it is no event of a saga", e.EventType(), r.ID())
 	}
-	r.Fold(e, noted)
+	for _, t := range stepped.Taken {
+		var noted es.Event
+		if n := t.Event; n != nil {
+			if noted, err = c.Decode(n.Type, n.Schema, n.Data); err != nil {
+				return fmt.Errorf("input %s@%d of %s: %w", n.Stream, n.Revision, r.ID(), err)
+			}
+		}
+		r.Fold(t, noted)
+	}
 	return nil
 }

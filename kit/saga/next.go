@@ -19,8 +19,13 @@ func pauseBefore(attempt int, now time.Time) time.Time {
 	return now.Add(firstPause << (attempt - 2))
 }
 
-// next is the one event the state calls for, or nil. It is the whole of the engine's logic.
-func (i *instance[S]) next(now time.Time) es.Event {
+// next is the one decision the state calls for, if any. It is the whole of the engine's logic.
+func (i *instance[S]) next(now time.Time) (d Decision, ok bool) {
+	d = i.decide(now)
+	return d, d.Kind != ""
+}
+
+func (i *instance[S]) decide(now time.Time) Decision {
 	if i.stuck != nil && i.stuck.Effect.IsZero() {
 		return i.nextWhileStuck()
 	}
@@ -31,18 +36,18 @@ func (i *instance[S]) next(now time.Time) es.Event {
 		return i.nextUndoing(now)
 	case Completed:
 	}
-	return nil
+	return Decision{}
 }
 
-func (i *instance[S]) nextDoing(now time.Time) es.Event {
+func (i *instance[S]) nextDoing(now time.Time) Decision {
 	n := slices.IndexFunc(i.steps, func(p progress) bool { return !p.done })
 	if n < 0 {
-		return Ended{Completed}
+		return Decision{Kind: Ended, How: Completed}
 	}
 	s, p := &i.def.Steps[n], i.steps[n]
 	if i.def.Abort != nil && !i.pivotBegun() {
 		if c := i.def.Abort(i.state); c != "" {
-			return Failed{s.Name, c}
+			return Decision{Kind: Failed, Step: s.Name, Code: c}
 		}
 	}
 	if !p.begun {
@@ -63,19 +68,19 @@ func (i *instance[S]) nextDoing(now time.Time) es.Event {
 	}
 	switch {
 	case s.Do == nil, p.nothing, s.Done == nil && owed == 0 && refused == "", i.each(n, es.Do, s.Done):
-		return Done{s.Name}
+		return Decision{Kind: Done, Step: s.Name}
 	case refused != "" && !s.Insists && !i.pivotDone():
-		return Failed{s.Name, refused}
+		return Decision{Kind: Failed, Step: s.Name, Code: refused}
 	case refused != "" && p.does < maxTries:
 		return i.begin(s, p.does+1, now)
 	case refused != "":
-		return Stuck{Step: s.Name, Code: refused, Message: "refused too often"}
+		return Decision{Kind: Stuck, Step: s.Name, Code: refused, Message: "refused too often"}
 	case p.due:
-		return Failed{s.Name, either(d.Code, "timed_out")}
+		return Decision{Kind: Failed, Step: s.Name, Code: either(d.Code, "timed_out")}
 	case d.For != "" && d.For != p.waits:
-		return Extended{s.Name, d.For, now, d.from(now)}
+		return Decision{Kind: Extended, Step: s.Name, For: d.For, At: now, Deadline: d.from(now)}
 	}
-	return nil
+	return Decision{}
 }
 
 // each tells whether a question is answered yes for every item of a step; nil is not.
@@ -83,8 +88,8 @@ func (i *instance[S]) each(n int, d es.Direction, is func(S, Turn) bool) bool {
 	return is != nil && !slices.ContainsFunc(i.steps[n].items, func(item string) bool { return !is(i.state, i.turn(n, d, item)) })
 }
 
-func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) es.Event {
-	b := Began{Step: s.Name, Attempt: attempt, At: now, After: pauseBefore(attempt, now)}
+func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) Decision {
+	b := Decision{Kind: Began, Step: s.Name, Attempt: attempt, At: now, After: pauseBefore(attempt, now)}
 	if s.Deadline != nil {
 		d := s.Deadline(i.state)
 		b.For, b.Deadline = d.For, d.from(now)
@@ -102,7 +107,7 @@ func (d Deadline) from(now time.Time) (end time.Time) {
 
 // nextUndoing goes in reverse, each step finished before the one before it. A step that was undone and stands again
 // is undone again, also after the end.
-func (i *instance[S]) nextUndoing(now time.Time) es.Event {
+func (i *instance[S]) nextUndoing(now time.Time) Decision {
 	for n := len(i.steps) - 1; n >= 0; n-- {
 		s, p := &i.def.Steps[n], i.steps[n]
 		if !p.begun || s.Undo == nil || p.nothing {
@@ -116,34 +121,34 @@ func (i *instance[S]) nextUndoing(now time.Time) es.Event {
 		refused = either(p.undoRefused, refused)
 		switch {
 		case late:
-			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}
+			return Decision{Kind: Undoing, Step: s.Name, Attempt: p.undoes + 1, At: now}
 		case i.each(n, es.Undo, s.Undone), s.Undone == nil && p.undoing && owed == 0 && refused == "":
-			return Undone{s.Name}
+			return Decision{Kind: Undone, Step: s.Name}
 		case !p.undoing:
-			return Undoing{Step: s.Name, Attempt: p.undoes + 1, At: now}
+			return Decision{Kind: Undoing, Step: s.Name, Attempt: p.undoes + 1, At: now}
 		case refused != "" && p.undoes-p.undoneAt < maxTries:
-			return Undoing{s.Name, p.undoes + 1, now, pauseBefore(p.undoes-p.undoneAt+1, now)}
+			return Decision{Kind: Undoing, Step: s.Name, Attempt: p.undoes + 1, At: now, After: pauseBefore(p.undoes-p.undoneAt+1, now)}
 		case refused != "":
-			return Stuck{Step: s.Name, Code: refused, Message: "its undo was refused too often"}
+			return Decision{Kind: Stuck, Step: s.Name, Code: refused, Message: "its undo was refused too often"}
 		}
-		return nil
+		return Decision{}
 	}
 	if i.phase == Compensated {
-		return nil
+		return Decision{}
 	}
-	return Ended{Compensated}
+	return Decision{Kind: Ended, How: Compensated}
 }
 
 // nextWhileStuck: something was refused too often. What is heard later may still show that it has come true.
-func (i *instance[S]) nextWhileStuck() es.Event {
+func (i *instance[S]) nextWhileStuck() Decision {
 	p, n := i.step(i.stuck.Step)
 	switch s := i.def.Steps[n]; {
 	case i.phase == Doing && i.each(n, es.Do, s.Done):
-		return Done{s.Name}
+		return Decision{Kind: Done, Step: s.Name}
 	case i.phase == Undo && p.undoing && i.each(n, es.Undo, s.Undone):
-		return Undone{s.Name}
+		return Decision{Kind: Undone, Step: s.Name}
 	}
-	return nil
+	return Decision{}
 }
 
 // open says how many commands of an attempt have no answer, and why one was refused.

@@ -70,7 +70,7 @@ type player struct {
 	labels    map[es.UUID]string
 	issued    []saga.Effect
 	revisions map[string]uint64
-	stored    []es.Event
+	stored    []saga.Stepped
 	timer     es.UUID // the last one fed
 }
 
@@ -91,19 +91,17 @@ func (p *player) play(src string) string {
 
 func (p *player) block(out *strings.Builder, line string) {
 	for _, in := range p.inputs(line) {
-		made := p.run.Step(in, p.now)
-		if again := p.run.Step(in, p.now); len(again) > 0 {
-			p.t.Errorf("%s: given twice, the second time made %v", line, again)
+		t, ok := p.run.Step(in, p.now)
+		if again, ok := p.run.Step(in, p.now); ok {
+			p.t.Errorf("%s: given twice, the second time made %+v", line, again)
 		}
-		p.stored = append(p.stored, made...)
-		for _, e := range made {
-			if _, ok := e.(saga.Noted); ok {
-				continue
-			}
-			fmt.Fprintf(out, "%s %s\n", strings.TrimPrefix(e.EventType(), "saga."), p.named(encode(e)))
-		}
-		if len(made) == 0 {
+		if !ok {
 			out.WriteString("nothing\n")
+			continue
+		}
+		p.stored = append(p.stored, stored(p.t, p.c, t))
+		for _, l := range Lines(t) {
+			out.WriteString(p.named(l) + "\n")
 		}
 	}
 	for _, f := range p.run.Effects() {
@@ -124,6 +122,40 @@ func (p *player) block(out *strings.Builder, line string) {
 	if a, b := Owed(p.run), Owed(again); a != b {
 		p.t.Errorf("%s: folded again it waits for\n%s\nnot for\n%s", line, b, a)
 	}
+}
+
+// stored is an event as it comes back from the store.
+func stored(t *testing.T, c *es.Catalog, taken saga.Taken) saga.Stepped {
+	t.Helper()
+	typ, schema, data, err := c.Encode(saga.Stepped{Taken: []saga.Taken{taken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := c.Decode(typ, schema, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.(saga.Stepped) //nolint:forcetypeassert // it was one
+}
+
+// Lines tell what was taken, but for the event heard, and what was decided, but for the digests of commands.
+func Lines(t saga.Taken) (out []string) {
+	add := func(kind string, v any) { out = append(out, kind+" "+encode(v)) }
+	if t.Started != nil {
+		add("started", t.Started)
+	}
+	if t.Answer != nil {
+		add("answered", t.Answer)
+	}
+	if t.Timer != nil {
+		add("timer_due", t.Timer)
+	}
+	for _, d := range t.Decisions {
+		kind := d.Kind
+		d.Kind, d.Commands = "", nil
+		add(string(kind), d)
+	}
+	return out
 }
 
 // Owed writes all that an instance waits for, ids included: two instances of the same history agree in it.
