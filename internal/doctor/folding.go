@@ -98,6 +98,9 @@ func deal(ctx context.Context, cfg Config, folders []*folder, upto uint64, seen 
 		if rec.Position > upto {
 			break
 		}
+		if !rec.Relayed() {
+			continue
+		}
 		p := topic.PartitionOf(rec.Stream.Partition(), cfg.Partitions)
 		seen[p] = rec.Position
 		i := p % len(folders)

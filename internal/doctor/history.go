@@ -26,8 +26,8 @@ type history struct {
 	ids      map[es.UUID]uint64 // of every event, with its position
 	commands map[es.UUID]*command
 	effects  []effect
-	last     []uint64 // per partition
-	places   map[uint64]place
+	last     []uint64         // per partition, of what is relayed
+	places   map[uint64]place // of what is relayed
 
 	orders    map[string]*order
 	shelves   map[string]*shelf
@@ -151,9 +151,11 @@ func (h *history) add(rec es.Record) {
 		h.out.find(at("I1", rec, "event %s stands a second time", rec.ID).values(fmt.Sprintf("once, at position %d", before), "again"))
 	}
 	h.ids[rec.ID] = rec.Position
-	p := topic.PartitionOf(rec.Stream.Partition(), h.cfg.Partitions)
-	h.places[rec.Position] = place{p, h.last[p], sumOf(rec)}
-	h.last[p] = max(h.last[p], rec.Position)
+	if rec.Relayed() {
+		p := topic.PartitionOf(rec.Stream.Partition(), h.cfg.Partitions)
+		h.places[rec.Position] = place{p, h.last[p], sumOf(rec)}
+		h.last[p] = max(h.last[p], rec.Position)
+	}
 
 	e, err := h.cfg.Catalog.Open(rec)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // The official client cannot filter a reading of the log, only a subscription, and its subscriptions go over a network even to a
-// server in the same process. The protocol can. The server then keeps its own streams to itself. What it cannot filter at the same time are types: Record.Relayed has the last word.
+// server in the same process. The protocol can. The server then keeps its own streams to itself. What it cannot filter at the same time are types: Record.Recorded has the last word.
 
 const ownStreams = `^[^\$]` // all but the store's
 

@@ -25,7 +25,7 @@ func (c *Client) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record,
 				return true
 			}
 			after = i.record.Position
-			return !i.record.Relayed() || yield(i.record, nil)
+			return !i.record.Recorded() || yield(i.record, nil)
 		})
 		if err != nil {
 			yield(es.Record{}, fmt.Errorf("read the log after %d: %w", after, err))
@@ -55,7 +55,7 @@ func (c *Client) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, 
 			switch {
 			case i.caughtUp:
 				return yield(es.Record{}, nil)
-			case i.record.Position > 0 && i.record.Relayed():
+			case i.record.Position > 0 && i.record.Recorded():
 				return yield(i.record, nil)
 			}
 			return true
@@ -93,7 +93,7 @@ func (c *Client) End(ctx context.Context) (position uint64, err error) {
 		err := c.resume(ctx, c.own(func(ctx context.Context, s *session) (source, error) {
 			return filtered(ctx, s, true, before, count)
 		}), func(i item) bool {
-			if seen++; i.record.Relayed() {
+			if seen++; i.record.Recorded() {
 				position = i.record.Position
 			}
 			before = i.record.Position

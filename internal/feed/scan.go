@@ -115,8 +115,10 @@ func (s *Scan) pass() {
 			return
 		}
 		part := topic.PartitionOf(rec.Stream.Partition(), s.partitions)
-		for _, r := range p.open[part] {
-			r.offer(rec)
+		if rec.Relayed() {
+			for _, r := range p.open[part] {
+				r.offer(rec)
+			}
 		}
 		if rec.Position >= p.next {
 			p.finish(func(r *request) bool { return r.upto <= rec.Position }, nil)

@@ -12,7 +12,8 @@
 //   - ce_prev is never smaller than the truth. It is the chain of what was read, begun from the checkpoint's last position
 //     of each partition; the reading has no other filter than es.Record.Relayed.
 //   - The checkpoint never says more than was acknowledged: it moves to the last position before which nothing is
-//     outstanding, on any partition. It never moves back: a writer must hold the newest epoch and know the row's position.
+//     outstanding, on any partition. It passes what is recorded and not relayed, which is no partition's last position. It never
+//     moves back: a writer must hold the newest epoch and know the row's position.
 //
 // Correctness does not rest on the lock. Two relays, or one that was started again, or one that was asleep while another
 // took over, publish the same events from a checkpoint on, in order: duplicates, which consumers skip. The lock saves

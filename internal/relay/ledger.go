@@ -26,9 +26,11 @@ type ledger struct {
 type entry struct {
 	position  uint64
 	created   time.Time
-	partition int
+	partition int // unrelayed: of none
 	size      int
 }
+
+const unrelayed = -1
 
 func newLedger(from topic.State, limit int) *ledger {
 	l := &ledger{done: from, end: from.Position, limit: limit, moved: make(chan struct{}, 1)}
@@ -61,13 +63,35 @@ func (l *ledger) ack(partition int, position uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.acked[partition] = position
+	l.advance()
+}
+
+// pass notes that a record was read which is not relayed. The position passes it with what stands before it.
+func (l *ledger) pass(rec es.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end = rec.Position
+	passed := entry{rec.Position, rec.Created, unrelayed, 0}
+	if n := len(l.flight); n > 0 && l.flight[n-1].partition == unrelayed {
+		l.flight[n-1] = passed
+		return
+	}
+	l.flight = append(l.flight, passed)
+	l.advance()
+}
+
+// advance moves what is done up to the first record that is not acknowledged. The caller holds l.mu.
+func (l *ledger) advance() {
 	n := 0
 	for ; n < len(l.flight); n++ {
 		e := l.flight[n]
-		if e.position > l.acked[e.partition] {
-			break
+		if e.partition != unrelayed {
+			if e.position > l.acked[e.partition] {
+				break
+			}
+			l.done.Last[e.partition] = e.position
 		}
-		l.done.Position, l.done.Last[e.partition] = e.position, e.position
+		l.done.Position = e.position
 		if e.created.After(l.done.CaughtUpAt) { // recorded times never go back: what is before this one is all here
 			l.done.CaughtUpAt = e.created
 		}

@@ -12,18 +12,23 @@ import (
 )
 
 // Whatever the order of acknowledgements, the checkpoint is the longest prefix of the log that is acknowledged, and its
-// last positions are those of that prefix.
+// last positions are those of that prefix. What is not relayed is acknowledged with what stands before it, and is no last position.
 func TestCheckpointNeverSaysMoreThanIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 4).Draw(t, "partitions")
 		l := newLedger(topic.State{Last: make([]uint64, n), Partitions: n}, 1<<30)
 		epoch := time.Unix(1000, 0).UTC()
-		var log []int // partition of each position from 1
+		var log []int // partition of each position from 1; unrelayed: of none
 		acked := make([]int, n)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "read") || len(log) == 0 {
-				p := rapid.IntRange(0, n-1).Draw(t, "partition")
+				p := rapid.IntRange(unrelayed, n-1).Draw(t, "partition")
+				if p == unrelayed {
+					log = append(log, p)
+					l.pass(es.Record{Position: uint64(len(log)), Created: epoch.Add(time.Duration(len(log)) * time.Second)})
+					continue
+				}
 				want := uint64(len(log) - slices.Index(reversed(log), p))
 				if !slices.Contains(log, p) {
 					want = 0
@@ -49,10 +54,18 @@ func TestCheckpointNeverSaysMoreThanIsAcknowledged(t *testing.T) {
 			}
 			got, position, last := l.checkpoint(), 0, make([]uint64, n)
 			for i, p := range log {
-				if i+1 > acked[p] {
+				if p != unrelayed && i+1 > acked[p] {
 					break
 				}
-				position, last[p] = i+1, uint64(i+1)
+				if position = i + 1; p != unrelayed {
+					last[p] = uint64(i + 1)
+				}
+			}
+			inFlight := 0
+			for _, p := range log[position:] {
+				if p != unrelayed {
+					inFlight++
+				}
 			}
 			if got.Position != uint64(position) || !slices.Equal(got.Last, last) {
 				t.Fatalf("checkpoint %+v, want position %d, last %v", got, position, last)
@@ -60,8 +73,11 @@ func TestCheckpointNeverSaysMoreThanIsAcknowledged(t *testing.T) {
 			if position > 0 && !got.CaughtUpAt.Equal(epoch.Add(time.Duration(position)*time.Second)) {
 				t.Fatalf("caught up at %v at position %d", got.CaughtUpAt, position)
 			}
-			if l.bytes != len(log)-position {
-				t.Fatalf("%d bytes in flight, want %d", l.bytes, len(log)-position)
+			if l.bytes != inFlight {
+				t.Fatalf("%d bytes in flight, want %d", l.bytes, inFlight)
+			}
+			if len(l.flight) > 2*inFlight {
+				t.Fatalf("%d records are kept for %d that are not acknowledged", len(l.flight), inFlight)
 			}
 		}
 	})
@@ -81,6 +97,36 @@ func TestCaughtUpOnlyWhereTheLogEnds(t *testing.T) {
 	}
 	if l.caughtUp(5, at.Add(-time.Second)); !l.checkpoint().CaughtUpAt.Equal(at) {
 		t.Error("went back")
+	}
+}
+
+// A saga's own event may be the newest of the log for long: the relay has caught up with it all the same, and says so.
+func TestCaughtUpWithWhatIsNotRelayed(t *testing.T) {
+	t.Parallel()
+	l := newLedger(topic.State{Position: 5, Last: []uint64{5}, Partitions: 1}, 1<<20)
+	at := time.Unix(2000, 0)
+	l.pass(es.Record{Position: 6, Created: at})
+	if got := l.checkpoint(); got.Position != 6 || got.Last[0] != 5 || !got.CaughtUpAt.Equal(at) {
+		t.Errorf("after an event that is not relayed: %+v", got)
+	}
+	select {
+	case <-l.moved:
+	default:
+		t.Error("nobody is told")
+	}
+	if l.caughtUp(6, at.Add(time.Second)); !l.checkpoint().CaughtUpAt.Equal(at.Add(time.Second)) {
+		t.Error("not caught up at the end of the log")
+	}
+	if prev, _ := l.add(es.Record{Position: 7, Created: at}, 0, 1); prev != 5 {
+		t.Errorf("ce_prev %d names an event that is not relayed", prev)
+	}
+	l.pass(es.Record{Position: 8, Created: at})
+	if got := l.checkpoint(); got.Position != 6 {
+		t.Errorf("it passes what is not acknowledged: %+v", got)
+	}
+	l.ack(0, 7)
+	if got := l.checkpoint(); got.Position != 8 || got.Last[0] != 7 {
+		t.Errorf("after the acknowledgement: %+v", got)
 	}
 }
 

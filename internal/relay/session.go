@@ -147,7 +147,11 @@ func (s *session) follow(ctx context.Context) (got bool, err error) {
 }
 
 func (s *session) enqueue(ctx context.Context, rec es.Record) error {
-	if !rec.Relayed() || rec.Position <= s.ledger.seen() {
+	if rec.Position <= s.ledger.seen() {
+		return nil
+	}
+	if !rec.Relayed() {
+		s.ledger.pass(rec)
 		return nil
 	}
 	partition, size := topic.PartitionOf(rec.Stream.Partition(), s.cfg.Partitions), sizeOf(rec)

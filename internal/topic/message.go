@@ -112,7 +112,7 @@ func Decode(m kafka.Message) (Message, error) {
 	case out.Prev >= rec.Position:
 		return Message{}, malformed(m, fmt.Errorf("header %s: %d is not before position %d", headerPrev, out.Prev, rec.Position))
 	case !rec.Relayed():
-		return Message{}, malformed(m, fmt.Errorf("header %s: %s of stream %s is the store's own", headerType, rec.Type, rec.Stream))
+		return Message{}, malformed(m, fmt.Errorf("header %s: %s of stream %s is not relayed", headerType, rec.Type, rec.Stream))
 	case string(m.Key) != key:
 		return Message{}, malformed(m, fmt.Errorf("key %q is not the key %q of stream %s", m.Key, key, rec.Stream))
 	}

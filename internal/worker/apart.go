@@ -279,7 +279,7 @@ func (w *Worker) between(ctx context.Context, partition int, from, upto uint64) 
 			return nil, errFar
 		case err != nil:
 			return nil, fmt.Errorf("reading the event store after %d: %w", from, err)
-		case topic.PartitionOf(rec.Stream.Partition(), w.cfg.Partitions) == partition && rec.Position <= upto:
+		case rec.Relayed() && topic.PartitionOf(rec.Stream.Partition(), w.cfg.Partitions) == partition && rec.Position <= upto:
 			records = append(records, rec)
 		}
 		if rec.Position >= upto {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
 type Renamed struct {
@@ -90,3 +91,39 @@ func TestCatalogProblems(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+type told struct{}
+
+func (told) EventType() string { return "saga.told" }
+
+// The prefix of a saga's own events is the saga engine's: nobody else may define or record such an event, which would not be relayed.
+func TestSagaEventsAreTheEngines(t *testing.T) {
+	if _, err := es.NewCatalog([]es.Definition{es.Define[told](1)}); err == nil || !strings.Contains(err.Error(), "saga.told: types that begin with saga.") {
+		t.Errorf("another's event: %v", err)
+	}
+	if _, err := es.NewCatalog([]es.Definition{es.DefineSaga[Renamed](1)}); err == nil || !strings.Contains(err.Error(), "thing.renamed: types that begin with saga.") {
+		t.Errorf("an event of the engine with another's name: %v", err)
+	}
+	c, err := es.NewCatalog([]es.Definition{es.DefineSaga[told](1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := memory.New()
+	if _, err := es.Handle(t.Context(), es.NewHandler(store, c, store.Now), tell{}, es.Call{}); err == nil || !strings.Contains(err.Error(), "no command records it") {
+		t.Errorf("a command: %v", err)
+	}
+	if n := len(store.All(0)); n > 0 {
+		t.Errorf("%d events were recorded", n)
+	}
+}
+
+type (
+	teller struct{}
+	tell   struct{}
+)
+
+func (*teller) Category() string               { return "saga" }
+func (*teller) Evolve(es.Event)                {}
+func (tell) CommandType() string               { return "saga.tell" }
+func (tell) Key() string                       { return "o" }
+func (tell) Decide(teller) ([]es.Event, error) { return []es.Event{told{}}, nil }

@@ -21,8 +21,14 @@ type Record struct {
 	Meta     []byte
 }
 
-// Relayed tells whether the event leaves the store: it is not one of the store's own.
-func (r Record) Relayed() bool {
+// SagaPrefix begins the types of a saga's own events, which are recorded and not relayed. Only DefineSaga takes one.
+const SagaPrefix = "saga."
+
+// Relayed tells whether the event leaves the store: it is recorded, and no saga's own. Every relay must agree on it.
+func (r Record) Relayed() bool { return r.Recorded() && !strings.HasPrefix(r.Type, SagaPrefix) }
+
+// Recorded tells whether the log has the event: it is not one of the store's own.
+func (r Record) Recorded() bool {
 	stream := r.Stream.Category
 	if stream == "" {
 		stream = r.Stream.Key

@@ -84,9 +84,13 @@ func FuzzStreamName(f *testing.F) {
 }
 
 func TestRelayed(t *testing.T) {
-	for typ, want := range map[string]bool{"order.placed": true, "$metadata": false, "": true, "a$": true} {
-		if got := (es.Record{Stream: es.AnyStreamID("order-O"), Type: typ}).Relayed(); got != want {
-			t.Errorf("type %q: %v", typ, got)
+	for typ, want := range map[string]struct{ recorded, relayed bool }{
+		"order.placed": {true, true}, "$metadata": {false, false}, "": {true, true}, "a$": {true, true},
+		"saga.stepped": {true, false}, "sagas.told": {true, true}, "order.saga.": {true, true},
+	} {
+		r := es.Record{Stream: es.AnyStreamID("order-O"), Type: typ}
+		if r.Recorded() != want.recorded || r.Relayed() != want.relayed {
+			t.Errorf("type %q: recorded %v, relayed %v", typ, r.Recorded(), r.Relayed())
 		}
 	}
 }

@@ -34,7 +34,7 @@ type Store interface {
 }
 
 // Log is the store read across streams: every event whose stream and type do not begin with '$', in the order
-// of positions. Those and no others are relayed, healed, rebuilt and audited (Record.Relayed).
+// of positions (Record.Recorded). All of them are audited; those that are relayed, healed and rebuilt are fewer (Record.Relayed).
 type Log interface {
 	// ReadAll yields the events after a position, up to the end of the log.
 	ReadAll(ctx context.Context, after uint64) iter.Seq2[Record, error]

@@ -105,7 +105,7 @@ func (s Stepped) Started() *Started {
 }
 
 // Catalog is the engine's own event, beside events.Catalog.
-func Catalog() []es.Definition { return []es.Definition{es.Define[Stepped](1)} }
+func Catalog() []es.Definition { return []es.Definition{es.DefineSaga[Stepped](1)} }
 
 // Phase is how far an instance is.
 type Phase string

@@ -139,7 +139,7 @@ func (s *subject) readAll(after uint64) []es.Record {
 		if r.Position <= last {
 			s.Fatalf("position %d comes after %d", r.Position, last)
 		}
-		if !r.Relayed() {
+		if !r.Recorded() {
 			s.Errorf("%s %s at %d is not for readers of the log", r.Stream, r.Type, r.Position)
 		}
 		if last = r.Position; s.mine(r) {

@@ -54,7 +54,7 @@ func (f *follower) take(enough func(es.Record, int) bool) (got []es.Record) {
 			if r.Position <= f.last {
 				f.s.Fatalf("follow: position %d comes after %d", r.Position, f.last)
 			}
-			if !r.Relayed() {
+			if !r.Recorded() {
 				f.s.Errorf("follow: %s %s is not for readers of the log", r.Stream, r.Type)
 			}
 			if f.last = r.Position; f.s.mine(r) {

@@ -16,7 +16,7 @@ func (m *Store) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record, 
 				yield(es.Record{}, err)
 				return
 			}
-			if r.Relayed() && !yield(own(r), nil) {
+			if r.Recorded() && !yield(own(r), nil) {
 				return
 			}
 		}
@@ -34,7 +34,7 @@ func (m *Store) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, e
 				if ctx.Err() != nil {
 					break
 				}
-				if r.Relayed() && !yield(own(r), nil) {
+				if r.Recorded() && !yield(own(r), nil) {
 					return
 				}
 				after = r.Position
@@ -57,7 +57,7 @@ func (m *Store) End(context.Context) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, v := range slices.Backward(m.all) {
-		if v.Relayed() {
+		if v.Recorded() {
 			return v.Position, nil
 		}
 	}
