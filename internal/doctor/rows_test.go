@@ -35,8 +35,10 @@ func posted(t *testing.T, w *world) (*pgxpool.Pool, Config) {
 	defer p.Close()
 	parts := make([][]es.Record, topic.DefaultPartitions)
 	for _, r := range w.store.All(0) {
-		n := topic.PartitionOf(r.Stream.Partition(), len(parts))
-		parts[n] = append(parts[n], r)
+		if r.Relayed() {
+			n := topic.PartitionOf(r.Stream.Partition(), len(parts))
+			parts[n] = append(parts[n], r)
+		}
 	}
 	for n, records := range parts {
 		if len(records) > 0 {

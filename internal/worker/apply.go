@@ -29,7 +29,7 @@ func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records
 // applyAll writes batches of several partitions in one transaction. A build that this fails for leaves the group, if the same
 // batch can be written without it.
 func (w *Worker) applyAll(ctx context.Context, shares []*share) error {
-	a := &attempt{w: w, shares: shares, out: map[*build]error{}, limits: forTables}
+	a := &attempt{w: w, shares: shares, out: map[*build]error{}, limits: w.tolerance.tables}
 	for tries := 0; ; tries++ {
 		err := a.write(ctx)
 		if err == nil {
@@ -140,7 +140,7 @@ func (a *attempt) write(ctx context.Context) error {
 	if b := t.dear(); b != nil && shared {
 		a.w.standing(b).shared(errSlow)
 	}
-	a.w.long.Store(time.Since(begin) > slow)
+	a.w.long.Store(time.Since(begin) > a.w.tolerance.slow)
 	return nil
 }
 

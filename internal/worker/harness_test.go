@@ -208,9 +208,12 @@ func (j *journal) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, 
 	}
 }
 
+// newWorker makes a worker that has no log: a build that leaves the others would never catch up, so none does for being slow.
 func newWorker(tb testing.TB, pool *pgxpool.Pool, ps ...projection.Projection) *worker.Worker {
 	tb.Helper()
-	return newWorkerOn(tb, newJournal(), pool, ps...)
+	w := newWorkerOn(tb, newJournal(), pool, ps...)
+	w.BePatient()
+	return w
 }
 
 // newWorkerOn makes a worker whose builds can catch up from a journal.

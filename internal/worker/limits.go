@@ -29,8 +29,6 @@ const tightened = `select set_config('lock_timeout', $1, true), set_config('stat
 var (
 	// Waiting for a checkpoint is the fault of no build: another worker has it.
 	forCheckpoint = limits{20 * time.Second, 50 * time.Second}
-	// A build's own statements must not keep the others waiting.
-	forTables = limits{250 * time.Millisecond, 2 * time.Second}
 	// A build that is alone in a batch keeps nobody else waiting.
 	forOne = limits{20 * time.Second, 50 * time.Second}
 	// One that catches up alone gives its connection back soon.
@@ -57,9 +55,13 @@ func (l limits) queue(b *pgx.Batch) {
 	b.Queue(tightened, lock, statement)
 }
 
-// slow is what a build's statements may take of a transaction that others share: beyond it, and if that is most of the time, it
-// leaves before the next one.
-const slow = 400 * time.Millisecond
+// tolerance is what a build may take of a transaction that others share.
+type tolerance struct {
+	tables limits        // of its statements
+	slow   time.Duration // of all of them: beyond it, and if that is most of the time, it leaves before the next one
+}
+
+var usual = tolerance{tables: limits{250 * time.Millisecond, 2 * time.Second}, slow: 400 * time.Millisecond}
 
 // trouble is an error that builds alone are the reason of.
 type trouble struct {

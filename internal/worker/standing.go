@@ -65,7 +65,7 @@ func (s *standing) left(err error) {
 func (s *standing) wrote(events int, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if took < slow || took < time.Duration(events)*time.Millisecond/2 {
+	if took < usual.slow || took < time.Duration(events)*time.Millisecond/2 {
 		s.trouble = nil
 	}
 }

@@ -195,7 +195,7 @@ func (t *transaction) dear() *build {
 			most = b
 		}
 	}
-	if most == nil || t.spent[most] < slow || 2*t.spent[most] < all {
+	if most == nil || t.spent[most] < t.w.tolerance.slow || 2*t.spent[most] < all {
 		return nil
 	}
 	return most

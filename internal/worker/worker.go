@@ -54,6 +54,7 @@ type Worker struct {
 	health  *health.Reporter
 
 	standings map[*build]*standing
+	tolerance tolerance
 	long      atomic.Bool // the last common transaction was: the next is watched
 
 	mu     sync.Mutex
@@ -92,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, reads: map[string]bool{}, scan: feed.NewScan(cfg.Log, cfg.Partitions),
-		metrics: newMetrics(cfg.Registerer), health: cfg.Health, standings: map[*build]*standing{}, groups: map[int]group{}, wakes: map[int]chan struct{}{},
+		metrics: newMetrics(cfg.Registerer), health: cfg.Health, tolerance: usual, standings: map[*build]*standing{}, groups: map[int]group{}, wakes: map[int]chan struct{}{},
 	}
 	if w.health == nil {
 		w.health = (*health.Board)(nil).Reporter(w.Name())
@@ -154,7 +155,7 @@ func (w *Worker) connections(ctx context.Context, most int32) (*pgxpool.Pool, er
 	cfg := w.cfg.Pool.Config()
 	cfg.MinConns, cfg.MaxConns = 0, most
 	if !unprepared(cfg.ConnConfig) { // statements are prepared outside of transactions, which waits for locks, too
-		lock, statement := forTables.texts()
+		lock, statement := usual.tables.texts()
 		cfg.ConnConfig.RuntimeParams["lock_timeout"], cfg.ConnConfig.RuntimeParams["statement_timeout"] = lock, statement
 	}
 	before := cfg.AfterConnect

@@ -315,6 +315,7 @@ func TestNewVersionServesWhenItHasCaughtUp(t *testing.T) {
 	next, items2 := parcels, items
 	next.Version, items2.Version = 2, 2
 	w := newWorkerOn(t, j, pool, parcels, next, items, items2, totals) // the old code is still registered
+	w.BePatient()
 	j.add("parcel-k1", counted{N: 4}, 900, 900)
 	j.post(t, w, 500) // the old builds are fed before the new ones have anything
 	check(t, pool, parcels, j)
@@ -392,6 +393,7 @@ func TestAddedProjectionCatchesUpUnderLoad(t *testing.T) {
 	j.head(2000).post(t, first, 500)
 	first.Close()
 	w := newWorkerOn(t, j, pool, all...)
+	w.BePatient()
 	ctx, cancel := context.WithCancel(t.Context())
 	var owning, running sync.WaitGroup
 	for p := range partitions {
