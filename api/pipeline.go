@@ -22,7 +22,6 @@ func stages(g *Gate, f Front) []stage {
 		{name: "head", front: HeadAsGet},
 
 		// For every operation. The side filter is before: a router registers only the operations of the sides that it serves.
-		{name: "acknowledged", route: acknowledged},
 		{name: "request", route: g.begin},
 		{name: "authentication", route: checked(authenticate)},
 		{name: "form", route: checked(checkForm)}, // 406
@@ -34,7 +33,6 @@ func stages(g *Gate, f Front) []stage {
 
 		// For every operation, after generated code has decoded the request.
 		{name: "clean", decoded: cleaned},
-		{name: "acknowledge", decoded: acknowledge},
 	}
 }
 

@@ -163,7 +163,7 @@ func (n *Node) apis() error {
 	if err := api.Routes(e, gate, ops, ops.sides()...); err != nil {
 		return err
 	}
-	inner, err := n.front(e, table, ops)
+	inner, err := n.front(acknowledging(e), table, ops)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/uptime"
 	"github.com/daybook-dev/daybook/internal/worker"
+	kit "github.com/daybook-dev/daybook/kit/reactor"
 	"github.com/daybook-dev/daybook/kit/saga"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
 	"github.com/daybook-dev/daybook/sagas"
@@ -181,13 +182,13 @@ func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {
 		return nil, nil, err
 	}
 	payments, err := paymentprovider.New(paymentprovider.Config{
-		Provider: client, Handler: s.Handler, Opener: s.Keys, NotFoundAfter: n.cfg.notFoundAfter(), Logger: n.log,
+		Provider: crashing{client}, Handler: s.Handler, Opener: s.Keys, NotFoundAfter: n.cfg.notFoundAfter(), Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	e, err := reactor.New(reactor.Config{
-		Pool: s.pool("reactors"), Reactors: []reactor.Reactor{payments}, Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation,
+		Pool: s.pool("reactors"), Reactors: []kit.Reactor{payments}, Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation,
 		Begin: s.begin, Listen: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
 		Health: n.health.Reporter(RoleReactors),
 	})

@@ -16,12 +16,12 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
+	"github.com/daybook-dev/daybook/internal/embedded/simulator"
 	"github.com/daybook-dev/daybook/internal/esclient"
 	"github.com/daybook-dev/daybook/internal/filelock"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/kit/eventserver"
-	"github.com/daybook-dev/daybook/reactors/paymentprovider/simulator"
 )
 
 // server is an embedded server that runs.

@@ -26,8 +26,8 @@ const (
 	UndoBefore             Name = "saga.undo.before"
 	UndoAfter              Name = "saga.undo.after"
 	ProviderCallBefore     Name = "payment.call.before"
-	ProviderCallAfter      Name = "payment.call.after" // answered, outcome not reported
-	OutcomeAfter           Name = "payment.outcome.after"
+	ProviderCallAfter      Name = "payment.call.after"    // answered, outcome not recorded
+	OutcomeAfter           Name = "reactor.outcome.after" // recorded, the row is still there
 	ReactorWaitingBefore   Name = "reactor.waiting.before"
 	ReactorWaitingAfter    Name = "reactor.waiting.after"
 	SimulatorChargeAfter   Name = "simulator.charge.after" // in the ledger, not answered

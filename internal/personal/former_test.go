@@ -31,7 +31,7 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 	again := seal(t, keys, "customer-C1", "name", "Ada again")
 	opens(t, keys, again, "Ada again")
 	for _, s := range []es.Sealed{ada, bob} {
-		if _, err := keys.Unseal(t.Context(), s); !errors.Is(err, ErrNoKey) {
+		if _, err := keys.Unseal(t.Context(), s); !errors.Is(err, es.ErrNoKey) {
 			t.Errorf("%s: %v", s.Subject, err)
 		}
 	}
@@ -42,7 +42,7 @@ func TestLostKeyEncryptionKey(t *testing.T) {
 	opens(t, open(t, pool, kek), ada, "Ada") // it was wrapped by the new one
 
 	erase(t, pool, "customer-C1")
-	if _, err := open(t, pool, kek, lost).Unseal(t.Context(), ada); !errors.Is(err, ErrErased) {
+	if _, err := open(t, pool, kek, lost).Unseal(t.Context(), ada); !errors.Is(err, es.ErrErased) {
 		t.Errorf("after the erasure: %v", err)
 	}
 	var left int

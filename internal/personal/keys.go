@@ -2,7 +2,6 @@ package personal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -13,13 +12,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 )
 
-var (
-	// ErrErased says that the subject's key was destroyed; what was sealed with it is gone.
-	ErrErased = errors.New("personal data was erased")
-	// ErrNoKey says that the key that a value was sealed with is not in this Postgres, and was not erased there. It has to
-	// come back from a backup.
-	ErrNoKey = errors.New("no key for this personal data")
-)
+var ()
 
 const (
 	keyBytes  = 32

@@ -156,10 +156,10 @@ func TestErasedWithin30Seconds(t *testing.T) {
 	erase(t, pool, "customer-C1")
 
 	now = now.Add(30*time.Second + time.Nanosecond)
-	if got, err := keys.Unseal(t.Context(), s); !errors.Is(err, ErrErased) || got != "" {
+	if got, err := keys.Unseal(t.Context(), s); !errors.Is(err, es.ErrErased) || got != "" {
 		t.Errorf("opened %q, %v", got, err)
 	}
-	if _, err := keys.Seal(t.Context(), "customer-C1", stream, "order.placed", "name", "Ada"); !errors.Is(err, ErrErased) {
+	if _, err := keys.Seal(t.Context(), "customer-C1", stream, "order.placed", "name", "Ada"); !errors.Is(err, es.ErrErased) {
 		t.Errorf("sealed for an erased subject: %v", err)
 	}
 	if err := keys.Prepare(t.Context(), "customer-C1", "customer-C3"); err != nil {
@@ -168,7 +168,7 @@ func TestErasedWithin30Seconds(t *testing.T) {
 	if got, err := keys.Unseal(t.Context(), other); err != nil || got != "Bob" {
 		t.Errorf("the other subject: %q, %v", got, err)
 	}
-	if _, err := open(t, pool, kek).Unseal(t.Context(), s); !errors.Is(err, ErrErased) {
+	if _, err := open(t, pool, kek).Unseal(t.Context(), s); !errors.Is(err, es.ErrErased) {
 		t.Errorf("another process: %v", err)
 	}
 }
@@ -179,11 +179,11 @@ func TestLostKeyIsNotAnErasedOne(t *testing.T) {
 	s := seal(t, open(t, pool, kek), "customer-C1", "name", "Ada")
 	exec(t, pool, "delete from daybook.personal_key")
 	keys := open(t, pool, kek)
-	if _, err := keys.Unseal(t.Context(), s); !errors.Is(err, ErrNoKey) || errors.Is(err, ErrErased) {
+	if _, err := keys.Unseal(t.Context(), s); !errors.Is(err, es.ErrNoKey) || errors.Is(err, es.ErrErased) {
 		t.Errorf("no row: %v", err)
 	}
 	seal(t, keys, "customer-C1", "name", "Ada") // makes another one
-	if _, err := keys.Unseal(t.Context(), s); !errors.Is(err, ErrNoKey) {
+	if _, err := keys.Unseal(t.Context(), s); !errors.Is(err, es.ErrNoKey) {
 		t.Errorf("another key: %v", err)
 	}
 }
@@ -330,7 +330,7 @@ func TestRotate(t *testing.T) {
 	for i, s := range sealed {
 		plaintext, err := alone.Unseal(t.Context(), s)
 		if i == 3 {
-			if !errors.Is(err, ErrErased) {
+			if !errors.Is(err, es.ErrErased) {
 				t.Errorf("rotation brought an erased key back: %v", err)
 			}
 			plaintext, err = want[3], nil

@@ -11,7 +11,7 @@ import (
 )
 
 // Seal encrypts plaintext for a field of an event of that type in stream, under the subject's key, which is made if
-// there is none. Nothing sealed is nothing: the zero es.Sealed. Errors: ErrErased, es.ErrNUL.
+// there is none. Nothing sealed is nothing: the zero es.Sealed. Errors: es.ErrErased, es.ErrNUL.
 func (k *Keys) Seal(ctx context.Context, subject string, stream es.StreamID, eventType, field, plaintext string) (es.Sealed, error) {
 	switch {
 	case plaintext == "":
@@ -30,7 +30,7 @@ func (k *Keys) Seal(ctx context.Context, subject string, stream es.StreamID, eve
 		key = found[subject]
 	}
 	if key.cipher == nil {
-		return es.Sealed{}, fmt.Errorf("seal %s of %s for %s: %w", field, eventType, subject, ErrErased)
+		return es.Sealed{}, fmt.Errorf("seal %s of %s for %s: %w", field, eventType, subject, es.ErrErased)
 	}
 	s := es.Sealed{Subject: subject, KeyID: key.id, Stream: stream.String(), Type: eventType, Field: field}
 	var err error
@@ -40,7 +40,7 @@ func (k *Keys) Seal(ctx context.Context, subject string, stream es.StreamID, eve
 	return s, nil
 }
 
-// Unseal gives the plaintext of s. The zero es.Sealed is "". Errors: ErrErased, ErrNoKey, or that s was altered.
+// Unseal gives the plaintext of s. The zero es.Sealed is "". Errors: es.ErrErased, es.ErrNoKey, or that s was altered.
 func (k *Keys) Unseal(ctx context.Context, s es.Sealed) (string, error) {
 	if s.IsZero() {
 		return "", nil
@@ -55,14 +55,14 @@ func (k *Keys) Unseal(ctx context.Context, s es.Sealed) (string, error) {
 	}
 	switch {
 	case ok && key.cipher == nil: // whichever of its keys it was sealed with
-		return "", fmt.Errorf("open %s: %w", described(s), ErrErased)
+		return "", fmt.Errorf("open %s: %w", described(s), es.ErrErased)
 	case !ok || key.id != s.KeyID:
 		var err error
 		if key.cipher, err = k.former(ctx, s); err != nil {
 			return "", fmt.Errorf("open %s: %w", described(s), err)
 		}
 		if key.cipher == nil {
-			return "", fmt.Errorf("open %s: %w", described(s), ErrNoKey)
+			return "", fmt.Errorf("open %s: %w", described(s), es.ErrNoKey)
 		}
 	}
 	plaintext, err := key.cipher.Decrypt(s.Ciphertext, heading(s))

@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/duerows"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // Channel is what rows changed by hand are announced on.
@@ -23,7 +24,7 @@ const Channel = "daybook_reactor"
 // Config of an engine. Pool, Reactors, Partitions, Incarnation and Begin are needed.
 type Config struct {
 	Pool        *pgxpool.Pool
-	Reactors    []Reactor
+	Reactors    []reactor.Reactor
 	Partitions  int    // of the topic
 	Incarnation string // of the event store
 	// Begin gives the position after which a reactor begins if it has no checkpoints: deployment.Begin.
@@ -46,7 +47,7 @@ type Config struct {
 type Engine struct {
 	cfg     Config
 	log     *slog.Logger
-	byName  map[string]Reactor
+	byName  map[string]reactor.Reactor
 	names   []string
 	opens   map[string][]string // event type → reactors it is an intent for
 	wakes   map[string][]string // event type → reactors whose rows it makes due
@@ -88,7 +89,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Logger = slog.Default()
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]Reactor{},
+		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]reactor.Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
 		missed:    map[waking]int{},
 		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},

@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // scripted is a reactor that does what the test says.
@@ -22,23 +23,23 @@ type scripted struct {
 	name    string
 	intents []string
 	wakes   []string
-	attend  func(context.Context, Task) (Next, error)
+	attend  func(context.Context, reactor.Task) (reactor.Next, error)
 }
 
 func (s scripted) Name() string      { return s.name }
 func (s scripted) Intents() []string { return s.intents }
 func (s scripted) Wakes() []string   { return s.wakes }
-func (s scripted) Attend(ctx context.Context, t Task) (Next, error) {
+func (s scripted) Attend(ctx context.Context, t reactor.Task) (reactor.Next, error) {
 	return s.attend(ctx, t)
 }
 
-func asking(attend func(context.Context, Task) (Next, error)) scripted {
+func asking(attend func(context.Context, reactor.Task) (reactor.Next, error)) scripted {
 	return scripted{"asker", []string{"thing.asked"}, []string{"thing.answered"}, attend}
 }
 
 const partition = 3
 
-func engine(t *testing.T, pool *pgxpool.Pool, change func(*Config), reactors ...Reactor) *Engine {
+func engine(t *testing.T, pool *pgxpool.Pool, change func(*Config), reactors ...reactor.Reactor) *Engine {
 	t.Helper()
 	cfg := Config{
 		Pool: pool, Reactors: reactors, Partitions: 12, Incarnation: "one",
@@ -109,7 +110,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func never(context.Context, Task) (Next, error) { return Again(nil), nil }
+func never(context.Context, reactor.Task) (reactor.Next, error) { return reactor.Again(nil), nil }
 
 func TestCheckpointsBeginAtTheDeploymentAndAreOfOneHistory(t *testing.T) {
 	t.Parallel()
@@ -209,29 +210,29 @@ func TestAttendingUntilDone(t *testing.T) {
 	pool := postgrestest.New(t)
 	type note struct{ Steps int }
 	var mu sync.Mutex
-	seen := map[string][]Task{}
-	e := engine(t, pool, nil, asking(func(_ context.Context, task Task) (Next, error) {
+	seen := map[string][]reactor.Task{}
+	e := engine(t, pool, nil, asking(func(_ context.Context, task reactor.Task) (reactor.Next, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[task.Stream.Key] = append(seen[task.Stream.Key], task)
 		var n note
 		if err := task.Memo(&n); err != nil {
-			return Next{}, err
+			return reactor.Next{}, err
 		}
 		switch len(seen[task.Stream.Key]) {
 		case 1:
-			return Again(note{n.Steps + 1}), nil
+			return reactor.Again(note{n.Steps + 1}), nil
 		case 2:
-			return Next{}, errors.New("the outside world is on fire")
+			return reactor.Next{}, errors.New("the outside world is on fire")
 		case 3:
 			panic("so is the inside")
 		case 4:
-			return AgainAfter(0, note{n.Steps + 1}), nil
+			return reactor.AgainAfter(0, note{n.Steps + 1}), nil
 		}
 		if n.Steps != 2 {
 			t.Errorf("memo %+v, want 2 steps", n)
 		}
-		return Done(), nil
+		return reactor.Done(), nil
 	}))
 	checkpoint(t, e)
 	stop := own(t, e)
@@ -265,12 +266,12 @@ func TestWhatIsCutOffComesAgain(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	calls := make(chan int, 10)
-	reactor := asking(func(ctx context.Context, task Task) (Next, error) {
+	r := asking(func(ctx context.Context, task reactor.Task) (reactor.Next, error) {
 		calls <- task.Tries
 		<-ctx.Done()
-		return Done(), nil // too late: it is another owner's
+		return reactor.Done(), nil // too late: it is another owner's
 	})
-	e := engine(t, pool, nil, reactor)
+	e := engine(t, pool, nil, r)
 	checkpoint(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
@@ -292,13 +293,13 @@ func TestAWakeIsNotLost(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	begun, goOn := make(chan struct{}, 10), make(chan struct{})
-	e := engine(t, pool, nil, asking(func(_ context.Context, task Task) (Next, error) {
+	e := engine(t, pool, nil, asking(func(_ context.Context, task reactor.Task) (reactor.Next, error) {
 		if task.Tries == 0 {
 			begun <- struct{}{}
 			<-goOn
-			return AgainAfter(time.Hour, nil), nil
+			return reactor.AgainAfter(time.Hour, nil), nil
 		}
-		return Done(), nil
+		return reactor.Done(), nil
 	}))
 	checkpoint(t, e)
 	own(t, e)
@@ -324,7 +325,7 @@ func TestCallsAreBounded(t *testing.T) {
 	var mu sync.Mutex
 	at, most := 0, 0
 	together := make(chan struct{})
-	e := engine(t, pool, func(c *Config) { c.Concurrency = 4 }, asking(func(context.Context, Task) (Next, error) {
+	e := engine(t, pool, func(c *Config) { c.Concurrency = 4 }, asking(func(context.Context, reactor.Task) (reactor.Next, error) {
 		mu.Lock()
 		at++
 		most = max(most, at)
@@ -340,7 +341,7 @@ func TestCallsAreBounded(t *testing.T) {
 		mu.Lock()
 		at--
 		mu.Unlock()
-		return Done(), nil
+		return reactor.Done(), nil
 	}))
 	checkpoint(t, e)
 	own(t, e)
@@ -367,7 +368,10 @@ func TestRowsOfAReactorThatIsNotHereStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan struct{}, 1)
-	e = engine(t, pool, nil, asking(func(context.Context, Task) (Next, error) { done <- struct{}{}; return Done(), nil }))
+	e = engine(t, pool, nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) {
+		done <- struct{}{}
+		return reactor.Done(), nil
+	}))
 	checkpoint(t, e)
 	own(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a")}); err != nil {
@@ -390,9 +394,9 @@ func TestRowsChangedByHandAreFoundByNotify(t *testing.T) {
 			}
 			return woken, func() {}
 		}
-	}, asking(func(_ context.Context, task Task) (Next, error) {
+	}, asking(func(_ context.Context, task reactor.Task) (reactor.Next, error) {
 		tries <- task.Tries
-		return AgainAfter(24*time.Hour, nil), nil
+		return reactor.AgainAfter(24*time.Hour, nil), nil
 	}))
 	checkpoint(t, e)
 	own(t, e)
@@ -414,11 +418,11 @@ func TestHealthSaysWhatCannotBeAttendedTo(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	var mended sync.Map
-	e := engine(t, pool, nil, asking(func(_ context.Context, task Task) (Next, error) {
+	e := engine(t, pool, nil, asking(func(_ context.Context, task reactor.Task) (reactor.Next, error) {
 		if _, ok := mended.Load(task.Stream.Key); ok {
-			return Done(), nil
+			return reactor.Done(), nil
 		}
-		return Next{}, errors.New("unreadable")
+		return reactor.Next{}, errors.New("unreadable")
 	}))
 	checkpoint(t, e)
 	stop := own(t, e)

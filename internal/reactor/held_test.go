@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 const otherPartition = partition + 1
@@ -44,11 +45,11 @@ func TestHeldRowsHoldNoOtherIntent(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	var free atomic.Bool
-	e := engine(t, pool, func(c *Config) { c.Concurrency = 8 }, asking(func(_ context.Context, _ Task) (Next, error) {
+	e := engine(t, pool, func(c *Config) { c.Concurrency = 8 }, asking(func(_ context.Context, _ reactor.Task) (reactor.Next, error) {
 		if free.Load() {
-			return Done(), nil
+			return reactor.Done(), nil
 		}
-		return AgainAfter(time.Hour, nil), nil
+		return reactor.AgainAfter(time.Hour, nil), nil
 	}))
 	at, err := e.Checkpoints(t.Context(), []int{partition, otherPartition})
 	if err != nil {
@@ -93,11 +94,11 @@ func TestAWakeOfAHeldRowIsNotLost(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	var calls atomic.Int32
-	e := engine(t, pool, nil, asking(func(context.Context, Task) (Next, error) {
+	e := engine(t, pool, nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) {
 		if calls.Add(1) == 1 {
-			return AgainAfter(time.Hour, nil), nil
+			return reactor.AgainAfter(time.Hour, nil), nil
 		}
-		return Done(), nil
+		return reactor.Done(), nil
 	}))
 	at := checkpoint(t, e)
 	own(t, e)
@@ -123,13 +124,13 @@ func TestAPartitionThatHangsHoldsNoOther(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	var hanging atomic.Int32
-	e := engine(t, pool, func(c *Config) { c.Concurrency = 4 }, asking(func(ctx context.Context, task Task) (Next, error) {
+	e := engine(t, pool, func(c *Config) { c.Concurrency = 4 }, asking(func(ctx context.Context, task reactor.Task) (reactor.Next, error) {
 		if task.Stream.Key == "elsewhere" {
-			return Done(), nil
+			return reactor.Done(), nil
 		}
 		hanging.Add(1)
 		<-ctx.Done()
-		return Next{}, ctx.Err()
+		return reactor.Next{}, ctx.Err()
 	}))
 	at, err := e.Checkpoints(t.Context(), []int{partition, otherPartition})
 	if err != nil {
@@ -156,16 +157,16 @@ func TestFailingIntentsLeaveRoom(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	var hanging atomic.Int32
-	e := engine(t, pool, func(c *Config) { c.Concurrency = 4 }, asking(func(ctx context.Context, task Task) (Next, error) {
+	e := engine(t, pool, func(c *Config) { c.Concurrency = 4 }, asking(func(ctx context.Context, task reactor.Task) (reactor.Next, error) {
 		switch {
 		case task.Stream.Key == "well":
-			return Done(), nil
+			return reactor.Done(), nil
 		case task.Tries == 0:
-			return Next{}, context.DeadlineExceeded
+			return reactor.Next{}, context.DeadlineExceeded
 		}
 		hanging.Add(1)
 		<-ctx.Done()
-		return Next{}, ctx.Err()
+		return reactor.Next{}, ctx.Err()
 	}))
 	at := checkpoint(t, e)
 	own(t, e)

@@ -7,13 +7,14 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // A feed looks at all checkpoints while partitions are being applied. What it read before one moved must not be taken for
 // where that one is: the worker would be fenced by itself.
 func TestLookingFencesNobody(t *testing.T) {
 	t.Parallel()
-	e := engine(t, postgrestest.New(t), nil, asking(func(context.Context, Task) (Next, error) { return Done(), nil }))
+	e := engine(t, postgrestest.New(t), nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) { return reactor.Done(), nil }))
 	at := checkpoint(t, e)
 	ctx, stop := context.WithCancel(t.Context())
 	var looking sync.WaitGroup

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // lines is a log that calls of Attend write to at once.
@@ -41,13 +42,13 @@ func TestOverdueIsLoggedOnceAndWaitingNever(t *testing.T) {
 	e := engine(t, postgrestest.New(t), func(c *Config) {
 		c.AlertAfter = time.Nanosecond
 		c.Logger = slog.New(slog.NewTextHandler(log, nil))
-	}, asking(func(_ context.Context, task Task) (Next, error) {
+	}, asking(func(_ context.Context, task reactor.Task) (reactor.Next, error) {
 		if task.Stream.Key == "buyer" {
 			buyer.Add(1)
-			return AgainAfter(time.Millisecond, nil).Waiting(), nil
+			return reactor.AgainAfter(time.Millisecond, nil).Waiting(), nil
 		}
 		unknown.Add(1)
-		return AgainAfter(time.Millisecond, nil), nil
+		return reactor.AgainAfter(time.Millisecond, nil), nil
 	}))
 	at := checkpoint(t, e)
 	own(t, e)
@@ -64,7 +65,7 @@ func TestOverdueIsLoggedOnceAndWaitingNever(t *testing.T) {
 func TestHealthSaysThatARoundFailed(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
-	e := engine(t, pool, nil, asking(func(context.Context, Task) (Next, error) { return Done(), nil }))
+	e := engine(t, pool, nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) { return reactor.Done(), nil }))
 	checkpoint(t, e)
 	own(t, e)
 	eventually(t, "all is well", func() bool { return e.Health() == nil })

@@ -12,7 +12,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // owner attends to the open intents of one partition for as long as it is this process'.
@@ -99,7 +101,7 @@ func wake(owner chan struct{}) {
 // row is an open intent as it was read.
 type row struct {
 	reactor string
-	task    Task
+	task    reactor.Task
 	due     time.Time
 	wakes   int
 }
@@ -232,7 +234,7 @@ func (o *owner) read(ctx context.Context, until time.Time, after row) ([]row, er
 	return pgx.CollectRows(rows, func(c pgx.CollectableRow) (r row, err error) {
 		var id, stream string
 		var revision int64
-		err = c.Scan(&r.reactor, &id, &stream, &revision, &r.task.Recorded, &r.task.Opened, &r.due, &r.task.Tries, &r.wakes, &r.task.memo)
+		err = c.Scan(&r.reactor, &id, &stream, &revision, &r.task.Recorded, &r.task.Opened, &r.due, &r.task.Tries, &r.wakes, &r.task.Left)
 		if err != nil {
 			return r, err
 		}
@@ -246,6 +248,9 @@ func (o *owner) read(ctx context.Context, until time.Time, after row) ([]row, er
 // attend gives whether there is something to do before the next poll.
 func (o *owner) attend(ctx context.Context, r row) bool {
 	next, err := o.call(ctx, r)
+	if err == nil && next.Closed {
+		failpoint.Hit(failpoint.OutcomeAfter)
+	}
 	if ctx.Err() != nil {
 		return false
 	}
@@ -255,11 +260,11 @@ func (o *owner) attend(ctx context.Context, r row) bool {
 	case err != nil:
 		result = "error"
 		o.log.Debug("a reactor failed; it will be tried again", "reactor", r.reactor, "stream", r.task.Stream.String(), "tries", r.task.Tries+1, "error", err)
-	case next.done:
+	case next.Closed:
 		result = "done"
 	}
 	o.metrics.attended.WithLabelValues(r.reactor, result).Inc()
-	if open := o.now().Sub(r.task.Recorded); o.overdue(r, open > o.cfg.AlertAfter && !next.done && !next.waits) {
+	if open := o.now().Sub(r.task.Recorded); o.overdue(r, open > o.cfg.AlertAfter && !next.Closed && !next.Waits) {
 		o.log.Warn("an intent is still without an outcome", "reactor", r.reactor, "stream", r.task.Stream.String(), "open", open.Round(time.Second))
 	}
 	soon, err := o.settle(ctx, r, next, err)
@@ -298,11 +303,11 @@ func (o *owner) overdue(r row, is bool) (first bool) {
 	return first
 }
 
-func (o *owner) call(ctx context.Context, r row) (next Next, err error) {
+func (o *owner) call(ctx context.Context, r row) (next reactor.Next, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			o.log.Debug("a reactor panicked", "stack", string(debug.Stack()))
-			next, err = Next{}, fmt.Errorf("panic: %v", p)
+			next, err = reactor.Next{}, fmt.Errorf("panic: %v", p)
 		}
 	}()
 	return o.byName[r.reactor].Attend(ctx, r.task)
@@ -310,17 +315,17 @@ func (o *owner) call(ctx context.Context, r row) (next Next, err error) {
 
 // settle closes the row or says when it is due again. A row that was woken meanwhile is due at once, and one that
 // another owner has settled is left alone.
-func (o *owner) settle(ctx context.Context, r row, next Next, failed error) (soon bool, err error) {
-	if failed == nil && next.done {
+func (o *owner) settle(ctx context.Context, r row, next reactor.Next, failed error) (soon bool, err error) {
+	if failed == nil && next.Closed {
 		return false, o.write(ctx, r, nil, `delete from daybook.reactor_waiting where reactor = $1 and intent = $2::uuid`, r.reactor, r.task.ID.String())
 	}
-	memo, after := r.task.memo, o.retries().After(r.task.Tries+1)
+	memo, after := r.task.Left, o.retries().After(r.task.Tries+1)
 	if failed == nil {
-		if memo, err = json.Marshal(next.memo); err != nil {
+		if memo, err = json.Marshal(next.Memo); err != nil {
 			return false, fmt.Errorf("encode a memo: %w", err)
 		}
-		if next.after >= 0 {
-			after = next.after
+		if next.After >= 0 {
+			after = next.After
 		}
 	}
 	if len(memo) == 0 {

@@ -13,7 +13,7 @@ import (
 type CommandConfig struct {
 	Handler *es.Handler
 	Log     es.Log // followed to invalidate cached products
-	Keys    Sealer
+	Keys    es.Sealer
 	Shop    order.Shop
 	Queries *Queries // render orders
 	Logger  *slog.Logger

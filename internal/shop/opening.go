@@ -4,14 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/kit/es"
 )
-
-// Opener opens sealed personal data (package personal).
-type Opener interface {
-	Unseal(ctx context.Context, s es.Sealed) (string, error)
-}
 
 // Text is a personal field. The zero value was not given.
 type Text struct {
@@ -40,7 +34,7 @@ const (
 // opening opens the sealed fields of one item and keeps the first error. An erased field, or one whose key is missing, is withheld.
 type opening struct {
 	ctx  context.Context //nolint:containedctx // lives as long as one answer is made
-	keys Opener
+	keys es.Opener
 	why  Withheld
 	err  error
 }
@@ -53,9 +47,9 @@ func (o *opening) text(sealed es.Sealed) Text {
 	}
 	plain, err := o.keys.Unseal(o.ctx, sealed)
 	switch {
-	case errors.Is(err, personal.ErrNoKey):
+	case errors.Is(err, es.ErrNoKey):
 		o.why = KeyMissing
-	case errors.Is(err, personal.ErrErased):
+	case errors.Is(err, es.ErrErased):
 		if o.why == "" {
 			o.why = Erased
 		}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/customers"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
@@ -21,7 +22,7 @@ import (
 // QueryConfig configures Queries. Streams and Logger are optional.
 type QueryConfig struct {
 	Rows Rows
-	Keys Opener
+	Keys es.Opener
 	// TimeZone is the one in which reports count days (IANA).
 	TimeZone string
 	// Streams limits event streams; zero: DefaultLimits.

@@ -7,15 +7,10 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Sealer seals personal data before a command sees it (package personal).
-type Sealer interface {
-	Seal(ctx context.Context, subject string, stream es.StreamID, eventType, field, plaintext string) (es.Sealed, error)
-}
-
 // sealing seals the fields of one event; the first error is kept.
 type sealing struct {
 	ctx       context.Context //nolint:containedctx // lives as long as one command is prepared
-	keys      Sealer
+	keys      es.Sealer
 	subject   string
 	stream    es.StreamID
 	eventType string

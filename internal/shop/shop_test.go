@@ -10,7 +10,6 @@ import (
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
@@ -26,7 +25,7 @@ func (k *keys) Seal(_ context.Context, subject string, _ es.StreamID, _, _, plai
 
 func (k *keys) Unseal(_ context.Context, s es.Sealed) (string, error) {
 	if k.erased[s.KeyID] {
-		return "", personal.ErrErased
+		return "", es.ErrErased
 	}
 	return string(s.Ciphertext), nil
 }

@@ -34,17 +34,3 @@ type EffectRef struct {
 	ID       UUID   `json:"id"`
 	Instance string `json:"instance"`
 }
-
-// Sealed is personal data under its subject's key. It carries what it was sealed for, its additional
-// authenticated data, so that it may be copied from event to event to row and still be opened.
-// internal/personal seals and opens; everything else sees only this.
-type Sealed struct {
-	Subject    string `json:"subject"` // customer-C, guest-O or staff
-	KeyID      string `json:"key"`
-	Stream     string `json:"stream"`
-	Type       string `json:"type"`
-	Field      string `json:"field"`
-	Ciphertext []byte `json:"ct"`
-}
-
-func (s Sealed) IsZero() bool { return len(s.Ciphertext) == 0 && s.Subject == "" }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/personal"
-	"github.com/daybook-dev/daybook/internal/reactor"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // memo is what is known of an intent between two tries. It may lag behind by one try after a crash; what relies on it
@@ -45,7 +45,7 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	token, err := r.cfg.Opener.Unseal(ctx, e.Token)
 	switch {
-	case errors.Is(err, personal.ErrErased), errors.Is(err, personal.ErrNoKey): // nobody can send it any more: the provider knows whether it was sent
+	case errors.Is(err, es.ErrErased), errors.Is(err, es.ErrNoKey): // nobody can send it any more: the provider knows whether it was sent
 		m.LookOnly = in.now
 		return look()
 	case err != nil:
@@ -59,7 +59,7 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 		}
 	}
 	req.Token = token
-	answer := called(ctx, r.cfg.Provider.Authorise, req)
+	answer := r.cfg.Provider.Authorise(ctx, req)
 	if ctx.Err() != nil {
 		return reactor.Next{}, ctx.Err()
 	}

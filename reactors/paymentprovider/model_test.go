@@ -12,9 +12,9 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // moody is a provider in simulated time that loses requests and answers, is down for hours, works on some requests for
@@ -296,16 +296,8 @@ func (o *open) attend(t *testing.T, r *Reactor, rnd *rand.Rand, now *time.Time) 
 	if zombie {
 		kept = o.old
 	}
-	var m memo
-	if len(kept) > 0 {
-		if err := json.Unmarshal(kept, &m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	task, err := o.task.WithMemo(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := o.task
+	task.Left = kept
 	next, err := r.Attend(t.Context(), task)
 	if err != nil {
 		t.Fatal(err)
@@ -314,14 +306,14 @@ func (o *open) attend(t *testing.T, r *Reactor, rnd *rand.Rand, now *time.Time) 
 	if zombie || rnd.IntN(12) == 0 { // fenced, or crashed: what it came to is lost
 		return false
 	}
-	if next.IsDone() {
+	if next.Closed {
 		return true
 	}
 	o.old = o.memo
-	if o.memo, err = json.Marshal(next.Left()); err != nil {
+	if o.memo, err = json.Marshal(next.Memo); err != nil {
 		t.Fatal(err)
 	}
-	after := next.After()
+	after := next.After
 	if after < 0 {
 		after = min(time.Second<<min(o.task.Tries, 5), 30*time.Second)
 	}

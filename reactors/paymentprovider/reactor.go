@@ -9,9 +9,8 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/failpoint"
-	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // Name of the reactor: of its checkpoints, its deployment stream and the actor of its events.
@@ -23,16 +22,11 @@ const (
 	noTokenCode  = "no_token"  // there was nothing to charge
 )
 
-// Opener opens sealed values: internal/personal. Its errors do not hold what was sealed.
-type Opener interface {
-	Unseal(ctx context.Context, s es.Sealed) (string, error)
-}
-
 // Config of the payment reactor. Provider, Handler and Opener are needed.
 type Config struct {
 	Provider Provider
 	Handler  *es.Handler // reports outcomes
-	Opener   Opener      // of tokens
+	Opener   es.Opener   // of tokens
 
 	RepeatWithin  time.Duration // how long after the intent its key may be used; 20 h if 0
 	NotFoundAfter time.Duration // from the last send to the first "not found" that counts, and from there to the second; 1 h if 0
@@ -166,14 +160,5 @@ func (r *Reactor) report(ctx context.Context, in intent, outcome es.Event, disti
 	if err != nil {
 		return fmt.Errorf("report %s of %s: %w", outcome.EventType(), in.Stream, err)
 	}
-	failpoint.Hit(failpoint.OutcomeAfter)
 	return nil
-}
-
-// called marks the moments around a call that may move money.
-func called(ctx context.Context, call func(context.Context, Request) Answer, r Request) Answer {
-	failpoint.Hit(failpoint.ProviderCallBefore)
-	a := call(ctx, r)
-	failpoint.Hit(failpoint.ProviderCallAfter)
-	return a
 }

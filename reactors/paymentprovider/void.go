@@ -6,7 +6,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/internal/reactor"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 func (r *Reactor) void(ctx context.Context, in intent, e events.PaymentVoidRequested, m memo) (reactor.Next, error) {
@@ -31,7 +31,7 @@ func (r *Reactor) void(ctx context.Context, in intent, e events.PaymentVoidReque
 		answer = r.cfg.Provider.Lookup(ctx, req.Key)
 	}
 	if answer.Outcome == NotFound {
-		answer = called(ctx, r.cfg.Provider.Void, req)
+		answer = r.cfg.Provider.Void(ctx, req)
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -16,13 +16,13 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/embedded/simulator"
 	"github.com/daybook-dev/daybook/internal/feed"
-	"github.com/daybook-dev/daybook/internal/personal"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/reactor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
-	"github.com/daybook-dev/daybook/reactors/paymentprovider/simulator"
+	kit "github.com/daybook-dev/daybook/kit/reactor"
 )
 
 // plain opens what seal sealed: the cipher is internal/personal's matter.
@@ -32,7 +32,7 @@ func seal(token string) es.Sealed { return es.Sealed{Subject: "guest-o", Ciphert
 
 func (plain) Unseal(_ context.Context, s es.Sealed) (string, error) {
 	if s.Subject == "erased" {
-		return "", fmt.Errorf("open: %w", personal.ErrErased)
+		return "", fmt.Errorf("open: %w", es.ErrErased)
 	}
 	return string(s.Ciphertext), nil
 }
@@ -163,7 +163,7 @@ func (w *world) run() *process {
 		w.t.Fatal(err)
 	}
 	e, err := reactor.New(reactor.Config{
-		Pool: w.pool, Reactors: []reactor.Reactor{payments}, Partitions: 1, Incarnation: "memory",
+		Pool: w.pool, Reactors: []kit.Reactor{payments}, Partitions: 1, Incarnation: "memory",
 		Begin:      func(context.Context, string) (uint64, error) { return 0, nil },
 		BackoffMin: 10 * time.Millisecond, BackoffMost: 80 * time.Millisecond, Poll: 50 * time.Millisecond, Logger: cfg.Logger,
 	})

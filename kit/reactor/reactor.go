@@ -28,62 +28,42 @@ type Task struct {
 	ID       es.UUID // of the event
 	Stream   es.StreamID
 	Revision uint64
-	Recorded time.Time // when the intent was
-	Opened   time.Time // when its row was made: later, if Postgres was lost or the reactors were away
-	Tries    int       // so far
-
-	memo []byte
+	Recorded time.Time       // when the intent was
+	Opened   time.Time       // when its row was made: later, if Postgres was lost or the reactors were away
+	Tries    int             // so far
+	Left     json.RawMessage // by the last Again; see Memo
 }
 
 // Memo reads what the last Again left, and leaves into alone if there is nothing.
 func (t Task) Memo(into any) error {
-	if len(t.memo) == 0 {
+	if len(t.Left) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(t.memo, into); err != nil {
+	if err := json.Unmarshal(t.Left, into); err != nil {
 		return fmt.Errorf("memo of intent %s: %w", t.ID, err)
 	}
 	return nil
 }
 
-// WithMemo is t as the engine would give it after an Again with that memo; for tests of reactors.
-func (t Task) WithMemo(memo any) (Task, error) {
-	b, err := json.Marshal(memo)
-	t.memo = b
-	return t, err
-}
-
-// Next says what becomes of an intent.
+// Next says what becomes of an intent: Done, Again, AgainAfter.
 type Next struct {
-	done  bool
-	after time.Duration // negative: the engine's backoff
-	memo  any
-	waits bool
+	Closed bool          // its outcome is recorded
+	After  time.Duration // until the next try; negative: the engine's backoff
+	Memo   any           // kept with it, durably before the next try
+	Waits  bool          // see Waiting
 }
 
 // Done closes the intent: its outcome is recorded.
-func Done() Next { return Next{done: true} }
+func Done() Next { return Next{Closed: true} }
 
 // Again keeps the intent open, to be attended to after the engine's backoff. memo is kept with it, durably before the next try.
-func Again(memo any) Next { return Next{after: -1, memo: memo} }
+func Again(memo any) Next { return Next{After: -1, Memo: memo} }
 
 // AgainAfter is Again with a time of its own.
-func AgainAfter(d time.Duration, memo any) Next { return Next{after: max(d, 0), memo: memo} }
+func AgainAfter(d time.Duration, memo any) Next { return Next{After: max(d, 0), Memo: memo} }
 
 // Waiting says that the intent is open because something outside has its own time, as a buyer who has to act: it is not overdue.
 func (n Next) Waiting() Next {
-	n.waits = true
+	n.Waits = true
 	return n
 }
-
-// IsWaiting tells whether the intent waits for something outside; for tests of reactors.
-func (n Next) IsWaiting() bool { return n.waits }
-
-// IsDone tells whether the intent is closed; for tests of reactors, as are After and Left.
-func (n Next) IsDone() bool { return n.done }
-
-// After is the time until the next try, negative if it is the engine's backoff.
-func (n Next) After() time.Duration { return n.after }
-
-// Left is the memo.
-func (n Next) Left() any { return n.memo }
