@@ -25,3 +25,10 @@ func limitUnacknowledged(network, _ string, conn syscall.RawConn) error {
 	}
 	return nil
 }
+
+// readable tells whether a socket has something to read, be it its end.
+func readable(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor
+	n, err := unix.Poll(fds, 0)
+	return n > 0 || err != nil
+}

@@ -75,6 +75,7 @@ func config(url string, opts Options) (*pgxpool.Config, error) {
 	cfg.MaxConnLifetime = time.Hour
 	cfg.MaxConnLifetimeJitter = 10 * time.Minute
 	cfg.HealthCheckPeriod = 15 * time.Second
+	cfg.ShouldPing = doubtful
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
