@@ -51,6 +51,11 @@ func relayState(pool *pgxpool.Pool) func(context.Context) (topic.State, error) {
 	return func(ctx context.Context) (topic.State, error) { return topic.LoadState(ctx, pool) }
 }
 
+// relayMoved gives what is woken when the relay's row has moved.
+func (s *System) relayMoved() (woken <-chan struct{}, cancel func()) {
+	return s.Changes.SubscribeTo(topic.Moved, func(payload string) bool { return payload == topic.CheckpointMoved })
+}
+
 // How long checkpoints may stay behind for events that concern nobody. Those of the projections may not: they are the position
 // that answers name, and queries of lists wait for them. For the others' nobody waits.
 const (
@@ -86,7 +91,7 @@ func (n *Node) engines(ctx context.Context, keys *topic.Keys, first map[string]u
 	feedOf := func(c feed.Consumer, hold time.Duration) (*feed.Feed, error) {
 		return feed.New(feed.Config{
 			Consumer: c, Hold: hold, Log: log, Brokers: brokers, Keys: keys, Incarnation: s.Incarnation, RelayState: relayState(s.Pool), Scan: scan,
-			Logger: n.log, Registerer: n.metrics, Health: n.health.Reporter(c.Name()),
+			Moved: s.relayMoved, Logger: n.log, Registerer: n.metrics, Health: n.health.Reporter(c.Name()),
 		})
 	}
 	var err error

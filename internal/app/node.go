@@ -187,7 +187,7 @@ func (n *Node) watch(ctx context.Context) error {
 	if n.starting != nil {
 		starting.Go(func() { n.starting(ctx) })
 	}
-	n.health.Watch(ctx, 2*time.Second)
+	n.health.Watch(ctx, 5*time.Second) // who asks has an answer of that moment
 	return nil
 }
 

@@ -26,7 +26,8 @@
 // Every message carries the position of the event before it in its partition. If that is beyond P something was missed, and
 // (P, prev] is read from the event store. A heal ends only when the event at its end itself was applied; if the log
 // ends earlier it waits. A partition that has heard nothing for a second compares itself with the relay's row, and
-// rereads its checkpoint, which goes back when Postgres crashes and loses its last asynchronous commits.
+// rereads its checkpoint, which goes back when Postgres crashes and loses its last asynchronous commits. Once it has found nothing, it
+// rests: it looks every five seconds until the relay says by NOTIFY that its row has moved.
 //
 // # Fetching
 //

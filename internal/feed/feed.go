@@ -45,6 +45,9 @@ type Config struct {
 	Unanswered time.Duration
 	// Idle is how long a partition hears nothing before it looks whether it missed something; default 1 s.
 	Idle time.Duration
+	// Moved gives what is woken when the relay's row may have moved. While it has not, partitions look only every five times Idle.
+	// nil: they always look every Idle.
+	Moved func() (woken <-chan struct{}, cancel func())
 }
 
 // Feed feeds one consumer in one process.
@@ -142,6 +145,10 @@ const (
 	// would ever be answered. And it must be below sessionTimeout: what is counted wrong begins with a session that ends first.
 	rebalanceTimeout = 3 * time.Second
 	answerTimeout    = 7 * time.Second
+	// heartbeats also tell a member that it has to join anew: a third of rebalanceTimeout.
+	heartbeats = time.Second
+	// watchEvery is how often it is looked whether the topic has other partitions. That it is gone, fetches say before.
+	watchEvery = 5 * time.Second
 )
 
 // Run feeds until ctx ends, and then returns nil; everything passing is waited for. It returns an error only when the
@@ -154,9 +161,9 @@ func (f *Feed) Run(ctx context.Context) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: f.cfg.Group, Brokers: f.cfg.Brokers, Topics: []string{f.cfg.Topic},
 		Dialer:            &kafka.Dialer{ClientID: "daybook-" + f.cfg.Consumer.Name(), Timeout: 3 * time.Second},
-		HeartbeatInterval: 500 * time.Millisecond, SessionTimeout: sessionTimeout, RebalanceTimeout: rebalanceTimeout,
+		HeartbeatInterval: heartbeats, SessionTimeout: sessionTimeout, RebalanceTimeout: rebalanceTimeout,
 		JoinGroupBackoff: 200 * time.Millisecond, Timeout: answerTimeout,
-		WatchPartitionChanges: true, PartitionWatchInterval: time.Second,
+		WatchPartitionChanges: true, PartitionWatchInterval: watchEvery,
 		StartOffset: kafka.FirstOffset,
 	})
 	if err != nil {

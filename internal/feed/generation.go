@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -21,8 +22,10 @@ type generation struct {
 	mu      sync.Mutex
 	offsets map[int]int64 // where each partition may be resumed
 
-	fetcher   *fetcher
-	questions chan question
+	fetcher    *fetcher
+	questions  chan question
+	partitions []*partition
+	rests      atomic.Bool // the relay has not moved since the last look, which found nothing
 }
 
 func newGeneration(f *Feed, gen *kafka.Generation) *generation {
@@ -54,9 +57,13 @@ func (g *generation) run(ctx, ended context.Context) {
 	var running sync.WaitGroup
 	for _, a := range g.assigned {
 		p := newPartition(g, a, at[a.ID])
+		g.partitions = append(g.partitions, p)
 		g.feed.own(a.ID, p)
 		running.Go(func() { p.run(ctx) })
 		running.Go(func() { g.feed.cfg.Consumer.Own(ctx, a.ID) })
+	}
+	if g.feed.cfg.Moved != nil {
+		running.Go(func() { g.listen(ctx) })
 	}
 	running.Go(func() { g.fetcher.run(ctx) })
 	running.Go(func() { g.commit(ctx) })

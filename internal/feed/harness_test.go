@@ -24,6 +24,7 @@ import (
 
 const (
 	partitions = 4
+	idle       = 100 * time.Millisecond
 	patience   = time.Minute
 )
 
@@ -40,6 +41,7 @@ type shop struct {
 	metrics prometheus.Registerer // of its feed, may be nil
 	counts  *prometheus.Registry  // of the broker
 	looked  func()                // called before the relay's state is read; may be nil
+	moved   chan struct{}         // woken when the relay's row has moved; may be nil
 
 	mu    sync.Mutex
 	next  map[string]es.Expected
@@ -163,10 +165,14 @@ func (s *shop) relayState(context.Context) (topic.State, error) {
 // feed runs a feed until the test ends or stop is called.
 func (s *shop) feed(c feed.Consumer) (f *feed.Feed, stop func()) {
 	s.t.Helper()
-	f, err := feed.New(feed.Config{
+	cfg := feed.Config{
 		Consumer: c, Log: s.store, Keys: s.keys, Brokers: []string{s.addr}, Partitions: partitions, Incarnation: "memory",
-		RelayState: s.relayState, Hold: s.hold, Idle: 100 * time.Millisecond, Health: s.health, Registerer: s.metrics, Unanswered: 200 * time.Millisecond,
-	})
+		RelayState: s.relayState, Hold: s.hold, Idle: idle, Health: s.health, Registerer: s.metrics, Unanswered: 200 * time.Millisecond,
+	}
+	if s.moved != nil {
+		cfg.Moved = func() (<-chan struct{}, func()) { return s.moved, func() {} }
+	}
+	f, err := feed.New(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -47,9 +47,33 @@ func (g *generation) look(ctx context.Context) {
 	}
 }
 
+// listen ends the rest of the partitions when the relay has moved.
+func (g *generation) listen(ctx context.Context) {
+	moved, cancel := g.feed.cfg.Moved()
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-moved:
+		}
+		if g.rests.CompareAndSwap(true, false) {
+			for _, p := range g.partitions {
+				hint(p.roused)
+			}
+		}
+	}
+}
+
 func (g *generation) outlook(ctx context.Context) (o outlook) {
 	o.began = time.Now()
-	defer func() { o.ended = time.Now() }()
+	var behind []int
+	g.rests.Store(g.feed.cfg.Moved != nil) // before it reads: what moves meanwhile ends the rest
+	defer func() {
+		if o.ended = time.Now(); o.err != nil || len(behind) > 0 {
+			g.rests.Store(false)
+		}
+	}()
 	asking, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	if o.relay, o.err = g.feed.cfg.RelayState(asking); o.err != nil {
@@ -63,7 +87,6 @@ func (g *generation) outlook(ctx context.Context) (o outlook) {
 		o.err = fmt.Errorf("compare with the relay's checkpoint: %w", err)
 		return o
 	}
-	var behind []int
 	for id, at := range o.checkpoints {
 		if id < len(o.relay.Last) && o.relay.Last[id] > at {
 			behind = append(behind, id)

@@ -25,6 +25,8 @@ type partition struct {
 	inbox *inbox
 	held  held
 
+	roused chan struct{} // a hint that a rest has ended
+
 	offset int64 // of the topic: everything before it was delivered; kafka.FirstOffset: nothing was
 	high   int64 // where the topic ends, as last heard
 
@@ -33,7 +35,7 @@ type partition struct {
 	moved  time.Time      // when that was
 	known  uint64         // an event of the partition is known to stand here
 	clear  uint64         // none stands in (at, clear]
-	heard  time.Time      // when messages came last
+	heard  time.Time      // when messages came last, or the relay moved while it rested
 	asked  <-chan outlook // what it is about to compare itself with; nil: it has not asked
 	answer *outlook       // to that, not yet compared
 	looked time.Time      // when it last compared itself with the relay
@@ -51,7 +53,7 @@ type partition struct {
 func newPartition(g *generation, a kafka.PartitionAssignment, at uint64) *partition {
 	return &partition{
 		gen: g, feed: g.feed, id: a.ID, log: g.feed.log.With("partition", a.ID),
-		inbox: g.fetcher.byPart[a.ID], offset: a.Offset, held: newHeld(g.feed.cfg), at: at, moved: time.Now(),
+		inbox: g.fetcher.byPart[a.ID], offset: a.Offset, held: newHeld(g.feed.cfg), at: at, moved: time.Now(), roused: make(chan struct{}, 1),
 	}
 }
 
@@ -100,6 +102,8 @@ func (p *partition) wait(ctx context.Context) bool {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+	case <-p.roused:
+		p.heard = time.Now()
 	case <-p.inbox.came:
 		p.begun = true
 	case o := <-p.asked:
@@ -278,8 +282,14 @@ func (p *partition) lookDue() time.Time {
 	if !p.blind && p.heard.After(last) {
 		last = p.heard
 	}
+	if !p.blind && p.gen.rests.Load() {
+		return last.Add(restingLooks * p.feed.cfg.Idle)
+	}
 	return last.Add(p.feed.cfg.Idle)
 }
+
+// restingLooks is how many times Idle a partition waits between looks while the relay does not move.
+const restingLooks = 5
 
 // compare tells whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.
 func (p *partition) compare(o outlook) error {

@@ -19,15 +19,28 @@ const betweenSaves = 10 * time.Millisecond
 // has just become the leader may not know its end yet.
 const shortFor = 10 * time.Second
 
+// resting is how many times IdleEvery an idle relay lets pass between two looks, once it has been idle for a while.
+const resting = 4
+
+// between is the time between two looks of a relay whose checkpoint moved at some moment.
+func (s *session) between(moved time.Time) time.Duration {
+	if time.Since(moved) < 2*resting*s.cfg.IdleEvery {
+		return s.cfg.IdleEvery
+	}
+	return resting * s.cfg.IdleEvery
+}
+
 // keep writes the checkpoint whenever it has moved, and else regularly, so that a lost lock is noticed.
 func (s *session) keep(ctx context.Context) error {
-	tick := time.NewTicker(s.cfg.IdleEvery)
-	defer tick.Stop()
-	saved := s.ledger.checkpoint()
+	saved, moved := s.ledger.checkpoint(), time.Now()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
+		again.Reset(s.between(moved))
 		select {
 		case <-s.ledger.moved:
-		case <-tick.C:
+			moved = time.Now()
+		case <-again.C:
 		case <-ctx.Done():
 			return s.last(ctx, saved)
 		}
@@ -67,11 +80,14 @@ func (s *session) last(ctx context.Context, saved topic.State) error {
 // probe asks the store where its log ends. If that is where the checkpoint is, the relay had caught up when it asked:
 // that is all it can learn on an idle store. Now and then it also looks after the topic, for the consumers' sake.
 func (s *session) probe(ctx context.Context) error {
-	looked, missing := time.Now(), false
+	looked, missing, moved := time.Now(), false, time.Now()
 	var short time.Time // since when the log ends before what was read of it
+	relayed := s.ledger.seen()
 	for {
 		began := time.Now()
-		relayed := s.ledger.seen()
+		if seen := s.ledger.seen(); seen != relayed {
+			relayed, moved = seen, began
+		}
 		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
 		end, err := s.cfg.Log.End(asking)
 		cancel()
@@ -111,7 +127,7 @@ func (s *session) probe(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := backoff.Wait(ctx, s.cfg.IdleEvery); err != nil {
+		if err := backoff.Wait(ctx, s.between(moved)); err != nil {
 			return err
 		}
 	}

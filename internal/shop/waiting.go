@@ -54,39 +54,44 @@ func (w *waiting) concerns(partition int) bool {
 
 func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
 	defer close(w.closed)
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
+	again := time.NewTimer(poll)
+	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
 		case <-w.kick:
-		case <-tick.C:
+		case <-again.C:
 		}
-		if err := w.look(ctx); err != nil && ctx.Err() == nil {
+		awaited, err := w.look(ctx)
+		if err != nil && ctx.Err() == nil {
 			w.log.Warn("could not read the status of awaited orders", "error", err)
 			select {
-			case <-tick.C:
+			case <-time.After(poll):
 			case <-ctx.Done():
 			}
+		}
+		if again.Stop(); awaited {
+			again.Reset(poll)
 		}
 	}
 }
 
-// look reads the status of all awaited orders in one query, and releases the requests of those that have ended.
-func (w *waiting) look(ctx context.Context) error {
+// look reads the status of all awaited orders in one query, and releases the requests of those that have ended. It tells whether there
+// were any.
+func (w *waiting) look(ctx context.Context) (awaited bool, err error) {
 	w.mu.Lock()
 	ids := slices.Collect(maps.Keys(w.orders))
 	w.mu.Unlock()
 	if len(ids) == 0 {
-		return nil
+		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	standing, _, err := w.details.Standing(ctx, ids)
 	if err != nil {
-		return err
+		return true, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,7 +107,7 @@ func (w *waiting) look(ctx context.Context) error {
 			return true
 		})
 	}
-	return nil
+	return true, nil
 }
 
 func (w *waiting) add(id string, one *waiter) {

@@ -15,9 +15,11 @@ import (
 
 const (
 	defaultPeriod = time.Second
-	// pauses is how many periods the caught-up time may stand still in normal work: an idle relay notes every two seconds or so that
-	// it has caught up.
+	// pauses is how many periods the caught-up time may stand still in normal work: an idle relay notes every second or two that it has
+	// caught up.
 	pauses = 5
+	// behind is how many periods the row may be behind what the clock knows: an idle installation writes it less often than it looks.
+	behind = 2
 	// kept is how long outages are kept: longer than any deadline.
 	kept = "90 days"
 )
@@ -59,6 +61,14 @@ type sample struct {
 	last     []int64   // position of the last event of each partition that is
 	position []int64   // lowest checkpoint of each partition
 	overdue  []time.Time
+	row      row
+}
+
+// row is what is kept in the database.
+type row struct {
+	since    time.Time // zero: it is not there yet
+	caughtUp []time.Time
+	newest   int64 // outage
 }
 
 // New gives a clock that knows nothing before it runs.
@@ -135,9 +145,15 @@ func (c *Clock) Sample(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	reached := c.reached(c.before, now)
+	enough := c.enough(now.row, reached)
+	if enough {
+		c.since, c.caughtUp = now.row.since, latest(c.caughtUp, now.row.caughtUp, reached)
+	}
 	c.mu.Unlock()
-	if err := c.keep(ctx, now.at, reached); err != nil {
-		return fmt.Errorf("keeping how far the partitions have come: %w", err)
+	if !enough {
+		if err := c.keep(ctx, now.at, reached); err != nil {
+			return fmt.Errorf("keeping how far the partitions have come: %w", err)
+		}
 	}
 	c.mu.Lock()
 	c.before = now
@@ -145,9 +161,37 @@ func (c *Clock) Sample(ctx context.Context) error {
 	return nil
 }
 
+// enough tells whether the row says nothing that the clock does not know, and nearly everything that it does. The caller holds c.mu.
+func (c *Clock) enough(r row, reached []time.Time) bool {
+	if r.since.IsZero() || len(r.caughtUp) != c.cfg.Partitions || r.newest != c.newest {
+		return false
+	}
+	for p, t := range reached {
+		if t.Sub(r.caughtUp[p]) >= behind*c.cfg.Period {
+			return false
+		}
+	}
+	return true
+}
+
+// latest gives the latest times of each partition; the first may be empty.
+func latest(all ...[]time.Time) []time.Time {
+	out := slices.Clone(all[1])
+	for _, times := range all {
+		for p, t := range times {
+			if t.After(out[p]) {
+				out[p] = t
+			}
+		}
+	}
+	return out
+}
+
 const lookSQL = `
-	select r.caught_up_at, r.last, now(), p.n, coalesce(c.position, 0), w.due_at
+	select r.caught_up_at, r.last, now(), p.n, coalesce(c.position, 0), w.due_at,
+		u.since, u.caught_up_at, coalesce((select max(id) from daybook.outage), 0)
 	from daybook.relay r
+	left join daybook.uptime u on true
 	cross join generate_series(0, $1 - 1) as p(n)
 	left join (
 		select partition, min(position) as position from (
@@ -168,8 +212,13 @@ func (c *Clock) look(ctx context.Context) (sample, error) {
 		n            int
 		position     int64
 		relayed, due *time.Time
+		since        *time.Time
 	)
-	_, err = pgx.ForEachRow(rows, []any{&relayed, &s.last, &s.at, &n, &position, &due}, func() error {
+	to := []any{&relayed, &s.last, &s.at, &n, &position, &due, &since, &s.row.caughtUp, &s.row.newest}
+	_, err = pgx.ForEachRow(rows, to, func() error {
+		if since != nil {
+			s.row.since = *since
+		}
 		s.position = append(s.position, position)
 		if relayed != nil {
 			s.relayed = *relayed
@@ -208,7 +257,7 @@ func (c *Clock) keep(ctx context.Context, at time.Time, reached []time.Time) err
 	var caughtUp []time.Time
 	var newer []outage
 	c.mu.Lock()
-	newest := c.newest
+	newest, known := c.newest, slices.Clone(c.caughtUp)
 	c.mu.Unlock()
 	err := pgx.BeginFunc(ctx, c.cfg.Pool, func(tx pgx.Tx) error {
 		row := tx.QueryRow(ctx, `select since, caught_up_at from daybook.uptime for update`)
@@ -229,8 +278,12 @@ func (c *Clock) keep(ctx context.Context, at time.Time, reached []time.Time) err
 			if !t.After(caughtUp[p]) {
 				continue
 			}
-			if t.Sub(caughtUp[p]) > pauses*c.cfg.Period {
-				batch.Queue(`insert into daybook.outage (partition, began, ended) values ($1, $2, $3)`, p, caughtUp[p], t)
+			from := caughtUp[p]
+			if p < len(known) && known[p].After(from) {
+				from = known[p]
+			}
+			if t.Sub(from) > pauses*c.cfg.Period {
+				batch.Queue(`insert into daybook.outage (partition, began, ended) values ($1, $2, $3)`, p, from, t)
 				batch.Queue(`delete from daybook.outage where ended < now() - interval '` + kept + `'`)
 			}
 			caughtUp[p], moved = t, true
@@ -257,7 +310,7 @@ func (c *Clock) keep(ctx context.Context, at time.Time, reached []time.Time) err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since, c.caughtUp, c.newest = since, caughtUp, newest
+	c.since, c.caughtUp, c.newest = since, latest(c.caughtUp, caughtUp), newest
 	c.outages = append(c.outages, newer...)
 	return nil
 }

@@ -29,7 +29,7 @@ type Config struct {
 	Reserve uint64 // bytes of the reserve file; 0: none
 	// Low is called when space becomes low and when there is enough again, and again after an error. May be nil.
 	Low    func(ctx context.Context, low bool) error
-	Every  time.Duration // between looks; default 100 ms
+	Every  time.Duration // between looks at a disk that could soon be full; default 100 ms
 	Logger *slog.Logger  // default: none
 }
 
@@ -66,11 +66,12 @@ func New(cfg Config) *Guard {
 
 // Run watches until ctx ends.
 func (g *Guard) Run(ctx context.Context) {
-	tick := time.NewTicker(g.cfg.Every)
-	defer tick.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
 	told := false
 	for {
 		low := g.look()
+		next.Reset(g.pause())
 		if low != told && g.cfg.Low != nil {
 			acting, cancel := context.WithTimeout(ctx, 5*time.Second)
 			if err := g.cfg.Low(acting, low); err == nil {
@@ -81,9 +82,26 @@ func (g *Guard) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		}
 	}
+}
+
+const (
+	rests     = 2 * time.Second
+	perSecond = 8 << 30 // more than a disk takes in a second
+	manyFiles = 1000 * minFiles
+)
+
+// pause is the time until the next look: as long as nothing could fill the disk meanwhile.
+func (g *Guard) pause() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failed != nil || g.low || g.files < manyFiles || g.free < g.wanted() {
+		return g.cfg.Every
+	}
+	fills := time.Duration(float64(g.free-g.wanted()) / perSecond * float64(time.Second))
+	return max(g.cfg.Every, min(fills, rests))
 }
 
 // Err is nil while there is enough space.
