@@ -24,8 +24,10 @@ func benchCommand() *cobra.Command {
 		Long: "Starts servers of its own on a new directory, measures them, and prints throughput, latencies, CPU, memory and bytes written\n" +
 			"beside one INSERT per event through pgx and beside bare synced writes, in the same run. Nothing that runs is touched.",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if c.Binary, err = os.Executable(); err != nil {
-				return fmt.Errorf("bench: find this program: %w", err)
+			if c.Binary == "" {
+				if c.Binary, err = os.Executable(); err != nil {
+					return fmt.Errorf("bench: find this program: %w", err)
+				}
 			}
 			if c.Catalog, err = app.NewCatalog(); err != nil {
 				return err
@@ -47,6 +49,7 @@ func benchCommand() *cobra.Command {
 	f.StringSliceVar(&c.Only, "only", nil, "which of "+strings.Join(bench.Names(), ", ")+" (default all)")
 	f.DurationVar(&c.Round, "round", 0, "how long each thing is measured at a time (default 2s; quick 300ms)")
 	f.IntVar(&c.Rounds, "rounds", 0, "how often (default 3; quick once)")
+	f.StringVar(&c.Binary, "binary", "", "another build of this program, whose servers are measured (default: this one)")
 	f.StringVar(&c.Dir, "dir", "", "directory on the disk to be measured (default: the system's for temporary files)")
 	f.StringVar(&c.Profiles, "profiles", "", "directory for CPU profiles of the system under test")
 	f.BoolVar(&asJSON, "json", false, "print JSON instead of the table")

@@ -21,7 +21,7 @@ import (
 
 // Config says what is measured, how long. Binary and Catalog are needed.
 type Config struct {
-	// Binary is this program: the servers run as processes of it.
+	// Binary is this program, or another build of it: the servers run as processes of it.
 	Binary  string
 	Version string
 	Catalog *es.Catalog
@@ -41,7 +41,9 @@ type Config struct {
 }
 
 // Names lists the benchmarks.
-func Names() []string { return []string{"append", "delivery", "command", "hot", "saga", "replay"} }
+func Names() []string {
+	return []string{"order", "append", "delivery", "command", "hot", "saga", "replay"}
+}
 
 // bench is one run.
 type bench struct {
@@ -111,7 +113,7 @@ func (b *bench) all(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"append", b.append}, {"delivery", b.delivery}, {"command", b.command}, {"hot", b.hot}, {"saga", b.saga}, {"replay", b.replay},
+		{"order", b.costs}, {"append", b.append}, {"delivery", b.delivery}, {"command", b.command}, {"hot", b.hot}, {"saga", b.saga}, {"replay", b.replay},
 	} {
 		if len(b.cfg.Only) > 0 && !slices.Contains(b.cfg.Only, one.name) {
 			continue

@@ -1,6 +1,7 @@
 // Package bench measures the system beside what the machine itself can do: one INSERT per event through pgx with
 // synchronous commit, and a bare write with fdatasync, in the same run.
 //
+//	order    events, CPU and disk of an order; CPU and memory of a system at rest
 //	append   durable appends of one event, by writers that each wait for theirs
 //	command  an HTTP command, from 64 clients, to its 201
 //	hot      all of them want one SKU, beside as many that spread out

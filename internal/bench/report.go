@@ -31,6 +31,7 @@ type Report struct {
 	Machine  Machine  `json:"machine"`
 	Quick    bool     `json:"quick"`
 	Rows     []Row    `json:"rows"`
+	Figures  []Figure `json:"figures,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	Seconds  float64  `json:"seconds"`
 }
@@ -118,6 +119,12 @@ func (r *Report) String() string {
 		}
 		fmt.Fprintf(&b, "  %-44s %10.0f %19s %9.2f %9.2f %9.2f %8.1f %8.1f %7.0f %8.0f  %s\n",
 			row.Case, row.PerSecond, span, row.Latency.P50, row.Latency.P99, row.Latency.P999, row.CPU, row.Load, row.Memory, row.Bytes, ratio)
+	}
+	if len(r.Figures) > 0 {
+		b.WriteString("\n")
+	}
+	for _, f := range r.Figures {
+		fmt.Fprintf(&b, "  %-44s %10.2f %s\n", f.Name, f.Value, f.Unit)
 	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(&b, "\nNote: %s", w)

@@ -45,17 +45,7 @@ func (b *bench) saga(ctx context.Context) error {
 	run := time.Now().UnixMilli()
 	profiled := b.profile(ctx, "saga")
 	err := b.turns(ctx, "saga", subject{name: most, workers: buyers, under: b.system.process(), op: func(ctx context.Context, w int) error {
-		id := fmt.Sprintf("b%d-%d-%d", run, w, b.shop.keys.Add(1))
-		body, goods := b.order(id)
-		for {
-			var o placed
-			if _, err := b.shop.do(ctx, http.MethodPost, "/v1/orders", body, &o, "Idempotency-Key", id, "Prefer", "wait=30"); err != nil {
-				return err
-			}
-			if o.Status != "placed" {
-				return o.right(id, goods)
-			}
-		}
+		return b.toItsEnd(ctx, fmt.Sprintf("b%d-%d-%d", run, w, b.shop.keys.Add(1)))
 	}})
 	if err = errors.Join(err, profiled()); err != nil {
 		return err

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -11,9 +12,22 @@ import (
 
 // usage sums up the process and all its descendants, by /proc. One that ends meanwhile is left out.
 func (p process) usage() (u usage, err error) {
+	stats, err := p.family()
+	for pid, stat := range stats {
+		one := usage{}.with(pid, stat)
+		if pid != p.pid {
+			one.children = one.cpu
+		}
+		u = usage{u.cpu + one.cpu, u.children + one.children, u.resident + one.resident, u.written + one.written}
+	}
+	return u, err
+}
+
+// family gives the line /proc/PID/stat, from the state on, of the process and of all its descendants, unless it is meant alone.
+func (p process) family() (map[int][]string, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return u, fmt.Errorf("usage of process %d: %w", p.pid, err)
+		return nil, fmt.Errorf("usage of process %d: %w", p.pid, err)
 	}
 	parent, stats := map[int]int{}, map[int][]string{}
 	for _, e := range entries {
@@ -31,22 +45,36 @@ func (p process) usage() (u usage, err error) {
 			parent[pid] = number(f[1])
 		}
 	}
+	maps.DeleteFunc(stats, func(pid int, _ []string) bool {
+		if p.alone {
+			return pid != p.pid
+		}
+		at := pid
+		for at > 1 && at != p.pid {
+			at = parent[at]
+		}
+		return at != p.pid
+	})
+	return stats, nil
+}
+
+// resident is what the process and its descendants have in memory, in bytes; what several share is divided among them.
+func (p process) resident() (all, children int64, err error) {
+	stats, err := p.family()
 	for pid := range stats {
-		if p.alone && pid != p.pid {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup") //nolint:gosec // of the kernel
+		if err != nil {
 			continue
 		}
-		for at := pid; at > 1; at = parent[at] {
-			if at == p.pid {
-				one := usage{}.with(pid, stats[pid])
-				if pid != p.pid {
-					one.children = one.cpu
-				}
-				u = usage{u.cpu + one.cpu, u.children + one.children, u.resident + one.resident, u.written + one.written}
-				break
+		if _, after, ok := strings.Cut(string(b), "\nPss:"); ok {
+			line, _, _ := strings.Cut(after, "kB")
+			n := int64(number(strings.TrimSpace(line))) << 10
+			if all += n; pid != p.pid {
+				children += n
 			}
 		}
 	}
-	return u, nil
+	return all, children, err
 }
 
 const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere that Go runs
