@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/daybook-dev/daybook/internal/bytesize"
 	"github.com/daybook-dev/daybook/internal/eventserver/standalone"
 	"github.com/daybook-dev/daybook/internal/telemetry"
 )
@@ -161,17 +161,11 @@ func (s *size) Type() string { return "bytes" }
 
 // Set implements pflag.Value.
 func (s *size) Set(text string) error {
-	number, unit := text, int64(1)
-	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
-		if rest, ok := strings.CutSuffix(text, suffix); ok {
-			number, unit = rest, n
-		}
+	n, err := bytesize.Parse(text)
+	if err != nil {
+		return err
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-	if err != nil || n <= 0 || n > (1<<62)/unit {
-		return fmt.Errorf("%q is not a size such as 1048576 or 1MiB", text)
-	}
-	s.set(n * unit)
+	s.set(n)
 	s.text = text
 	return nil
 }

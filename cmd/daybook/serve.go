@@ -21,11 +21,11 @@ func serveCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
 			signal.Ignore(syscall.SIGPIPE) // a server goes on without the terminal or the log that it wrote to
-			app.TradeMemory()
 			cfg, _, err := load(cmd)
 			if err != nil {
 				return err
 			}
+			cfg.BoundMemory()
 			log, err := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
 			if err != nil {
 				return err

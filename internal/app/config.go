@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/internal/bytesize"
 	"github.com/daybook-dev/daybook/internal/shop"
 )
 
@@ -31,6 +32,9 @@ type Config struct {
 	// Streams and StreamsPerClient bound the event streams that are open at a time.
 	Streams          int
 	StreamsPerClient int
+	// Memory is how many bytes this process aims to keep to, with the embedded Postgres; 0: a quarter of the machine's or of its control
+	// group's, 1 GiB at most.
+	Memory int64
 	// HostNames are the names and addresses, besides localhost, by which clients call the addresses of this process: an address that
 	// is forwarded to this machine, or to its container, is one. A request with another one in Host is refused.
 	HostNames []string
@@ -150,6 +154,9 @@ func (c Config) Validate() error {
 	}
 	if !filepath.IsAbs(c.DataDir) {
 		wrong("data-dir", "%q is not an absolute path", c.DataDir)
+	}
+	if c.Memory != 0 && c.Memory < leastMemory {
+		wrong("memory", "%s is too little, it takes %s at least", bytesize.Format(c.Memory), bytesize.Format(leastMemory))
 	}
 	for _, a := range []struct{ setting, value string }{
 		{"listen", c.Listen}, {"admin-listen", c.AdminListen}, {"eventstore-listen", c.EventStoreListen}, {"kafka-listen", c.KafkaListen},

@@ -34,6 +34,7 @@ var effects = map[string]struct {
 	"pprof":              {"true", func(t *testing.T, c Config) string { return adminAnswers(t, c, "/debug/pprof/") }},
 	"streams":            {"3", func(_ *testing.T, c Config) string { return fmt.Sprint(c.streams()) }},
 	"streams-per-client": {"3", func(_ *testing.T, c Config) string { return fmt.Sprint(c.streams()) }},
+	"memory":             {"512MiB", func(_ *testing.T, c Config) string { return fmt.Sprint(c.memory()) }},
 	"roles":              {"kafka", func(_ *testing.T, c Config) string { return fmt.Sprint((&Node{cfg: c}).serversOnly(), needs(c.Roles)) }},
 	"eventstore":         {"esdb://other:2113", reached},
 	"kafka":              {"other:9092", reached},

@@ -89,6 +89,7 @@ func Start(ctx context.Context, cfg Config, version string, log *slog.Logger) (_
 		if n.system, err = connect(ctx, at, local(n.servers), cfg.Roles, sec, log, n.metrics, n.health); err != nil {
 			return nil, err
 		}
+		n.system.hold(cfg.memory())
 		keys, err := n.topicKeys()
 		if err != nil {
 			return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
 	"github.com/daybook-dev/daybook/internal/embedded/simulator"
 	"github.com/daybook-dev/daybook/internal/esclient"
+	"github.com/daybook-dev/daybook/internal/eventserver/store"
 	"github.com/daybook-dev/daybook/internal/filelock"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/secrets"
@@ -49,6 +50,7 @@ type embedded struct {
 func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) []embedded {
 	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
 	plain := func(server) string { return "embedded" }
+	memory := cfg.memory()
 	return []embedded{
 		{
 			role: RoleEventStore, label: "event store", port: "2113",
@@ -58,7 +60,8 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 					return nil, err
 				}
 				s, err := eventserver.Start(ctx, eventserver.Config{Dir: dir("eventstore"), Listen: listen, Logger: log.With("server", RoleEventStore), Registerer: reg,
-					CertFile: own.KeyPair, KeyFile: own.KeyPair, AdminPassword: own.Password, OpsPassword: own.Password, PasswordsHold: true})
+					CertFile: own.KeyPair, KeyFile: own.KeyPair, AdminPassword: own.Password, OpsPassword: own.Password, PasswordsHold: true,
+					Store: store.Config{CacheBytes: memory.blocks, MemTableBytes: uint64(memory.tables / tablesAtOnce)}}) //nolint:gosec // above 0
 				if err != nil {
 					return nil, err
 				}
@@ -84,7 +87,7 @@ func embeddedServers(cfg Config, sec secrets.Secrets, log *slog.Logger, reg prom
 			start: func(ctx context.Context, listen string) (server, error) {
 				return pgserver.Start(ctx, pgserver.Config{
 					Dir: dir("postgres"), Listen: listen, PasswordFile: sec.Postgres.Superuser, OwnerFile: sec.Postgres.Owner,
-					Logins: map[string]string{postgres.Reader: sec.Postgres.Reader}, Logger: log.With("server", RolePostgres),
+					Logins: map[string]string{postgres.Reader: sec.Postgres.Reader}, Memory: memory.postgres, Logger: log.With("server", RolePostgres),
 				})
 			},
 			address: func(s server) string { return s.(*pgserver.Server).URL() }, //nolint:forcetypeassert // its own

@@ -14,12 +14,14 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/daybook-dev/daybook/internal/bytesize"
 )
 
 // setting is one field of Config by the name that its flag, its environment variable and the file share.
 type setting struct {
 	Name, Help string
-	field      func(*Config) any // *string, *bool, *time.Duration or *[]string
+	field      func(*Config) any // *string, *bool, *int, *int64 (a size), *time.Duration or *[]string
 	unset      string            // what an empty value stands for
 }
 
@@ -34,6 +36,7 @@ func settings() []setting {
 		{"pprof", "serve profiles of the process at --admin-listen", func(c *Config) any { return &c.Pprof }, ""},
 		{"streams", "event streams that may be open in all", func(c *Config) any { return &c.Streams }, ""},
 		{"streams-per-client", "event streams that one client's address may have open", func(c *Config) any { return &c.StreamsPerClient }, ""},
+		{"memory", "memory that this process aims to keep to, with the embedded Postgres", func(c *Config) any { return &c.Memory }, "a quarter of the machine's, 1GiB at most"},
 		{"roles", "what this process does, comma-separated", func(c *Config) any { return &c.Roles }, ""},
 		{"eventstore", "connection string of an EventStoreDB", func(c *Config) any { return &c.EventStore }, "the embedded one"},
 		{"kafka", "brokers, comma-separated", func(c *Config) any { return &c.Kafka }, "the embedded one"},
@@ -200,6 +203,12 @@ func assign(field any, value string) error {
 			return fmt.Errorf("%q is not a whole number", value)
 		}
 		*f = n
+	case *int64:
+		n, err := bytesize.Parse(value)
+		if err != nil {
+			return err
+		}
+		*f = n
 	case *time.Duration:
 		d, err := time.ParseDuration(value)
 		if err != nil {
@@ -228,6 +237,10 @@ func (s setting) show(c *Config) string {
 		value = strconv.FormatBool(*f)
 	case *int:
 		value = strconv.Itoa(*f)
+	case *int64:
+		if *f != 0 {
+			value = bytesize.Format(*f)
+		}
 	case *time.Duration:
 		value = shortDuration(*f)
 	case *[]string:

@@ -17,7 +17,7 @@ var ()
 const (
 	keyBytes  = 32
 	remember  = 30 * time.Second // how long a key may be used without asking for it again
-	mostKeys  = 100_000          // in memory
+	keyWeight = 1 << 10          // bytes that a key in memory takes
 	atOnce    = 5_000            // subjects per statement
 	noSubject = "personal data needs a subject"
 )
@@ -30,6 +30,7 @@ type Keys struct {
 
 	mu    sync.Mutex
 	known map[string]known // by subject
+	most  int              // of them
 
 	makes making
 }
@@ -51,12 +52,22 @@ func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte)
 	if err := r.fits(ctx, pool); err != nil {
 		return nil, err
 	}
-	k := &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}}
+	k := &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}, most: DefaultHold / keyWeight}
 	k.makes.make = k.insert
 	if err := k.rewrapAll(ctx, former); err != nil { // a lost key-encryption key may be among them again
 		return nil, fmt.Errorf("former keys of personal data: %w", err)
 	}
 	return k, nil
+}
+
+// DefaultHold is how many bytes of keys are kept in memory.
+const DefaultHold = 32 << 20
+
+// Hold sets how many bytes of keys are kept in memory.
+func (k *Keys) Hold(bytes int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.most = int(bytes / keyWeight)
 }
 
 // Check tells whether keys can be read now.
@@ -185,7 +196,7 @@ func (k *Keys) remember(asked time.Time, rows pgx.Rows) (map[string]known, error
 }
 
 func (k *Keys) makeRoom(now time.Time, n int) {
-	if len(k.known)+n <= mostKeys {
+	if len(k.known)+n <= k.most {
 		return
 	}
 	for subject, key := range k.known {
@@ -193,7 +204,7 @@ func (k *Keys) makeRoom(now time.Time, n int) {
 			delete(k.known, subject)
 		}
 	}
-	if len(k.known)+n > mostKeys {
+	if len(k.known)+n > k.most {
 		clear(k.known)
 	}
 }

@@ -239,15 +239,17 @@ func TestPrepareAsksOnce(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
+	const most = 1000
 	keys := &Keys{now: func() time.Time { return now }, known: map[string]known{}}
-	for i := range mostKeys {
+	keys.Hold(most * keyWeight)
+	for i := range most {
 		keys.known[strconv.Itoa(i)] = known{until: now.Add(time.Duration(i%2) * time.Second)}
 	}
 	keys.makeRoom(now, 1)
-	if len(keys.known) != mostKeys/2 {
+	if len(keys.known) != most/2 {
 		t.Errorf("%d left, want the half that has not expired", len(keys.known))
 	}
-	keys.makeRoom(now, mostKeys)
+	keys.makeRoom(now, most)
 	if len(keys.known) != 0 {
 		t.Errorf("%d left", len(keys.known))
 	}

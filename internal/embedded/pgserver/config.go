@@ -38,6 +38,8 @@ type Config struct {
 	// Disposable data may be lost with the machine: nothing is synced to disk. For tests. It does survive
 	// kill -9.
 	Disposable bool
+	// Memory is how many bytes the server and its processes should keep to; a third of it is shared buffers. Default 384 MiB.
+	Memory int64
 	// MinFree is how many bytes the disk must have left; below, transactions are read-only. Default 32 MiB.
 	MinFree uint64
 	// Reserve is how many bytes are kept for starting again after the disk was full. Default 64 MiB, none for disposable data.
@@ -92,6 +94,9 @@ func (c Config) withDefaults() (Config, error) {
 			return c, err
 		}
 	}
+	if c.Memory == 0 {
+		c.Memory = 384 << 20
+	}
 	if c.MinFree == 0 {
 		c.MinFree = 32 << 20
 	}
@@ -134,7 +139,9 @@ func defaultCache() (string, error) {
 func (c Config) settings(host, port string) []string {
 	s := []string{
 		"listen_addresses=" + host, "port=" + port, "unix_socket_directories=",
-		"max_connections=" + strconv.Itoa(MaxConnections), "shared_buffers=128MB", "effective_cache_size=1GB", "work_mem=16MB", "maintenance_work_mem=128MB",
+		"max_connections=" + strconv.Itoa(MaxConnections),
+		"shared_buffers=" + kilobytes(c.Memory/3), "effective_cache_size=1GB",
+		"work_mem=" + kilobytes(c.Memory/24), "maintenance_work_mem=" + kilobytes(c.Memory/6), "autovacuum_work_mem=" + kilobytes(c.Memory/24),
 		// No replicas: a table filled in the transaction that made it, as a rebuild does, needs no log.
 		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=1GB", "wal_compression=on",
 		"random_page_cost=1.1", "jit=off", "max_parallel_workers_per_gather=0", // each costs short queries more than it gives
@@ -147,3 +154,5 @@ func (c Config) settings(host, port string) []string {
 	}
 	return s
 }
+
+func kilobytes(n int64) string { return strconv.FormatInt(n>>10, 10) + "kB" }
