@@ -73,9 +73,10 @@ const mostDamage = 100 // found before Verify gives up
 func (s *Store) Verify(ctx context.Context) (Report, error) {
 	s.maintenance.Lock()
 	defer s.maintenance.Unlock()
+	position := s.Visible() // before the snapshot, which then has all of it
 	snap := s.db.NewSnapshot()
 	defer snap.Close()
-	v := &verification{s: s, snap: snap, Report: Report{Incarnation: s.incarnation, Position: s.Visible()}, bad: map[uint64]string{}}
+	v := &verification{s: s, snap: snap, Report: Report{Incarnation: s.incarnation, Position: position}, bad: map[uint64]string{}}
 	err := v.log(ctx, false)
 	if err == nil {
 		err = v.streams(ctx)
