@@ -106,41 +106,82 @@ func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
 	}
 }
 
-// A query of a locked table is told so soon, however many ask, and those of other read models are answered meanwhile.
+// However many queries of one read model are held up, those of another are answered meanwhile.
 func TestQueriesOfOneReadModelDoNotWaitForAnother(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := busy(60, rand.New(rand.NewPCG(41, 42)).IntN)
+	j.post(t, newWorker(t, pool, all...), 20)
+	slow, other := viewOf(t, pool, items), viewOf(t, pool, parcels)
+	within, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const asking = 40 // more than there are connections
+	if most := pool.Config().MaxConns; asking <= most {
+		t.Fatalf("%d queries cannot exhaust %d connections", asking, most)
+	}
+	var asked sync.WaitGroup
+	var reading atomic.Int64
+	release := make(chan struct{})
+	for range asking {
+		asked.Go(func() {
+			if _, err := slow.Read(within, projection.Ask{}, func(ctx context.Context, _ projection.Snapshot) error {
+				reading.Add(1)
+				select {
+				case <-release:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}); err != nil {
+				t.Errorf("a query that was held up: %v", err)
+			}
+		})
+	}
+	until(t, func() bool { return reading.Load() >= int64(max(1, pool.Config().MaxConns/2)) }) // their share
+	if _, _, err := projection.All[detail](within, other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+		t.Errorf("a query of another read model: %v", err)
+	}
+	close(release)
+	asked.Wait()
+}
+
+// A query of a locked table ends with ErrBusy, and one of another table is answered.
+func TestALockedReadModelIsBusy(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	j := busy(60, rand.New(rand.NewPCG(41, 42)).IntN)
 	j.post(t, newWorker(t, pool, all...), 20)
 	locked, other := viewOf(t, pool, items), viewOf(t, pool, parcels)
 	defer lock(t, pool, schemaOf(t, pool, "items", 1)+".items")()
-	const asking = 40 // more than there are connections
-	before := 0
-	for range 10 { // a busy machine may be late once
-		told := make(chan error, asking)
-		for range asking {
-			go func() {
-				_, _, err := projection.All[perItem](t.Context(), locked, projection.Ask{}, `select n from {items}`)
-				told <- err
-			}()
-		}
-		until(t, func() bool { return pool.Stat().AcquiredConns() > 1 || len(told) > 0 })
-		if _, _, err := projection.All[detail](t.Context(), other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
-			t.Error(err)
-		}
-		if len(told) == 0 {
-			before++
-		}
-		for range asking {
-			if err := <-told; !errors.Is(err, projection.ErrBusy) {
-				t.Errorf("a query of the locked table: %v", err)
-			}
-		}
-		if before > 0 {
-			return
+	for range 2 { // the second knows what the first has met
+		if _, _, err := projection.All[perItem](t.Context(), locked, projection.Ask{}, `select n from {items}`); !errors.Is(err, projection.ErrBusy) {
+			t.Errorf("a query of the locked table: %v", err)
 		}
 	}
-	t.Error("a query of another read model is never answered before those of the locked one give up")
+	if _, _, err := projection.All[detail](t.Context(), other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+		t.Error(err)
+	}
+	asking, stop := context.WithCancel(t.Context())
+	var asked sync.WaitGroup
+	var reading, most atomic.Int64
+	for range 5 { // from now on one at a time finds out whether the lock is gone
+		asked.Go(func() {
+			_, _ = locked.Read(asking, projection.Ask{}, func(ctx context.Context, _ projection.Snapshot) error {
+				most.Store(max(most.Load(), reading.Add(1)))
+				<-ctx.Done()
+				return ctx.Err()
+			})
+		})
+	}
+	until(t, func() bool { return reading.Load() > 0 })
+	if _, _, err := projection.All[detail](t.Context(), other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+		t.Error(err)
+	}
+	stop()
+	asked.Wait()
+	if n := most.Load(); n != 1 {
+		t.Errorf("%d queries of the locked read model at once", n)
+	}
 }
 
 // The checkpoint that all have in common is no build's fault: who waits for it leaves nobody behind.
