@@ -1,7 +1,7 @@
 // Package failpoint names the moments at which a crash hurts most, so that tests can kill the process there.
 // In an ordinary build Hit is nothing; with the build tag failpoint, DAYBOOK_FAILPOINT="name" or "name:n"
-// ends the process with SIGKILL when the name is hit for the n-th time (default the first); DAYBOOK_FAILPOINT_FILE names a
-// file that says so, for a process that runs already.
+// ends the process with SIGKILL when the name is hit for the n-th time (default the first), and "name:n:interrupt" sends it SIGINT;
+// DAYBOOK_FAILPOINT_FILE names a file that says so, for a process that runs already.
 package failpoint
 
 // Name is a moment along an order's way.

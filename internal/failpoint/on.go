@@ -25,18 +25,22 @@ var armed = sync.OnceValue(func() *point {
 	return &point{file: os.Getenv("DAYBOOK_FAILPOINT_FILE"), text: os.Getenv("DAYBOOK_FAILPOINT")}
 })
 
-// Hit ends the process as kill -9 does, when it is the hit that was asked for. DAYBOOK_FAILPOINT_FILE names a file that is
-// read at each moment and holds "name" or "name:n": so a process that runs can be told; hits count from then on.
+// Hit ends the process as kill -9 does, or interrupts it, when it is the hit that was asked for. DAYBOOK_FAILPOINT_FILE names a file
+// that is read at each moment and holds the same text: it arms a process that runs already; hits count from then on.
 func Hit(n Name) {
-	if armed().at(n) {
+	switch armed().at(n) {
+	case syscall.SIGKILL:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // SIGKILL does not wait for us
+	case syscall.SIGINT:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
 	}
 }
 
-func (p *point) at(n Name) bool {
+// at gives the signal that is due at a moment; 0: none.
+func (p *point) at(n Name) syscall.Signal {
 	if p.file == "" && p.text == "" {
-		return false
+		return 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -46,10 +50,11 @@ func (p *point) at(n Name) bool {
 			p.text, p.hits = text, 0
 		}
 	}
-	name, count, counted := strings.Cut(p.text, ":")
+	name, how, counted := strings.Cut(p.text, ":")
 	if Name(name) != n {
-		return false
+		return 0
 	}
+	count, interrupt := strings.CutSuffix(how, ":interrupt")
 	want := int64(1)
 	if counted {
 		if v, err := strconv.ParseInt(count, 10, 64); err == nil {
@@ -57,5 +62,12 @@ func (p *point) at(n Name) bool {
 		}
 	}
 	p.hits++
-	return p.hits == want
+	switch {
+	case p.hits != want:
+		return 0
+	case interrupt:
+		return syscall.SIGINT
+	default:
+		return syscall.SIGKILL
+	}
 }

@@ -13,6 +13,7 @@ import (
 // An import that writes into a running system is killed at fixed places: when its begin is recorded and not answered, before an
 // append, and after one. After each the doctor finds nothing wrong; run again, it comes to the recount's end.
 func TestImportKilledAtFixedPlaces(t *testing.T) {
+	t.Parallel()
 	file := head(t, 600)
 	want := count(t, file)
 	p := testenv.Start(t, testenv.Options{})
@@ -20,16 +21,11 @@ func TestImportKilledAtFixedPlaces(t *testing.T) {
 		point failpoint.Name
 		n     int
 	}{{failpoint.AppendAfter, 1}, {failpoint.AppendBefore, 250}, {failpoint.AppendAfter, 150}} {
-		t.Setenv("DAYBOOK_FAILPOINT", fmt.Sprintf("%s:%d", at.point, at.n))
-		i := testenv.Begin(t, "import", "online-retail", "--data-dir", p.DataDir, file)
-		select {
-		case <-i.Exited():
-		case <-time.After(2 * time.Minute):
-		}
+		i := testenv.BeginAt(t, fmt.Sprintf("%s:%d", at.point, at.n), "import", "online-retail", "--data-dir", p.DataDir, file)
+		ends(t, i)
 		if !i.Killed() {
 			t.Fatalf("not killed at %s:%d\n%s", at.point, at.n, i.Output())
 		}
-		t.Setenv("DAYBOOK_FAILPOINT", "")
 		if out, errs, err := testenv.Run(t, "doctor", "--data-dir", p.DataDir); err != nil || !strings.Contains(out, "run the import again to go on") {
 			t.Errorf("killed at %s:%d, the doctor says %v\n%s\n%s", at.point, at.n, err, out, errs)
 		}

@@ -4,28 +4,34 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
-// An import, with all the servers it started itself, is killed in the middle; run again it comes to the same end as one that
-// was left alone: the recount's. The long version takes the whole file.
+// An import, with all the servers it started itself, is killed in the middle: between the orders, and while the event store writes.
+// Run again it comes to the same end as one that was left alone: the recount's. The long version takes the whole file.
 func TestImportKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
-	lines := 3000
+	lines, appends := 3000, 500
 	if os.Getenv("DAYBOOK_LONG") != "" {
-		lines = 0 // all
+		lines, appends = 0, 50_000 // all
 	}
 	file := head(t, lines)
 	want := count(t, file)
 	dir := testenv.DataDir(t)
-	for _, part := range []float64{0.1, 0.4, 0.7} {
-		p := testenv.Begin(t, "import", "online-retail", "--data-dir", dir, file)
-		killAt(t, p, part)
+	for _, point := range []string{
+		fmt.Sprintf("%s:%d", failpoint.AppendAfter, appends), fmt.Sprintf("%s:%d", failpoint.AppendBefore, appends),
+		fmt.Sprintf("%s:5", failpoint.StoreBatchBeforeSync),
+	} {
+		p := testenv.BeginAt(t, point, "import", "online-retail", "--data-dir", dir, file)
+		ends(t, p)
+		if !p.Killed() {
+			t.Fatalf("not killed at %s:\n%s", point, p.Output())
+		}
 		brokenOff(t, dir)
 	}
 	s := importFile(t, dir, file)
@@ -59,9 +65,9 @@ func TestImportInterrupted(t *testing.T) {
 	t.Parallel()
 	file, dir := head(t, 3000), testenv.DataDir(t)
 	// Other tests may take a usual port while Postgres starts on it, of which it would say something.
-	p := testenv.Begin(t, append([]string{"import", "online-retail", "--data-dir", dir, file}, testenv.AnyPorts()...)...)
-	at(t, p, 0.4)
-	if code := p.Interrupt(); code != 130 {
+	p := testenv.BeginAt(t, fmt.Sprintf("%s:%d:interrupt", failpoint.AppendAfter, 1200),
+		append([]string{"import", "online-retail", "--data-dir", dir, file}, testenv.AnyPorts()...)...)
+	if code := ends(t, p); code != 130 {
 		t.Errorf("exit code %d", code)
 	}
 	var said []string
@@ -76,31 +82,13 @@ func TestImportInterrupted(t *testing.T) {
 	brokenOff(t, dir)
 }
 
-// killAt ends a running import when it has done a part.
-func killAt(t *testing.T, p *testenv.Process, part float64) {
+// ends waits for the end of a process, and gives its exit code.
+func ends(t *testing.T, p *testenv.Process) int {
 	t.Helper()
-	at(t, p, part)
-	p.Kill()
-}
-
-// at waits until a running import has done a part.
-func at(t *testing.T, p *testenv.Process, part float64) {
-	t.Helper()
-	for give := time.After(5 * time.Minute); ; {
-		if all := progress.FindAllStringSubmatch(p.Output(), -1); all != nil {
-			last := all[len(all)-1]
-			done, _ := strconv.Atoi(last[1])
-			of, _ := strconv.Atoi(last[2])
-			if float64(done) >= part*float64(of) && done < of {
-				return
-			}
-		}
-		select {
-		case <-p.Exited():
-			t.Fatalf("the import ended before it was killed at %.0f %%:\n%s", 100*part, p.Output())
-		case <-give:
-			t.Fatalf("the import did not come to %.0f %%:\n%s", 100*part, p.Output())
-		case <-time.After(5 * time.Millisecond):
-		}
+	select {
+	case <-p.Exited():
+	case <-time.After(5 * time.Minute):
+		t.Fatalf("it does not end:\n%s", p.Output())
 	}
+	return p.ExitCode()
 }
