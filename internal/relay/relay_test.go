@@ -288,7 +288,7 @@ func TestAnEmptyBrokerGetsTheTopicAgain(t *testing.T) {
 
 func (w *world) healthy(r *Relay) {
 	w.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for r.Health() != nil && time.Now().Before(deadline) {
 		_ = backoff.Wait(w.Context(), time.Millisecond)
 	}
@@ -356,7 +356,7 @@ func (w *world) cutPostgres() {
 
 func (w *world) unhealthy(r *Relay, want string) {
 	w.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	err := r.Health()
 	for (err == nil || !strings.Contains(err.Error(), want)) && time.Now().Before(deadline) {
 		_ = backoff.Wait(w.Context(), time.Millisecond)

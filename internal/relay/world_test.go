@@ -161,7 +161,7 @@ func (w *world) await(what string, ok func(topic.State) bool) topic.State {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			w.Fatalf("not within 30 s: %s; the checkpoint is %+v", what, s)
+			w.Fatalf("not within a minute: %s; the checkpoint is %+v", what, s)
 		}
 	}
 }
