@@ -26,6 +26,7 @@ const (
 	decline   way = "decline"
 	short     way = "short"
 	cancelled way = "cancelled" // while its payment is under way: the placement undoes itself
+	withdrawn way = "withdrawn" // while its buyer is waited for: it cannot be confirmed before it is cancelled
 	recalled  way = "recalled"  // after it was confirmed: a saga of its own
 	silent    way = "silent"    // charged, and no answer comes
 )
@@ -45,8 +46,8 @@ func ways() map[failpoint.Name][]way {
 		failpoint.SagaWaitingAfter:     {cancelled},
 		failpoint.EffectBefore:         {approve, recalled},
 		failpoint.EffectAfter:          {approve, recalled},
-		failpoint.UndoBefore:           {decline, cancelled, short},
-		failpoint.UndoAfter:            {decline, cancelled},
+		failpoint.UndoBefore:           {decline, withdrawn, short},
+		failpoint.UndoAfter:            {decline, withdrawn},
 		failpoint.ProviderCallBefore:   {approve, silent},
 		failpoint.ProviderCallAfter:    {approve, decline},
 		failpoint.OutcomeAfter:         {approve, cancelled},
@@ -227,12 +228,13 @@ func walk(ctx context.Context, s *market.Market, id string, w way, ready chan<- 
 	case silent:
 		begin()
 		return s.Place(ctx, id, "tok_silent_approved", "confirmed", line)
-	case cancelled:
+	case cancelled, withdrawn:
+		token := map[way]string{cancelled: "tok_slow_900", withdrawn: "tok_action"}[w]
 		begin()
-		if err := s.Place(ctx, id, "tok_slow_900", "cancelled", line); err != nil {
+		if err := s.Place(ctx, id, token, "cancelled", line); err != nil {
 			return err
 		}
-		for asked := time.Now(); !s.Paying(ctx, id) && time.Since(asked) < 5*time.Second; {
+		for !s.Paying(ctx, id) && ctx.Err() == nil {
 			time.Sleep(10 * time.Millisecond)
 		}
 		return cancel()
