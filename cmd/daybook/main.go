@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	_ "time/tzdata" // a container may have none
 
 	"github.com/daybook-dev/daybook/internal/embedded/diskspace"
@@ -33,18 +31,4 @@ func main() {
 		}
 		os.Exit(1)
 	}
-}
-
-// untilSignalled returns a context that ends with the first SIGINT or SIGTERM. The handler is removed before the context ends, so a second
-// signal ends the process at once from the moment at which the log announces it.
-func untilSignalled() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-stop
-		signal.Stop(stop)
-		cancel()
-	}()
-	return ctx
 }
