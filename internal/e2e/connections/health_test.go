@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	redWithin   = 40 * time.Second
-	greenWithin = 20 * time.Second
+	redWithin   = 2 * time.Minute // these find what never turns; a busy machine is late by much
+	greenWithin = time.Minute
 	// settled is how long a reporter is well before its outage has ended in the log, and some.
 	settled = 3 * time.Second
 )

@@ -16,7 +16,7 @@ import (
 )
 
 // liveWithin is how long after an outage of Postgres every engine may take until it has events from Kafka again.
-const liveWithin = 30 * time.Second
+const liveWithin = 2 * time.Minute
 
 // Postgres has no connection left, under a shop that sells. Afterwards live delivery goes on: every engine has new events from Kafka,
 // and reads none of them from the event store because it is behind and nothing comes.

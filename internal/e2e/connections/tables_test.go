@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	heldFor = 2 * time.Second  // each group of tables at least
-	goOnFor = 30 * time.Second // what needs none of them may take, on a busy machine; none of it waits for the release
+	heldFor = 2 * time.Second // each group of tables at least
+	goOnFor = 2 * time.Minute // what needs none of them may take, on a busy machine; none of it waits for the release
 )
 
 // lockedTables is a group that another session locks at once.
