@@ -16,9 +16,9 @@ import (
 // Run again it comes to the same end as one that was left alone: the recount's. The long version takes the whole file.
 func TestImportKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
-	lines, appends := 3000, 500
+	lines, appends := 3000, 3000
 	if os.Getenv("DAYBOOK_LONG") != "" {
-		lines, appends = 0, 50_000 // all
+		lines, appends = 0, 30_000 // all
 	}
 	file := head(t, lines)
 	want := count(t, file)
@@ -65,7 +65,8 @@ func TestImportInterrupted(t *testing.T) {
 	t.Parallel()
 	file, dir := head(t, 3000), testenv.DataDir(t)
 	// Other tests may take a usual port while Postgres starts on it, of which it would say something.
-	p := testenv.BeginAt(t, fmt.Sprintf("%s:%d:interrupt", failpoint.AppendAfter, 1200),
+	// It has begun with the orders then: there are no more products, customers and commands of a first window than that.
+	p := testenv.BeginAt(t, fmt.Sprintf("%s:%d:interrupt", failpoint.AppendAfter, 6000),
 		append([]string{"import", "online-retail", "--data-dir", dir, file}, testenv.AnyPorts()...)...)
 	if code := ends(t, p); code != 130 {
 		t.Errorf("exit code %d", code)
