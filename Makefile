@@ -2,6 +2,9 @@
 GO ?= go
 PACKAGES ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# As the shipped program is built. The race detector needs it on: make test CGO_ENABLED=1, with GOFLAGS=-race.
+CGO_ENABLED ?= 0
+export CGO_ENABLED
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .PHONY: help run build test test-long mutants lint bench bench-parts generate
@@ -13,7 +16,7 @@ run: build ## start everything on embedded defaults
 	./bin/daybook serve
 
 build: ## the program, bin/daybook
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/daybook ./cmd/daybook
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/daybook ./cmd/daybook
 
 # Skips and what tests log (figures, seeds) are shown too; all of the output is in bin/test.log.
 test: SHELL := /bin/bash
