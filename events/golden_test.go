@@ -2,9 +2,14 @@ package events_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -27,10 +32,14 @@ func catalog(tb testing.TB) *es.Catalog {
 	return c
 }
 
-// TestGolden holds every version of every event to what it looks like on disk. The newest is written by -update; older
-// ones are never written again, and none may leave.
+// TestGolden holds every version of every event to what it looks like on disk. The newest is written by -update until it is released;
+// older ones are never written again, and none may leave.
 func TestGolden(t *testing.T) {
 	c := catalog(t)
+	frozen, err := released("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	known := map[string]bool{}
 	for d := range c.Definitions() {
 		zero, err := c.Decode(d.Type, d.Version, []byte("{}"))
@@ -59,7 +68,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			pretty.WriteByte('\n')
-			if *update {
+			if frozen[filepath.Base(file)] == "" && *update {
 				if err := os.WriteFile(file, pretty.Bytes(), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -77,6 +86,9 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
+	for _, problem := range rewritten("testdata", frozen) {
+		t.Error(problem)
+	}
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +96,96 @@ func TestGolden(t *testing.T) {
 	for _, f := range files {
 		if !known[f] {
 			t.Errorf("%s is of an event that the catalogue no longer reads", f)
+		}
+	}
+}
+
+// released reads which golden files belong to a release, each with its SHA-256, as sha256sum writes them.
+func released(dir string) (map[string]string, error) {
+	list, err := os.ReadFile(filepath.Join(dir, "released.sha256"))
+	if err != nil {
+		return nil, err
+	}
+	frozen := map[string]string{}
+	for line := range strings.Lines(string(list)) {
+		digest, file, ok := strings.Cut(strings.TrimSpace(line), "  ")
+		if !ok || len(digest) != hex.EncodedLen(sha256.Size) {
+			return nil, fmt.Errorf("released.sha256: %q is not a line of sha256sum", line)
+		}
+		frozen[file] = digest
+	}
+	return frozen, nil
+}
+
+// rewritten says which released golden files are not as they were released.
+func rewritten(dir string, frozen map[string]string) (problems []string) {
+	for file, digest := range frozen {
+		b, err := os.ReadFile(filepath.Join(dir, file))
+		switch got := sha256.Sum256(b); {
+		case err != nil:
+			problems = append(problems, fmt.Sprintf("a released version: %v", err))
+		case hex.EncodeToString(got[:]) != digest:
+			problems = append(problems, file+" is released and was rewritten: a new shape is a new version with an upcaster")
+		}
+	}
+	return problems
+}
+
+func TestAReleasedGoldenFileIsFrozen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(file, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.v1.json", "{}\n")
+	write("released.sha256", "ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b63e9e442356  a.v1.json\n")
+	frozen, err := released(dir)
+	if problems := rewritten(dir, frozen); err != nil || len(frozen) != 1 || problems != nil {
+		t.Errorf("as released: %v %v %v", frozen, problems, err)
+	}
+	write("a.v1.json", `{"sku":""}`)
+	if problems := rewritten(dir, frozen); len(problems) != 1 {
+		t.Errorf("rewritten: %v", problems)
+	}
+	if err := os.Remove(filepath.Join(dir, "a.v1.json")); err != nil {
+		t.Fatal(err)
+	}
+	if problems := rewritten(dir, frozen); len(problems) != 1 {
+		t.Errorf("removed: %v", problems)
+	}
+	write("released.sha256", "a.v1.json\n")
+	if _, err := released(dir); err == nil {
+		t.Error("a list without digests is taken")
+	}
+}
+
+// TestEveryEventIsInTheCatalogue: one that is not could be decided and never recorded.
+func TestEveryEventIsInTheCatalogue(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for d := range catalog(t).Definitions() {
+		known[d.Shape(d.Version).Name()] = true
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			method, ok := d.(*ast.FuncDecl)
+			if !ok || method.Recv == nil || method.Name.Name != "EventType" {
+				continue
+			}
+			if name, ok := method.Recv.List[0].Type.(*ast.Ident); ok && !known[name.Name] {
+				t.Errorf("%s: %s is not in the catalogue", file, name.Name)
+			}
 		}
 	}
 }
