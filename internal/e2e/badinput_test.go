@@ -180,7 +180,7 @@ func (s *shop) badBodies(t *testing.T) {
 	}
 }
 
-// cardNumbers are refused wherever they stand below payment, and are told to nobody: not in the answer, not in the logs.
+// cardNumbers are refused wherever they are below payment, and appear nowhere: not in the answer, not in the logs.
 func (s *shop) cardNumbers(t *testing.T) {
 	for i, payment := range []string{
 		`{"token":"4111111111111111"}`, `{"token":"4111 1111 1111 1111"}`, `{"token":"4111-1111-1111-1111"}`, `{"token":"378282246310005"}`,

@@ -61,7 +61,7 @@ func tried(t *testing.T, connection string) map[string]error {
 
 func second[T any](_ T, err error) error { return err }
 
-// The embedded event store takes calls only of those who know its password, which is made at first start and stands in the secrets
+// The embedded event store takes calls only of those who know its password, which is made at first start and kept in the secrets
 // directory only. A password that is lost is made anew.
 func TestTheEventStoreAsksWhoCalls(t *testing.T) {
 	t.Parallel()
@@ -90,7 +90,7 @@ func TestTheEventStoreAsksWhoCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := func(user string) string { return strings.Replace(address, "://", "://"+user+"@", 1) }
-	for who, connection := range map[string]string{"nobody": address, "a wrong password": host("admin:changeit"), "a wrong user": host("daybook:changeit")} {
+	for who, connection := range map[string]string{"an anonymous caller": address, "a wrong password": host("admin:changeit"), "a wrong user": host("daybook:changeit")} {
 		for what, err := range tried(t, connection) {
 			e, ok := errors.AsType[*esdb.Error](err)
 			if !ok || e.Code() != esdb.ErrorCodeAccessDenied && e.Code() != esdb.ErrorCodeUnauthenticated {

@@ -220,7 +220,7 @@ func (s *shop) ifMatch(t *testing.T) {
 	}
 }
 
-// ownWrites: after each acknowledged POST a query that is given its position shows it, whoever asks, and never says that it
+// ownWrites: after each acknowledged POST a query that is given its position shows it to every client, and never says that it
 // reaches further than it does.
 func (s *shop) ownWrites(t *testing.T) {
 	const clients, each = 8, 25
@@ -323,7 +323,7 @@ func (s *shop) preferences(t *testing.T) {
 			t.Errorf("Prefer: %s: at %s, revision %d; %v", c.prefer, o.Position, o.Revision, a.Header)
 		}
 	}
-	// The wait ends when time is up, with the order as it stands.
+	// The wait ends when time is up, with the order as it is.
 	var o placed
 	began := time.Now()
 	s.c.Post(t, 201, "/v1/orders", "prefer-late", testenv.Order("prefer-late", "tok_late_60", testenv.Line("MUG", 1)), "Prefer", "wait=1").Into(t, &o)

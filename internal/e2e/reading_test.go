@@ -150,7 +150,7 @@ func (s *shop) moments(t *testing.T) {
 			}
 		}
 	}
-	// A pair in the past is the same for ever, whatever happens meanwhile.
+	// A pair in the past stays the same, whatever happens meanwhile.
 	pair := "&as_of=" + between + "&known_at=" + later
 	bodies := map[string]string{}
 	s.past(t, later)
@@ -260,7 +260,7 @@ func (s *shop) walk(t *testing.T) {
 	close(stop)
 	<-stopped
 	s.quiet(t)
-	// At a moment in the past the list stands still, page by page the same as in one.
+	// At a moment in the past the list does not change, page by page the same as in one.
 	moment := "&as_of=" + s.now(t)
 	if whole, pages := ids(t, items(t, s.c, "/v1/orders?limit=200"+moment)), ids(t, items(t, s.c, "/v1/orders?limit=3"+moment)); !slices.Equal(whole, pages) {
 		t.Errorf("whole %v\npages %v", whole, pages)

@@ -78,7 +78,7 @@ type problem struct {
 	Errors       []struct{ Pointer, Code string }
 }
 
-// refused asks for something that is not to be had.
+// refused asks for something that does not exist.
 func (s *shop) refused(t *testing.T, status int, code, method, path, body string, headers ...string) (p problem) {
 	t.Helper()
 	a := s.do(t, method, path, body, headers...)

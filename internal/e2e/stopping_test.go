@@ -17,8 +17,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
-// A process that is told to stop while it waits for a server ends at once, and not in failure.
-func TestToldToStopWhileItStarts(t *testing.T) {
+// A process that gets the signal to stop while it waits for a server ends at once, and not in failure.
+func TestStopsWhileItStarts(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

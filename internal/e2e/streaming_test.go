@@ -208,7 +208,7 @@ func (s *shop) noStream(t *testing.T) {
 	}
 }
 
-// slowClient: one that reads nothing is cut off, and nobody else is slower for it.
+// slowClient: one that reads nothing is cut off, and no other client is slower for it.
 func (s *shop) slowClient(t *testing.T) {
 	const n = 40
 	for range n { // they ask and never read
@@ -233,7 +233,7 @@ func (s *shop) slowClient(t *testing.T) {
 }
 
 // shutdown: a quiet stream has a comment every 15 s; when the server is asked to stop it ends the stream at once, and who
-// waits for an order is told how it stands.
+// waits for an order gets its present state.
 func (s *shop) shutdown(t *testing.T) {
 	st := s.open(t, "live", "")
 	st.until(t, "order.cancelled")
@@ -250,7 +250,7 @@ func (s *shop) shutdown(t *testing.T) {
 	s.until(t, "waiting", "visible", func(o placed) bool { return o.ID != "" })
 	s.Stop()
 	if said := <-waiting; said != "201 placed <nil>" {
-		t.Errorf("who waited was told %s", said)
+		t.Errorf("the client that waited got %s", said)
 	}
 	select {
 	case <-st.ended:

@@ -27,7 +27,7 @@ const (
 var errNoContainers = errors.New("no containers")
 
 // Images builds the images of deploy/local, once per test process, on the Docker engine that answers (DOCKER_HOST). Where none
-// does, or what it takes cannot be had, or DAYBOOK_TEST_CONTAINERS=off, it skips the test and says why.
+// does, or what it needs is not available, or DAYBOOK_TEST_CONTAINERS=off, it skips the test and says why.
 func Images(t testing.TB) {
 	t.Helper()
 	switch err := built(); {
@@ -44,7 +44,7 @@ var built = sync.OnceValue(func() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
-	// Without its reaper, whose image cannot be had everywhere; what a killed test left is removed below.
+	// Without its reaper, whose image is not available everywhere; what a killed test left is removed below.
 	for k, v := range map[string]string{"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"} {
 		if _, given := os.LookupEnv(k); !given {
 			_ = os.Setenv(k, v)
@@ -67,7 +67,7 @@ var built = sync.OnceValue(func() error {
 	removeLeft(ctx)
 	cmd := exec.CommandContext(ctx, filepath.Join(root(), "deploy", "local", "build.sh")) //nolint:gosec // our own
 	out, err := cmd.CombinedOutput()
-	const cannot = 3 // what it takes cannot be had here
+	const cannot = 3 // what it needs is not available here
 	if err != nil && cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == cannot {
 		return fmt.Errorf("%w: %s", errNoContainers, strings.TrimSpace(string(out)))
 	}

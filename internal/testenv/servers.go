@@ -29,7 +29,7 @@ type Servers struct {
 	Postgres   string // URL of a database of this system's own
 }
 
-// On gives empty servers of a kind to one system, until the test ends. Where they cannot be had it skips the test and says why.
+// On gives empty servers of a kind to one system, until the test ends. Where they are not available it skips the test and says why.
 func On(t testing.TB, kind Kind) *Servers {
 	t.Helper()
 	s := &Servers{Kind: kind}

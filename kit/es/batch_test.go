@@ -53,7 +53,7 @@ func TestBatch(t *testing.T) {
 			t.Errorf("%s was answered with position %d", name, r.receipt.Position)
 		}
 	}
-	// The cached state knows where the batch stands, too.
+	// The cached state knows where the batch is, too.
 	if r := f.must(Add{K: "a", Tag: "one", N: 1}, es.Call{ID: id(1)}); !r.Replayed || r.Position == 0 {
 		t.Errorf("a repeat after the batch: %+v", r)
 	}
@@ -280,7 +280,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 	for k := range 40 {
 		for tag, n := range f.tags(strconv.Itoa(k)) {
 			if total += n; n != 1 {
-				t.Errorf("%s stands %d times", tag, n)
+				t.Errorf("%s is recorded %d times", tag, n)
 			}
 		}
 	}

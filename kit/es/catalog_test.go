@@ -92,19 +92,19 @@ func TestCatalogProblems(t *testing.T) {
 	}
 }
 
-type told struct{}
+type heard struct{}
 
-func (told) EventType() string { return "saga.told" }
+func (heard) EventType() string { return "saga.heard" }
 
-// The prefix of a saga's own events is the saga engine's: nobody else may define or record such an event, which would not be relayed.
+// The prefix of a saga's own events is the saga engine's: a domain may not define or record such an event, which would not be relayed.
 func TestSagaEventsAreTheEngines(t *testing.T) {
-	if _, err := es.NewCatalog([]es.Definition{es.Define[told](1)}); err == nil || !strings.Contains(err.Error(), "saga.told: types that begin with saga.") {
+	if _, err := es.NewCatalog([]es.Definition{es.Define[heard](1)}); err == nil || !strings.Contains(err.Error(), "saga.heard: types that begin with saga.") {
 		t.Errorf("another's event: %v", err)
 	}
 	if _, err := es.NewCatalog([]es.Definition{es.DefineSaga[Renamed](1)}); err == nil || !strings.Contains(err.Error(), "thing.renamed: types that begin with saga.") {
 		t.Errorf("an event of the engine with another's name: %v", err)
 	}
-	c, err := es.NewCatalog([]es.Definition{es.DefineSaga[told](1)})
+	c, err := es.NewCatalog([]es.Definition{es.DefineSaga[heard](1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,4 +126,4 @@ func (*teller) Category() string               { return "saga" }
 func (*teller) Evolve(es.Event)                {}
 func (tell) CommandType() string               { return "saga.tell" }
 func (tell) Key() string                       { return "o" }
-func (tell) Decide(teller) ([]es.Event, error) { return []es.Event{told{}}, nil }
+func (tell) Decide(teller) ([]es.Event, error) { return []es.Event{heard{}}, nil }

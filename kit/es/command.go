@@ -35,7 +35,7 @@ type Decision[S any] interface {
 // Facts reads well at the end of Decide.
 func Facts(events ...Event) ([]Event, error) { return events, nil }
 
-// Nothing says that the command has already come true.
+// Nothing says that the command has taken effect already.
 func Nothing() ([]Event, error) { return nil, nil }
 
 // Reject ends Decide with a business refusal. The code is part of the API; the text may change.
@@ -135,7 +135,7 @@ type Command interface {
 	handle(context.Context, *Handler, Call) (Receipt, error)
 }
 
-// Erase forgets S. The state type travels inside, so nobody has to find a handler for it later.
+// Erase forgets S. The state type travels inside, so no handler has to be found for it later.
 func Erase[S any, P State[S]](d Decision[S]) Command { return erased[S, P]{d} }
 
 type erased[S any, P State[S]] struct{ d Decision[S] }

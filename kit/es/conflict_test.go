@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
-// Two processes, one stream: nobody passes the limit, nothing is lost, and each answer is true.
+// Two processes, one stream: the limit is not passed, nothing is lost, and each answer is true.
 func TestTwoHandlersOnAHotStream(t *testing.T) {
 	f := begin(t)
 	const each, most = 300, 400
@@ -28,14 +28,14 @@ func TestTwoHandlersOnAHotStream(t *testing.T) {
 	}
 	f.h = handlers[0]
 	done := 0
-	stands := map[string]int{}
+	written := map[string]int{}
 	revisions := map[uint64]bool{}
 	for i, c := range replies {
 		r := <-c
 		switch {
 		case r.err == nil:
 			done++
-			stands[ids[i].String()] = 1
+			written[ids[i].String()] = 1
 			if revisions[r.receipt.Revision] {
 				t.Errorf("revision %d was given twice", r.receipt.Revision)
 			}
@@ -47,8 +47,8 @@ func TestTwoHandlersOnAHotStream(t *testing.T) {
 	if done != most {
 		t.Errorf("%d were accepted, want %d", done, most)
 	}
-	if d := cmp.Diff(stands, f.tags("hot")); d != "" {
-		t.Errorf("(-acknowledged +stands):\n%.2000s", d)
+	if d := cmp.Diff(written, f.tags("hot")); d != "" {
+		t.Errorf("(-acknowledged +recorded):\n%.2000s", d)
 	}
 	t.Logf("%d commands of two handlers in %d appends", 2*each, f.store.Appends())
 }
@@ -138,7 +138,7 @@ func TestStoreThatCannotBeReached(t *testing.T) {
 	f.must(Add{K: "a", Tag: "x", N: 1}, es.Call{ID: id(1)})
 }
 
-// Whose context has ended is answered at once; others queued with it are not harmed, and what nobody waits for
+// Whose context has ended is answered at once; others queued with it are not harmed, and what is no longer waited for
 // and has not begun is not done.
 func TestCallersLeave(t *testing.T) {
 	f := begin(t)

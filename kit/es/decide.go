@@ -76,7 +76,7 @@ func (l *lane[S, P]) one(p *pending[S], now time.Time) ([]Proposed, []folding, e
 		}
 		return nil, nil, err
 	}
-	if err := notBegun(p); err != nil { // and nobody waits for it any more
+	if err := notBegun(p); err != nil { // and its caller no longer waits
 		return nil, nil, err
 	}
 	switch {
@@ -168,7 +168,7 @@ func (l *lane[S, P]) propose(p *pending[S], e Event, i int, now, last time.Time)
 }
 
 // eventID is a function of all that the event says. The store compares ids only: two processes that decide one command
-// at the same moment, at other prices or with another number, must not be told that each other's event is theirs.
+// at the same moment, at other prices or with another number, must not take each other's event for theirs.
 func eventID(c Call, s StreamID, i int, data, meta []byte) UUID {
 	return v5("event", c.ID, c.Digest, s.String(), i, data, meta)
 }

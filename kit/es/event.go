@@ -9,7 +9,7 @@ import (
 // The part before the dot is the category of the streams it may stand in.
 type Event interface{ EventType() string }
 
-// Record is an event as it stands in the store: not decoded, not upcast.
+// Record is an event as it is stored: not decoded, not upcast.
 type Record struct {
 	ID       UUID
 	Stream   StreamID

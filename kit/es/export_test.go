@@ -8,7 +8,7 @@ import (
 // SetBudget bounds what a handler's lanes may hold, in bytes.
 func SetBudget(h *Handler, bytes int) { h.lanes.budget = bytes }
 
-// CheckLanes says what is wrong with the lanes of a handler that nobody uses now, and how many there are.
+// CheckLanes says what is wrong with the lanes of an idle handler, and how many there are.
 func CheckLanes(h *Handler) (n int, err error) {
 	h.lanes.mu.Lock()
 	defer h.lanes.mu.Unlock()

@@ -65,7 +65,7 @@ func (f *folded[S, P]) bytes() int {
 	return weight + commandOverhead*len(f.commands)
 }
 
-// place says where an event stands that was folded before its append.
+// place says where an event is that was folded before its append.
 func (f *folded[S, P]) place(r Recorded) {
 	f.position = r.Position
 	if d, ok := f.commands[r.Meta.Command.ID]; ok {

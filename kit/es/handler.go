@@ -72,7 +72,7 @@ func handle[S any, P State[S]](ctx context.Context, h *Handler, stream StreamID,
 // HandlePrepared is Handle for a command that must be filled in (prices, numbers) before it can be decided.
 // A repeat of a command that this process knows to be decided is answered before anything is looked up, and one that
 // arrives while the first runs waits for it. Where another process decided it, what was looked up is dropped, or did not
-// matter if it could not be had: the answer is the first one all the same. prepare's decision must be on the stream named.
+// matter if the state could not be read: the answer is the first one all the same. prepare's decision must be on the stream named.
 func HandlePrepared[S any, P State[S]](ctx context.Context, h *Handler, key string, call Call, prepare func(context.Context) (Decision[S], error)) (Receipt, error) {
 	return prepared[S, P](ctx, h, key, call, prepare, nil)
 }

@@ -44,7 +44,7 @@ func TestCommandIsRecordedOnce(t *testing.T) {
 	raw := f.store.All(0)
 	for i, rec := range r.Records { // what the receipt gives is what a reader gets, but for position and clock
 		if rec.Position < raw[i].Position {
-			t.Errorf("record %d at %d stands at %d", i, rec.Position, raw[i].Position)
+			t.Errorf("record %d at %d is stored at %d", i, rec.Position, raw[i].Position)
 		}
 		rec.Position, rec.Created = raw[i].Position, raw[i].Created
 		if d := cmp.Diff(raw[i], rec); d != "" {
@@ -136,7 +136,7 @@ func TestAnswersThatAppendNothing(t *testing.T) {
 	}
 }
 
-// Whoever appends nothing must have read the stream after the command came: no conflict will correct it.
+// An answer that appends nothing must rest on a read after the command came: no conflict will correct it.
 func TestAnswersThatAppendNothingAreFresh(t *testing.T) {
 	for _, other := range []struct {
 		name string

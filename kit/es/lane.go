@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// lane decides the commands of one stream one after another and appends them together: whoever comes
+// lane decides the commands of one stream one after another and appends them together: the one that comes
 // first leads, and takes along all that queue up while an append is under way.
 type lane[S any, P State[S]] struct {
 	h      *Handler
@@ -26,7 +26,7 @@ type lane[S any, P State[S]] struct {
 
 // pending is one call in a lane. Without a decision it only asks whether its command has been decided.
 type pending[S any] struct {
-	ctx      context.Context // the caller's: once it has ended nobody waits for the answer
+	ctx      context.Context // the caller's: once it has ended the answer is not waited for
 	decision Decision[S]
 	call     Call
 	view     func(*S) // may be nil: called with the state that the command left, and with nil when that is not to be any more
@@ -98,7 +98,7 @@ func commandType[S any](d Decision[S]) string {
 	return d.CommandType()
 }
 
-// knows answers from the cached state, while nobody changes it, whether a command may have been decided: false means that it
+// knows answers from the cached state, while no command changes it, whether a command may have been decided: false means that it
 // was not, as far as this process has heard. warm is false if there is no state to ask.
 func (l *lane[S, P]) knows(id UUID) (decided, warm bool) {
 	l.mu.Lock()
@@ -110,7 +110,7 @@ func (l *lane[S, P]) knows(id UUID) (decided, warm bool) {
 	return decided, true
 }
 
-// submit queues calls, one behind the other. Who finds nobody leading starts a leader, which lives as long as there are calls and not
+// submit queues calls, one behind the other. A call that finds no leader starts one, which lives as long as there are calls and not
 // only as long as the first one's caller: others' commands must not die with it.
 func (l *lane[S, P]) submit(calls ...*pending[S]) {
 	l.mu.Lock()
@@ -192,7 +192,7 @@ func (l *lane[S, P]) run(ctx context.Context, batch []*pending[S]) int {
 	return l.answer(batch, fmt.Errorf("%s: %w", l.stream, ErrConflict))
 }
 
-// abandoned tells whether nobody waits for any of a batch's answers.
+// abandoned tells whether none of a batch's answers is waited for.
 func abandoned[S any](batch []*pending[S]) bool {
 	for _, p := range batch {
 		if p.err = notBegun(p); p.err == nil {
@@ -245,8 +245,8 @@ func (l *lane[S, P]) append(ctx context.Context, d decidedBatch[S]) error {
 			return fmt.Errorf("%s: %w: %w", l.stream, ErrUnknownOutcome, err)
 		}
 		pause(attempt)
-		// Perhaps it stands, perhaps not: read the tail. Commands found there are answered from it; if the stream is
-		// where it was, the very same bytes go out again, so that whichever copy stands is the one folded here.
+		// Perhaps it is recorded, perhaps not: read the tail. Commands found there are answered from it; if the stream is
+		// where it was, the very same bytes go out again, so that whichever copy was recorded is the one folded here.
 		if _, rerr := l.catchUp(ctx); rerr != nil {
 			return fmt.Errorf("%s: %w: %w", l.stream, ErrUnknownOutcome, rerr)
 		}

@@ -2,7 +2,7 @@ package es
 
 import "time"
 
-// Meta is the metadata of an event, as stored. Schema stands first, so that it can be read by prefix.
+// Meta is the metadata of an event, as stored. Schema comes first, so that it can be read by prefix.
 type Meta struct {
 	Schema      int        `json:"schema"`
 	Correlation string     `json:"$correlationId,omitempty"` // the business process

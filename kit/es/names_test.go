@@ -86,7 +86,7 @@ func FuzzStreamName(f *testing.F) {
 func TestRelayed(t *testing.T) {
 	for typ, want := range map[string]struct{ recorded, relayed bool }{
 		"order.placed": {true, true}, "$metadata": {false, false}, "": {true, true}, "a$": {true, true},
-		"saga.stepped": {true, false}, "sagas.told": {true, true}, "order.saga.": {true, true},
+		"saga.stepped": {true, false}, "sagas.heard": {true, true}, "order.saga.": {true, true},
 	} {
 		r := es.Record{Stream: es.AnyStreamID("order-O"), Type: typ}
 		if r.Recorded() != want.recorded || r.Relayed() != want.relayed {

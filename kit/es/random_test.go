@@ -18,7 +18,7 @@ import (
 
 // TestRandomFaults runs processes with several clients each against a store that fails in every way it may: before and
 // after writing, late, for good and for a while. Every client repeats its command until it has an answer. Then each
-// accepted command stands exactly once, as its answers said, and no rejected one does.
+// accepted command is recorded exactly once, as its answers said, and no rejected one does.
 func TestRandomFaults(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
@@ -121,26 +121,26 @@ func randomFaults(t *testing.T, seed uint64) {
 	}
 	all.Wait()
 	store.late.Wait()
-	stands := map[string][]es.UUID{}
+	recorded := map[string][]es.UUID{}
 	for _, raw := range store.All(0) {
 		e, err := handlers[0].Catalog().Open(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		name := e.Event.(Added).Tag
-		stands[name] = append(stands[name], e.ID)
+		recorded[name] = append(recorded[name], e.ID)
 		if a := accepted[name]; a.Stream != raw.Stream || a.Revision < raw.Revision || a.Position < raw.Position {
-			t.Errorf("%s stands at %s@%d (%d), the answer was %+v", name, raw.Stream, raw.Revision, raw.Position, a)
+			t.Errorf("%s is recorded at %s@%d (%d), the answer was %+v", name, raw.Stream, raw.Revision, raw.Position, a)
 		}
 	}
 	for name, a := range accepted {
-		if d := cmp.Diff(a.Events, stands[name]); d != "" {
-			t.Errorf("%s (-acknowledged +stands):\n%s", name, d)
+		if d := cmp.Diff(a.Events, recorded[name]); d != "" {
+			t.Errorf("%s (-acknowledged +recorded):\n%s", name, d)
 		}
-		delete(stands, name)
+		delete(recorded, name)
 	}
-	for name := range stands {
-		t.Errorf("%s stands, and nobody was told (rejected: %v)", name, rejected[name])
+	for name := range recorded {
+		t.Errorf("%s is recorded and was not acknowledged (rejected: %v)", name, rejected[name])
 	}
 	for _, h := range handlers {
 		if _, err := waitIdle(h); err != nil {

@@ -170,7 +170,7 @@ func (f *fixture) fails(want error, d es.Decision[Tally], call es.Call) {
 	}
 }
 
-// events is what stands in a tally's stream.
+// events is what a tally's stream holds.
 func (f *fixture) events(key string) []es.Recorded {
 	f.Helper()
 	var out []es.Recorded
@@ -187,7 +187,7 @@ func (f *fixture) events(key string) []es.Recorded {
 	return out
 }
 
-// tags says how often each tag stands in a stream.
+// tags says how often each tag is in a stream.
 func (f *fixture) tags(key string) map[string]int {
 	f.Helper()
 	out := map[string]int{}
@@ -228,7 +228,7 @@ func (f *fixture) behind(key string, commands ...func() <-chan reply) []reply {
 	for i, c := range commands {
 		replies = append(replies, c())
 		for es.Queued[Tally](f.h, es.StreamID{Category: "tally", Key: key}) < i+1 {
-			time.Sleep(50 * time.Microsecond) // until it stands in the queue
+			time.Sleep(50 * time.Microsecond) // until it is in the queue
 		}
 	}
 	close(release)

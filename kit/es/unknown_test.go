@@ -19,8 +19,8 @@ type sent struct {
 	events []es.Proposed
 }
 
-// unknown makes the first n appends end without a known outcome: written or not, as stands says.
-func (f *fixture) unknown(n int, stands bool, meanwhile func()) *[]sent {
+// unknown makes the first n appends end without a known outcome: written or not, as written says.
+func (f *fixture) unknown(n int, written bool, meanwhile func()) *[]sent {
 	var mu sync.Mutex
 	var log []sent
 	fault := func(_ context.Context, _ es.StreamID, at es.Expected, events []es.Proposed) error {
@@ -35,7 +35,7 @@ func (f *fixture) unknown(n int, stands bool, meanwhile func()) *[]sent {
 		}
 		return es.ErrUnknownOutcome
 	}
-	if stands {
+	if written {
 		f.store.Fail(memory.Faults{AfterAppend: fault})
 	} else {
 		f.store.Fail(memory.Faults{BeforeAppend: fault})
@@ -65,16 +65,16 @@ func (p pass) Append(ctx context.Context, s es.StreamID, at es.Expected, events 
 
 func TestUnknownOutcome(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		stands bool
-		other  bool // another process appends before the outcome is looked up
-		times  int
+		name    string
+		written bool
+		other   bool // another process appends before the outcome is looked up
+		times   int
 	}{
-		{name: "it stands", stands: true, times: 1},
+		{name: "it is recorded", written: true, times: 1},
 		{name: "it does not", times: 1},
-		{name: "it stands, and the stream went on", stands: true, other: true, times: 1},
+		{name: "it is recorded, and the stream went on", written: true, other: true, times: 1},
 		{name: "it does not, and the stream went on", other: true, times: 1},
-		{name: "it stands, and so it is said five times", stands: true, times: 5},
+		{name: "it is recorded, and so it is said five times", written: true, times: 5},
 		{name: "it does not, five times", times: 5},
 	} {
 		for _, call := range []es.Call{{ID: id("x"), Digest: []byte("d")}, {}} {
@@ -86,7 +86,7 @@ func TestUnknownOutcome(t *testing.T) {
 				if c.other {
 					meanwhile = func() { f.pass(time.Millisecond); once() }
 				}
-				log := f.unknown(c.times, c.stands, meanwhile)
+				log := f.unknown(c.times, c.written, meanwhile)
 				r := f.must(Add{K: "a", Tag: "x", N: 1, Times: 2}, call)
 				if r.Replayed || len(r.Events) != 2 || len(r.Records) != 2 {
 					t.Errorf("receipt %+v", r)
@@ -100,7 +100,7 @@ func TestUnknownOutcome(t *testing.T) {
 				}
 				got := f.events("a")[r.Revision]
 				if got.ID != r.Events[1] || got.Position > r.Position || r.Records[1].Revision != r.Revision || r.Records[1].Position != r.Position {
-					t.Errorf("receipt %+v, at its revision stands %v at %d", r, got.ID, got.Position)
+					t.Errorf("receipt %+v, at its revision written %v at %d", r, got.ID, got.Position)
 				}
 				if !c.other {
 					for _, s := range *log {
@@ -214,7 +214,7 @@ func TestUnknownOutcomeStays(t *testing.T) {
 
 // In a batch, each command of an append of unknown outcome gets its own answer.
 func TestUnknownOutcomeOfABatch(t *testing.T) {
-	for _, stands := range []bool{true, false} {
+	for _, written := range []bool{true, false} {
 		f := begin(t)
 		entered, release := make(chan struct{}), make(chan struct{})
 		n := 0
@@ -224,7 +224,7 @@ func TestUnknownOutcomeOfABatch(t *testing.T) {
 			case n == 1:
 				close(entered)
 				<-release
-			case n == 2 && !stands:
+			case n == 2 && !written:
 				f.other("a", "other")
 				return es.ErrUnknownOutcome
 			case n == 2:
@@ -232,7 +232,7 @@ func TestUnknownOutcomeOfABatch(t *testing.T) {
 			}
 			return nil
 		}
-		if stands {
+		if written {
 			f.store.Fail(memory.Faults{AfterAppend: fault})
 		} else {
 			f.store.Fail(memory.Faults{BeforeAppend: fault})
@@ -251,14 +251,14 @@ func TestUnknownOutcomeOfABatch(t *testing.T) {
 		one, no, two := <-replies[0], <-replies[1], <-replies[2]
 		if one.err != nil || one.receipt.Replayed || len(one.receipt.Records) != 1 || es.Rejected(no.err) != limit ||
 			two.err != nil || two.receipt.Replayed || len(two.receipt.Records) != 2 {
-			t.Errorf("stands %v: %+v, %+v, %+v", stands, one, no, two)
+			t.Errorf("written %v: %+v, %+v, %+v", written, one, no, two)
 		}
 		want := map[string]int{"first": 1, "one": 1, "two": 2}
-		if !stands {
+		if !written {
 			want["other"] = 1
 		}
 		if d := cmp.Diff(want, f.tags("a")); d != "" {
-			t.Errorf("stands %v (-want +got):\n%s", stands, d)
+			t.Errorf("written %v (-want +got):\n%s", written, d)
 		}
 	}
 }

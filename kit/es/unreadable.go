@@ -43,7 +43,7 @@ func (e *UnreadableError) What() string {
 
 func (e *UnreadableError) Unwrap() error { return e.Cause }
 
-// at says where the event stands.
+// at says where the event is.
 func (e *UnreadableError) at(s StreamID, revision uint64, version int) *UnreadableError {
 	placed := *e
 	placed.Stream, placed.Revision = s, revision

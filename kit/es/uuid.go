@@ -56,7 +56,7 @@ func (u *UUID) UnmarshalText(b []byte) error {
 // ParseUUID reads the canonical form.
 func ParseUUID(s string) (u UUID, err error) { return u, u.UnmarshalText([]byte(s)) }
 
-// randomUUID is for commands that nobody will ask for again (version 4).
+// randomUUID is for commands that are never repeated (version 4).
 func randomUUID() (u UUID) {
 	_, _ = rand.Read(u[:]) // never fails
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80

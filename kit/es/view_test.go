@@ -45,7 +45,7 @@ func TestViewOfNothingToDo(t *testing.T) {
 	}
 }
 
-// The lane shows it: nobody reads the stream again for an answer.
+// The lane shows it: the stream is not read again for an answer.
 func TestViewReadsNothing(t *testing.T) {
 	f := begin(t)
 	f.must(Add{K: "a", Tag: "x", N: 1}, es.Call{})
@@ -58,7 +58,7 @@ func TestViewReadsNothing(t *testing.T) {
 		t.Errorf("shows %d, %v", sum, err)
 	}
 	prepare := func(context.Context) (es.Decision[Tally], error) { return add, nil }
-	if _, err := waitIdle(f.h); err != nil { // a lane is asked when nobody leads
+	if _, err := waitIdle(f.h); err != nil { // a lane is asked when it has no leader
 		t.Fatal(err)
 	}
 	if _, sum, err := es.HandlePreparedView(t.Context(), f.h, "a", es.Call{}, prepare, sumOf); err != nil || sum != 3 {
@@ -66,7 +66,7 @@ func TestViewReadsNothing(t *testing.T) {
 	}
 }
 
-// A view that panics loses its caller the answer from the lane, and nobody anything else.
+// A view that panics loses its caller the answer from the lane, and no other caller anything.
 func TestViewPanics(t *testing.T) {
 	f := begin(t)
 	looked := 0

@@ -53,7 +53,7 @@ func (s *Server) append(st grpc.ServerStream) error {
 // appendBudget bounds the bytes of appends that wait for the writer, BatchAppend's aside, which have bounds of their own.
 const appendBudget = 64 << 20
 
-// submit waits for the outcome, or until nobody waits for it any more.
+// submit waits for the outcome, or until the caller no longer does.
 func (s *Server) submit(ctx context.Context, r store.Request) (store.Result, error) {
 	size := int64(len(r.Stream)) + 256
 	for i := range r.Events {

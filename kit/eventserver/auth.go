@@ -16,8 +16,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/eventserver/wire"
 )
 
-// A secured server learns who calls from HTTP basic authentication, before anything else. Nobody in particular may ask what
-// clients ask before they can know whom they talk to; the rest is each method's to decide. An insecure server asks nobody.
+// A secured server learns who calls from HTTP basic authentication, before anything else. An anonymous caller may ask what
+// clients ask before they can know whom they talk to; the rest is each method's to decide. An insecure server asks for no credentials.
 
 var openMethods = []string{"/event_store.client.server_features.", "/event_store.client.gossip."}
 
@@ -36,7 +36,7 @@ func unauthenticated() *failure {
 	return &failure{codes.Unauthenticated, "Unauthenticated", []string{trailerException, "not-authenticated"}}
 }
 
-// authenticate tells who calls: nobody in particular, if no name is given.
+// authenticate tells who calls: an anonymous caller, if no name is given.
 func (s *Server) authenticate(ctx context.Context, method string) (context.Context, error) {
 	for _, prefix := range openMethods {
 		if strings.HasPrefix(method, prefix) {
@@ -176,7 +176,7 @@ func (s *Server) administers(ctx context.Context) error {
 	return nil
 }
 
-// changed is told of the outcome of every write to a stream that may change what callers may do, after it is visible and
+// changed gets the outcome of every write to a stream that may change what callers may do, after it is visible and
 // before it is answered.
 func (s *Server) changed(stream string, err error) {
 	if s.access != nil && access.Matters(stream) {
@@ -184,7 +184,7 @@ func (s *Server) changed(stream string, err error) {
 	}
 }
 
-// allChanged is told of writes to whatever streams, after they are visible and before they are answered.
+// allChanged gets writes to any streams, after they are visible and before they are answered.
 func (s *Server) allChanged() {
 	if s.access != nil {
 		s.access.Forget()

@@ -48,7 +48,7 @@ func certificate(t *testing.T) (certFile, keyFile string, trust *x509.CertPool) 
 	return certFile, keyFile, trust
 }
 
-// client connects as somebody, trusting whom it is told to.
+// client connects as somebody, with the trust that it is given.
 func client(t *testing.T, connection string, trust *x509.CertPool) *esdb.Client {
 	t.Helper()
 	return clienttest.Connect(t, connection, func(cfg *esdb.Configuration) { cfg.RootCAs = trust })
@@ -77,7 +77,7 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	if err := tryAppend(t, client(t, "esdb://admin:first@"+s.Addr()+"?tls=true&maxDiscoverAttempts=1", nil)); err == nil {
-		t.Error("a certificate that nobody vouches for was taken")
+		t.Error("an untrusted certificate was taken")
 	}
 	if err := tryAppend(t, client(t, "esdb://admin:first@"+s.Addr()+"?tls=false&maxDiscoverAttempts=1", nil)); err == nil {
 		t.Error("a client without TLS was served")
@@ -131,7 +131,7 @@ func TestFirstUsers(t *testing.T) {
 	}
 }
 
-// TestPasswordsThatHold: whoever starts the server with passwords that hold is let in with them, whatever became of the users.
+// TestPasswordsThatHold: the operator who starts the server with passwords that hold is let in with them, whatever became of the users.
 func TestPasswordsThatHold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -194,7 +194,7 @@ func TestWrongPasswords(t *testing.T) {
 	}
 }
 
-// TestStrangeACL: a list that cannot be understood is refused; if it was stored while nobody asked, it lets nobody in but admins.
+// TestStrangeACL: a list that cannot be understood is refused; if it was stored unchecked, it lets only admins in.
 func TestStrangeACL(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -23,7 +23,7 @@ const (
 )
 
 // batch is one BatchAppend call. Its receive loop never waits for commits, the store's writer never for the network:
-// between them stands a queue with its own sender.
+// between them is a queue with its own sender.
 type batch struct {
 	s      *Server
 	st     grpc.ServerStream
@@ -65,7 +65,7 @@ func (s *Server) batchAppend(st grpc.ServerStream) error {
 	b.mu.Lock()
 	b.received = true
 	if err != nil && b.failed == nil {
-		b.failed = err // nobody reads any more
+		b.failed = err // the client no longer reads
 	}
 	b.mu.Unlock()
 	signal(b.wake)

@@ -24,7 +24,7 @@
 //     what a power cut could still take away.
 //   - A position (commit and prepare position are the same number, from 1) that was ever visible is never used for
 //     another event. The order of $all is the order of commits; an event's created time never goes back.
-//   - Subscriptions skip nothing. A slow subscriber costs one page of memory and holds up nobody.
+//   - Subscriptions skip nothing. A slow subscriber costs one page of memory and holds up no other call.
 //   - A repeat of an append is answered as the first time, and writes nothing, as long as the stream shows its events: by their
 //     place where a revision or "no stream" is expected, by their ids with Any and StreamExists. Events that are hidden
 //     (deleted, below $tb, beyond $maxCount, older than $maxAge) make no repeat: what is answered as appended is shown.
@@ -35,7 +35,7 @@
 //
 //   - The disk is full, or has less than Config.Store.MinFreeBytes left: appends are refused with ResourceExhausted, reads go on,
 //     appends go on by themselves when there is space. An append whose write was under way is answered Aborted
-//     ("outcome unknown") after a second, and stands or not.
+//     ("outcome unknown") after a second, and is written or not.
 //   - A write or sync fails: nothing more is written until the next start (Unavailable; Err tells), reads go on. A sync is never
 //     tried twice.
 //   - The log ends before what was acknowledged: the directory is not opened.
@@ -49,10 +49,10 @@
 //
 // With a certificate the server is a secured one: TLS only, and every call but Gossip and ServerFeatures by the right of a user,
 // who gives name and password as HTTP basic authentication has them. Package access says what the rights are and where they
-// stand. Groups of consumers are made, changed and deleted by admins and operators, and joined by whoever may read the stream;
+// stand. Groups of consumers are made, changed and deleted by admins and operators, and joined by every user that may read the stream;
 // the service Operations is for admins and operators, Users for admins, but that everybody may see himself and change a password
-// that he knows. Who is not let in is told PERMISSION_DENIED; whose password is wrong, UNAUTHENTICATED. Without a certificate
-// everybody may do everything, and nobody is asked.
+// that he knows. A caller without the right gets PERMISSION_DENIED; one with a wrong password, UNAUTHENTICATED. Without a certificate
+// every caller may do everything, without credentials.
 //
 // Package conformance holds what any EventStoreDB server must do over the wire; this one passes it, insecure and secured.
 //

@@ -149,7 +149,7 @@ func lowest(ls []store.Line, stream string) uint64 {
 	return n
 }
 
-// expect writes what the tests expect anew, with our positions. In front of everything stands our own first event.
+// expect writes what the tests expect anew, with our positions. Before everything comes our own first event.
 func (f *fixture) expect(t *testing.T, c *esdb.Client) {
 	t.Helper()
 	save := func(name string, v any) {

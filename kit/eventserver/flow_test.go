@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/eventserver/clienttest"
 )
 
-// TestBatchAppendClientThatDoesNotRead: such a client is not received from any more, and nobody else notices.
+// TestBatchAppendClientThatDoesNotRead: such a client is not received from any more, and no other client notices.
 func TestBatchAppendClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	s := start(t)

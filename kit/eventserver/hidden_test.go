@@ -13,7 +13,7 @@ import (
 )
 
 // TestRepeatOfHiddenEvents: what is answered as appended is shown, also when events with the same ids are in the stream, but hidden,
-// wholly or in part. What cannot be told from a repeat of an append of which a part is hidden is refused.
+// wholly or in part. What cannot be distinguished from a repeat of an append of which a part is hidden is refused.
 func TestRepeatOfHiddenEvents(t *testing.T) {
 	t.Parallel()
 	var late atomic.Int64

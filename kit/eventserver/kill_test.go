@@ -89,7 +89,7 @@ func appendRaw(ctx context.Context, c streams.StreamsClient, stream string, at i
 	} else {
 		o.ExpectedStreamRevision = &streams.AppendReq_Options_Revision{Revision: uint64(at)}
 	}
-	// What cannot be sent is told by the answer.
+	// What cannot be sent is named by the answer.
 	_ = call.Send(&streams.AppendReq{Content: &streams.AppendReq_Options_{Options: o}})
 	for _, id := range ids {
 		_ = call.Send(proposal(id))
@@ -154,7 +154,7 @@ func TestKill(t *testing.T) {
 	position := uint64(0)
 	for _, e := range clienttest.ReadAll(t, connect(t, s), esdb.ReadAllOptions{}, clienttest.Unlimited) {
 		if seen[e.Event.EventID] || e.Event.Position.Commit <= position || e.Event.EventNumber != uint64(len(found[e.Event.StreamID])) {
-			t.Fatalf("event %+v stands twice or out of order", e.Event)
+			t.Fatalf("event %+v comes twice or out of order", e.Event)
 		}
 		seen[e.Event.EventID], position = true, e.Event.Position.Commit
 		found[e.Event.StreamID] = append(found[e.Event.StreamID], e.Event.EventID)

@@ -25,7 +25,7 @@ import (
 )
 
 // attempt is an operation of the history under kills. What became of an append without an answer is read from the log in
-// the end: either it never happened, or it happened at a time that nobody knows.
+// the end: either it never happened, or it happened at an unknown time.
 type attempt struct {
 	op     porcupine.Operation
 	stream int
@@ -101,15 +101,15 @@ func TestLinearizableUnderKills(t *testing.T) {
 	_ = cmd.Wait()
 
 	s := start(t, func(cfg *eventserver.Config) { cfg.Dir = dir })
-	stood := map[uuid.UUID]int64{}
+	written := map[uuid.UUID]int64{}
 	for _, e := range clienttest.ReadAll(t, connect(t, s), esdb.ReadAllOptions{From: esdb.Start{}}, clienttest.Unlimited) {
-		stood[e.Event.EventID] = int64(e.Event.EventNumber)
+		written[e.Event.EventID] = int64(e.Event.EventNumber)
 	}
 	histories := make([][]porcupine.Operation, streamCount)
 	unknown := 0
 	for i, a := range history {
 		if a.op.Output.(outcome).unknown {
-			revision, ok := stood[a.id]
+			revision, ok := written[a.id]
 			if !ok {
 				continue
 			}

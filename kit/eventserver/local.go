@@ -50,7 +50,7 @@ func (l *Local) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string
 		defer l.s.locals.Done()
 		defer closing()
 		err := handle(of)
-		c.up.end(io.EOF) // nobody reads any more
+		c.up.end(io.EOF) // the client no longer reads
 		if cause := context.Cause(ctx); errors.Is(cause, errServerClosed) {
 			err = cause
 		}
@@ -61,7 +61,7 @@ func (l *Local) NewStream(ctx context.Context, _ *grpc.StreamDesc, method string
 
 var errServerClosed = status.Error(codes.Unavailable, "the event store server is closing")
 
-// ended is what a client is told when its call's handler has returned.
+// ended is what a client gets when its call's handler has returned.
 func ended(err error) error {
 	switch {
 	case err == nil:

@@ -77,7 +77,7 @@ func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	return got
 }
 
-// TestSubscriberLag: whoever does not read is seen to be behind, in a stream and in all.
+// TestSubscriberLag: a subscriber that does not read is seen to be behind, in a stream and in all.
 func TestSubscriberLag(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
@@ -109,7 +109,7 @@ func TestSubscriberLag(t *testing.T) {
 				seen++
 			}
 		}
-		for n := 1; ; n++ { // and now nobody reads
+		for n := 1; ; n++ { // and now it is not read
 			clienttest.Append(t, c, "s", esdb.StreamExists{}, big()...)
 			if lag := gathered(t, reg)["daybook_eventserver_subscriber_lag_max"]; lag > 100 {
 				break

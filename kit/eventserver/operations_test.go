@@ -142,7 +142,7 @@ func TestScavengeOverTheNetwork(t *testing.T) {
 	t.Log("each scavenge ended before it could be stopped")
 }
 
-// TestUnauthenticated: who gives a wrong password is told so, in the way clients can tell, and not whether there is such a user.
+// TestUnauthenticated: a wrong password is refused in the way that clients know, without saying whether there is such a user.
 func TestUnauthenticated(t *testing.T) {
 	t.Parallel()
 	cert, key, trust := certificate(t)

@@ -88,7 +88,7 @@ func (p *page) flush() error {
 	return p.err
 }
 
-// gone tells whether nobody waits for the call any more.
+// gone tells whether the caller no longer waits.
 func gone(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return failureOf("", err)

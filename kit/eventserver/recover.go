@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A call that panics ends with an error; whoever embeds the server lives on. The store's writer is not among the calls: a
-// panic there ends the process, because nobody could say what it was about to write.
+// A call that panics ends with an error; the program that embeds the server lives on. The store's writer is not among the calls: a
+// panic there ends the process, because what it was about to write is unknown.
 
 func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 	defer func() {

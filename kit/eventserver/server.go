@@ -209,7 +209,7 @@ func (s *Server) Err() error {
 	return s.store.Err()
 }
 
-// Close ends all calls and closes the data directory. What was acknowledged stands; appends under way may or may not.
+// Close ends all calls and closes the data directory. What was acknowledged is kept; appends under way are written or not.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		s.mu.Lock() // against a call from within the process that is just beginning

@@ -27,7 +27,7 @@ const (
 	soakLooks   = 20 // at the server's memory
 )
 
-// BenchmarkSoak fills a server of its own process over the network, 600 B an event, beside a subscriber that stands still;
+// BenchmarkSoak fills a server of its own process over the network, 600 B an event, beside a subscriber that reads nothing;
 // tells how its memory goes, kills it and times its next start. -soak 10000000 is the figure of note; it takes 8 GB of disk.
 func BenchmarkSoak(b *testing.B) {
 	dir := b.TempDir()

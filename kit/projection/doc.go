@@ -28,7 +28,7 @@
 //
 // # Asking
 //
-// A single row, as it stands or stood, read after one's own write:
+// A single row, as it is or was, read after one's own write:
 //
 //	func (q Queries) Get(ctx context.Context, ask projection.Ask, id string) (*Detail, projection.Answer, error) {
 //	    ask.Key = id // only this order's partition is waited for

@@ -48,7 +48,7 @@ type Batch interface {
 	Fields(k Key) []any
 	// Apply folds an event into one touched row. A panic of the fold is its error.
 	Apply(k Key, e es.Recorded) error
-	// Row is *Row as it stands, nil if it was not touched.
+	// Row is *Row as it is now, nil if it was not touched.
 	Row(k Key) any
 }
 

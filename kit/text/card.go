@@ -49,7 +49,7 @@ const shortest, longest = 13, 19
 // run is digits that may belong to one number, since no letter and few characters stand between them.
 type run struct {
 	digits []int8
-	begins []bool // nothing but what is no digit stands before it
+	begins []bool // nothing but what is no digit comes before it
 	// sums are Luhn's over the first digits: with every digit at an odd place doubled, and at an even one.
 	sums [2][]int
 }

@@ -52,7 +52,7 @@ func TestCardNumbersAreFound(t *testing.T) {
 	}
 }
 
-// Whatever stands round a card's number and between its digits, it is found.
+// A card's number is found whatever is round it and between its digits.
 func TestCardNumbersAreFoundInAnyText(t *testing.T) {
 	letters := rapid.StringOfN(rapid.RuneFrom(nil, unicode.L), 0, 30, -1)
 	separators := rapid.StringOfN(rapid.RuneFrom([]rune(" -_./\t\n\u00a0\u200b\u2013,:;*#|'\"()"), unicode.P, unicode.Zs), 0, text.Separators, -1)
@@ -72,7 +72,7 @@ func TestCardNumbersAreFoundInAnyText(t *testing.T) {
 	})
 }
 
-// A number whose length and check digit are a card's is taken for one in a free text, whoever gives such numbers out.
+// A number whose length and check digit are a card's is taken for one in a free text, whichever network issues such numbers.
 func TestAnyNumberThatPassesTheCheckIsFound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		number := rapid.StringMatching(`[1-9][0-9]{11,17}`).Draw(t, "digits")

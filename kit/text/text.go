@@ -1,6 +1,6 @@
 // Package text says what a text, an id and a SKU are, and finds card numbers in them.
 //
-// A text is trimmed and in Unicode's normalisation form C once Clean has seen it: both are done silently, since nobody sees
+// A text is trimmed and in Unicode's normalisation form C once Clean has seen it: both are done silently, since no user sees
 // the difference. It has no control or format characters, none that is invisible by default and no line or paragraph
 // separators, and something in it can be seen: what differs from that is refused, since two texts that look alike would differ.
 // Blanks inside it stay as they are.

@@ -37,7 +37,7 @@ type mirror struct {
 
 	partitions [topic.DefaultPartitions][]seen
 	carried    int // records written
-	moved      int // of which so many stood before one that they must follow
+	moved      int // of which so many came before one that they must follow
 	dropped    int // could not be written: lost on the way, as far as consumers can tell
 }
 
@@ -228,7 +228,7 @@ func (m *mirror) muddle(records []*kgo.Record) []*kgo.Record {
 	return out
 }
 
-// firstCopies holds everything that stood on the relay's topic to the log: each message the event that it says, with a ce_prev
+// firstCopies holds everything that was on the relay's topic to the log: each message the event that it says, with a ce_prev
 // that hides nothing, and first copies in order (I8), whatever was deleted meanwhile. It gives how many were copies.
 func (m *mirror) firstCopies(log []es.Record) (messages, copies int) {
 	m.t.Helper()
@@ -252,12 +252,12 @@ func (m *mirror) firstCopies(log []es.Record) (messages, copies int) {
 			unbroken := s.life == before.life && s.offset == before.offset+1 && before.offset >= 0
 			before = s
 			messages++
-			want, stands := truth[s.Record.Position]
+			want, known := truth[s.Record.Position]
 			switch {
-			case !stands || want.id != s.Record.ID || want.partition != p:
+			case !known || want.id != s.Record.ID || want.partition != p:
 				m.t.Errorf("I8: %d@%d: %s at %d is not the log's", p, s.offset, s.Record.ID, s.Record.Position)
 			case s.Prev < want.prev:
-				m.t.Errorf("I8: %d@%d: ce_prev of position %d is %d, and %d stands between", p, s.offset, s.Record.Position, s.Prev, want.prev)
+				m.t.Errorf("I8: %d@%d: ce_prev of position %d is %d, and %d is between", p, s.offset, s.Record.Position, s.Prev, want.prev)
 			case s.Record.Position <= high:
 				copies++
 				continue

@@ -9,7 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// overheard is a test that is told what is wrong, and goes on.
+// overheard is a test that notes what is wrong, and goes on.
 type overheard struct {
 	testing.TB
 

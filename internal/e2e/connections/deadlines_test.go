@@ -14,8 +14,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/testenv/market"
 )
 
-// Connections that stand and carry nothing, for longer than any request may take: each is answered all the same, and within its
-// time, by whoever is left to do so.
+// Connections that are open and carry nothing, for longer than any request may take: each is answered all the same, and within its
+// time, by a part that still works.
 func TestNothingHangsPastItsDeadline(t *testing.T) {
 	t.Parallel()
 	f, links := startLinked(t)

@@ -91,7 +91,7 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// schemathesis is the program of the pinned version, which is installed if it is not there yet; the test skips where it cannot be had.
+// schemathesis is the program of the pinned version, which is installed if it is not there yet; the test skips where it is not available.
 func schemathesis(t *testing.T) string {
 	t.Helper()
 	program, err := install(t.Context())

@@ -68,14 +68,14 @@ func New(cfg Config) *Guard {
 func (g *Guard) Run(ctx context.Context) {
 	next := time.NewTimer(0)
 	defer next.Stop()
-	told := false
+	said := false
 	for {
 		low := g.look()
 		next.Reset(g.pause())
-		if low != told && g.cfg.Low != nil {
+		if low != said && g.cfg.Low != nil {
 			acting, cancel := context.WithTimeout(ctx, 5*time.Second)
 			if err := g.cfg.Low(acting, low); err == nil {
-				told = low
+				said = low
 			}
 			cancel()
 		}

@@ -214,7 +214,7 @@ func TestKnownKillersCostTheirSenderTheConnection(t *testing.T) {
 }
 
 // Valid requests are damaged at random: bits flipped, cut, stretched, numbers made extreme.
-func TestDamagedFramesKillNobody(t *testing.T) {
+func TestDamagedFramesEndOnlyTheirConnection(t *testing.T) {
 	t.Parallel()
 	rounds := 1000
 	if n, err := strconv.Atoi(os.Getenv("DAYBOOK_HOSTILE_FRAMES")); err == nil {

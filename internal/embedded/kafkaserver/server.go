@@ -26,7 +26,7 @@ type Config struct {
 	Dir string
 	// Listen is the address to listen on; default 127.0.0.1:0, a free port.
 	Listen string
-	// Advertise is what clients are told to connect to; default the address listened on.
+	// Advertise is what clients connect to; default the address listened on.
 	Advertise string
 	// MaxFrame is the size of the largest request, in bytes; default 16 MiB.
 	MaxFrame int
@@ -141,7 +141,7 @@ func start(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Addr is the broker's address, as clients are told.
+// Addr is the broker's address, as clients see it.
 func (s *Server) Addr() string { return s.addr }
 
 // ClusterID is random: it is another one after each start.
@@ -160,7 +160,7 @@ func (s *Server) Health() error { return s.space.Err() }
 func (s *Server) Close() error {
 	s.closing.Do(func() {
 		close(s.stop)
-		s.ticking.Wait() // the cluster would wait for ever for a call that comes after its end
+		s.ticking.Wait() // the cluster would wait without end for a call that comes after its end
 		s.cluster.Close()
 		s.listener.closeAll()
 		s.lock.Release()

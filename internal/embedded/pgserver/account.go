@@ -40,7 +40,7 @@ func whoRuns() (account, error) {
 }
 
 // ownerOf makes root run Postgres as the user to whom the data already belongs: it was made by him, or for another
-// image's user postgres. Postgres takes nobody else's data.
+// image's user postgres. Postgres takes no other user's data.
 func (a account) ownerOf(data string) (account, error) {
 	info, err := os.Stat(data)
 	if errors.Is(err, fs.ErrNotExist) || !a.other() {

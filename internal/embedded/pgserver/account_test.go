@@ -89,7 +89,7 @@ func closedBinaries(t *testing.T, dir string) string {
 	return closed
 }
 
-// Whoever is not root runs it himself.
+// A user other than root runs it himself.
 func TestAsOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	acct, err := whoRuns()

@@ -142,7 +142,7 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	}
 }
 
-// A Postgres that runs on our data with nobody to look after it is taken over, and looked after.
+// A Postgres that runs on our data without a parent is taken over, and looked after.
 func TestTakesOver(t *testing.T) {
 	t.Parallel()
 	dir := filledDir(t)
@@ -196,7 +196,7 @@ func TestClosesWhatItTookOver(t *testing.T) {
 }
 
 // A pid file that a starting server has made and not yet written is its own: taken for a power cut's and removed, the server
-// would run on, known to nobody, and no other could start.
+// would run on, unknown to all, and no other could start.
 func TestPidFileThatIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	s := ran(t)
@@ -277,7 +277,7 @@ func byHand(t *testing.T, s *Server) *exec.Cmd {
 }
 
 // A pid file whose process is somebody else's does not keep Postgres from starting.
-func TestPidFileOfNobody(t *testing.T) {
+func TestPidFileOfNoProcess(t *testing.T) {
 	t.Parallel()
 	dir := filledDir(t)
 	acct, err := whoRuns()
@@ -294,7 +294,7 @@ func TestPidFileOfNobody(t *testing.T) {
 	for name, content := range map[string]string{
 		"another process": fmt.Sprintf("%d\n/elsewhere\n1700000000\n5432\n\n127.0.0.1\n  1234567         1\nready   \n", other.Process.Pid),
 		"this process":    fmt.Sprintf("%d\n/elsewhere\n1700000000\n5432\n\n127.0.0.1\n  1234567         1\nready   \n", os.Getpid()),
-		"nobody":          "3999999\n/elsewhere\n1700000000\n5432\n\n127.0.0.1\n  1234567         1\nready   \n",
+		"no process":      "3999999\n/elsewhere\n1700000000\n5432\n\n127.0.0.1\n  1234567         1\nready   \n",
 		"empty":           "",
 		"torn":            "12",
 	} {

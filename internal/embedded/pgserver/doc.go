@@ -8,7 +8,7 @@
 // What holds:
 //
 //   - One process looks after a directory at a time: an flock, which the kernel frees however that process ends.
-//   - The data of a major version stands in data-<major>, whole or not at all, and is never deleted or passed over: where
+//   - The data of a major version is in data-<major>, whole or not at all, and is never deleted or passed over: where
 //     there is data, only binaries of its version run. It holds the one thing that the log cannot give back, the keys of
 //     personal data.
 //   - Postgres listens on loopback only, over TCP only, and asks for a password that is made at random.

@@ -197,6 +197,6 @@ func readable(dir string) error {
 		if d.IsDir() || mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode) //nolint:gosec // nobody else writes there
+		return os.Chmod(path, mode) //nolint:gosec // no other user writes there
 	})
 }

@@ -56,7 +56,7 @@ func TestDownload(t *testing.T) {
 	bad := bytes.Clone(good)
 	bad[len(bad)/2] ^= 1
 	refuses(t, discard, archives[0], bad)
-	// And it is replaced where that can be had.
+	// And it is replaced where that is available.
 	restore := func(context.Context, string) error { return os.WriteFile(archives[0], good, 0o600) }
 	if _, err := pinned(t.Context(), discard, restore); err != nil {
 		t.Errorf("replaced: %v", err)

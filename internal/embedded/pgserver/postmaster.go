@@ -46,12 +46,12 @@ func readPostmaster(data string) (postmaster, error) {
 
 func pidFile(data string) string { return filepath.Join(data, "postmaster.pid") }
 
-// nobodysPID is above every id that Linux or macOS give out.
-const nobodysPID = 1<<22 + 1
+// unusedPID is above every id that Linux or macOS give out.
+const unusedPID = 1<<22 + 1
 
 // disown makes a postmaster.pid harmless whose process is not a server of data. Postgres would refuse to start for
 // ever where another process of the same user, or a thread of ours, was given the id that the dead one had, or where
-// nobody reaps it: usual in a container. The rest of the file stays: by it Postgres finds backends that outlived
+// it is not reaped: usual in a container. The rest of the file stays: by it Postgres finds backends that outlived
 // their postmaster, and refuses rightly. The caller holds the lock of the directory.
 func disown(data string, acct account) error {
 	path := pidFile(data)
@@ -67,7 +67,7 @@ func disown(data string, acct account) error {
 		return os.Remove(path)
 	}
 	fresh := path + ".new"
-	if err := os.WriteFile(fresh, append([]byte(strconv.Itoa(nobodysPID)+"\n"), rest...), 0o600); err != nil { //nolint:gosec // beside the file itself
+	if err := os.WriteFile(fresh, append([]byte(strconv.Itoa(unusedPID)+"\n"), rest...), 0o600); err != nil { //nolint:gosec // beside the file itself
 		return err
 	}
 	return errors.Join(acct.give(fresh), os.Rename(fresh, path))

@@ -96,10 +96,10 @@ type clash struct{ said string }
 
 func (c *clash) Error() string { return "what ran here before has not let go yet:\n" + c.said }
 
-const beingWritten = "the pid file of Postgres holds nothing yet: waiting for whoever may be writing it"
+const beingWritten = "the pid file of Postgres holds nothing yet: waiting for the process that may be writing it"
 
-// adopt takes a server over that runs on our data. The lock is ours, so nobody looks after it. One that is about to
-// end is waited for; a pid file that nobody stands behind is made harmless.
+// adopt takes a server over that runs on our data. The lock is ours, so no other process looks after it. One that is about to
+// end is waited for; a pid file of no process is made harmless.
 func (s *Server) adopt(ctx context.Context) (taken bool, err error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

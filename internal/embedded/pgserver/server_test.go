@@ -122,7 +122,7 @@ func TestSecondStartIsRefused(t *testing.T) {
 	}
 }
 
-// Processes start at once on a directory that nobody has used.
+// Processes start at once on a new directory.
 func TestFirstStartAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := emptyDir(t)
@@ -172,7 +172,7 @@ func TestDataOfAnotherVersion(t *testing.T) {
 	}
 	_, err := Start(t.Context(), Config{Dir: dir})
 	if err == nil || !strings.Contains(err.Error(), newer) || !strings.Contains(err.Error(), "install Postgres 97") {
-		t.Errorf("data that nobody can read is passed over: %v", err)
+		t.Errorf("unreadable data is passed over: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(newer, "PG_VERSION")); err != nil {
 		t.Error(err)

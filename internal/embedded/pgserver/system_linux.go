@@ -43,7 +43,7 @@ func parent(pid int) int {
 }
 
 // tidy removes the log that embedded-postgres makes in the temporary directory and leaves there, open: it is found by
-// our own descriptors, so it is nobody else's.
+// our own descriptors, so it is no other process's.
 func tidy() {
 	open, _ := filepath.Glob("/proc/self/fd/*") // the pattern is right
 	for _, fd := range open {

@@ -122,7 +122,7 @@ func (b *book) answer(op Operation, now time.Time) Answer {
 	return op.of(c.at(now))
 }
 
-// lookup gives everything that was done for an effect id, as it stands now.
+// lookup gives everything that was done for an effect id, as it is now.
 func (b *book) lookup(effectID string, now time.Time) []Answer {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,7 +2,7 @@ package simulator
 
 import "time"
 
-// Result is how an operation ended, or where it stands.
+// Result is how an operation ended, or how far it is.
 type Result string
 
 // Results.
@@ -65,7 +65,7 @@ type Charge struct {
 	seq uint64 // order of entry
 }
 
-// at is the charge as it stands at a moment: what was due has happened.
+// at is the charge as of a moment: what was due has happened.
 func (c Charge) at(now time.Time) Charge {
 	if c.Status == StatusProcessing && !now.Before(c.DueAt) {
 		c.authorise(c.Asked, c.DueAt)

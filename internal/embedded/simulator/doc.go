@@ -1,5 +1,5 @@
-// Package simulator is a payment provider of our own: an HTTP server with a durable ledger, one per system. It stands
-// where a real provider would, so it is as awkward as one: it forgets to answer, answers late, and knows afterwards
+// Package simulator is a payment provider of our own: an HTTP server with a durable ledger, one per system. It is
+// in the place of a real provider, so it is as awkward as one: it forgets to answer, answers late, and knows afterwards
 // what it did.
 //
 //	POST /simulator/v1/charges                  authorise   {amount, currency, token, metadata}
@@ -20,7 +20,7 @@
 // A key is remembered for 24 hours (Config.KeyLifetime) with a fingerprint of its request. The same key with the same
 // request gives the stored answer, with another request 422 idempotency_key_reused, and while the first is still
 // at work 409 idempotency_in_progress. After its lifetime a key is unknown, and the same request charges again:
-// whoever may have sent one long ago has to look it up.
+// a caller that may have sent one long ago has to look it up.
 //
 // # Tokens
 //
@@ -35,13 +35,13 @@
 //	                                           ever: it is stored      the action its result
 //	tok_slow_MS         approved after MS ms   in progress, then       not found, then approved   charge.authorised
 //	                                           approved
-//	tok_silent          no answer, no charge   no answer               not found, for ever        none
+//	tok_silent          no answer, no charge   no answer               not found, always          none
 //	tok_silent_approved no answer, charged     no answer               approved                   charge.authorised
 //	tok_late_S          processing             processing, approved    processing, approved       charge.authorised
 //	                                           from S s on             from S s on                after S s
 //	tok_wrong_amount    approved, of 1 more    the same                the same                   the same
 //	                    than was asked for
-//	tok_void_fails_once approved; its first void is answered declined void_failed, under that key for ever; a void
+//	tok_void_fails_once approved; its first void is answered declined void_failed, always under that key; a void
 //	                    under any other key is approved                                           charge.authorised
 //	tok_expires_S, tok_capture_fails, tok_refund_fails, tok_refund_reversed: as tok_approve until captures are built
 //	anything else       declined unknown_token the same                the same                   none
@@ -53,9 +53,9 @@
 // # The ledger
 //
 // One file, ledger.jsonl, of batches: a CRC-32C in hex, a space, JSON, a newline. A change is written and synced before
-// it is answered or can be seen by any other request, so kill -9 or a power cut takes nothing back that somebody was told.
+// it is answered or can be seen by any other request, so kill -9 or a power cut takes nothing back that was answered.
 // What a crash can leave is one unsynced batch at the end, damaged or not: if its checksum is right it counts, else it
 // is cut off at the next start. Damage anywhere else refuses to start. After a failed write or sync the server stops
-// (Done, Err): what stands on disk is then only known by reading it again.
+// (Done, Err): what is on disk is then only known by reading it again.
 // Everything is also held in memory, which suits a simulator and no provider.
 package simulator

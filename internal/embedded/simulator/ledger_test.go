@@ -61,7 +61,7 @@ func TestKill(t *testing.T) {
 			t.Fatal("the child said no address: ", err)
 		}
 		s := &Server{listener: fixed(addr[:len(addr)-1])}
-		for _, e := range entries(t, s, "") { // what earlier rounds were told still stands
+		for _, e := range entries(t, s, "") { // what earlier rounds were answered is still there
 			if id, ok := answered.Load(e.EffectID); ok && id != e.ID {
 				t.Errorf("effect %s was answered with %v, and is %s now", e.EffectID, id, e.ID)
 			}
@@ -110,7 +110,7 @@ func TestKill(t *testing.T) {
 	t.Logf("%d answered charges survived 5 kills; %d in the ledger", total, len(entries(t, s, "")))
 }
 
-// TestFullDisk: what cannot be kept is refused, what was answered stands, and once there is space all goes on.
+// TestFullDisk: what cannot be kept is refused, what was answered is kept, and once there is space all goes on.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	disk := diskspacetest.Mount(t, 4<<20)

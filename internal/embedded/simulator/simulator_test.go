@@ -241,7 +241,7 @@ func waitFor(t testing.TB, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(ample); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("never came true")
+			t.Fatal("not within the time")
 		}
 	}
 }

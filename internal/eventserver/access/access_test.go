@@ -93,7 +93,7 @@ func TestVerifierRemembers(t *testing.T) {
 	for _, password := range []string{"secret", "guess"} {
 		first, err := v.verify(t.Context(), u, password)
 		must(t, err)
-		// With nobody left to hash, only what is remembered can be answered.
+		// Without a hash to compare, only what is remembered can be answered.
 		must(t, v.hashing.Acquire(t.Context(), all))
 		again, err := v.verify(t.Context(), u, password)
 		if err != nil || again != first || first != (password == "secret") {
@@ -280,7 +280,7 @@ func TestUnknownOutcome(t *testing.T) {
 	must(t, w.c.Check(ctx, who, Write, "s"))
 	w.c.Changed("$$s", fmt.Errorf("stuck: %w", store.ErrUnknown))
 	must(t, w.c.Check(ctx, who, Write, "s"))
-	if res := w.st.Do(store.Request{Stream: "$$s", Expected: store.ExpectAny, // and nobody is told
+	if res := w.st.Do(store.Request{Stream: "$$s", Expected: store.ExpectAny, // and no follower is woken
 		Events: []store.Event{{ID: store.ID(uuid.New()), Type: "$metadata", Data: []byte(`{"$acl":{"$w":[]}}`)}}}); res.Err != nil {
 		t.Fatal(res.Err)
 	}

@@ -18,7 +18,7 @@ var (
 	ErrUnauthenticated = errors.New("not authenticated")
 )
 
-// Caller is a user who makes a call. Nil is nobody in particular.
+// Caller is a user who makes a call. Nil is an anonymous one.
 type Caller struct {
 	Name   string
 	groups []string
@@ -39,7 +39,7 @@ type Control struct {
 	st       *store.Store
 	log      *slog.Logger
 	verifier *verifier
-	nobody   *User // whose password is compared with where there is no user, so that it takes as long
+	decoy    *User // whose password is compared with where there is no user, so that it takes as long
 	acls     *cache[string, *acl]
 	settings *cache[string, settings]
 	users    *cache[string, *User]
@@ -56,11 +56,11 @@ func NewControl(st *store.Store, log *slog.Logger) (*Control, error) {
 	if err != nil {
 		return nil, err
 	}
-	nobody := &User{}
-	if err := nobody.setPassword("nobody"); err != nil {
+	decoy := &User{}
+	if err := decoy.setPassword("decoy"); err != nil {
 		return nil, err
 	}
-	return &Control{st: st, log: log, verifier: v, nobody: nobody, acls: newCache[string, *acl](keptACLs),
+	return &Control{st: st, log: log, verifier: v, decoy: decoy, acls: newCache[string, *acl](keptACLs),
 		settings: newCache[string, settings](1), users: newCache[string, *User](keptUsers)}, nil
 }
 
@@ -81,7 +81,7 @@ func (c *Control) Authenticate(ctx context.Context, name, password string) (*Cal
 	}
 	compared := u
 	if compared == nil {
-		compared = c.nobody
+		compared = c.decoy
 	}
 	ok, err := c.verifier.verify(ctx, compared, password)
 	switch {
@@ -134,7 +134,7 @@ func (c *Control) roles(ctx context.Context, a Action, stream string) ([]string,
 		return own[a], nil
 	}
 	if stream == store.IncarnationStream && a == Read {
-		return []string{Everybody}, nil // whoever keeps a place in the log must know which log it is
+		return []string{Everybody}, nil // a reader that keeps a place in the log must know which log it is
 	}
 	set, err := c.settings.get(settingsStream, func() (settings, error) { return c.loadSettings(ctx) })
 	if err != nil {
@@ -192,7 +192,7 @@ func Matters(stream string) bool {
 }
 
 // Changed forgets what a change of a stream, whose outcome is err, may have changed. It does not block. A change of which
-// nobody can tell yet whether and when it will stand, because the disk is full, ends the keeping altogether.
+// whose outcome is unknown, because the disk is full, ends the keeping altogether.
 func (c *Control) Changed(stream string, err error) {
 	if errors.Is(err, store.ErrUnknown) {
 		c.acls.stop()

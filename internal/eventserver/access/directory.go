@@ -19,7 +19,7 @@ type Directory struct {
 	changed func(stream string, err error)
 }
 
-// NewDirectory gives the users of a store; changed is told of the streams that it wrote, after that is visible, or failed.
+// NewDirectory gives the users of a store; changed is called with the streams that it wrote, after that is visible, or failed.
 func NewDirectory(st *store.Store, changed func(stream string, err error)) *Directory {
 	return &Directory{st, changed}
 }
@@ -193,7 +193,7 @@ func (d *Directory) put(ctx context.Context, u *User, kind string, last int64) e
 	return d.write(ctx, userPrefix+u.LoginName, store.Expected(last), kind, data)
 }
 
-// notify tells whoever follows the stream of changes that what they know of a user is no longer so.
+// notify tells the followers of the stream of changes that what they know of a user is no longer so.
 func (d *Directory) notify(ctx context.Context, name string) error {
 	v, err := d.st.View(ctx, changesStream)
 	if err != nil {

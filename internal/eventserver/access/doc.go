@@ -6,10 +6,10 @@
 // everybody who is a user may do everything to a user stream, and only admins anything to a system stream. "$all" is a system
 // stream, "$incarnation" is one that every user may read. A stream's metadata is read and written by the rights "$mr" and "$mw" of the stream itself.
 //
-// Admins, that is the user admin and the group $admins, may do everything. Whoever gave no name and password may do nothing.
+// Admins, that is the user admin and the group $admins, may do everything. A caller without name and password may do nothing.
 //
 // What was looked up is kept, within bounds, until it changes: Changed must be called for every change that was made
-// visible, before it is answered, so that whoever took a right away can rely on it from the answer on. A call that has begun
+// visible, before it is answered, so that a right that was taken away is gone from the answer on. A call that has begun
 // goes on with the rights it began with, subscriptions too.
 //
 // Metadata is read as EventStoreDB reads it, behind a byte order mark and with whatever follows the object. Metadata that cannot be

@@ -60,7 +60,7 @@ func (u *User) fits(password string) bool {
 }
 
 // verifier compares passwords and remembers the outcome, so that not every call costs a hash; the cores it may keep busy are
-// few, so that whoever tries passwords tries them slowly, and the rest of the server does not notice.
+// few, so that passwords can be tried slowly only, and the rest of the server does not notice.
 type verifier struct {
 	key     []byte // of this process: what is remembered gives no password away and cannot be foreseen
 	right   *cache[digest, struct{}]

@@ -24,7 +24,7 @@ var deleteCases = []testCase{
 
 var expectations = []esdb.ExpectedRevision{esdb.Any{}, esdb.NoStream{}, esdb.StreamExists{}, esdb.Revision(0)}
 
-// deleteAbsent: a stream that never was cannot be deleted, whatever is expected. It can be ended for ever by a tombstone.
+// deleteAbsent: a stream that never was cannot be deleted, whatever is expected. It can be ended by a tombstone.
 func deleteAbsent(t *testing.T, s *suite) {
 	c := s.admin
 	for _, at := range expectations {

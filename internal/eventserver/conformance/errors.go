@@ -24,7 +24,7 @@ import (
 
 var errorCases = []testCase{{name: "errors and their trailers", run: trailers}}
 
-// as lets a call be made by somebody; by nobody in particular, if there is no name.
+// as lets a call be made by a user; anonymously, if there is no name.
 func (s *suite) as(ctx context.Context, who esdb.Credentials) context.Context {
 	if who.Login == "" {
 		return ctx

@@ -70,6 +70,6 @@ func statistics(t *testing.T, s *suite) {
 		return
 	}
 	if a := s.callOnce(clienttest.Within(t), "monitoring.Monitoring/Stats"); !a.is(codes.PermissionDenied, "access-denied") {
-		t.Errorf("statistics for nobody: %v %s", a.code, a.text)
+		t.Errorf("statistics for an anonymous caller: %v %s", a.code, a.text)
 	}
 }

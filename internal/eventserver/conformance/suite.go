@@ -47,7 +47,7 @@ func Run(t *testing.T, connection string) {
 	}
 	t.Cleanup(func() { _ = s.conn.Close() })
 	if s.secured {
-		t.Run("settings", func(t *testing.T) { settings(t, s) }) // they hold for everybody: alone, and first
+		t.Run("settings", func(t *testing.T) { settings(t, s) }) // they hold for all: alone, and first
 	}
 	for _, cases := range [][]testCase{streamCases, allCases, deleteCases, subscribeCases, persistentCases, groupCases, batchCases, errorCases, userCases, aclCases, operationCases} {
 		for _, c := range cases {
@@ -68,5 +68,5 @@ func (s *suite) connect(t *testing.T, login, password string) *esdb.Client {
 	return clienttest.Connect(t, s.connection, func(cfg *esdb.Configuration) { cfg.Username, cfg.Password = login, password })
 }
 
-// unique is a stream that nobody else has.
+// unique is a stream of the caller's own.
 func unique(kind string) string { return "conformance-" + kind + "-" + uuid.NewString() }

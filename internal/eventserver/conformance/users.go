@@ -17,7 +17,7 @@ import (
 var userCases = []testCase{
 	{name: "a user's life", secured: true, run: userLife},
 	{name: "users' rights", secured: true, run: userRights},
-	{name: "who does not say who he is", secured: true, run: nobody},
+	{name: "who does not say who he is", secured: true, run: anonymous},
 	{name: "users as they are stored", secured: true, run: userStreams},
 }
 
@@ -144,12 +144,12 @@ func userRights(t *testing.T, s *suite) {
 	}
 }
 
-func nobody(t *testing.T, s *suite) {
+func anonymous(t *testing.T, s *suite) {
 	if a := s.appendRaw(clienttest.Within(t), anyRevision(unique("nobody")), message()); !a.is(codes.PermissionDenied, "access-denied") {
-		t.Errorf("an append by nobody: %v %s", a.code, a.text)
+		t.Errorf("an anonymous append: %v %s", a.code, a.text)
 	}
 	if a := s.call(clienttest.Within(t), service+"Details", nil); !a.is(codes.PermissionDenied, "access-denied") {
-		t.Errorf("details by nobody: %v %s", a.code, a.text)
+		t.Errorf("details for an anonymous caller: %v %s", a.code, a.text)
 	}
 	for _, header := range []string{"Basic", "Basic ", "Basic !!!!", "Basic " + base64.StdEncoding.EncodeToString([]byte("nocolon")), "Bearer x",
 		"Basic " + base64.StdEncoding.EncodeToString([]byte(":")), "Basic " + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 2000)+":y")),

@@ -6,7 +6,7 @@
 //	read → waiting → in flight → done (ack, nack skip)
 //	          ↑          ├→ retry: nack retry, timeout, its consumer left; then waiting again
 //	          └──────────┤
-//	                     └→ parking → done (a link to it stands in the parked stream)
+//	                     └→ parking → done (a link to it is in the parked stream)
 //
 // The checkpoint is the last event up to which everything is done; it is an event in a stream of the group's own, as
 // are the links to parked messages and the groups' settings. After a restart delivery goes on behind the checkpoint:

@@ -26,7 +26,7 @@ func (l *ledger) add(at uint64) *list.Element {
 	return l.open.PushBack(e)
 }
 
-// pass goes over an event that nobody wants.
+// pass goes over an event that no consumer wants.
 func (l *ledger) pass(at uint64, counts bool) {
 	l.last.at, l.last.before, l.any = at, nil, true
 	if counts {

@@ -16,7 +16,7 @@ type state struct {
 	consumers []*Consumer
 	turn      int
 	queue     lane              // what any consumer may have
-	twins     map[store.ID]lane // held back while an event of the same id is in flight: its answer could not be told apart
+	twins     map[store.ID]lane // held back while an event of the same id is in flight: its answer could not be attributed
 	pins      pins
 	flights   map[store.ID]*flight
 	timeouts  list.List // of *flight, by deadline

@@ -21,18 +21,18 @@ import (
 	"github.com/daybook-dev/daybook/kit/eventserver"
 )
 
-// Config is what serve is told. Only DataDir is required.
+// Config is what serve needs. Only DataDir is required.
 type Config struct {
 	DataDir     string
 	Listen      string // default 127.0.0.1:2113
 	AdminListen string // metrics and health; default 127.0.0.1:2114 or, if that is taken, a free port; "none": not served
 	Socket      string // path of a Unix socket to serve on as well, for this user only
-	Advertise   string // host:port that clients are told; default Listen, with this machine's name for 0.0.0.0
+	Advertise   string // host:port that clients connect to; default Listen, with this machine's name for 0.0.0.0
 	CertFile    string // PEM; with a key the server is a secured one: TLS, and users with passwords
 	KeyFile     string
 	Insecure    bool // needed to serve without a certificate beyond loopback
 	// AdminPassword and OpsPassword are what the users admin and ops get when a secured server first starts on a data directory.
-	// The first is needed then; without the second nobody knows that of ops until an admin sets it.
+	// The first is needed then; without the second that of ops is unknown until an admin sets it.
 	AdminPassword string
 	OpsPassword   string
 	MaxAppend     int    // bytes of one append; default 1 MiB
@@ -72,7 +72,7 @@ func (c Config) Validate() error {
 	case secured && (c.CertFile == "" || c.KeyFile == ""):
 		wrong("tls-cert", "it takes both --tls-cert and --tls-key")
 	case !secured && (c.AdminPassword != "" || c.OpsPassword != ""):
-		wrong("admin-password-file", "without --tls-cert and --tls-key nobody is asked for a password")
+		wrong("admin-password-file", "without --tls-cert and --tls-key no caller is asked for a password")
 	case err == nil && !secured && !c.Insecure && !loopback(host):
 		wrong("listen", "%s is reachable from other machines: give --tls-cert and --tls-key, or say --insecure to let everybody do everything", c.Listen)
 	case secured && c.AdminPassword == "" && !store.Exists(vfs.Default, c.DataDir):
@@ -104,7 +104,7 @@ func (c Config) server(log *slog.Logger, reg prometheus.Registerer, shutdown fun
 		if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
 			return s, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", c.CertFile, c.KeyFile, err)
 		}
-		s.OpsPassword = cmp.Or(s.OpsPassword, rand.Text()) // nobody knows it
+		s.OpsPassword = cmp.Or(s.OpsPassword, rand.Text()) // not known to anyone
 	}
 	host, port, err := net.SplitHostPort(s.Listen)
 	if err != nil {
@@ -149,7 +149,7 @@ func start(ctx context.Context, c Config, cfg eventserver.Config) (*eventserver.
 	return nil, err
 }
 
-// removeStale removes a socket that nobody listens on any more: that of a server which was killed.
+// removeStale removes a socket that has no listener any more: that of a server which was killed.
 func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {

@@ -12,7 +12,7 @@
 //
 // store.Line says what the fields are. Dumped and imported, an event is the same byte for byte: id, type, content type, data, metadata,
 // revision, created; only positions are new, and the history's own name ($incarnation) is left out. created may be later than the line
-// says if the importing store has newer events already: nothing in a store is older than what stands before it. That is counted.
+// says if the importing store has newer events already: nothing in a store is older than what comes before it. That is counted.
 // An import adds lines in their order up to the first that cannot be taken in. What the store has already is left as it
 // is, so that an import that was broken off, by whatever, is repeated to go on.
 //

@@ -79,8 +79,8 @@ func (basicAuth) RequireTransportSecurity() bool { return true }
 // Close implements Store.
 func (r *Remote) Close() error { return r.conn.Close() }
 
-// told makes of a call's error one that people can do something with.
-func told(err error) error {
+// readable makes of a call's error one that people can do something with.
+func readable(err error) error {
 	switch status.Code(err) {
 	case codes.Unimplemented:
 		return fmt.Errorf("that server cannot do this, it is not Daybook's event store: %w", err)
@@ -92,7 +92,7 @@ func told(err error) error {
 
 func (r *Remote) administration(ctx context.Context, method string) (grpc.ClientStream, error) {
 	st, err := r.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/"+eventserver.AdministrationService+"/"+method)
-	return st, told(err)
+	return st, readable(err)
 }
 
 // ask begins a call that is one empty question.
@@ -102,9 +102,9 @@ func (r *Remote) ask(ctx context.Context, method string) (grpc.ClientStream, err
 		return nil, err
 	}
 	if err := st.SendMsg(&eventserver.Frame{}); err != nil && !errors.Is(err, io.EOF) {
-		return nil, told(err)
+		return nil, readable(err)
 	}
-	return st, told(st.CloseSend())
+	return st, readable(st.CloseSend())
 }
 
 // Archive implements Store.
@@ -122,7 +122,7 @@ func (r *Remote) Archive(ctx context.Context, w io.Writer) error {
 			return nil
 		}
 		if err != nil {
-			return told(err)
+			return readable(err)
 		}
 		if _, err := w.Write(f.Data); err != nil {
 			return err
@@ -141,7 +141,7 @@ func (r *Remote) Verify(ctx context.Context) (store.Report, error) {
 	}
 	var f eventserver.Frame
 	if err := st.RecvMsg(&f); err != nil {
-		return v.Report, told(err)
+		return v.Report, readable(err)
 	}
 	if err := json.Unmarshal(f.Data, &v); err != nil {
 		return v.Report, fmt.Errorf("read the server's answer: %w", err)
@@ -165,7 +165,7 @@ func (r *Remote) Scavenge(ctx context.Context) (got store.Scavenged, err error) 
 	}
 	var f eventserver.Frame
 	if err := st.RecvMsg(&f); err != nil {
-		return got, told(err)
+		return got, readable(err)
 	}
 	return outcome(f.Data)
 }
@@ -188,7 +188,7 @@ func outcome(data []byte) (got store.Scavenged, err error) {
 	return got, nil
 }
 
-// Import implements Store. What was read and not taken in yet when the connection breaks is told by its totals: repeat it.
+// Import implements Store. What was read and not taken in yet when the connection breaks can be read off its totals: repeat it.
 func (r *Remote) Import(ctx context.Context, from io.Reader, o store.ImportOptions) (total store.Imported, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -215,7 +215,7 @@ func (r *Remote) Import(ctx context.Context, from io.Reader, o store.ImportOptio
 				}
 			default:
 			}
-			return total, told(err)
+			return total, readable(err)
 		}
 		if err := json.Unmarshal(f.Data, &p); err != nil {
 			return total, fmt.Errorf("read the server's answer: %w", err)

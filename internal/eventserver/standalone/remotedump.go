@@ -72,7 +72,7 @@ func (r *Remote) read(ctx context.Context, o *streams.ReadReq_Options, visit fun
 	defer cancel()
 	st, err := streams.NewStreamsClient(r.conn).Read(ctx, &streams.ReadReq{Options: o})
 	if err != nil {
-		return told(err)
+		return readable(err)
 	}
 	for {
 		m, err := st.Recv()
@@ -80,7 +80,7 @@ func (r *Remote) read(ctx context.Context, o *streams.ReadReq_Options, visit fun
 			return nil
 		}
 		if err != nil {
-			return told(err)
+			return readable(err)
 		}
 		switch c := m.GetContent().(type) {
 		case *streams.ReadResp_StreamNotFound_:

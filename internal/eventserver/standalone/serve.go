@@ -145,7 +145,7 @@ func (c Config) sayHello(w io.Writer, version string, cfg eventserver.Config, s 
 	case secured:
 		fmt.Fprintln(&b, "  Secured: TLS, and users with passwords.")
 	case c.Insecure:
-		fmt.Fprintln(&b, "  Insecure: --insecure. Whoever reaches it may do everything.")
+		fmt.Fprintln(&b, "  Insecure: --insecure. Every caller may do everything.")
 	default:
 		fmt.Fprintln(&b, "  Insecure: everybody on this machine may do everything; it is bound to loopback only.")
 	}

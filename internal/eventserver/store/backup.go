@@ -111,11 +111,11 @@ func Exists(fs vfs.FS, dir string) bool {
 	return false
 }
 
-// vacant refuses a directory in which something stands. What a store leaves that ended while it was being made is nothing.
+// vacant refuses a directory that has content. What a store leaves that ended while it was being made is nothing.
 func vacant(fs vfs.FS, dir string) error {
 	names, err := fs.List(dir)
 	if err != nil {
-		return nil //nolint:nilerr // it can be made, or that will be told
+		return nil //nolint:nilerr // it can be made, or making it says so
 	}
 	for _, name := range names {
 		if name != "LOCK" && !strings.HasPrefix(name, "marker.") {

@@ -166,7 +166,7 @@ func TestVerifyFinds(t *testing.T) {
 			return s.db.Set(headKey(nil, "s-3"), (&head{last: 39, first: 2, pos: 60}).encode(nil, "s-3"), nil)
 		}, `stream "s-3", revision 0: position `, 1},
 		"other's entry": {func(s *Store) error { return s.db.Set(streamKey(nil, "s-3", 5), []byte{0, 0, 0, 0, 0, 0, 0, 9}, nil) },
-			`stream "s-3", revision 5: position 9: another event stands there`, 1},
+			`stream "s-3", revision 5: position 9: another event is there`, 1},
 		"short entry": {func(s *Store) error { return s.db.Set(streamKey(nil, "s-3", 5), []byte{0}, nil) }, `stream "s-3", revision 5: its index entry`, 2},
 	} {
 		t.Run(name, func(t *testing.T) {

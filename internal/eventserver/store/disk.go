@@ -14,7 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// diskGuard stands between pebble and the file system. Pebble ends the process when a write fails for want of space;
+// diskGuard is between pebble and the file system. Pebble ends the process when a write fails for want of space;
 // the guard instead holds such a write back until there is space again, so that nothing has to be repaired. While it
 // does, and whenever free space is below the reserve, the store refuses appends. A failed sync is passed on and never
 // repeated: what the kernel then holds is unknown.

@@ -221,7 +221,7 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// TestCloseOnAFullDisk: closing does not wait for space; what was acknowledged stands afterwards.
+// TestCloseOnAFullDisk: closing does not wait for space; what was acknowledged is there afterwards.
 func TestCloseOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool

@@ -7,12 +7,12 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// group is one group commit: what was decided together and stands or falls together.
+// group is one group commit: what was decided together and is written as a whole or not at all.
 type group struct {
 	batch      *pebble.Batch
 	requests   int
 	touched    map[string]struct{} // streams with news
-	last       uint64              // position of the newest event once it stands
+	last       uint64              // position of the newest event once it is written
 	began      time.Time
 	committing time.Time // when pebble got it
 	err        error     // pebble did not

@@ -45,7 +45,7 @@ func newIntake(s *Store, o ImportOptions) *intake {
 
 // look finds out whether an event is to be added, and whether it can be.
 func (k *intake) look(ctx context.Context, l numbered) error {
-	known, err := k.stands(ctx, l.Line)
+	known, err := k.has(ctx, l.Line)
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (k *intake) look(ctx context.Context, l numbered) error {
 	return nil
 }
 
-// stands tells whether the store has the event already. Another one in its place is an error.
-func (k *intake) stands(ctx context.Context, l *Line) (bool, error) {
+// has tells whether the store has the event already. Another one in its place is an error.
+func (k *intake) has(ctx context.Context, l *Line) (bool, error) {
 	position, err := k.s.positionOf(l.Stream, l.Revision)
 	if errors.Is(err, errAbsent) {
 		return false, nil
@@ -100,7 +100,7 @@ func (k *intake) stands(ctx context.Context, l *Line) (bool, error) {
 		return true, nil
 	}
 	if err == nil && !same {
-		err = fmt.Errorf("another event stands at revision %d of stream %q, at position %d", l.Revision, l.Stream, position)
+		err = fmt.Errorf("another event is at revision %d of stream %q, at position %d", l.Revision, l.Stream, position)
 	}
 	return err == nil, err
 }

@@ -111,7 +111,7 @@ func firstLine(r io.Reader, o ImportOptions) (*Line, []byte, error) {
 	return l, text.Bytes(), nil
 }
 
-// numbered is a line and where it stands in the dump.
+// numbered is a line and its number in the dump.
 type numbered struct {
 	*Line
 

@@ -113,7 +113,7 @@ func TestDumpOfAPart(t *testing.T) {
 		t.Errorf("the last event is %s", got)
 	}
 	if got := dump(t, s, DumpOptions{From: s.Visible() + 1}); got != "" {
-		t.Errorf("behind the end stands %s", got)
+		t.Errorf("behind the end comes %s", got)
 	}
 	for _, stream := range []string{"s-1", "s-2", "none"} {
 		if _, err := s.Dump(t.Context(), &bytes.Buffer{}, DumpOptions{Stream: stream}); err == nil {
@@ -205,7 +205,7 @@ func TestImportKeepsCreated(t *testing.T) {
 		if got, err := into(t, fs, lineOf("s", 0, 1, first)+lineOf("s", 1, 2, first+5), ImportOptions{}); err != nil || got.Redated != 0 {
 			t.Fatal(got, err)
 		}
-		// What is older than the newest event is dated as that, and that is told.
+		// What is older than the newest event is dated as that, and counted.
 		if got, err := into(t, fs, lineOf("other", 0, 3, first+3)+lineOf("other", 1, 4, first+6), ImportOptions{}); err != nil || got.Redated != 1 {
 			t.Fatal(got, err)
 		}
@@ -228,7 +228,7 @@ func TestBadImport(t *testing.T) {
 	t.Parallel()
 	for bad, reason := range map[string]string{
 		"{": "cut short", "[]": "cannot unmarshal", "{}": "no name", "{} {}": "follows", lineOf("s", 3, 9, 1): "goes on at revision 2",
-		lineOf("x", 1, 9, 1): "begins at revision 1", lineOf("s", 0, 9, 1): "another event stands", lineOf("$all", 0, 9, 1): "$all",
+		lineOf("x", 1, 9, 1): "begins at revision 1", lineOf("s", 0, 9, 1): "another event is", lineOf("$all", 0, 9, 1): "$all",
 		`{"stream":"s","revision":-1}`: "revision", `{"stream":"s","revison":0}`: "unknown field", lineOf("s", 2, 9, 0): "created",
 		strings.Replace(lineOf("s", 2, 9, 1), `"t"`, `""`, 1):                                  "no type",
 		`{"stream":"s","revision":2,"id":"x"}`:                                                 "UUID",

@@ -7,7 +7,7 @@ import (
 )
 
 // pebbleLogger takes pebble's own messages. Where pebble would end the process, the goroutine ends and the store becomes
-// read-only: whoever embeds the store stays alive and goes on reading.
+// read-only: the program that embeds the store stays alive and goes on reading.
 type pebbleLogger struct{ s *Store }
 
 // Infof implements pebble.Logger.

@@ -29,11 +29,11 @@ func powerCuts() int {
 	return 1000
 }
 
-// shown is what anybody outside the store was ever told, over all lives of one data directory. After a power cut it
+// shown is all that was answered or shown outside the store, over all lives of one data directory. After a power cut it
 // must all still be true.
 type shown struct {
 	mu      sync.Mutex
-	cut     bool              // the power is off: what is told now, nobody hears
+	cut     bool              // the power is off: what is answered now is not heard
 	events  map[uint64]string // position → event
 	heads   map[string]int64  // stream → highest revision that an answer gave away
 	tombs   map[string]bool

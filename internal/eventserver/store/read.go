@@ -319,11 +319,11 @@ func (s *Store) walk(v View, low, high int64, back bool, visit func(*Record) boo
 		switch {
 		case errors.Is(err, errScavenged): // since the iterator was made
 		case errors.Is(err, errAbsent):
-			return fmt.Errorf("%w: revision %d of stream %q: nothing stands at position %d", ErrCorrupt, revision, v.Stream, position)
+			return fmt.Errorf("%w: revision %d of stream %q: nothing is at position %d", ErrCorrupt, revision, v.Stream, position)
 		case err != nil:
 			return fmt.Errorf("revision %d of stream %q: %w", revision, v.Stream, err)
 		case wrong:
-			return fmt.Errorf("%w: revision %d of stream %q: another event stands at position %d", ErrCorrupt, revision, v.Stream, position)
+			return fmt.Errorf("%w: revision %d of stream %q: another event is at position %d", ErrCorrupt, revision, v.Stream, position)
 		}
 		if back {
 			want--

@@ -36,7 +36,7 @@ type Record struct {
 	Meta     []byte
 }
 
-// TombstoneRevision is the revision EventStoreDB gives to the event that ends a stream for ever.
+// TombstoneRevision is the revision EventStoreDB gives to the event that ends a stream finally.
 const TombstoneRevision = math.MaxInt64
 
 const (

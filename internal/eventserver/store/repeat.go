@@ -48,7 +48,7 @@ func (w *writer) repeatAt(r *Request, h *head) (res Result, known, again bool, e
 }
 
 // repeatAny recognises a request by its ids. A stream that shows all of its events makes it a repeat, one that shows none makes
-// it new. One that shows some makes it a conflict: whether it was written cannot be told, and writing it would double them.
+// it new. One that shows some makes it a conflict: whether it was written is unknown, and writing it would double them.
 func (w *writer) repeatAny(r *Request, h *head) (res Result, known, again bool, err error) {
 	if h.last == noRevision || h.softDeleted() {
 		return res, false, false, nil

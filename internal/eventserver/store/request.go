@@ -22,9 +22,9 @@ const (
 	Append Kind = iota
 	// SoftDelete hides the stream's events until it is written again; revisions go on.
 	SoftDelete
-	// Tombstone ends the stream for ever.
+	// Tombstone ends the stream finally.
 	Tombstone
-	// scavenge removes events that nobody is shown any more.
+	// scavenge removes events that are no longer shown.
 	scavenge
 )
 
@@ -56,7 +56,7 @@ type Result struct {
 }
 
 // Submit queues a request. Done is called once, from the writer's goroutine, and must not block: until it
-// returns nobody's appends go on.
+// returns no append goes on.
 func (s *Store) Submit(src *Source, r *Request) {
 	r.size = len(r.Stream) + 64
 	for i := range r.Events {

@@ -317,14 +317,14 @@ func (w *walk) entry(revision uint64, value []byte) error {
 	case err != nil:
 		return wrong(reason(err))
 	case !same:
-		return wrong("another event stands there")
+		return wrong("another event is there")
 	}
 	return nil
 }
 
 func (w *walk) skip(revision uint64) { w.next = int64(revision) + 1 } //nolint:gosec // below 1<<63
 
-// headIn is a stream's head as of a position: of later events it is not told.
+// headIn is a stream's head as of a position: it does not see later events.
 func (s *Store) headIn(snap *pebble.Snapshot, stream string, position uint64) (head, error) {
 	v, closer, err := snap.Get(headKey(nil, stream))
 	if errors.Is(err, pebble.ErrNotFound) {

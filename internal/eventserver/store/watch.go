@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// broadcast wakes everybody who waited before it; it costs nothing when nobody does.
+// broadcast wakes all that waited before it; it costs nothing when none does.
 type broadcast struct {
 	mu sync.Mutex
 	ch chan struct{}
@@ -29,14 +29,14 @@ func (b *broadcast) wake() {
 	b.mu.Unlock()
 }
 
-// watchers are told when something new may be shown.
+// watchers are woken when something new may be shown.
 type watchers struct {
 	all     broadcast
 	mu      sync.Mutex
 	streams map[string]map[*Watch]struct{}
 }
 
-// Watch is told of new events in one stream or, with no stream, in all.
+// Watch is woken by new events in one stream or, with no stream, in all.
 type Watch struct {
 	C      <-chan struct{} // a token when there may be something new; several changes may leave one token
 	c      chan struct{}
@@ -48,7 +48,7 @@ type Watch struct {
 // Reached tells how far the watcher has read, for the figures: the last position, or, in a stream, the number of its revisions.
 func (w *Watch) Reached(at uint64) { w.at.Store(at) }
 
-// reached counts the watchers, and gives for each stream with such where the slowest is of those who told.
+// reached counts the watchers, and gives for each stream with such where the slowest is of those that said so.
 func (w *watchers) reached() (n int, slowest map[string]uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,7 +66,7 @@ func (w *watchers) reached() (n int, slowest map[string]uint64) {
 	return n, slowest
 }
 
-// Watch begins watching. Whoever reads after calling it misses nothing.
+// Watch begins watching. A read after it misses nothing.
 func (s *Store) Watch(stream string) *Watch {
 	c := make(chan struct{}, 1)
 	w := &Watch{C: c, c: c, stream: stream, w: &s.watch}

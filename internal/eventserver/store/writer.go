@@ -183,7 +183,7 @@ func (w *writer) handOver(err error) {
 	w.groups <- g
 }
 
-// settle waits for a group's sync, publishes it and answers. After a failed one nobody can tell what the disk holds, so nothing
+// settle waits for a group's sync, publishes it and answers. After a failed one it is unknown what the disk holds, so nothing
 // of it and of those behind it is shown, and nothing more is written.
 func (w *writer) settle(g *group) {
 	err := w.synced(g)

@@ -201,7 +201,7 @@ func decodeOptions(b []byte, stream *string, expected *store.Expected, batch *Ba
 				return nil
 			})
 		case num == 2 && typ == varintType:
-			*expected = store.Expected(n & math.MaxInt64) // a revision beyond is nobody's, and must not become a name
+			*expected = store.Expected(n & math.MaxInt64) // a revision beyond is of no event, and must not become a name
 			if n > math.MaxInt64 {
 				*expected = math.MaxInt64
 			}
@@ -244,7 +244,7 @@ func decodeSeconds(b []byte, s, ns *int64) error {
 
 // duration saturates.
 func duration(s, ns int64) time.Duration {
-	const most = math.MaxInt64/int64(time.Second) - 3 // room for the nanoseconds, which nobody bounds
+	const most = math.MaxInt64/int64(time.Second) - 3 // room for the nanoseconds, which have no bound
 	if s >= most {
 		return math.MaxInt64
 	}

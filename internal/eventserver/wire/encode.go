@@ -172,7 +172,7 @@ func UUIDText(id store.ID) string {
 	return string(b[:])
 }
 
-// BatchSuccess is the BatchAppendResp of an append that stands.
+// BatchSuccess is the BatchAppendResp of an append that is written.
 type BatchSuccess struct {
 	Correlation store.ID
 	TextUUID    bool

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Both brokers are there, and a new topic stands on each.
+// Both brokers are there, and a new topic is on each.
 func TestClusterOfTwo(t *testing.T) {
 	c := StartCluster(t, 2)
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.servers[1].Addr()))

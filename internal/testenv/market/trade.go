@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/testenv"
 )
 
-// Trade places orders one after another, from several buyers at once, until it is told to stop.
+// Trade places orders one after another, from several buyers at once, until it is stopped.
 type Trade struct {
 	shop   *Market
 	Placed atomic.Int64

@@ -149,8 +149,8 @@ func (s *subject) readAll(after uint64) []es.Record {
 	return got
 }
 
-// stands checks that a stream holds exactly the events, as they were proposed.
-func (s *subject) stands(id es.StreamID, want []es.Proposed) {
+// holds checks that a stream has exactly the events, as they were proposed.
+func (s *subject) holds(id es.StreamID, want []es.Proposed) {
 	s.Helper()
 	s.same(id, 0, s.read(id, 0), want)
 }

@@ -73,7 +73,7 @@ func logEnd(s *subject) {
 		s.Errorf("position %d after the log's end was at %d", p, before)
 	}
 	if end := s.end(); end < p || (!s.Shared && end != p) {
-		s.Errorf("the log ends at %d, the last event stands at %d", end, p)
+		s.Errorf("the log ends at %d, the last event is at %d", end, p)
 	}
 	if got := s.readAll(s.end()); len(got) != 0 {
 		s.Errorf("%d events after the end", len(got))
@@ -98,7 +98,7 @@ func logFilter(s *subject) {
 		s.Errorf("the log (-want +got):\n%s", d)
 	}
 	if end := s.end(); end < p || (!s.Shared && end != p) {
-		s.Errorf("the log ends at %d, the last event for its readers stands at %d", end, p)
+		s.Errorf("the log ends at %d, the last event for its readers is at %d", end, p)
 	}
 	if got := s.read(s.stream("a"), 0); len(got) != 3 {
 		s.Errorf("the stream itself has %d events, want 3", len(got))
@@ -124,7 +124,7 @@ func logMany(s *subject) {
 		s.append(s.stream(""), es.Expected(at)-1, events[at:at+each]...)
 	}
 	s.same(s.stream(""), 0, s.readAll(start), events)
-	s.stands(s.stream(""), events)
+	s.holds(s.stream(""), events)
 }
 
 func followLive(s *subject) {
@@ -189,7 +189,7 @@ func followSlowly(s *subject) {
 	events := s.propose(n)
 	next, stop := pull(s.Log.Follow(s.ctx, start))
 	defer stop()
-	for at := 0; at < n; at += each { // nobody takes anything meanwhile
+	for at := 0; at < n; at += each { // nothing is taken meanwhile
 		s.append(s.stream(""), es.Expected(at)-1, events[at:at+each]...)
 	}
 	var got []es.Record

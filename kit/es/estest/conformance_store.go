@@ -36,7 +36,7 @@ func appendedIsRead(s *subject) {
 	first, second := s.propose(1), s.propose(3)
 	p1 := s.append(id, es.NoStream, first...)
 	p2 := s.append(id, 0, second...)
-	s.stands(id, slices.Concat(first, second))
+	s.holds(id, slices.Concat(first, second))
 	got := s.read(id, 0)
 	if got[0].Position != p1 || got[3].Position != p2 {
 		s.Errorf("appends gave positions %d and %d, the events stand at %d and %d", p1, p2, got[0].Position, got[3].Position)
@@ -48,10 +48,10 @@ func appendedIsRead(s *subject) {
 
 func absentStreams(s *subject) {
 	if got := s.read(s.stream(""), 0); len(got) != 0 {
-		s.Errorf("a stream nobody wrote to has %d events", len(got))
+		s.Errorf("a stream without an append has %d events", len(got))
 	}
 	if got := s.read(s.stream(""), 7); len(got) != 0 {
-		s.Errorf("a stream nobody wrote to has %d events from 7 on", len(got))
+		s.Errorf("a stream without an append has %d events from 7 on", len(got))
 	}
 	s.append(s.stream(""), es.NoStream, s.propose(2)...)
 	for _, from := range []uint64{2, 3, 1 << 40} {
@@ -73,7 +73,7 @@ func namesKeepApart(s *subject) {
 		s.append(id, es.NoStream, want[i]...)
 	}
 	for i, id := range streams {
-		s.stands(id, want[i])
+		s.holds(id, want[i])
 	}
 }
 
@@ -94,7 +94,7 @@ func readFrom(s *subject) {
 			break // the store must take it
 		}
 	}
-	s.stands(id, events)
+	s.holds(id, events)
 }
 
 func wrongRevision(s *subject) {
@@ -107,14 +107,14 @@ func wrongRevision(s *subject) {
 	}
 	refused(0, 1)
 	refused(7, 2)
-	s.stands(id, []es.Proposed{})
+	s.holds(id, []es.Proposed{})
 	events := s.propose(3)
 	s.append(id, es.NoStream, events...)
 	for _, at := range []es.Expected{es.NoStream, 0, 1, 3, 4, 1 << 40} {
 		refused(at, 1)
 		refused(at, 5)
 	}
-	s.stands(id, events)
+	s.holds(id, events)
 	s.append(id, 2, s.propose(1)...)
 }
 
@@ -140,35 +140,35 @@ func repeatedAppend(s *subject) {
 	other := slices.Clone(first) // ids are what counts
 	other[0].Data = []byte(`{"n":"another"}`)
 	again(es.NoStream, other, p1)
-	s.stands(id, slices.Concat(first, second, third))
+	s.holds(id, slices.Concat(first, second, third))
 }
 
 func overlappingAppend(s *subject) {
 	id := s.stream("")
-	stands, fresh := s.propose(2), s.propose(2)
-	s.append(id, es.NoStream, stands...)
+	recorded, fresh := s.propose(2), s.propose(2)
+	s.append(id, es.NoStream, recorded...)
 	for name, events := range map[string][]es.Proposed{
-		"one more":         {stands[0], stands[1], fresh[0]},
-		"another first":    {fresh[0], stands[1]},
-		"another second":   {stands[0], fresh[1]},
-		"the other order":  {stands[1], stands[0]},
-		"at another place": {stands[1]},
+		"one more":         {recorded[0], recorded[1], fresh[0]},
+		"another first":    {fresh[0], recorded[1]},
+		"another second":   {recorded[0], fresh[1]},
+		"the other order":  {recorded[1], recorded[0]},
+		"at another place": {recorded[1]},
 	} {
 		if p, err := s.Store.Append(s.ctx, id, es.NoStream, events); !errors.Is(err, es.ErrWrongRevision) {
 			s.Errorf("%s: %d, %v; want ErrWrongRevision", name, p, err)
 		}
 	}
-	s.stands(id, stands)
+	s.holds(id, recorded)
 }
 
 func emptyAppend(s *subject) {
 	if p, err := s.Store.Append(s.ctx, s.stream(""), es.NoStream, nil); err == nil || p != 0 {
 		s.Errorf("append of nothing: %d, %v; want an error", p, err)
 	}
-	s.stands(s.stream(""), []es.Proposed{})
+	s.holds(s.stream(""), []es.Proposed{})
 }
 
-// contendedStream lets writers race for every revision: each event stands once, and whoever was told so has it.
+// contendedStream lets writers race for every revision: each event is recorded once, by the writer that was acknowledged.
 func contendedStream(s *subject) {
 	const writers, each = 8, 20
 	id := s.stream("")
@@ -203,7 +203,7 @@ func contendedStream(s *subject) {
 	}
 	for i, r := range got {
 		if id, ok := won.Load(uint64(i)); !ok || id != r.ID || r.Revision != uint64(i) {
-			s.Errorf("at %d stands %v (revision %d), acknowledged was %v", i, r.ID, r.Revision, id)
+			s.Errorf("at %d is %v (revision %d), acknowledged was %v", i, r.ID, r.Revision, id)
 		}
 	}
 }
@@ -235,7 +235,7 @@ func sameAppendAtOnce(s *subject) {
 			})
 		}
 		all.Wait()
-		s.stands(id, events)
+		s.holds(id, events)
 		for _, p := range positions {
 			if p != positions[0] {
 				s.Errorf("the same append was answered with positions %v", positions)
@@ -263,7 +263,7 @@ func sideBySide(s *subject) {
 	}
 	all.Wait()
 	for i := range want {
-		s.stands(es.StreamID{Category: "conformance", Key: s.run, N: i + 1}, want[i])
+		s.holds(es.StreamID{Category: "conformance", Key: s.run, N: i + 1}, want[i])
 	}
 }
 
@@ -310,7 +310,7 @@ func largeEvents(s *subject) {
 	many := []es.Proposed{s.weighing(most / 4), s.weighing(most / 4), s.weighing(17), s.weighing(most / 4)}
 	s.append(id, es.Expected(len(events))-1, many...)
 	events = append(events, many...)
-	s.stands(id, events)
+	s.holds(id, events)
 	if s.Log != nil {
 		got := s.readAll(s.read(id, 0)[0].Position - 1)
 		s.same(id, 0, got, events)
@@ -333,7 +333,7 @@ func tooLarge(s *subject) {
 			s.Errorf("%s: %d, %v; want ErrTooLarge", name, p, err)
 		}
 	}
-	s.stands(id, first)
+	s.holds(id, first)
 	s.append(id, 0, s.propose(1)...) // and it goes on
 }
 
@@ -375,5 +375,5 @@ func ownRecords(s *subject) {
 		clear(r.Data)
 		clear(r.Meta)
 	}
-	s.stands(id, events)
+	s.holds(id, events)
 }

@@ -1,4 +1,4 @@
-// Package memory is an es.Store and es.Log for tests of pure logic. It keeps everything in memory, and fails as it is told.
+// Package memory is an es.Store and es.Log for tests of pure logic. It keeps everything in memory, and fails on demand.
 package memory
 
 import (
@@ -125,7 +125,7 @@ func (m *Store) append(s es.StreamID, at es.Expected, events []es.Proposed) (uin
 	return m.end(), nil
 }
 
-// again answers an append that stands already.
+// again answers an append that was recorded before.
 func again(have []es.Record, s es.StreamID, at es.Expected, events []es.Proposed) (uint64, error) {
 	next := int(at) + 1
 	if next < 0 || next+len(events) > len(have) {

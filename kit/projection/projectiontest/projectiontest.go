@@ -34,7 +34,7 @@ func Past(stream string, events ...es.Event) (out []es.Recorded) {
 	return out
 }
 
-// Given folds streams, one after another, in partition 0. Each is delivered twice, as the engine is fed: what stands at
+// Given folds streams, one after another, in partition 0. Each is delivered twice, as the engine is fed: what is at
 // or before the checkpoint is skipped. Positions are counted from 1 in the order given.
 func Given[Row any](tb testing.TB, p projection.Table[Row], past ...[]es.Recorded) Rows[Row] {
 	tb.Helper()
