@@ -197,7 +197,7 @@ func (c *checker) member(at int32, s *shape, seen map[string]bool) {
 		return
 	}
 	if seen[name] {
-		c.fault("duplicate", "stands twice")
+		c.fault("duplicate", "occurs twice")
 		return
 	}
 	seen[name] = true

@@ -67,7 +67,7 @@ func readJSON(w *work, body []byte) (*document, error) {
 		return nil, w.err
 	}
 	if at := notText(body); at >= 0 {
-		return nil, fmt.Errorf("what stands at byte %d is not UTF-8", at)
+		return nil, fmt.Errorf("byte %d is not UTF-8", at)
 	}
 	if !json.Valid(body) {
 		return nil, syntax(body)

@@ -19,7 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 )
 
-// reached stands behind the gate and remembers what came through.
+// reached is behind the gate and remembers what came through.
 type reached struct {
 	openapi.StrictServerInterface
 
@@ -378,7 +378,7 @@ func TestRepeatedHeaders(t *testing.T) {
 	}
 }
 
-// Allow names every method, and a preflight is told nothing that would let a page in.
+// Allow names every method, and the answer to a preflight lets no page in.
 func TestAllowNamesEveryMethod(t *testing.T) {
 	e, _ := serve(t)
 	for _, c := range []struct {

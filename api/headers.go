@@ -18,7 +18,7 @@ import (
 func single(h http.Header, name string) (value string, given bool, err error) {
 	lines := h.Values(name)
 	if len(lines) > 1 {
-		return "", true, malformed(name, "duplicate", "stands more than once")
+		return "", true, malformed(name, "duplicate", "occurs more than once")
 	}
 	if len(lines) == 0 {
 		return "", false, nil

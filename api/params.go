@@ -70,7 +70,7 @@ func checkParams(op *operation, c echo.Context, _ *Request) error {
 			return NewProblem("unknown_parameter", "this operation has no query parameter %q", name).At(name, "unknown", "is not a parameter here")
 		}
 		if len(query[name]) > 1 {
-			return NewProblem("malformed_parameter", "the parameter %s is given more than once", name).At(name, "duplicate", "stands more than once")
+			return NewProblem("malformed_parameter", "the parameter %s is given more than once", name).At(name, "duplicate", "occurs more than once")
 		}
 	}
 	for _, p := range op.params {

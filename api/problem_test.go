@@ -47,7 +47,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 			t.Errorf("%v: says nothing of when to come again", tt.err)
 		}
 		if tt.code == "internal" && p.Detail != "the request could not be carried out" {
-			t.Errorf("a caller is told %q", p.Detail)
+			t.Errorf("a caller reads %q", p.Detail)
 		}
 	}
 }

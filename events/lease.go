@@ -1,6 +1,6 @@
 package events
 
-// LeaseTaken gives the numbers From to To, both included, to whoever appended it, for ever.
+// LeaseTaken gives the numbers From to To, both included, to the process that appended it. They are never given again.
 type LeaseTaken struct {
 	Name string `json:"name"` // order-number
 	From uint64 `json:"from"`

@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// MaxRecordedBytes is how large the snapshot of a recorded order may be. What shipped and delivered 5,000 lines takes stands beside it
+// MaxRecordedBytes is how large the snapshot of a recorded order may be. What shipped and delivered 5,000 lines takes is beside it
 // in one append of at most 1 MiB.
 const MaxRecordedBytes = 640 << 10
 

@@ -19,7 +19,7 @@ type ProductPriceChanged struct {
 	Prices map[string]int64 `json:"prices"`
 }
 
-// ProductDiscontinued takes a product out of sale; orders that stand keep it.
+// ProductDiscontinued takes a product out of sale; orders that were placed keep it.
 type ProductDiscontinued struct {
 	SKU string `json:"sku"`
 }

@@ -24,7 +24,7 @@ import (
 
 // receiving serves nothing but receipts of goods.
 type receiving struct {
-	openapi.StrictServerInterface // whose routes nobody asks for
+	openapi.StrictServerInterface // whose routes are not asked for
 
 	server *command.Server
 }

@@ -846,7 +846,7 @@ type GetOrderParams struct {
 	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
 	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
 
-	// Version The order as it first stood at this revision; not beside `as_of` or `known_at`
+	// Version The order as it was at this revision; not beside `as_of` or `known_at`
 	Version *int64 `form:"version,omitempty" json:"version,omitempty"`
 }
 

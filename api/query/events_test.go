@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 )
 
-// A client that takes nothing more is cut off when the deadline of a write has passed, also through all that stands between
+// A client that takes nothing more is cut off when the deadline of a write has passed, also through all that is between
 // the stream and the connection in the real server.
 func TestSlowClientIsCutOff(t *testing.T) {
 	t.Parallel()

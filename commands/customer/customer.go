@@ -9,7 +9,7 @@ import (
 const (
 	Invalid es.Code = "customer_invalid"
 	Exists  es.Code = "customer_exists"
-	Differs es.Code = "customer_differs" // one that is recorded stands with other content
+	Differs es.Code = "customer_differs" // it is recorded with other content
 )
 
 // Customer is what decisions about a customer need to know.

@@ -21,7 +21,7 @@ func (c Register) Key() string       { return c.CustomerID }
 func (c Register) Decide(s Customer) ([]es.Event, error) {
 	switch {
 	case s.Registered && c.Recorded && c.Country != s.Country: // by whomever: an import is repeated by the customers' ids
-		return es.Reject(Differs, "customer %s stands with country %q, not %q", c.CustomerID, s.Country, c.Country)
+		return es.Reject(Differs, "customer %s is recorded with country %q, not %q", c.CustomerID, s.Country, c.Country)
 	case s.Registered && c.Recorded:
 		return es.Nothing()
 	case s.Registered:

@@ -14,7 +14,7 @@ const (
 // Import is how far one has come.
 type Import struct {
 	Began, Ended    bool
-	Orders, Returns int // that stood at its last end
+	Orders, Returns int // that were recorded at its last end
 }
 
 func (*Import) Category() string { return "import" }

@@ -1,4 +1,4 @@
-// Package lease hands out numbers for people, a block at a time: each number goes to one process, for ever.
+// Package lease hands out numbers for people, a block at a time: no number goes to a second process.
 package lease
 
 import (

@@ -10,7 +10,7 @@ import (
 )
 
 // Numbers gives out the numbers of a range, one by one, out of blocks that it leases. A restart drops the rest of a block,
-// so numbers have holes; none is given twice, whoever else leases. Safe for use by many at once.
+// so numbers have holes; none is given twice, however many processes lease. Safe for concurrent use.
 type Numbers struct {
 	handler *es.Handler
 	of      Range
@@ -26,7 +26,7 @@ func NewNumbers(h *es.Handler, of Range) *Numbers {
 	return n
 }
 
-// Next gives a number nobody else has.
+// Next gives a number that no other caller has.
 func (n *Numbers) Next(ctx context.Context) (uint64, error) {
 	select {
 	case <-n.turn:
@@ -56,7 +56,7 @@ func (n *Numbers) take(ctx context.Context) (events.LeaseTaken, error) {
 	}
 }
 
-// tryTake leases under a command id of its own: two processes that lease at the same moment must not be told that the
+// tryTake leases under a command id of its own: two processes that lease at the same moment must not both learn that the
 // other's block is theirs.
 func (n *Numbers) tryTake(ctx context.Context) (taken events.LeaseTaken, ok bool, err error) {
 	var random es.UUID

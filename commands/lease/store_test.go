@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// blockedStore answers nothing before it is told to.
+// blockedStore answers nothing before it is released.
 type blockedStore struct{ until chan struct{} }
 
 func (s blockedStore) Append(context.Context, es.StreamID, es.Expected, []es.Proposed) (uint64, error) {

@@ -11,10 +11,10 @@ import (
 
 const mostDifferences = 5 // listed one by one
 
-// difference lists the fields in which two JSON texts differ: what stands, and what was said now.
-func difference(stands, said []byte) string {
+// difference lists the fields in which two JSON texts differ: the recorded one and the new one.
+func difference(recorded, given []byte) string {
 	var all []string
-	compare("", read(stands), read(said), &all)
+	compare("", read(recorded), read(given), &all)
 	if more := len(all) - mostDifferences; more > 0 {
 		all = append(all[:mostDifferences], fmt.Sprintf("and %d more", more))
 	}

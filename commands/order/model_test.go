@@ -13,7 +13,7 @@ import (
 )
 
 // Whatever commands come, in whatever order: units are neither lost nor made, an order ends once, its snapshot stays, and
-// a saga that asks is answered by an event unless its wish stands.
+// a saga that asks is answered by an event unless its request is pending.
 func TestUnitsAreConserved(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var o order.Order

@@ -21,7 +21,7 @@ type Request struct {
 	Discounts      []events.Discount // off the goods
 }
 
-// Wanted is one line of a request. An agreed price or name stands beside the catalogue's.
+// Wanted is one line of a request. An agreed price or name is kept beside the catalogue's.
 type Wanted struct {
 	SKU         string
 	Quantity    int

@@ -28,7 +28,7 @@ func (c Record) Decide(o Order) ([]es.Event, error) {
 	case o.Status != None && sameContent(o.Placed, placed):
 		return es.Nothing()
 	case o.Status != None:
-		return es.Reject(Differs, "order %s stands with other content: %s", placed.OrderID, difference(clearContent(o.Placed), clearContent(placed)))
+		return es.Reject(Differs, "order %s is recorded with other content: %s", placed.OrderID, difference(clearContent(o.Placed), clearContent(placed)))
 	}
 	if err := check(placed); err != nil {
 		return es.Reject(Invalid, "%v", err)
@@ -47,7 +47,7 @@ func (c Record) Decide(o Order) ([]es.Event, error) {
 }
 
 // sameContent compares what was sold, without personal fields: sealed anew, the same name is another ciphertext. Nor does it matter
-// on which line of which file it stood and what the product cost elsewhere: both change when other orders are corrected.
+// on which line of which file it was and what the product cost elsewhere: both change when other orders are corrected.
 func sameContent(a, b events.OrderPlaced) bool {
 	return bytes.Equal(clearContent(a), clearContent(b))
 }
@@ -109,7 +109,7 @@ func (c RecordReturned) Decide(o Order) ([]es.Event, error) {
 		if slices.Equal(before, lines) {
 			return es.Nothing()
 		}
-		return es.Reject(ReturnDiffers, "return %s of %s stands with other content: %s", c.ReturnID, c.OrderID, difference(encoded(before), encoded(lines)))
+		return es.Reject(ReturnDiffers, "return %s of %s is recorded with other content: %s", c.ReturnID, c.OrderID, difference(encoded(before), encoded(lines)))
 	}
 	for number, n := range back {
 		if l := o.line(number); n > l.Delivered-l.Returned {

@@ -54,7 +54,7 @@ func (c *charge) report(n int, amount int64) es.Event {
 func (p *provider) void(n int) es.Event {
 	if c := p.charges[n]; c != nil {
 		if c.outcome == "action" {
-			c.outcome = "declined" // cancelled: nobody can complete it any more
+			c.outcome = "declined" // cancelled: it can no longer be completed
 		}
 		c.held = 0
 	}

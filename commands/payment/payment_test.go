@@ -18,7 +18,7 @@ var (
 	token     = es.Sealed{Subject: "guest-o1", Ciphertext: []byte("tok_approve")}
 	expiry    = time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC)
 	initiated = events.PaymentInitiated{OrderID: "o1", Total: gbp(500)}
-	wish      = events.PaymentAuthorisationRequested{OrderID: "o1", Attempt: 1, Amount: gbp(500), Token: token}
+	asked     = events.PaymentAuthorisationRequested{OrderID: "o1", Attempt: 1, Amount: gbp(500), Token: token}
 	unknown   = events.PaymentOutcomeUnknown{OrderID: "o1", Attempt: 1, Operation: "authorise"}
 	action    = events.PaymentActionRequired{OrderID: "o1", Attempt: 1, Reference: "ch_1", Action: events.PaymentAction{Type: "redirect", URL: "https://bank/1"}}
 	held      = events.PaymentAuthorised{OrderID: "o1", Attempt: 1, Amount: gbp(500), Reference: "ch_1", ExpiresAt: expiry}
@@ -47,22 +47,22 @@ func TestAuthorise(t *testing.T) {
 	c := payment.Authorise{OrderID: "o1", Attempt: 1, Amount: gbp(500), Token: token}
 	second := payment.Authorise{OrderID: "o1", Attempt: 2, Amount: gbp(500), Token: token}
 	open := events.PaymentDeclined{OrderID: "o1", Attempt: 2, Code: "attempt_open"}
-	again := wish
+	again := asked
 	again.Attempt = 2
 
-	given(t).When(c).Then(initiated, wish)
-	given(t).When(payment.Authorise{OrderID: "o1", Amount: gbp(500), Token: token}).Then(initiated, wish)
-	given(t, initiated).When(c).Then(wish)
-	given(t, initiated, wish).When(c).ThenNothing()
-	given(t, initiated, wish, held).When(c).ThenNothing()
-	given(t, initiated, wish, declined).When(second).Then(again)
-	given(t, initiated, wish, held, voidOf(1), voided).When(second).Then(again)
-	given(t, initiated, wish, held, expired).When(second).Then(again)
-	given(t, initiated, wish).When(second).Then(open)
-	given(t, initiated, wish, unknown).When(second).Then(open)
-	given(t, initiated, wish, action).When(second).Then(open)
-	given(t, initiated, wish, held).When(second).Then(open)
-	given(t, initiated, wish, held, voidOf(1)).When(second).Then(open)
+	given(t).When(c).Then(initiated, asked)
+	given(t).When(payment.Authorise{OrderID: "o1", Amount: gbp(500), Token: token}).Then(initiated, asked)
+	given(t, initiated).When(c).Then(asked)
+	given(t, initiated, asked).When(c).ThenNothing()
+	given(t, initiated, asked, held).When(c).ThenNothing()
+	given(t, initiated, asked, declined).When(second).Then(again)
+	given(t, initiated, asked, held, voidOf(1), voided).When(second).Then(again)
+	given(t, initiated, asked, held, expired).When(second).Then(again)
+	given(t, initiated, asked).When(second).Then(open)
+	given(t, initiated, asked, unknown).When(second).Then(open)
+	given(t, initiated, asked, action).When(second).Then(open)
+	given(t, initiated, asked, held).When(second).Then(open)
+	given(t, initiated, asked, held, voidOf(1)).When(second).Then(open)
 	given(t).When(payment.Authorise{OrderID: "o1", Amount: gbp(0)}).ThenRejected(payment.Invalid)
 	given(t, initiated).When(payment.Authorise{OrderID: "o1", Amount: gbp(501)}).ThenRejected(payment.Invalid)
 	given(t, initiated).When(payment.Authorise{OrderID: "o1", Amount: events.Money{Amount: 1, Currency: "EUR"}}).ThenRejected(payment.Invalid)
@@ -70,21 +70,21 @@ func TestAuthorise(t *testing.T) {
 
 func TestVoid(t *testing.T) {
 	c := payment.Void{OrderID: "o1", Attempt: 1}
-	given(t, initiated, wish, held).When(c).Then(voidOf(1))
-	given(t, initiated, wish, held).When(payment.Void{OrderID: "o1"}).Then(voidOf(1))
-	given(t, initiated, wish, held, voidOf(1)).When(c).ThenNothing()
-	given(t, initiated, wish, held, voidOf(1), voided).When(c).ThenNothing()
-	given(t, initiated, wish).When(c).Then(toVoid)
-	given(t, initiated, wish, unknown).When(c).Then(toVoid)
-	given(t, initiated, wish, action).When(c).
+	given(t, initiated, asked, held).When(c).Then(voidOf(1))
+	given(t, initiated, asked, held).When(payment.Void{OrderID: "o1"}).Then(voidOf(1))
+	given(t, initiated, asked, held, voidOf(1)).When(c).ThenNothing()
+	given(t, initiated, asked, held, voidOf(1), voided).When(c).ThenNothing()
+	given(t, initiated, asked).When(c).Then(toVoid)
+	given(t, initiated, asked, unknown).When(c).Then(toVoid)
+	given(t, initiated, asked, action).When(c).
 		Then(events.PaymentVoidRequested{OrderID: "o1", Attempt: 1, N: 1, Reference: "ch_1"})
 
 	// nothing to undo is said, too
 	empty := nothing
 	empty.Reference = "ch_1"
-	given(t, initiated, wish, declined).When(c).Then(empty)
-	given(t, initiated, wish, declined, empty).When(c).ThenNothing()
-	given(t, initiated, wish, held, expired).When(c).Then(empty)
+	given(t, initiated, asked, declined).When(c).Then(empty)
+	given(t, initiated, asked, declined, empty).When(c).ThenNothing()
+	given(t, initiated, asked, held, expired).When(c).Then(empty)
 
 	// the undo overtakes the do
 	given(t, initiated).When(c).Then(nothing)
@@ -94,12 +94,12 @@ func TestVoid(t *testing.T) {
 
 	// one that failed is tried again
 	failed := events.PaymentVoidFailed{OrderID: "o1", Attempt: 1, N: 1, Code: "try_later"}
-	given(t, initiated, wish, held, voidOf(1), failed).When(c).Then(voidOf(2))
-	given(t, initiated, wish, held, voidOf(1), failed, voidOf(2)).When(c).ThenNothing()
+	given(t, initiated, asked, held, voidOf(1), failed).When(c).Then(voidOf(2))
+	given(t, initiated, asked, held, voidOf(1), failed, voidOf(2)).When(c).ThenNothing()
 }
 
 func TestReportAuthorisation(t *testing.T) {
-	requested := []es.Event{initiated, wish}
+	requested := []es.Event{initiated, asked}
 	after := func(more ...es.Event) []es.Event { return append(requested[:2:2], more...) }
 
 	for _, outcome := range []es.Event{unknown, action, held, declined} {
@@ -122,14 +122,14 @@ func TestReportAuthorisation(t *testing.T) {
 	given(t, after(held, voidOf(1), voided)...).When(report(held)).ThenNothing()
 	given(t, after(held, voidOf(1), voided)...).When(report(declined)).ThenNothing()
 	given(t).When(report(held)).ThenRejected(payment.NoAttempt)
-	given(t, requested...).When(report(wish)).ThenRejected(payment.NoAttempt)
+	given(t, requested...).When(report(asked)).ThenRejected(payment.NoAttempt)
 	given(t, initiated, nothing).When(report(declined)).ThenNothing()
 
 	precise := held
 	precise.ExpiresAt = expiry.Add(999).In(time.FixedZone("CET", 3600)) // times are UTC, cut to microseconds
 	given(t, requested...).When(report(precise)).Then(held)
 
-	// a late success, with the wish to void it standing
+	// a late success, with the request to void it pending
 	given(t, after(unknown, toVoid)...).When(report(held)).Then(held)
 	given(t, after(unknown, toVoid)...).When(report(declined)).Then(declined)
 }
@@ -145,24 +145,24 @@ func TestReportAnotherAmount(t *testing.T) {
 	gone := voided
 	gone.Amount = gbp(600)
 
-	given(t, initiated, wish).When(report(more)).Then(mismatch, undo)
-	given(t, initiated, wish, mismatch, undo).When(report(more)).ThenNothing()
-	given(t, initiated, wish, mismatch, undo).When(payment.Void{OrderID: "o1"}).ThenNothing()
-	given(t, initiated, wish, mismatch, undo).When(report(voided)).Then(gone)
-	given(t, initiated, wish, mismatch, undo, gone).When(report(more)).ThenNothing()
-	given(t, initiated, wish, unknown, toVoid).When(report(more)).Then(mismatch) // the void that waits will do
-	given(t, initiated, wish, mismatch, undo).When(payment.Authorise{OrderID: "o1", Attempt: 2, Amount: gbp(500)}).
+	given(t, initiated, asked).When(report(more)).Then(mismatch, undo)
+	given(t, initiated, asked, mismatch, undo).When(report(more)).ThenNothing()
+	given(t, initiated, asked, mismatch, undo).When(payment.Void{OrderID: "o1"}).ThenNothing()
+	given(t, initiated, asked, mismatch, undo).When(report(voided)).Then(gone)
+	given(t, initiated, asked, mismatch, undo, gone).When(report(more)).ThenNothing()
+	given(t, initiated, asked, unknown, toVoid).When(report(more)).Then(mismatch) // the void that waits will do
+	given(t, initiated, asked, mismatch, undo).When(payment.Authorise{OrderID: "o1", Attempt: 2, Amount: gbp(500)}).
 		Then(events.PaymentDeclined{OrderID: "o1", Attempt: 2, Code: "attempt_open"})
 	euros := held
 	euros.Amount.Currency = "EUR"
-	o := given(t, initiated, wish).When(report(euros))
+	o := given(t, initiated, asked).When(report(euros))
 	mismatch.Held, mismatch.Detail = euros.Amount, "asked for 5.00 GBP, the provider held 5.00 EUR"
 	undo.Amount = euros.Amount
 	o.Then(mismatch, undo)
 }
 
 func TestReportContradictions(t *testing.T) {
-	after := func(more ...es.Event) []es.Event { return append([]es.Event{initiated, wish}, more...) }
+	after := func(more ...es.Event) []es.Event { return append([]es.Event{initiated, asked}, more...) }
 	contradicted := events.PaymentOutcomeContradicted{
 		OrderID: "o1", Attempt: 1, Stands: "declined", Reported: "payment.authorised", Amount: gbp(500), Reference: "ch_1",
 	}
@@ -190,7 +190,7 @@ func TestReportContradictions(t *testing.T) {
 }
 
 func TestReportVoid(t *testing.T) {
-	voiding := []es.Event{initiated, wish, held, voidOf(1)}
+	voiding := []es.Event{initiated, asked, held, voidOf(1)}
 	after := func(more ...es.Event) []es.Event { return append(voiding[:4:4], more...) }
 	failed := events.PaymentVoidFailed{OrderID: "o1", Attempt: 1, N: 1, Code: "try_later"}
 	noAnswer := events.PaymentOutcomeUnknown{OrderID: "o1", Attempt: 1, Operation: "void"}
@@ -205,14 +205,14 @@ func TestReportVoid(t *testing.T) {
 	given(t, voiding...).When(report(noAnswer)).Then(noAnswer)
 	given(t, after(noAnswer)...).When(report(noAnswer)).ThenNothing()
 	given(t, after(noAnswer)...).When(report(voided)).Then(voided)
-	given(t, initiated, wish, held).When(report(voided)).ThenRejected(payment.Invalid)
+	given(t, initiated, asked, held).When(report(voided)).ThenRejected(payment.Invalid)
 
 	// what was held is what is given back, whatever the report says
 	little := voided
 	little.Amount, little.Reference = gbp(1), ""
 	given(t, voiding...).When(report(little)).Then(voided)
 	// nothing is held of an attempt that was declined while its void waited
-	given(t, initiated, wish, unknown, toVoid, declined).When(report(little)).
+	given(t, initiated, asked, unknown, toVoid, declined).When(report(little)).
 		Then(events.PaymentVoidSucceeded{OrderID: "o1", Attempt: 1, Amount: gbp(0), Reference: "ch_1"})
 }
 
@@ -221,17 +221,17 @@ func TestNextVoid(t *testing.T) {
 		past []es.Event
 		want payment.VoidStep
 	}{
-		"not asked for":   {[]es.Event{wish, held}, payment.VoidDone},
-		"held":            {[]es.Event{wish, held, voidOf(1)}, payment.VoidCall},
-		"no answer":       {[]es.Event{wish, held, voidOf(1), events.PaymentOutcomeUnknown{Attempt: 1, Operation: "void"}}, payment.VoidCall},
-		"pending":         {[]es.Event{wish, toVoid}, payment.VoidWait},
-		"unknown":         {[]es.Event{wish, unknown, toVoid}, payment.VoidWait},
-		"action required": {[]es.Event{wish, action, toVoid}, payment.VoidCall},
-		"late success":    {[]es.Event{wish, unknown, toVoid, held}, payment.VoidCall},
-		"late decline":    {[]es.Event{wish, unknown, toVoid, declined}, payment.VoidEmpty},
-		"expired":         {[]es.Event{wish, held, voidOf(1), expired}, payment.VoidEmpty},
-		"done":            {[]es.Event{wish, held, voidOf(1), voided}, payment.VoidDone},
-		"failed":          {[]es.Event{wish, held, voidOf(1), events.PaymentVoidFailed{Attempt: 1}}, payment.VoidDone},
+		"not asked for":   {[]es.Event{asked, held}, payment.VoidDone},
+		"held":            {[]es.Event{asked, held, voidOf(1)}, payment.VoidCall},
+		"no answer":       {[]es.Event{asked, held, voidOf(1), events.PaymentOutcomeUnknown{Attempt: 1, Operation: "void"}}, payment.VoidCall},
+		"pending":         {[]es.Event{asked, toVoid}, payment.VoidWait},
+		"unknown":         {[]es.Event{asked, unknown, toVoid}, payment.VoidWait},
+		"action required": {[]es.Event{asked, action, toVoid}, payment.VoidCall},
+		"late success":    {[]es.Event{asked, unknown, toVoid, held}, payment.VoidCall},
+		"late decline":    {[]es.Event{asked, unknown, toVoid, declined}, payment.VoidEmpty},
+		"expired":         {[]es.Event{asked, held, voidOf(1), expired}, payment.VoidEmpty},
+		"done":            {[]es.Event{asked, held, voidOf(1), voided}, payment.VoidDone},
+		"failed":          {[]es.Event{asked, held, voidOf(1), events.PaymentVoidFailed{Attempt: 1}}, payment.VoidDone},
 	} {
 		var p payment.Payment
 		for _, e := range c.past {

@@ -110,7 +110,7 @@ func (a Attempt) declined(e events.PaymentDeclined) ([]es.Event, error) {
 func (a Attempt) voidSucceeded(e events.PaymentVoidSucceeded) ([]es.Event, error) {
 	switch a.Void {
 	case NoVoid:
-		return es.Reject(Invalid, "nobody asked for a void of attempt %d of %s", e.Attempt, e.OrderID)
+		return es.Reject(Invalid, "no void of attempt %d of %s was requested", e.Attempt, e.OrderID)
 	case VoidSucceeded:
 		return es.Nothing()
 	case VoidRequested, VoidUnknown, VoidFailed:

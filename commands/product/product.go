@@ -44,7 +44,7 @@ func (p *Product) Evolve(e es.Event) {
 	case events.ProductRenamed:
 		p.Name = e.Name
 	case events.ProductPriceChanged:
-		// Others may hold the map that stood until now: a folded product goes into quotes.
+		// Others may hold the present map: a folded product goes into quotes.
 		p.Prices = maps.Clone(p.Prices)
 		if p.Prices == nil {
 			p.Prices = map[string]int64{}

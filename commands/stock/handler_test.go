@@ -13,7 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es/memory"
 )
 
-// Two processes sell the same SKU to 150 buyers at once: each unit goes to one of them, and every buyer is told.
+// Two processes sell the same SKU to 150 buyers at once: each unit goes to one of them, and every buyer is answered.
 func TestNothingIsPromisedTwice(t *testing.T) {
 	store := memory.New()
 	catalog, err := es.NewCatalog(events.Catalog())
@@ -26,7 +26,7 @@ func TestNothingIsPromisedTwice(t *testing.T) {
 	}
 	var wg sync.WaitGroup
 	for i := range 150 {
-		for range 2 { // and every wish is sent twice
+		for range 2 { // and every command is sent twice
 			wg.Go(func() {
 				c := reserve(fmt.Sprintf("o%d/1/1", i), 1)
 				r, err := es.Handle(t.Context(), processes[i%2], c, es.Call{ID: es.EffectID("placement-o", "reserve", strconv.Itoa(i), 1, es.Do)})

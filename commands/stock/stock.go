@@ -10,7 +10,7 @@ import (
 
 const (
 	Invalid            es.Code = "stock_invalid"
-	ReceiptDiffers     es.Code = "receipt_differs"     // the receipt id stands with another quantity
+	ReceiptDiffers     es.Code = "receipt_differs"     // the receipt id is recorded with another quantity
 	RestockDiffers     es.Code = "restock_differs"     // likewise
 	ReservationDiffers es.Code = "reservation_differs" // likewise
 	NotReserved        es.Code = "not_reserved"        // Commit of more than the reservation still holds
@@ -31,8 +31,8 @@ type Stock struct {
 	OnHand       int
 	Reserved     int
 	Safety       int                    // never promised
-	Receipts     map[string]int         // quantity by receipt id, for ever
-	Restocks     map[string]int         // by restock id, for ever
+	Receipts     map[string]int         // quantity by receipt id, never forgotten
+	Restocks     map[string]int         // by restock id, never forgotten
 	Reservations map[string]Reservation // open ones, and ended ones until they are forgotten
 	Ended        []Ending               // in the order of their ends
 	Newest       time.Time              // greatest time seen
@@ -41,8 +41,8 @@ type Stock struct {
 // Reservation is the units promised to one line: Quantity = Open + Committed + Released.
 type Reservation struct {
 	Quantity, Open, Committed, Released int
-	Refused                             bool // a refusal stands
-	Freed                               bool // a release stands
+	Refused                             bool // a refusal is recorded
+	Freed                               bool // a release is recorded
 	Recorded                            bool // never forgotten
 	EndedAt                             time.Time
 }

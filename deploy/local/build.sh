@@ -4,7 +4,7 @@
 #   deploy/local/build.sh jars                                     only fetches Kafka's jars into the user's cache
 # Needed: a Docker engine, Go (or DAYBOOK_BINARY, a static one) and Kafka's jars (DAYBOOK_KAFKA_JARS, those in the user's cache, or
 # Maven to fetch them). The base is debian:bookworm-slim where that can be pulled, else made by debootstrap, as root.
-# It ends with 3 if something that it takes cannot be had here.
+# It ends with 3 if something that it needs is not available here.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export DOCKER_BUILDKIT=0 # the engine's own builder: nothing to install

@@ -82,7 +82,7 @@ func (r Return) source() (all []line) {
 	return all
 }
 
-// snapshot is the order as it was sold: the price belongs to the sale, the list price stands beside it.
+// snapshot is the order as it was sold: the price belongs to the sale, the list price is kept beside it.
 func (o Order) snapshot(list map[string]int64) events.OrderPlaced {
 	e := events.OrderPlaced{
 		OrderID: o.Invoice, Number: o.Invoice, Customer: events.Buyer{ID: o.Customer, Guest: o.Customer == ""},

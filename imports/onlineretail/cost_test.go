@@ -32,7 +32,7 @@ func (c *counting) Read(ctx context.Context, s es.StreamID, from uint64) iter.Se
 }
 
 // A command of an import costs the same however much was recorded before it: what the import itself has recorded is never read back,
-// though it takes more than is kept otherwise. Run again, it reads what stands once.
+// though it takes more than is kept otherwise. Run again, it reads what is recorded once.
 func TestImportReadsNothingAgain(t *testing.T) {
 	odds := rand.New(rand.NewPCG(3, 5)) //nolint:gosec // a test
 	var file strings.Builder

@@ -84,7 +84,7 @@ func findSale(sales []soldLine, c line) (soldLine, bool) {
 		if s.order.At.After(c.at) || s.line.Quantity-s.line.credited < -c.quantity {
 			continue
 		}
-		for i > 0 && sales[i-1].order == s.order { // lines of one order stand in order
+		for i > 0 && sales[i-1].order == s.order { // lines of one order are in order
 			i--
 			if l := sales[i].line; l.Quantity-l.credited >= -c.quantity {
 				s = sales[i]

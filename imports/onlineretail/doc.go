@@ -7,6 +7,6 @@
 //	commands.go  all of that as commands, by stream and in order of time
 //	run.go       the commands are sent, many streams at once; a second run changes nothing
 //
-// Every step has a natural id (order, receipt, reservation, C invoice), and the aggregates keep those for ever: what has
+// Every step has a natural id (order, receipt, reservation, C invoice), and the aggregates never forget those: what has
 // been recorded is found again, whenever the file is imported again.
 package onlineretail

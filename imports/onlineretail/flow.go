@@ -31,7 +31,7 @@ func (f *flow) enter(ctx context.Context) error {
 	select {
 	case <-turn:
 		return nil
-	case <-ctx.Done(): // the whole import ends: its turn goes to nobody
+	case <-ctx.Done(): // the whole import ends: its turn is not passed on
 		return ctx.Err()
 	}
 }

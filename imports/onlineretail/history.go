@@ -56,7 +56,7 @@ type OrderLine struct {
 	text     string
 }
 
-// Product is what stands on order lines.
+// Product is what order lines name.
 type Product struct {
 	SKU, Name string
 	Price     int64

@@ -65,7 +65,7 @@ func TestBrokenLines(t *testing.T) {
 		{"postage alone", with("536365,85123a", "536399,POST"), ShippingWithoutGoods},
 		{"no units", with(",6,", ",0,"), BadQuantity},
 		{"credit with units", with("536365", "C536365"), BadQuantity},
-		{"credit of nobody", strings.Replace(with("536365", "C536365"), ",6,2010-12-01 08:26:00,2.55,17850.0", ",-6,2010-12-01 08:26:00,2.55,", 1), CreditWithoutCustomer},
+		{"credit of no customer", strings.Replace(with("536365", "C536365"), ",6,2010-12-01 08:26:00,2.55,17850.0", ",-6,2010-12-01 08:26:00,2.55,", 1), CreditWithoutCustomer},
 		{"credit too large", strings.Replace(with("536365", "C536365"), ",6,", ",-7,", 1), CreditWithoutSale},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

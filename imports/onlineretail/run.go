@@ -27,7 +27,7 @@ type Import struct {
 	History *History
 	// Streams is how many are written at once at most; default 256: they share the store's syncs.
 	Streams int
-	// Progress is told how many commands have been answered, of how many; it must not wait.
+	// Progress is called with how many commands have been answered, of how many; it must not wait.
 	Progress func(done, of int)
 	// Pause is the first before what failed is tried again, default 100 ms; Patience, how long it is tried while nothing
 	// gets done, default 3 min.
@@ -54,14 +54,14 @@ type refusalKey struct{ order, returned string }
 
 // Result is what a run came to.
 type Result struct {
-	Recorded int // events' commands that were new; the others stood already
+	Recorded int // events' commands that were new; the others were recorded already
 	Repeated int
-	Notes    []string // what stands otherwise than the file has it, though its lines are recorded
+	Notes    []string // what is recorded otherwise than the file has it, though its lines are recorded
 	Position uint64   // of the last event recorded or found: read models that reach it show everything
 	Took     time.Duration
 }
 
-// StoppedError says how far an import had come. What stands is whole but for the last few orders; run again, it goes on.
+// StoppedError says how far an import had come. What is recorded is complete but for the last few orders; run again, it goes on.
 type StoppedError struct {
 	Orders, Of int
 	Cause      error
@@ -77,7 +77,7 @@ func (e *StoppedError) Error() string {
 
 func (e *StoppedError) Unwrap() error { return e.Cause }
 
-// Run records everything that does not stand yet, between an event that says that the import began and one that it ended. What is
+// Run records everything that is not recorded yet, between an event that says that the import began and one that it ended. What is
 // refused becomes a reject of the history. Any other error, a *StoppedError, comes after it has been tried again in vain.
 func (im *Import) Run(ctx context.Context) (Result, error) {
 	began, h := time.Now(), im.History
@@ -178,7 +178,7 @@ func (im *Import) standing(ctx context.Context) (map[string]stock.Stock, error) 
 	return all, g.Wait()
 }
 
-// otherProduct says where a product that stands differs from the file's.
+// otherProduct says where a recorded product differs from the file's.
 func (im *Import) otherProduct(ctx context.Context) func(asked[product.Product], error) {
 	return func(c asked[product.Product], err error) {
 		add, ok := c.decision.(product.Add)
@@ -188,14 +188,14 @@ func (im *Import) otherProduct(ctx context.Context) func(asked[product.Product],
 		}
 		l, err := es.Load[product.Product](ctx, im.Handler, add.SKU, nil)
 		if err != nil {
-			im.note("product %s stands already; it could not be compared: %v", add.SKU, err)
+			im.note("product %s is recorded already; it could not be compared: %v", add.SKU, err)
 			return
 		}
 		if l.State.Name != add.Name {
-			im.note("product %s stands with name %q, the file has %q", add.SKU, l.State.Name, add.Name)
+			im.note("product %s is recorded with name %q, the file has %q", add.SKU, l.State.Name, add.Name)
 		}
 		if was := l.State.Prices[currency]; was != add.Prices[currency] {
-			im.note("product %s stands with price %d, the file has %d", add.SKU, was, add.Prices[currency])
+			im.note("product %s is recorded with price %d, the file has %d", add.SKU, was, add.Prices[currency])
 		}
 	}
 }
@@ -233,7 +233,7 @@ func (im *Import) refuse(r refusal) {
 	im.refused[r.key()] = &r
 }
 
-func (im *Import) stands(id string) bool {
+func (im *Import) isRecorded(id string) bool {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	return im.refused[refusalKey{id, ""}] == nil

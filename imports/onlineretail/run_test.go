@@ -95,7 +95,7 @@ func TestRunRecordsOnce(t *testing.T) {
 	}
 }
 
-// An order that stands with other content is left alone, with its stock and its money.
+// An order that is recorded with other content is left alone, with its stock and its money.
 func TestOrderDiffers(t *testing.T) {
 	w := world{t, memory.New()}
 	w.run(small)
@@ -253,14 +253,14 @@ func TestKilledAtAnyAppend(t *testing.T) {
 	}
 }
 
-// What stands otherwise than the file has it is said, whichever came first.
+// What is recorded otherwise than the file has it is noted, whichever came first.
 func TestOthersThatDifferAreNoted(t *testing.T) {
 	w := world{t, memory.New()}
 	w.run(small)
 	other := strings.ReplaceAll(strings.ReplaceAll(small, "France", "Spain"), "Pear", "Pomelo")
 	other = strings.NewReplacer("500001", "500003", "500002", "500004").Replace(other)
 	_, r := w.run(other)
-	if want := []string{`customer 1 stands with country "FR", not "ES"`, `product P stands with name "Pear", the file has "Pomelo"`}; !slices.Equal(r.Notes, want) {
+	if want := []string{`customer 1 is recorded with country "FR", not "ES"`, `product P is recorded with name "Pear", the file has "Pomelo"`}; !slices.Equal(r.Notes, want) {
 		t.Errorf("notes %q", r.Notes)
 	}
 }

@@ -78,7 +78,7 @@ func (im *Import) steps(ctx context.Context, all []step, standing map[string]sto
 func (im *Import) window(ctx context.Context, part []step, standing map[string]stock.Stock) error {
 	records := byStream[order.Order]{}
 	for _, s := range part {
-		if im.stands(s.order) {
+		if im.isRecorded(s.order) {
 			records.add(s.at, s.order, s.record)
 		} else {
 			im.skip(1)
@@ -115,7 +115,7 @@ func (im *Import) window(ctx context.Context, part []step, standing map[string]s
 	)
 }
 
-// recorded tells whether a step's order, and its return, stand as the file has them.
+// recorded tells whether a step's order, and its return, are recorded as the file has them.
 func (im *Import) recorded(s step) bool {
 	im.mu.Lock()
 	defer im.mu.Unlock()

@@ -123,7 +123,7 @@ func (s shown) code() string {
 	return s.Rejection.Code
 }
 
-// checkShort: nobody is told that a SKU is short of which there is enough for all.
+// checkShort: no order is refused for a SKU of which there is enough for all.
 func (r *run) checkShort(o Order, now shown, found *findings) {
 	if len(now.Rejection.Lines) == 0 {
 		found.addf("I5: order %s was refused for want of nothing", o.ID)

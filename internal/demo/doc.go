@@ -9,7 +9,7 @@
 // # What is measured
 //
 // An order is due at a time that nothing but the rate decides. Its latencies count from then, so a server that stops
-// answering is seen in every order that was due meanwhile. "Ended" is when the client was told of the end: the same command
+// answering is seen in every order that was due meanwhile. "Ended" is when the client has had the answer with the end: the same command
 // under the same key, with Prefer: wait, is answered when the order waits for nothing any more.
 //
 // # What it trusts

@@ -24,7 +24,7 @@ type Config struct {
 	Patience time.Duration
 	// Shared says that others trade in the same goods meanwhile: the shelves are then not compared.
 	Shared bool
-	// Progress is told how it goes, five times a second; it must not wait.
+	// Progress is called with how it goes, five times a second; it must not wait.
 	Progress func(Progress)
 }
 
@@ -47,7 +47,7 @@ const (
 )
 
 // Run prepares the goods, places the orders and waits for their ends. Its error says that it could not; what went wrong with
-// single orders stands in the report.
+// single orders is in the report.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Rate <= 0 {
 		cfg.Rate = usualRate

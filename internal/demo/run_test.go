@@ -14,7 +14,7 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// api is a shop small enough to be seen to be right, which can be told to be wrong.
+// api is a shop small enough to be seen to be right, which can be made wrong.
 type api struct {
 	wrong string
 

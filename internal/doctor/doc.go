@@ -1,7 +1,7 @@
 // Package doctor checks the invariants of a whole system against each other's sources: the event store, Kafka, Postgres
 // and the payment provider's ledger. There is one checker, for the command line, for tests and for benchmarks.
 //
-//	I1 every event stands once, under the id that its command gives it, and belongs to a command that was sent
+//	I1 every event is recorded once, under the id that its command gives it, and belongs to a command that was sent
 //	I2 revisions have no holes; positions only grow
 //	I3 every row and every version of a read model is the fold of the log
 //	I4 per order at rest: money held + received − given back is what the order comes to; the provider says the same
@@ -28,6 +28,6 @@
 //
 // # What it does not do
 //
-// It repairs nothing and appends nothing. That an acknowledged command stands it can only know from who was told:
+// It repairs nothing and appends nothing. That an acknowledged command is recorded it can only know from the caller:
 // Config.Acknowledged. A build of a version that this program does not hold is passed over, and listed as such.
 package doctor

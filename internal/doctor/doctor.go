@@ -39,7 +39,7 @@ type Config struct {
 	Settle time.Duration
 	// Patience is how long a saga may owe something, or a read model be behind, before that is a finding; default 60 s.
 	Patience time.Duration
-	// Stopped: no role runs, so nothing is waited for and nobody is late.
+	// Stopped: no role runs, so nothing is waited for and nothing is late.
 	Stopped bool
 	Now     func() time.Time // default time.Now
 }
@@ -95,7 +95,7 @@ type Report struct {
 	Skipped  []string       `json:"skipped,omitempty"`
 	Notes    []string       `json:"notes,omitempty"`
 	Findings []Finding      `json:"findings"`
-	// MissingKeys are all subjects whose personal data cannot be shown though nobody erased it.
+	// MissingKeys are all subjects whose personal data cannot be shown although it was not erased.
 	MissingKeys []string       `json:"missing_keys,omitempty"`
 	Breaches    map[string]int `json:"breaches"` // by invariant
 	Seconds     float64        `json:"seconds"`

@@ -35,7 +35,7 @@ func TestBrokenLogs(t *testing.T) {
 		alter           func([]es.Record) []es.Record // of the log as it is read
 		tell            func(*world)                  // before it is read
 	}{
-		{name: "an event stands twice", invariant: "I1", words: []string{"order-confirmed@", "stands a second time"},
+		{name: "an event is recorded twice", invariant: "I1", words: []string{"order-confirmed@", "is recorded a second time"},
 			alter: func(log []es.Record) []es.Record {
 				again := log[find(log, "order-confirmed", "order.confirmed")]
 				again.Revision, again.Position = again.Revision+1, log[len(log)-1].Position+1
@@ -53,7 +53,7 @@ func TestBrokenLogs(t *testing.T) {
 				log[i].Data = []byte(`{"sku":"A","location":"main","receipt_id":"r-A","quantity":101}`)
 				return log
 			}},
-		{name: "an answer nobody asked for", invariant: "I1", words: []string{"stock-A@", "never asked for"},
+		{name: "an answer without a question", invariant: "I1", words: []string{"stock-A@", "never asked for"},
 			tell: func(w *world) {
 				tell[anyStock](w, "A", es.Call{Effect: es.EffectRef{ID: confirmed, Instance: "placement-confirmed"}},
 					events.StockReservationRefused{SKU: "A", ReservationID: "confirmed/9/1", OrderID: "confirmed"})

@@ -121,7 +121,7 @@ func (h *history) checkWaiting(ctx context.Context) error {
 		f := Finding{Invariant: "I6", Stream: id.String(), Revision: &revision, Row: "daybook.saga_instance " + id.String()}
 		switch {
 		case wants && (!ok || !have.due):
-			f.Problem = "nobody will look at an instance that still owes something"
+			f.Problem = "no engine will look at an instance that still owes something"
 			h.out.find(f)
 		case ok && uint64(have.revision) > i.events: //nolint:gosec // not negative
 			f.Problem = "the row knows more than the instance's stream"
@@ -159,7 +159,7 @@ func (h *history) checkIntents(ctx context.Context) error {
 			if !attended {
 				h.out.find(Finding{
 					Invariant: "I6", Stream: es.StreamID{Category: "payment", Key: key}.String(), Row: "daybook.reactor_waiting",
-					Problem: fmt.Sprintf("nobody asks the provider about attempt %d, which is %s, void %q", a.N, a.State, a.Void),
+					Problem: fmt.Sprintf("the provider is never asked about attempt %d, which is %s, void %q", a.N, a.State, a.Void),
 				})
 			}
 		}

@@ -178,7 +178,7 @@ func (f *folder) fold(b *build, e es.Recorded, p *part) error {
 	return nil
 }
 
-// columns are the sums of a row as it now stands.
+// columns are the sums of a row as it is now.
 func (f *folder) columns(b *build, fields []any) ([]uint64, error) {
 	n := len(b.columns)
 	if len(f.spare) < n {

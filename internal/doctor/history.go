@@ -62,7 +62,7 @@ type effect struct {
 	revision uint64
 }
 
-// place is where an event stands in its partition, and a sum of all that it says.
+// place is where an event is in its partition, and a sum of all that it says.
 type place struct {
 	partition int
 	prev      uint64
@@ -148,7 +148,7 @@ func (h *history) add(rec es.Record) {
 	s.next = rec.Revision + 1
 	s.positions = append(s.positions, rec.Position)
 	if before, twice := h.ids[rec.ID]; twice {
-		h.out.find(at("I1", rec, "event %s stands a second time", rec.ID).values(fmt.Sprintf("once, at position %d", before), "again"))
+		h.out.find(at("I1", rec, "event %s is recorded a second time", rec.ID).values(fmt.Sprintf("once, at position %d", before), "again"))
 	}
 	h.ids[rec.ID] = rec.Position
 	if rec.Relayed() {
@@ -261,7 +261,7 @@ func (h *history) checkAcknowledged() {
 			f.Problem = "what was acknowledged is not there"
 			h.out.find(f)
 		case s.positions[a.Revision] > a.Position:
-			f.Problem = "what was acknowledged stands elsewhere"
+			f.Problem = "what was acknowledged is recorded elsewhere"
 			h.out.find(f.values(fmt.Sprintf("at most %d", a.Position), s.positions[a.Revision]))
 		}
 	}

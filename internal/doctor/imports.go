@@ -57,14 +57,14 @@ func (h *history) checkImports() {
 		if t.ended {
 			continue
 		}
-		stands := 0
+		whole := 0
 		for _, o := range h.orders {
 			if slices.Contains(o.from, name) && o.state.Status != orders.None {
-				stands++
+				whole++
 			}
 		}
 		h.out.notef("%s is under way or was broken off, at %d of %d orders, of which %d are incomplete; run the import again to go on",
-			name, stands, t.began.Orders, len(t.incomplete))
+			name, whole, t.began.Orders, len(t.incomplete))
 		if n := len(t.incomplete); n > t.began.Window {
 			h.out.find(Finding{Invariant: "I4", Stream: name, Problem: "more orders are incomplete than an import has under way at once"}.values(t.began.Window, n))
 		}

@@ -132,7 +132,7 @@ func (h *history) compareLedger(l ledger) {
 	for _, key := range slices.Sorted(maps.Keys(h.orders)) {
 		o := h.orders[key]
 		for _, n := range o.numbers() {
-			h.stands(o, n, byID)
+			h.refers(o, n, byID)
 		}
 	}
 }
@@ -168,8 +168,8 @@ func (h *history) known(c charge) {
 	}
 }
 
-// stands holds an attempt's references to the ledger, at any time: a charge that was reported is there for ever.
-func (h *history) stands(o *order, n int, byID map[string]charge) {
+// refers holds an attempt's references to the ledger, at any time: a charge that was reported stays there.
+func (h *history) refers(o *order, n int, byID map[string]charge) {
 	for reference := range o.attempts[n].references {
 		f := Finding{Invariant: "I4", Stream: payments(o.key), Row: "charge " + reference}
 		c, ok := byID[reference]

@@ -23,7 +23,7 @@ type sealedUse struct {
 	values int
 }
 
-// sealedIn notes every sealed value of an event. Sagas copy the events that they heard: what they hold stands elsewhere too.
+// sealedIn notes every sealed value of an event. Sagas copy the events that they heard: what they hold is elsewhere too.
 func (h *history) sealedIn(e es.Recorded) {
 	note := func(s es.Sealed) {
 		if s.IsZero() {

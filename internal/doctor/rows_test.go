@@ -151,7 +151,7 @@ func TestRowsBehindTheLog(t *testing.T) {
 }
 
 // What is owed by the log needs a row that somebody looks at.
-func TestNobodyLooks(t *testing.T) {
+func TestNeverLookedAt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.stocked("A", 100)
@@ -185,8 +185,8 @@ func TestNobodyLooks(t *testing.T) {
 		return out
 	}
 	r := look()
-	r.finds(t, "I6", "placement-confirmed@0", "nobody will look")
-	r.finds(t, "I6", "payment-confirmed", "nobody asks the provider")
+	r.finds(t, "I6", "placement-confirmed@0", "no engine will look")
+	r.finds(t, "I6", "payment-confirmed", "the provider is never asked")
 	exec := func(sql string, args ...any) {
 		t.Helper()
 		if _, err := pool.Exec(t.Context(), sql, args...); err != nil {

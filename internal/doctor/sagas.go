@@ -34,7 +34,7 @@ func (h *history) refold(_ es.Record, e es.Recorded) error {
 	return saga.Refold(i.run, h.cfg.Catalog, e.Event)
 }
 
-// standing is how an instance stands, and a word about why.
+// standing is the state of an instance, and a word about why.
 type standing struct {
 	kind string
 	why  string

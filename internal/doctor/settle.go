@@ -12,7 +12,7 @@ import (
 
 const lookEvery = 200 * time.Millisecond
 
-// settle reads the log until nothing is owed and nobody is behind, or the time for that is over.
+// settle reads the log until nothing is owed and no consumer is behind, or the time for that is over.
 func (h *history) settle(ctx context.Context) error {
 	until := h.cfg.Now().Add(h.cfg.Settle)
 	for {

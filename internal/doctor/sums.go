@@ -130,7 +130,7 @@ func (r *jsonReader) array() uint64 {
 	return mix(mix(sum, n), ofArray)
 }
 
-// more goes to the next of what stands between brackets, n having been read, or past the end.
+// more goes to the next of what is between brackets, n having been read, or past the end.
 func (r *jsonReader) more(end byte, n uint64) bool {
 	if n == 0 {
 		r.at++

@@ -166,9 +166,9 @@ func (w *watch) message(m kafka.Message) {
 	if rec.Position > h.end {
 		return // recorded after the log was read
 	}
-	truth, stands := h.places[rec.Position]
+	truth, recorded := h.places[rec.Position]
 	switch {
-	case !stands:
+	case !recorded:
 		f.Problem = "the log has no event at this position"
 		h.out.find(f)
 		return

@@ -133,7 +133,7 @@ func (w *world) keep(id es.StreamID, taken saga.Taken) {
 	w.next[id]++
 }
 
-// append writes an event as it is told, past every decider.
+// append writes an event as it is given, past every decider.
 func (w *world) append(s es.StreamID, at es.Expected, e es.Event, m es.Meta, id es.UUID) {
 	w.t.Helper()
 	w.must(w.store.Append(w.t.Context(), s, at, []es.Proposed{w.proposed(e, m, id)}))
@@ -149,7 +149,7 @@ func (w *world) proposed(e es.Event, m es.Meta, id es.UUID) es.Proposed {
 	return es.Proposed{ID: id, Type: typ, Data: data, Meta: meta}
 }
 
-// Streams that take whatever they are told, as a decider gone wrong would.
+// Streams that take every event, as a decider gone wrong would.
 type (
 	anyOrder   struct{}
 	anyPayment struct{}

@@ -3,7 +3,7 @@
 // All tables of the engines live in the schema daybook; projections have schemas of their own. Migrations are SQL
 // files, one per engine, applied by Migrate.
 //
-// What holds for everybody who writes here:
+// What holds for every writer:
 //
 //   - A cancelled Exec closes its connection: a deadline is not a way to poll.
 //   - Correctness never rests on an advisory lock or a notification. A process that lost its lock can still write, so

@@ -15,7 +15,7 @@ import (
 // Listener passes notifications on to those who wait for work, over one connection of its own.
 //
 // A wake-up is a hint and nothing more: it may come for no reason, several may come as one, and while the connection is
-// down none comes. After every (re)connection all are woken once, because something may have been missed; whoever
+// down none comes. After every (re)connection all are woken once, because something may have been missed; a reader that
 // cannot wait for that polls as well.
 type Listener struct {
 	url    string

@@ -21,7 +21,7 @@ func TestListenerWakesThoseWhoWait(t *testing.T) {
 	odd, cancelOdd := l.Subscribe(`odd "name"; drop`)
 	defer cancelOdd()
 	woken(t, first)
-	woken(t, second) // everyone is told when it has begun
+	woken(t, second) // all are woken when it has begun
 	woken(t, odd)
 	drained(second)
 
@@ -61,7 +61,7 @@ func TestListenerWakesWhomItConcerns(t *testing.T) {
 		woken(t, all)
 	}
 	say("theirs")
-	say("theirs") // when all have been told of this one, all have of the first
+	say("theirs") // when all were woken by this one, all were by the first
 	select {
 	case <-mine:
 		t.Error("woken by what was said to others")

@@ -91,7 +91,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
 	for _, address := range []string{
-		"postgres://u:" + secret + "@127.0.0.1:1/db",        // nobody there
+		"postgres://u:" + secret + "@127.0.0.1:1/db",        // no server there
 		"postgres://u:" + secret + "@127.0.0.1:notaport/db", // not an address
 	} {
 		_, err := postgres.Open(t.Context(), address, postgres.Options{})

@@ -10,7 +10,7 @@ import (
 )
 
 // Unreachable tells whether an error says that Postgres could not be reached, went away meanwhile or has no room for another
-// connection: what is asked again later may succeed. What it had been told to do may have been done.
+// connection: a later repeat may succeed. What was asked for may have been done.
 func Unreachable(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Connection exceptions, insufficient resources, operator intervention.

@@ -40,7 +40,7 @@ func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) e
 		return nil
 	}
 	err := relay.Alone(ctx, cfg.Pool, func(conn *pgx.Conn) error {
-		if err := nobodyElse(ctx, conn); err != nil {
+		if err := noOtherProcess(ctx, conn); err != nil {
 			return err
 		}
 		if l != nil {
@@ -100,8 +100,8 @@ func forget(ctx context.Context, tx pgx.Tx, part Part) error {
 // Roles begins the name under which a process that runs roles connects to Postgres; others, as the doctor, have other names.
 const Roles = "daybook roles: "
 
-// nobodyElse refuses while another process of the system is connected to Postgres: it would go on with what is forgotten.
-func nobodyElse(ctx context.Context, conn *pgx.Conn) error {
+// noOtherProcess refuses while another process of the system is connected to Postgres: it would go on with what is forgotten.
+func noOtherProcess(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `select distinct application_name from pg_stat_activity
 		where datname = current_database() and starts_with(application_name, $1) order by 1`, Roles)
 	if err != nil {

@@ -254,11 +254,11 @@ func (p *Plan) positions(ctx context.Context, cfg Config, ahead []checkpoint.Ahe
 		return nil // they are of another log
 	}
 	for _, i := range running {
-		stands, err := reaches(ctx, cfg.Store, i)
+		reached, err := reaches(ctx, cfg.Store, i)
 		if err != nil {
 			return err
 		}
-		if !stands {
+		if !reached {
 			p.lostEnd("%s has %d events in Postgres, and fewer in the event store: the store has lost its end, or was restored to an older state", i.stream, i.revision)
 			return nil
 		}

@@ -95,7 +95,7 @@ func (s EventStore) Address(host string) string {
 func WithLogin(connection string) (string, error) {
 	u, err := url.Parse(connection)
 	if err != nil || u.User != nil {
-		return connection, nil //nolint:nilerr // whoever connects says what is wrong with it
+		return connection, nil //nolint:nilerr // connecting reports what is wrong with it
 	}
 	certificate := u.Query().Get("tlsCaFile")
 	if filepath.Base(certificate) != eventStoreCertificate {

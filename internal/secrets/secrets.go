@@ -143,7 +143,7 @@ func keep(path string, make func() ([]byte, error)) (string, error) {
 
 // given reads a file whose mode is the giver's business: secrets mounted into a container can often be read by all.
 func given(path string) (string, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // whoever starts us names it
+	b, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return "", err
 	}

@@ -56,7 +56,7 @@ func TestMadeOnceForAll(t *testing.T) {
 	}
 }
 
-// Whoever comes while another is still making a secret gets that one, not one that is replaced a moment later.
+// A process that comes while another is still making a secret gets that one, not one that is replaced a moment later.
 func TestNoSecretIsReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -78,7 +78,7 @@ func list[V any](ask projection.Ask, page Page, filter string, keys int, read fu
 // sound refuses a moment in the future, and a revision together with a time.
 func sound(ask projection.Ask) error {
 	if ask.Revision != nil && (ask.AsOf != nil || ask.KnownAt != nil) {
-		return Refuse("malformed_parameter", "version and a time cannot be asked together").At("version", "either", "stands beside as_of or known_at")
+		return Refuse("malformed_parameter", "version and a time cannot be asked together").At("version", "either", "is given beside as_of or known_at")
 	}
 	for _, at := range []struct {
 		name string

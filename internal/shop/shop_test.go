@@ -135,6 +135,6 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	if r := shop.RefusalOf(errors.New("a disk broke")); r.Code != "internal" || r.Detail != "the request could not be carried out" {
-		t.Errorf("what is ours is told: %+v", r)
+		t.Errorf("an internal error is shown: %+v", r)
 	}
 }

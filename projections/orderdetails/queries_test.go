@@ -23,7 +23,7 @@ func TestGet(t *testing.T) {
 	l.Add(t, "payment-o1", noon, requested, action, held)
 	last := l.Add(t, "order-o1", later, events.OrderConfirmed{})
 	l.Add(t, "order-o2", start, placed, events.OrderRejected{Code: "out_of_stock", Short: short})
-	l.Add(t, "payment-o3", start, events.PaymentInitiated{}) // of an order nobody placed
+	l.Add(t, "payment-o3", start, events.PaymentInitiated{}) // of an order that was not placed
 	q := orderdetails.Queries{View: l.View(t, events.Catalog(), orderdetails.Projection)}
 
 	get := func(ask projection.Ask, id string) *orderdetails.Detail {

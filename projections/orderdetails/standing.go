@@ -6,7 +6,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// Standing is how far an order has come: what whoever waits for its end needs to know.
+// Standing is how far an order has come: what a request that waits for its end needs to know.
 type Standing struct {
 	Key           string `db:"key"`
 	Status        string `db:"status"`
@@ -19,7 +19,7 @@ func (s Standing) Waits() bool {
 	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != actionRequired
 }
 
-// Standing gives those of the orders that there are, as they stand now.
+// Standing gives those of the orders that there are, as they are now.
 func (q Queries) Standing(ctx context.Context, ids []string) ([]Standing, projection.Answer, error) {
 	return projection.All[Standing](ctx, q.View, projection.Ask{},
 		`select key, status, payment->>'status' as payment_status, revision from {order_details} where key = any($1) and status <> ''`, ids)

@@ -12,7 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// Kinds of rows. The sale stands under the order's id alone, the others under a suffix each.
+// Kinds of rows. The sale has the order's id as its key, the others have a suffix each.
 const (
 	Sale         = "sale"
 	Cancellation = "cancellation" // units; its amount is the sale's

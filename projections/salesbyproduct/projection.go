@@ -13,7 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
-// Kinds of rows. The order's stands under its id alone, the others under a suffix each.
+// Kinds of rows. The order's has its id as the key, the others have a suffix each.
 const (
 	Order        = "order" // when it was placed, and whether it counts
 	Line         = "line"

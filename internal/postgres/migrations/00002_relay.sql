@@ -1,6 +1,6 @@
 -- +goose Up
 
--- How far the relay has come: one row, which never moves back. Everything up to position stands in Kafka; last holds,
+-- How far the relay has come: one row, which never moves back. Everything up to position is in Kafka; last holds,
 -- for each partition, the position of its last event up to there. epoch counts the relays that took over: an older
 -- one can no longer write.
 create table daybook.relay (

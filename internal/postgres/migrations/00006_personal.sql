@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- The key of each subject's personal data, wrapped by a key-encryption key. The one thing in Postgres that cannot be
--- made again from the log. An erased subject keeps its row, without a key, so that nobody makes it another one.
+-- made again from the log. An erased subject keeps its row, without a key, so that it does not get another one.
 create table daybook.personal_key (
     subject   text primary key,
     key_id    text not null,

@@ -99,7 +99,7 @@ func reachableDir() (string, error) {
 type server struct {
 	admin    *pgxpool.Pool // as superuser
 	address  url.URL       // as the owner, who is of the same name as the database in a Postgres that is not ours
-	held     io.Closer     // the janitor's pipe: one that nobody refers to is closed by the garbage collector
+	held     io.Closer     // the janitor's pipe: without a reference it would be closed by the garbage collector
 	template string        // "" in a Postgres that is not ours: nothing could drop it at the end
 }
 
