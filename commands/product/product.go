@@ -40,7 +40,7 @@ func (*Product) Category() string { return "product" }
 func (p *Product) Evolve(e es.Event) {
 	switch e := e.(type) {
 	case events.ProductAdded:
-		*p = Product{e.SKU, e.Name, maps.Clone(e.Prices), e.TaxClass, Active}
+		*p = Product{SKU: e.SKU, Name: e.Name, Prices: maps.Clone(e.Prices), TaxClass: e.TaxClass, Status: Active}
 	case events.ProductRenamed:
 		p.Name = e.Name
 	case events.ProductPriceChanged:
