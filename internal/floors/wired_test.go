@@ -17,8 +17,10 @@ import (
 
 // unsent are commands that nothing sends yet, each with what will.
 var unsent = map[string]string{
-	"commands/stock.WriteOff":  "the operation for stock that was broken or lost",
-	"commands/stock.SetPolicy": "the operation for safety stock",
+	"commands/order.RefuseCancel": "the cancellation of an order that was dispatched meanwhile",
+	"commands/payment.Initiate":   "a payment in several attempts, whose total is stated first",
+	"commands/stock.SetPolicy":    "the operation for safety stock",
+	"commands/stock.WriteOff":     "the operation for units that are broken or lost",
 }
 
 // A read model, a reactor or a saga that is written and not listed does nothing, and a command that nothing sends is dead code.

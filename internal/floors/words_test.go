@@ -31,9 +31,9 @@ var refused = []struct {
 
 // plain is where the words are refused: comments, texts of messages, and documentation.
 var plain = []string{
-	"api", "commands", "events", "projections", "imports", "deploy", "docs", "CONTRIBUTING.md", "GLOSSARY.md",
+	"api", "commands", "events", "projections", "imports", "deploy", "docs", "GLOSSARY.md",
 	"internal/shop", "internal/postgres", "internal/secrets", "internal/recovery", "internal/doctor", "internal/demo",
-	"internal/eventserver", "internal/embedded", "internal/testenv", "internal/e2e", "internal/failpoint", "internal/recipes",
+	"internal/eventserver", "internal/embedded", "internal/testenv", "internal/e2e", "internal/failpoint",
 	"kit/es", "kit/eventserver", "kit/projection", "kit/iso", "kit/text",
 }
 
