@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -221,7 +220,7 @@ func TestInternalErrorsAreLogged(t *testing.T) {
 	for _, target := range [][2]string{{http.MethodGet, "/v1/orders/:id"}, {http.MethodPost, "/v1/orders/:id/cancel"}} {
 		var log bytes.Buffer
 		e := NewEcho(slog.New(slog.NewTextHandler(&log, nil)))
-		if err := gate.Route(e, target[0], target[1], func(echo.Context) error { return fmt.Errorf("a disk broke") }); err != nil {
+		if err := gate.Route(e, target[0], target[1], func(echo.Context) error { return errors.New("a disk broke") }); err != nil {
 			t.Fatal(err)
 		}
 		req := httptest.NewRequest(target[0], strings.Replace(target[1], ":id", "o1", 1), nil)

@@ -49,7 +49,7 @@ func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.Middlewar
 // err reports routes that could not be registered, and generated code that is older than the document.
 func (r *router) err() error {
 	if len(r.errs) == 0 && r.registered != len(r.operations) {
-		return fmt.Errorf("openapi.yaml has %d operations, and %d are generated: run go generate ./api/...", len(r.operations), r.registered)
+		return fmt.Errorf("openapi.yaml has %d operations, and %d are generated: go generate is due", len(r.operations), r.registered)
 	}
 	return errors.Join(r.errs...)
 }

@@ -20,7 +20,7 @@ func (s *Server) GetOrder(ctx context.Context, in openapi.GetOrderRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	body := shown.Order(a.Shown, a.Answer.Position)
+	body := shown.Order(a.Shown, a.Position)
 	body.AsOf, body.KnownAt = a.AsOf, a.KnownAt
 	return openapi.GetOrder200JSONResponse{Body: body, Headers: openapi.GetOrder200ResponseHeaders(headersOf(a.Shown.Revision, a.Answer))}, nil
 }

@@ -83,8 +83,8 @@ func TestOrdering(t *testing.T) {
 	if o.Key == "" || o.Number == "" || o.Total != 3000 || o.Contact.Email.Text != "bo@example.com" || o.Delivery.City.Text != "London" || placed.Replayed {
 		t.Errorf("placed %+v", placed)
 	}
-	if string(o.Detail.Customer.Email.Ciphertext) != "bo@example.com" || o.Detail.Customer.Email.KeyID != "guest-"+o.Key {
-		t.Errorf("sealed as %+v", o.Detail.Customer.Email)
+	if string(o.Customer.Email.Ciphertext) != "bo@example.com" || o.Customer.Email.KeyID != "guest-"+o.Key {
+		t.Errorf("sealed as %+v", o.Customer.Email)
 	}
 	again, err := commands.PlaceOrder(t.Context(), asks("placeOrder", "o"), mugs(3000))
 	if err != nil || !again.Replayed || again.Shown.Key != o.Key || again.Shown.Number != o.Number || again.Position != placed.Position {
