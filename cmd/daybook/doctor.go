@@ -86,7 +86,7 @@ func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.
 		Brokers: strings.Split(system.Addresses.Kafka, ","), Settle: settle, Stopped: stopped, Acknowledged: acknowledged,
 	}
 	if cfg.PaymentProvider == "" || stopped { // the simulator: another provider has no such ledger
-		ask.Provider = system.Addresses.PaymentProvider
+		ask.Provider = app.AddressesOf(system.Addresses).PaymentProvider
 	}
 	return doctor.Examine(ctx, ask)
 }
@@ -105,7 +105,7 @@ func servers(ctx context.Context, cfg app.Config, log *slog.Logger) (app.Config,
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- node.Run(running) }()
-	at := node.Addresses()
+	at := app.AddressesOf(node.Addresses())
 	cfg.EventStore, cfg.Kafka = cmp.Or(at.EventStore, cfg.EventStore), cmp.Or(at.Kafka, cfg.Kafka)
 	cfg.Postgres, cfg.PaymentProvider = cmp.Or(at.Postgres, cfg.Postgres), cmp.Or(at.PaymentProvider, cfg.PaymentProvider)
 	return cfg, func() error { stop(); return <-ended }, nil

@@ -1,8 +1,3 @@
-// Package app puts a process together: it is the only place that knows every part. A Config says which roles run here; a
-// Node starts the embedded servers that have no address, connects to all servers by their own protocols, begins the
-// deployment streams, and runs the roles until one of them fails or the process is asked to stop.
-//
-//	Config ─▶ secrets ─▶ embedded servers ─▶ clients, migrations ─▶ deployments ─▶ roles ─▶ ready ─▶ stop in reverse
-//
-// No role knows whether a server is embedded: it gets an address.
+// Package app is the shop as a domain of kit/runtime: its configuration, its roles, its API, the payment provider, and the commands
+// beside them. What any domain needs lies in kit/runtime, which the shop enters by the same door as everybody else.
 package app

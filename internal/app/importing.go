@@ -16,6 +16,7 @@ import (
 
 	"github.com/daybook-dev/daybook/imports/onlineretail"
 	"github.com/daybook-dev/daybook/internal/wholefile"
+	"github.com/daybook-dev/daybook/kit/runtime"
 )
 
 // ImportSummary is what an import came to. Amounts are pence.
@@ -62,7 +63,8 @@ func ImportOnlineRetail(ctx context.Context, cfg Config, version string, log *sl
 	if err := unchanged(f, func() error { h, err = onlineretail.Read(f); return err }); err != nil {
 		return ImportSummary{}, fmt.Errorf("import %s: %w", file, err)
 	}
-	system, release, err := systemFor(ctx, cfg, version, log, func(role string) bool {
+	cfg.Version = version
+	system, release, err := runtime.SystemFor(ctx, domain(cfg), cfg.Config, log, func(role string) bool {
 		return role != RoleGateway && role != RoleCommandAPI && role != RoleQueryAPI
 	})
 	if err != nil {

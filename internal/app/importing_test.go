@@ -1,10 +1,15 @@
 package app
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/daybook-dev/daybook/internal/embedded/diskspace/diskspacetest"
+	"github.com/daybook-dev/daybook/kit/runtime"
 
 	"github.com/daybook-dev/daybook/imports/onlineretail"
 )
@@ -16,7 +21,7 @@ func TestOnlyWholeFilesAreImported(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing.csv")
 	for path, want := range map[string]string{dir: "is a directory", missing: "no such file"} {
-		if _, err := ImportOnlineRetail(t.Context(), Config{DataDir: filepath.Join(dir, "data")}, "", nil, path, "", nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ImportOnlineRetail(t.Context(), Config{Config: runtime.Config{DataDir: filepath.Join(dir, "data")}}, "", nil, path, "", nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -50,5 +55,24 @@ func TestAFileThatChangesIsNotImported(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		_ = f.Close()
+	}
+}
+
+// The lines left out are in a whole file, or in none and the error names the disk: then the import can be run again.
+func TestLinesLeftOutOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := diskspacetest.Mount(t, 4<<20)
+	path := filepath.Join(disk, "rejects.csv")
+	history := &onlineretail.History{Digest: "0123456789abcdef", Rejects: make([]onlineretail.Reject, 1000)}
+	diskspacetest.Fill(t, disk, 0)
+	if _, err := writeRejects(Config{}, history, path); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		t.Errorf("%d bytes are left", info.Size())
+	}
+	diskspacetest.Free(t, disk)
+	if _, err := writeRejects(Config{}, history, path); err != nil {
+		t.Errorf("with space: %v", err)
 	}
 }

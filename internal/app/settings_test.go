@@ -7,9 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
-	"github.com/daybook-dev/daybook/internal/worker"
 )
 
 func written(t *testing.T, yaml string) string {
@@ -107,89 +104,6 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 	for _, s := range settings {
 		if s.Name != "secrets" && strings.Contains(s.Value, "secret") {
 			t.Errorf("%s shows %s", s.Name, s.Value)
-		}
-	}
-}
-
-func TestAddressesOfAGoneProcessAreNotBelieved(t *testing.T) {
-	dir := t.TempDir()
-	withdraw, err := publish(dir, Addresses{API: "http://a", EventStore: "esdb://a", PID: os.Getpid()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := publish(dir, Addresses{QueryAPI: "http://q", PID: os.Getpid() + 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := ReadAddresses(dir)
-	if err != nil || got.API != "http://a" || got.QueryAPI != "http://q" || got.PID != os.Getpid() {
-		t.Errorf("%+v %v", got, err)
-	}
-	other()
-	if got, err := ReadAddresses(dir); err != nil || got.QueryAPI != "" || got.API != "http://a" {
-		t.Errorf("after one of two has left: %+v %v", got, err)
-	}
-	withdraw()
-	if _, err := ReadAddresses(dir); err == nil {
-		t.Error("withdrawn, and still there")
-	}
-	if err := writeAddresses(dir, Addresses{API: "http://old", PID: os.Getpid()}); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := ReadAddresses(dir); err == nil {
-		t.Errorf("a process that is gone is believed: %+v", got)
-	}
-}
-
-func TestOneServerPerDirectory(t *testing.T) {
-	dir := t.TempDir()
-	l, err := lockServer(dir, RoleKafka)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lockServer(dir, RoleKafka); err == nil || !strings.Contains(err.Error(), "other roles") {
-		t.Error(err)
-	}
-	if other, err := lockServer(dir, RoleEventStore); err != nil {
-		t.Error(err)
-	} else {
-		other.Release()
-	}
-	l.Release()
-	again, err := lockServer(dir, RoleKafka)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again.Release()
-}
-
-// Two processes of every role, each by itself, or two of all roles, fit into the connections that the embedded Postgres takes, with
-// some left for commands.
-func TestTwoOfEveryRoleFitIntoPostgres(t *testing.T) {
-	const usual = pgserver.MaxConnections - pgserver.ForSuperusers
-	most := func(roles ...string) (n int) {
-		for _, p := range poolsOf(roles) {
-			n += int(p.most)
-			if p.lock == 0 || p.statement <= p.lock {
-				t.Errorf("the pool %s of %v waits for a lock for %s, for a statement %s", p.name, roles, p.lock, p.statement)
-			}
-		}
-		if slices.Contains(roles, RoleRelay) {
-			n++
-		}
-		if slices.Contains(roles, RoleProjections) {
-			n += worker.Connections
-		}
-		return n + 1 // on which it listens
-	}
-	var each int
-	for _, role := range []string{RoleRelay, RoleProjections, RoleSagas, RoleReactors, RoleCommandAPI, RoleQueryAPI, RoleGateway} {
-		each += most(role)
-	}
-	for what, n := range map[string]int{"every role": each, "all roles": most(AllRoles()...)} {
-		t.Logf("a process of %s: %d connections", what, n)
-		if 2*n+commandMost > usual {
-			t.Errorf("two of %s and a command may open %d connections, and Postgres takes %d", what, 2*n+commandMost, usual)
 		}
 	}
 }

@@ -7,14 +7,14 @@ import (
 	"reflect"
 
 	"github.com/go-viper/mapstructure/v2"
-	"github.com/knadh/koanf/v2"
 
 	"github.com/daybook-dev/daybook/commands/order"
+	"github.com/daybook-dev/daybook/kit/runtime"
 )
 
 // readShop puts what a file says of the shop over the default: a setting given replaces the default's whole.
-func readShop(k *koanf.Koanf, over order.Shop) (order.Shop, error) {
-	for _, name := range k.MapKeys("") {
+func readShop(given map[string]any, over order.Shop) (order.Shop, error) {
+	for name := range given {
 		switch name {
 		case "currencies":
 			over.Currencies = nil
@@ -31,7 +31,7 @@ func readShop(k *koanf.Koanf, over order.Shop) (order.Shop, error) {
 	if err != nil {
 		return over, fmt.Errorf("decoder: %w", err)
 	}
-	if err := decoder.Decode(k.Raw()); err != nil {
+	if err := decoder.Decode(given); err != nil {
 		return over, err
 	}
 	return over, nil
@@ -49,8 +49,8 @@ func whole(from, to reflect.Kind, v any) (any, error) {
 }
 
 // shopSettings shows the shop's settings with their source.
-func shopSettings(s order.Shop, k *koanf.Koanf, path string) []Setting {
-	var out []Setting
+func shopSettings(s order.Shop, given map[string]any, path string) []runtime.Value {
+	var out []runtime.Value
 	for _, field := range []struct {
 		name  string
 		value any
@@ -58,14 +58,14 @@ func shopSettings(s order.Shop, k *koanf.Koanf, path string) []Setting {
 		{"currencies", s.Currencies}, {"time_zone", s.TimeZone}, {"prices_include_tax", s.PricesIncludeTax}, {"tax", s.Tax}, {"shipping", s.Shipping},
 	} {
 		from := "default"
-		if k.Exists("shop." + field.name) {
+		if _, ok := given[field.name]; ok {
 			from = "file " + path
 		}
 		b, err := json.Marshal(field.value)
 		if err != nil { // strings, numbers and maps of them
 			panic(err)
 		}
-		out = append(out, Setting{"shop." + field.name, string(b), from})
+		out = append(out, runtime.Value{Name: "shop." + field.name, Value: string(b), From: from})
 	}
 	return out
 }

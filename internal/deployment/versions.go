@@ -17,6 +17,9 @@ import (
 type Versions struct {
 	Events map[string]int `json:"events,omitempty"`
 	Sagas  map[string]int `json:"sagas,omitempty"`
+
+	// Of is the domain that they are of, where several share an event store.
+	Of string `json:"-"`
 }
 
 // VersionsRaised says that a program with newer versions than any before it may write from here on. It holds those that rose.
@@ -28,8 +31,13 @@ type VersionsRaised struct {
 // EventType implements es.Event.
 func (VersionsRaised) EventType() string { return "deployment.versions_raised" }
 
-// versionsStream is in the event store, as the events are that need a program: it is restored with them.
-var versionsStream = es.StreamID{Category: "deployment", Key: "versions"}
+// stream is in the event store, as the events are that need a program: it is restored with them.
+func (v Versions) stream() es.StreamID {
+	if v.Of == "" {
+		return es.StreamID{Category: "deployment", Key: "versions"}
+	}
+	return es.StreamID{Category: "deployment", Key: v.Of + ".versions"}
+}
 
 // VersionsOf are those of a catalogue and of sagas, by name.
 func VersionsOf(c *es.Catalog, sagas map[string]int) Versions {
@@ -71,25 +79,25 @@ func Raise(ctx context.Context, store es.Store, c *es.Catalog, program string, o
 		if err != nil {
 			return err
 		}
-		rise := VersionsRaised{program, Versions{newer(own.Events, have.known.Events), newer(own.Sagas, have.known.Sagas)}}
+		rise := VersionsRaised{program, Versions{Events: newer(own.Events, have.known.Events), Sagas: newer(own.Sagas, have.known.Sagas)}}
 		if len(rise.Events)+len(rise.Sagas) == 0 {
 			return nil
 		}
-		p, err := raised(c, rise, have.at)
+		p, err := raised(c, own.stream(), rise, have.at)
 		if err != nil {
 			return err
 		}
-		_, err = store.Append(ctx, versionsStream, have.at, []es.Proposed{p})
+		_, err = store.Append(ctx, own.stream(), have.at, []es.Proposed{p})
 		switch {
 		case err == nil:
 			return nil
 		case errors.Is(err, es.ErrWrongRevision), errors.Is(err, es.ErrUnknownOutcome):
 			last = err
 		default:
-			return fmt.Errorf("state the versions of this program in %s: %w", versionsStream, err)
+			return fmt.Errorf("state the versions of this program in %s: %w", own.stream(), err)
 		}
 	}
-	return fmt.Errorf("state the versions of this program in %s: %w", versionsStream, last)
+	return fmt.Errorf("state the versions of this program in %s: %w", own.stream(), last)
 }
 
 type standing struct {
@@ -101,13 +109,13 @@ type standing struct {
 func stand(ctx context.Context, store es.Store, own Versions) (standing, error) {
 	s := standing{known: Versions{Events: map[string]int{}, Sagas: map[string]int{}}, at: es.NoStream}
 	older := &OlderError{}
-	for r, err := range store.Read(ctx, versionsStream, 0) {
+	for r, err := range store.Read(ctx, own.stream(), 0) {
 		if err != nil {
 			return s, fmt.Errorf("read which program this event store needs: %w", err)
 		}
 		var e VersionsRaised
 		if err := json.Unmarshal(r.Data, &e); err != nil {
-			return s, fmt.Errorf("read which program this event store needs: %s@%d: %w", versionsStream, r.Revision, err)
+			return s, fmt.Errorf("read which program this event store needs: %s@%d: %w", own.stream(), r.Revision, err)
 		}
 		s.at = es.Expected(r.Revision) //nolint:gosec // below 2^63
 		missing := append(raise(s.known.Events, e.Events, own.Events, ""), raise(s.known.Sagas, e.Sagas, own.Sagas, "saga ")...)
@@ -147,17 +155,17 @@ func newer(own, known map[string]int) map[string]int {
 	return out
 }
 
-func raised(c *es.Catalog, rise VersionsRaised, at es.Expected) (es.Proposed, error) {
+func raised(c *es.Catalog, stream es.StreamID, rise VersionsRaised, at es.Expected) (es.Proposed, error) {
 	typ, schema, data, err := c.Encode(rise)
 	if err != nil {
 		return es.Proposed{}, err
 	}
 	meta, err := json.Marshal(es.Meta{
-		Schema: schema, Correlation: versionsStream.String(), Actor: es.Actor{ID: "daybook", Kind: "service"}, OccurredAt: es.Micro(time.Now()),
+		Schema: schema, Correlation: stream.String(), Actor: es.Actor{ID: "daybook", Kind: "service"}, OccurredAt: es.Micro(time.Now()),
 	})
 	if err != nil {
-		return es.Proposed{}, fmt.Errorf("encode metadata of %s: %w", versionsStream, err)
+		return es.Proposed{}, fmt.Errorf("encode metadata of %s: %w", stream, err)
 	}
 	// Of all that it says: two programs must not be told that each other's event is theirs.
-	return es.Proposed{ID: es.DerivedID(es.UUID{}, versionsStream.String(), uint64(at+1), data), Type: typ, Data: data, Meta: meta}, nil //nolint:gosec // not negative
+	return es.Proposed{ID: es.DerivedID(es.UUID{}, stream.String(), uint64(at+1), data), Type: typ, Data: data, Meta: meta}, nil //nolint:gosec // not negative
 }
