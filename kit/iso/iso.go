@@ -32,9 +32,6 @@ func Region(country, region string) (code string, ok bool) {
 	return code, slices.Contains(allRegions[country], code)
 }
 
-// HasRegions tells whether ISO 3166-2 divides a country.
-func HasRegions(country string) bool { return len(allRegions[country]) > 0 }
-
 // Currency gives the decimals of a currency of ISO 4217. ok is false for what is none, or has no minor unit.
 func Currency(code string) (decimals int, ok bool) {
 	decimals, ok = allCurrencies[code]

@@ -45,8 +45,8 @@ var hidden = []*unicode.RangeTable{
 	unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point,
 }
 
-// Hidden tells whether a text may not have r.
-func Hidden(r rune) bool { return unicode.In(r, hidden...) }
+// barred tells whether a text may not have r.
+func barred(r rune) bool { return unicode.In(r, hidden...) }
 
 // unseen tells whether r is lawful in a text but shows nothing.
 func unseen(r rune) bool {
@@ -65,7 +65,7 @@ func Check(s string, most int) error {
 	seen, n := false, 0
 	for _, r := range s {
 		n++
-		if Hidden(r) {
+		if barred(r) {
 			return fmt.Errorf("contains %U, which cannot be seen", r)
 		}
 		seen = seen || !unseen(r)
@@ -83,13 +83,13 @@ func Check(s string, most int) error {
 
 // Pattern is the regular expression of what Clean makes a text of, to be found in openapi.yaml.
 func Pattern() string {
-	not, shown := class(Hidden), class(func(r rune) bool { return Hidden(r) || unseen(r) })
+	not, shown := class(barred), class(func(r rune) bool { return barred(r) || unseen(r) })
 	return `^[^` + not + `]*[^` + shown + `][^` + not + `]*$`
 }
 
 // EmailPattern is of an address: one @ between characters that can be seen.
 func EmailPattern() string {
-	part := `[^@` + class(func(r rune) bool { return Hidden(r) || unseen(r) }) + `]+`
+	part := `[^@` + class(func(r rune) bool { return barred(r) || unseen(r) }) + `]+`
 	return `^` + part + `@` + part + `$`
 }
 
