@@ -15,7 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 )
 
-// Config is what a process is told. DefaultConfig works as it is. each field but Name, Version, Next and Topic has a setting
+// Config is the configuration of a process. DefaultConfig works as it is. Each field but Name, Version, Next and Topic has a setting
 // (Settings).
 type Config struct {
 	// Name of the domain: of its data directory, its environment variables (NAME_LISTEN), its topic and its metrics, unless they are
