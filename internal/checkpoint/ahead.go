@@ -76,8 +76,8 @@ const beyondSQL = `
 			from daybook.projection_progress c join daybook.projection_build b on b.id = c.build
 		union all select 'read model', '', 0, g.part, g.position from daybook.projection_group g
 			where not exists (select from daybook.projection_progress c where c.part = g.part and not c.apart)
-		union all select 'saga', saga, 0, partition, position from daybook.saga_checkpoint
-		union all select 'reactor', reactor, 0, partition, position from daybook.reactor_checkpoint
+		union all select 'saga', name, 0, partition, position from daybook.saga_checkpoint
+		union all select 'reactor', name, 0, partition, position from daybook.reactor_checkpoint
 	) all_checkpoints (kind, name, build, partition, position)
 	where position > $1 or position < 0
 	order by 1, 2, 3, 4`

@@ -40,8 +40,8 @@ func TestEveryKindOfCheckpointAheadOfTheLogIsFound(t *testing.T) {
 		insert into daybook.projection_build (projection, version, schema_name, partitions, incarnation, fingerprint) values ('orders', 1, 'b1', 2, 'm', '');
 		insert into daybook.projection_group (part, position) values (0, 9000000000000000000), (1, -1);
 		insert into daybook.projection_checkpoint (build, part, position) values (1, 0, 9000000000000000000);
-		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation) values ('placement', 0, -9223372036854775808, 2, 'm'), ('placement', 1, 9000000000000000000, 2, 'm');
-		insert into daybook.reactor_checkpoint (reactor, partition, partitions, incarnation, position) values ('payments', 0, 2, 'm', 9000000000000000000), ('payments', 1, 2, 'm', 2)`)
+		insert into daybook.saga_checkpoint (name, partition, position, partitions, incarnation) values ('placement', 0, -9223372036854775808, 2, 'm'), ('placement', 1, 9000000000000000000, 2, 'm');
+		insert into daybook.reactor_checkpoint (name, partition, partitions, incarnation, position) values ('payments', 0, 2, 'm', 9000000000000000000), ('payments', 1, 2, 'm', 2)`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ type Position struct {
 var positionsSQL = map[Kind]string{
 	ReadModel: `select p.projection, c.part, c.position from daybook.projection_pointer p join daybook.projection_progress c on c.build = p.build
 		where p.projection = any($1) order by 1, 2`,
-	Saga:    `select saga, partition, position from daybook.saga_checkpoint where saga = any($1) order by 1, 2`,
-	Reactor: `select reactor, partition, position from daybook.reactor_checkpoint where reactor = any($1) order by 1, 2`,
+	Saga:    `select name, partition, position from daybook.saga_checkpoint where name = any($1) order by 1, 2`,
+	Reactor: `select name, partition, position from daybook.reactor_checkpoint where name = any($1) order by 1, 2`,
 }
 
 // Positions gives the checkpoints of read models, sagas or reactors, by name and partition. One that has not been made yet

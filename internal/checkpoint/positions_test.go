@@ -17,8 +17,8 @@ func TestPositionsOfEveryKind(t *testing.T) {
 			('orders', 1, 'b1', 2, 'm', ''), ('orders', 2, 'b2', 2, 'm', '');
 		insert into daybook.projection_pointer (projection, build) values ('orders', 1);
 		insert into daybook.projection_checkpoint (build, part, position) values (1, 1, 3), (2, 0, 1);
-		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation) values ('placement', 0, 5, 2, 'm'), ('other', 0, 1, 2, 'm');
-		insert into daybook.reactor_checkpoint (reactor, partition, partitions, incarnation, position) values ('payments', 1, 2, 'm', 6)`)
+		insert into daybook.saga_checkpoint (name, partition, position, partitions, incarnation) values ('placement', 0, 5, 2, 'm'), ('other', 0, 1, 2, 'm');
+		insert into daybook.reactor_checkpoint (name, partition, partitions, incarnation, position) values ('payments', 1, 2, 'm', 6)`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,8 +78,8 @@ func (h *history) behind(ctx context.Context) (out []string, err error) {
 	}
 	rows, err := h.cfg.Pool.Query(ctx, `
 		select 'read model ' || p.projection, c.part, c.position from daybook.projection_pointer p join daybook.projection_progress c on c.build = p.build
-		union all select 'saga ' || saga, partition, position from daybook.saga_checkpoint
-		union all select 'reactor ' || reactor, partition, position from daybook.reactor_checkpoint`)
+		union all select 'saga ' || name, partition, position from daybook.saga_checkpoint
+		union all select 'reactor ' || name, partition, position from daybook.reactor_checkpoint`)
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoints: %w", err)
 	}

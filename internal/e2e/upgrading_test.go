@@ -41,8 +41,8 @@ func TestOlderProgramIsRefused(t *testing.T) {
 	db := database(t, p)
 	for _, sql := range []string{
 		`update daybook.projection_build set version = version - 1 where projection in ('sales', 'products')`,
-		`insert into daybook.projection_build (projection, version, schema_name, partitions, incarnation, fingerprint)
-			select 'sales', 99, 'sales_later', partitions, incarnation, fingerprint from daybook.projection_build where projection = 'sales'`,
+		`insert into daybook.projection_build (projection, version, schema_name, partitions, incarnation, filter, fingerprint)
+			select 'sales', 99, 'sales_later', partitions, incarnation, filter, fingerprint from daybook.projection_build where projection = 'sales'`,
 	} {
 		if _, err := db.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

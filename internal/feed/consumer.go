@@ -2,8 +2,8 @@ package feed
 
 import (
 	"context"
-	"errors"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -40,4 +40,4 @@ type Several interface {
 }
 
 // ErrFenced says that another worker moved the checkpoint: whatever was cached about the partition is stale.
-var ErrFenced = errors.New("checkpoint was moved by another worker")
+var ErrFenced = checkpoint.ErrFenced

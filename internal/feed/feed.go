@@ -124,6 +124,11 @@ func New(cfg Config) (*Feed, error) {
 	return f, nil
 }
 
+// origin is what the feed's messages and checkpoints are of.
+func (f *Feed) origin() checkpoint.Origin {
+	return checkpoint.Here(f.cfg.Incarnation, f.cfg.Partitions)
+}
+
 // Health is nil while every partition this process was given is fed; else it says what is in the way.
 func (f *Feed) Health() error { return f.health.Err() }
 
@@ -208,7 +213,7 @@ func (f *Feed) topic(ctx context.Context) error {
 		if f.health.Set(atTopic, err); err == nil {
 			return nil
 		}
-		if _, never := errors.AsType[*topic.MismatchError](err); never {
+		if _, never := errors.AsType[*checkpoint.MismatchError](err); never {
 			return err
 		}
 		_ = later.Wait(ctx, try+1)

@@ -234,8 +234,23 @@ func TestCheckpointThatGoesBack(t *testing.T) {
 	}
 }
 
-func TestMessageOfAnotherIncarnationStopsItsPartition(t *testing.T) {
+func TestMessageOfAnotherIncarnationOrFilterStopsItsPartition(t *testing.T) {
 	t.Parallel()
+	for says, message := range map[string]func(*shop, int, es.Record) kafka.Message{
+		"incarnation another": func(s *shop, p int, rec es.Record) kafka.Message {
+			return topictest.Message(s.t, s.keys, topic.DefaultName, p, rec, 0, "another")
+		},
+		"filter 2 of what is relayed, this program has filter 1": func(s *shop, p int, rec es.Record) kafka.Message {
+			rec.Type = "saga.counted" // which a rule with another number may relay
+			return topictest.Filtered(s.t, s.keys, topictest.Message(s.t, s.keys, topic.DefaultName, p, rec, 0, "memory"), es.RelayFilter+1)
+		},
+	} {
+		t.Run(says, func(t *testing.T) { t.Parallel(); stopsItsPartition(t, says, message) })
+	}
+}
+
+func stopsItsPartition(t *testing.T, says string, message func(*shop, int, es.Record) kafka.Message) {
+	t.Helper()
 	s, b := newShop(t), newBook()
 	s.record(50)
 	s.publish(once)
@@ -244,10 +259,10 @@ func TestMessageOfAnotherIncarnationStopsItsPartition(t *testing.T) {
 
 	foreign := topic.PartitionOf("k3", partitions)
 	rec := es.Record{ID: es.UUID{1}, Stream: es.StreamID{Category: "parcel", Key: "k3"}, Position: 9999, Type: "parcel.counted", Created: time.Now(), Meta: []byte("{}")}
-	topictest.Produce(t, s.addr, foreign, topictest.Message(t, s.keys, topic.DefaultName, foreign, rec, 0, "another"))
-	eventually(t, "Health to name the incarnation", func() bool {
+	topictest.Produce(t, s.addr, foreign, message(s, foreign, rec))
+	eventually(t, "Health to name what it is", func() bool {
 		err := f.Health()
-		return err != nil && strings.Contains(err.Error(), "incarnation another")
+		return err != nil && strings.Contains(err.Error(), says) && strings.Contains(err.Error(), "daybook recover")
 	})
 	s.record(50)
 	s.publish(once)
@@ -262,7 +277,7 @@ func TestMessageOfAnotherIncarnationStopsItsPartition(t *testing.T) {
 		return true
 	})
 	if at, _ := b.Checkpoints(t.Context(), []int{foreign}); at[foreign] == want.Last[foreign] || at[foreign] >= 9999 {
-		t.Errorf("partition %d went on to %d after a message of another incarnation", foreign, at[foreign])
+		t.Errorf("partition %d went on to %d after a message of %s", foreign, at[foreign], says)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/health"
@@ -65,7 +66,7 @@ func newShop(t *testing.T) *shop {
 func newShopOn(t *testing.T, addr string) *shop {
 	t.Helper()
 	s := &shop{t: t, keys: topictest.Keys(t), store: memory.New(), next: map[string]es.Expected{}}
-	s.state = topic.State{Last: make([]uint64, partitions), Partitions: partitions, Incarnation: "memory"}
+	s.state = topic.State{Origin: checkpoint.Here("memory", partitions), Last: make([]uint64, partitions)}
 	if s.addr = addr; addr != "" {
 		s.ensureTopic()
 	}

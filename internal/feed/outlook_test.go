@@ -47,7 +47,7 @@ func TestPartitionsShareASlowLook(t *testing.T) {
 					RelayState: func(context.Context) (topic.State, error) {
 						looks++
 						time.Sleep(slow)
-						return topic.State{Partitions: topic.DefaultPartitions}, fails
+						return topic.State{Origin: checkpoint.Here("memory", topic.DefaultPartitions)}, fails
 					},
 				}}
 				var assigned []kafka.PartitionAssignment

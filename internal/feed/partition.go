@@ -196,7 +196,7 @@ func (p *partition) real(ctx context.Context, messages []topic.Message) []topic.
 func (p *partition) deliver(ctx context.Context, messages []topic.Message) error {
 	ours := messages
 	for i, m := range messages {
-		if m.Incarnation != p.feed.cfg.Incarnation {
+		if p.foreign(m) != nil {
 			ours = messages[:i]
 			break
 		}
@@ -221,12 +221,19 @@ func (p *partition) deliver(ctx context.Context, messages []topic.Message) error
 		}
 	}
 	if len(ours) < len(messages) {
-		foreign := messages[len(ours)]
-		return fmt.Errorf("event %d on Kafka belongs to incarnation %s of the event store, this one is %s: "+
-			"the topic holds another history; stop everything and run `daybook recover`",
-			foreign.Record.Position, foreign.Incarnation, p.feed.cfg.Incarnation)
+		return p.foreign(messages[len(ours)])
 	}
 	return nil
+}
+
+// foreign is why a message is of another history, or was relayed under another filter; nil: it is neither.
+func (p *partition) foreign(m topic.Message) error {
+	here := p.feed.origin()
+	made := here
+	if made.Incarnation, made.Filter = m.Incarnation, m.Filter; made == here {
+		return nil
+	}
+	return here.Accept(fmt.Sprintf("event %d on Kafka", m.Record.Position), made)
 }
 
 // seen is the last event that has been applied or is held.
@@ -305,9 +312,8 @@ func (p *partition) compare(o outlook) error {
 	s := o.relay
 	switch {
 	case s.Partitions == 0: // the relay has never run
-	case s.Incarnation != p.feed.cfg.Incarnation || s.Partitions != p.feed.cfg.Partitions:
-		return fmt.Errorf("the relay works on incarnation %s with %d partitions, this process on %s with %d",
-			s.Incarnation, s.Partitions, p.feed.cfg.Incarnation, p.feed.cfg.Partitions)
+	case s.Origin != p.feed.origin():
+		return p.feed.origin().Accept("the relay's checkpoint", s.Origin)
 	case s.Last[p.id] > p.at:
 		p.owed = owed{upto: s.Last[p.id], since: o.ended, until: kafka.FirstOffset}
 		if end, ok := o.ends[p.id]; ok {

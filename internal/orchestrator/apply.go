@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -22,7 +23,7 @@ func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, e
 		return nil
 	}
 	began := time.Now()
-	at, err := o.positionsOf(partition, after)
+	at, err := o.checkpoints.Before(partition, after)
 	if err != nil {
 		return err
 	}
@@ -81,14 +82,14 @@ func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []deliver
 	return o.rowOf(e), true, nil
 }
 
-func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]uint64, last uint64, rows []row) error {
+func (o *Orchestrator) commit(ctx context.Context, partition int, at checkpoint.ByName, last uint64, rows []row) error {
 	mine, others := o.whoseTurn(rows)
 	var err error
+	move := o.checkpoints.Move(partition, at, last)
 	if len(rows) == 0 {
-		err = o.moveAlone(ctx, partition, at, last)
+		err = o.checkpoints.Alone(ctx, move)
 	} else {
-		names, from := behind(at, last)
-		err = o.saver.save(ctx, saving{rows: rows, move: &move{partition, names, from, last}, notify: others})
+		err = o.saver.save(ctx, saving{rows: rows, move: &move, notify: others})
 	}
 	if err != nil {
 		return err
@@ -96,12 +97,7 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at map[string]
 	if len(rows) > 0 {
 		o.hit(failpoint.SagaWaitingAfter)
 	}
-	o.mu.Lock()
-	for name, p := range o.positions[partition] {
-		o.positions[partition][name] = max(p, last)
-	}
-	o.moves[partition]++
-	o.mu.Unlock()
+	o.checkpoints.Moved(move)
 	for _, r := range rows {
 		o.saved(r)
 	}

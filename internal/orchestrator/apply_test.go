@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/topic"
@@ -232,17 +233,22 @@ func TestStaleInstanceIsReadAgain(t *testing.T) {
 func TestRefusesToStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
-	if _, err := w.alone(nil).Checkpoints(t.Context(), []int{0, 1, 2}); err != nil {
+	refused := func(says string, change func(*Config)) {
+		t.Helper()
+		o := w.alone(change)
+		_, read := o.Checkpoints(t.Context(), []int{0})
+		for doing, err := range map[string]error{"start": o.Prepare(t.Context()), "read": read} {
+			if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "daybook recover") {
+				t.Errorf("%s: %v, want %q", doing, err, says)
+			}
+		}
+	}
+	refused("is of incarnation memory of the event store, this is incarnation another", func(c *Config) { c.Incarnation = "another" })
+	refused("counts 3 partitions, this installation 12", func(c *Config) { c.Partitions = 12 })
+	if _, err := w.pool.Exec(t.Context(), "update daybook.saga_checkpoint set filter = filter + 1 where partition = 0"); err != nil {
 		t.Fatal(err)
 	}
-	other := w.alone(func(c *Config) { c.Incarnation = "another" })
-	if _, err := other.Checkpoints(t.Context(), []int{0}); err == nil || !strings.Contains(err.Error(), `incarnation "memory" of the event store, this is "another"`) {
-		t.Errorf("another incarnation: %v", err)
-	}
-	more := w.alone(func(c *Config) { c.Partitions = 12 })
-	if _, err := more.Checkpoints(t.Context(), []int{0}); err == nil || !strings.Contains(err.Error(), "counts 3 partitions, the topic has 12") {
-		t.Errorf("other partitions: %v", err)
-	}
+	refused("under filter 2 of what is relayed, this program has filter 1", nil)
 	if _, err := New(Config{Store: w.store, Handler: w.handler, Catalog: w.catalog, Pool: w.pool, Sagas: w.sagas, Partitions: 1}); err == nil {
 		t.Error("sagas that were not deployed run")
 	}
@@ -272,6 +278,9 @@ func TestFirstPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.first["placement"] = end
+	if err := checkpoint.Forget(t.Context(), w.pool, checkpoint.Saga); err != nil { // as if no process had been started yet
+		t.Fatal(err)
+	}
 	w.start(nil)
 	w.place("new", "tok_approve", "A")
 	w.await("placement-new", saga.Completed)

@@ -27,7 +27,7 @@ func (p *pausing) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQ
 
 func (p *pausing) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
 	sql, _ := ctx.Value(statement{}).(string)
-	if strings.Contains(sql, "select saga, partition, position") && p.armed.CompareAndSwap(true, false) {
+	if strings.Contains(sql, "select name, partition, position") && p.armed.CompareAndSwap(true, false) {
 		p.read <- struct{}{}
 		<-p.goOn
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/duerows"
 	"github.com/daybook-dev/daybook/internal/failpoint"
@@ -85,19 +86,18 @@ type Sender interface {
 
 // Orchestrator is a feed.Consumer for all sagas of a process.
 type Orchestrator struct {
-	cfg       Config
-	newest    map[string]*saga.Machine
-	versions  map[version]*saga.Machine
-	routes    map[string]*route // by event type
-	instances instances
-	saver     saver
-	rows      *duerows.Watch
-	metrics   *metrics
-	health    *health.Reporter
+	cfg         Config
+	newest      map[string]*saga.Machine
+	versions    map[version]*saga.Machine
+	routes      map[string]*route // by event type
+	checkpoints *checkpoint.Set
+	instances   instances
+	saver       saver
+	rows        *duerows.Watch
+	metrics     *metrics
+	health      *health.Reporter
 
 	mu         sync.Mutex
-	positions  map[int]map[string]uint64 // checkpoints, per partition and saga
-	moves      map[int]int               // per partition: how often Apply has moved them
 	owned      map[int]*owner
 	complained time.Time
 	silent     int // complaints since
@@ -144,7 +144,7 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o := &Orchestrator{
 		cfg: cfg, newest: map[string]*saga.Machine{}, versions: map[version]*saga.Machine{},
-		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owned: map[int]*owner{},
+		owned: map[int]*owner{},
 	}
 	o.rows = duerows.New(cfg.Poll, o.anyDue)
 	for i := range cfg.Sagas {
@@ -162,7 +162,8 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o.routes = o.table()
 	o.instances.init(cfg.Instances)
-	o.saver.init(cfg.Pool, o.hit)
+	o.checkpoints = checkpoint.NewSet(checkpoint.Saga, cfg.Pool, checkpoint.Here(cfg.Incarnation, cfg.Partitions), o.names())
+	o.saver.init(cfg.Pool, o.checkpoints, o.hit)
 	o.metrics = newMetrics(cfg.Registerer, cfg.Pool)
 	return o, nil
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
-	"github.com/daybook-dev/daybook/internal/feed"
 )
 
 const upsert = `
@@ -76,9 +76,10 @@ func queue(b *pgx.Batch, sql string, rows []row) {
 // A common transaction waits briefly for what another session holds. If it fails, each of its savings is written apart, and what
 // is still held there goes apart from then on: it keeps none of the others waiting.
 type saver struct {
-	pool  *pgxpool.Pool
-	hit   func(failpoint.Name)
-	apart chan struct{} // transactions apart at a time
+	pool        *pgxpool.Pool
+	checkpoints *checkpoint.Set
+	hit         func(failpoint.Name)
+	apart       chan struct{} // transactions apart at a time
 
 	mu    sync.Mutex
 	queue []*saving
@@ -90,7 +91,7 @@ type saver struct {
 type saving struct {
 	ctx    context.Context //nolint:containedctx // of who waits for it
 	rows   []row
-	move   *move // nil: an owner's
+	move   *checkpoint.Move // nil: an owner's
 	notify bool
 	done   chan error
 }
@@ -98,20 +99,12 @@ type saving struct {
 // keys name what a saving may have to wait for.
 func (s *saving) keys() (out []string) {
 	if s.move != nil {
-		out = append(out, strconv.Itoa(s.move.partition))
+		out = append(out, strconv.Itoa(s.move.Partition))
 	}
 	for i := range s.rows {
 		out = append(out, s.rows[i].id.String())
 	}
 	return out
-}
-
-// move advances the checkpoints of a partition to last.
-type move struct {
-	partition int
-	names     []string
-	from      []int64
-	last      uint64
 }
 
 const (
@@ -122,8 +115,8 @@ const (
 	apartMost   = 3                      // fewer than the pool has
 )
 
-func (s *saver) init(pool *pgxpool.Pool, hit func(failpoint.Name)) {
-	s.pool, s.hit, s.apart, s.held = pool, hit, make(chan struct{}, apartMost), map[string]time.Time{}
+func (s *saver) init(pool *pgxpool.Pool, checkpoints *checkpoint.Set, hit func(failpoint.Name)) {
+	s.pool, s.checkpoints, s.hit, s.apart, s.held = pool, checkpoints, hit, make(chan struct{}, apartMost), map[string]time.Time{}
 }
 
 func (s *saver) save(ctx context.Context, one saving) error {
@@ -216,44 +209,32 @@ func isHeld(err error) bool {
 	return ok && (pg.Code == "55P03" || pg.Code == "40P01") // lock_not_available, deadlock_detected
 }
 
-const moveAll = `
-update daybook.saga_checkpoint c set position = r.upto
-from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) as r(saga, partition, was, upto)
-where c.saga = r.saga and c.partition = r.partition and c.position = r.was`
-
 // statements are what a batch comes to.
 type statements struct {
-	names           []string // of the sagas whose checkpoints move
-	partitions      []int
-	from, upto      []int64
+	moves           []checkpoint.Move
 	heard, lookedTo []row
-	moves, notify   bool
+	notify          bool
 }
 
 func statementsOf(batch []*saving) (all statements) {
 	for _, one := range batch {
 		all.notify = all.notify || one.notify
-		m := one.move
-		if m == nil {
+		if one.move == nil {
 			all.lookedTo = append(all.lookedTo, one.rows...)
 			continue
 		}
-		all.moves, all.heard = true, append(all.heard, one.rows...)
-		for i := range m.names {
-			all.names, all.partitions = append(all.names, m.names[i]), append(all.partitions, m.partition)
-			all.from, all.upto = append(all.from, m.from[i]), append(all.upto, int64(m.last)) //nolint:gosec // below 2^63
-		}
+		all.moves, all.heard = append(all.moves, *one.move), append(all.heard, one.rows...)
 	}
 	return all
 }
 
 // send begins a transaction and writes, in one round trip.
-func (all statements) send(ctx context.Context, conn *pgxpool.Conn, lock time.Duration) error {
+func (s *saver) send(ctx context.Context, conn *pgxpool.Conn, all statements, lock time.Duration) error {
 	var b pgx.Batch
 	b.Queue("begin")
 	b.Queue("set local lock_timeout = " + strconv.FormatInt(lock.Milliseconds(), 10))
-	if all.moves {
-		b.Queue(moveAll, all.names, all.partitions, all.from, all.upto)
+	if len(all.moves) > 0 {
+		s.checkpoints.Queue(&b, all.moves...)
 	} else { // a database that crashes before this is on disk has older rows, which are still due: nothing is lost
 		b.Queue("set local synchronous_commit = off")
 	}
@@ -273,8 +254,8 @@ func (all statements) send(ctx context.Context, conn *pgxpool.Conn, lock time.Du
 	if closed := results.Close(); err == nil {
 		err = closed
 	}
-	if err == nil && tag.RowsAffected() != int64(len(all.names)) {
-		err = feed.ErrFenced
+	if err == nil {
+		err = s.checkpoints.Check(tag, all.moves...)
 	}
 	return err
 }
@@ -284,8 +265,8 @@ func (s *saver) write(ctx context.Context, batch []*saving, lock time.Duration) 
 	defer cancel()
 	all := statementsOf(batch)
 	err := s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { // which closes one that is left inside a transaction
-		err := all.send(ctx, conn, lock)
-		if all.moves {
+		err := s.send(ctx, conn, all, lock)
+		if len(all.moves) > 0 {
 			s.hit(failpoint.SagaWaitingBefore)
 		}
 		for _, one := range batch {

@@ -79,6 +79,9 @@ func newWorld(t *testing.T, d sagas.Deadlines) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := w.alone(nil).Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -127,7 +130,10 @@ func (w *world) start(set func(*process, *Config), owns ...int) *process {
 	if set != nil {
 		set(p, &cfg)
 	}
-	if p.o, err = New(cfg); err != nil {
+	if p.o, err = New(cfg); err == nil {
+		err = p.o.Prepare(ctx)
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	for _, partition := range owns {

@@ -3,13 +3,12 @@ package reactor
 import (
 	"context"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -25,89 +24,37 @@ func (e *Engine) Concerns(_ int, event es.Record) bool {
 	return len(e.opens[event.Type]) > 0 || len(e.wakes[event.Type]) > 0
 }
 
-func (e *Engine) prepare(ctx context.Context, name string, first uint64) error {
-	_, err := e.cfg.Pool.Exec(ctx, `
-		insert into daybook.reactor_checkpoint (reactor, partition, partitions, incarnation, position)
-		select $1, p, $2, $3, $4 from generate_series(0, $2 - 1) p
-		where not exists (select from daybook.reactor_checkpoint where reactor = $1)
-		on conflict do nothing`, name, e.cfg.Partitions, e.cfg.Incarnation, first)
-	if err != nil {
-		return err
+// Prepare makes the checkpoints of reactors that have none, and refuses to go on with those of another event store, another number of
+// partitions or another filter. It is called before anything serves.
+func (e *Engine) Prepare(ctx context.Context) error {
+	first := checkpoint.ByName{}
+	for _, name := range e.names {
+		at, err := e.cfg.Begin(ctx, name)
+		if err != nil {
+			return fmt.Errorf("first position of reactor %s: %w", name, err)
+		}
+		first[name] = at
 	}
-	var rows, others int
-	err = e.cfg.Pool.QueryRow(ctx, `
-		select count(*), count(*) filter (where partitions <> $2 or incarnation <> $3)
-		from daybook.reactor_checkpoint where reactor = $1`, name, e.cfg.Partitions, e.cfg.Incarnation).Scan(&rows, &others)
-	if err == nil && (others > 0 || rows != e.cfg.Partitions) {
-		err = fmt.Errorf("its checkpoints are of another event store or another number of partitions than %d: run `daybook recover`", e.cfg.Partitions)
-	}
-	return err
+	return e.checkpoints.Begin(ctx, first)
 }
 
 // Forget removes what the reactors have read and what they wait for: both are found again from the first positions on. Every
 // intent is looked at before anything is called.
 func Forget(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `delete from daybook.reactor_waiting; delete from daybook.reactor_checkpoint`)
+	if err := checkpoint.Forget(ctx, tx, checkpoint.Reactor); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `delete from daybook.reactor_waiting`)
 	return err
 }
 
 // Checkpoints gives, per partition, the lowest of the reactors' own.
 func (e *Engine) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
-	e.mu.Lock()
-	before := maps.Clone(e.moves)
-	e.mu.Unlock()
-	rows, err := e.cfg.Pool.Query(ctx, `
-		select partition, reactor, position from daybook.reactor_checkpoint
-		where partition = any($1) and reactor = any($2) and incarnation = $3`, partitions, e.names, e.cfg.Incarnation)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoints of reactors: %w", err)
-	}
-	found := map[int]map[string]uint64{}
-	var partition int
-	var name string
-	var position int64
-	_, err = pgx.ForEachRow(rows, []any{&partition, &name, &position}, func() error {
-		if found[partition] == nil {
-			found[partition] = map[string]uint64{}
-		}
-		found[partition][name] = uint64(position) //nolint:gosec // positions are kept below 2^63
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoints of reactors: %w", err)
-	}
-	lowest := map[int]uint64{}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, p := range partitions {
-		if len(found[p]) != len(e.names) {
-			return nil, fmt.Errorf("reactors have %d of %d checkpoints in partition %d: Prepare did not run on this event store", len(found[p]), len(e.names), p)
-		}
-		lowest[p] = lowestOf(found[p])
-		if e.moves[p] == before[p] { // else Apply has moved them since they were read
-			e.positions[p] = found[p]
-		}
-	}
-	return lowest, nil
+	return e.checkpoints.Lowest(ctx, partitions)
 }
 
 // Farthest implements feed.Several.
-func (e *Engine) Farthest(partition int) (most uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, at := range e.positions[partition] {
-		most = max(most, at)
-	}
-	return most
-}
-
-func lowestOf(positions map[string]uint64) uint64 {
-	lowest := uint64(math.MaxUint64)
-	for _, p := range positions {
-		lowest = min(lowest, p)
-	}
-	return lowest
-}
+func (e *Engine) Farthest(partition int) uint64 { return e.checkpoints.Farthest(partition) }
 
 // Apply opens the intents among the events and moves the checkpoints, in one transaction.
 func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
@@ -115,23 +62,20 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 		return nil
 	}
 	last := events[len(events)-1].Position
-	e.mu.Lock()
-	at := e.positions[partition]
-	e.mu.Unlock()
-	if at == nil {
-		return fmt.Errorf("partition %d of the reactors: applied before its checkpoints were asked for", partition)
+	at, err := e.checkpoints.Before(partition, after)
+	if err != nil {
+		return err
 	}
-	if after > lowestOf(at) {
-		return fmt.Errorf("partition %d of the reactors stands at %d, not %d: %w", partition, lowestOf(at), after, feed.ErrFenced)
-	}
-	moved := map[string]uint64{}
+	move := e.checkpoints.Move(partition, at, last)
 	opened := false
 	var missed []waking
 	options := pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off; set local lock_timeout = '1s'"}
-	err := pgx.BeginTxFunc(ctx, e.cfg.Pool, options, func(tx pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, e.cfg.Pool, options, func(tx pgx.Tx) error {
+		if err := e.checkpoints.In(ctx, tx, move); err != nil {
+			return err
+		}
 		for _, name := range e.names {
 			from := at[name]
-			moved[name] = max(from, last)
 			if from >= last {
 				continue
 			}
@@ -151,9 +95,8 @@ func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events 
 		return err
 	}
 	failpoint.Hit(failpoint.ReactorWaitingAfter)
+	e.checkpoints.Moved(move)
 	e.mu.Lock()
-	e.positions[partition] = moved
-	e.moves[partition]++
 	for _, w := range missed {
 		e.missed[w] = partition
 	}
@@ -170,16 +113,6 @@ type waking struct{ reactor, stream string }
 
 // applyTo tells whether rows are due because of the events, and gives the streams that could not be woken.
 func (e *Engine) applyTo(ctx context.Context, tx pgx.Tx, name string, partition int, from uint64, events []es.Record) (due bool, held []string, err error) {
-	moved, err := tx.Exec(ctx, `
-		update daybook.reactor_checkpoint set position = $5
-		where reactor = $1 and partition = $2 and incarnation = $3 and position = $4`,
-		name, partition, e.cfg.Incarnation, from, events[len(events)-1].Position)
-	if err != nil {
-		return false, nil, err
-	}
-	if moved.RowsAffected() != 1 {
-		return false, nil, feed.ErrFenced
-	}
 	open, woken := e.pick(name, from, events)
 	if len(open) > 0 {
 		n, err := e.open(ctx, tx, name, partition, open)

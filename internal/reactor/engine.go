@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/duerows"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -45,22 +46,21 @@ type Config struct {
 
 // Engine is a feed.Consumer: all reactors of a process.
 type Engine struct {
-	cfg     Config
-	log     *slog.Logger
-	byName  map[string]reactor.Reactor
-	names   []string
-	opens   map[string][]string // event type → reactors it is an intent for
-	wakes   map[string][]string // event type → reactors whose rows it makes due
-	rows    *duerows.Watch
-	metrics metrics
-	health  *health.Reporter
+	cfg         Config
+	log         *slog.Logger
+	byName      map[string]reactor.Reactor
+	names       []string
+	opens       map[string][]string // event type → reactors it is an intent for
+	wakes       map[string][]string // event type → reactors whose rows it makes due
+	rows        *duerows.Watch
+	checkpoints *checkpoint.Set
+	metrics     metrics
+	health      *health.Reporter
 
-	mu        sync.Mutex
-	positions map[int]map[string]uint64 // partition → reactor → checkpoint
-	moves     map[int]int               // partition → how often Apply has moved them
-	owners    map[int]chan struct{}     // partition → wake
-	failing   map[string]failure        // open intents whose last tries ended in an error
-	missed    map[waking]int            // partition, of what was held when it was to be woken
+	mu      sync.Mutex
+	owners  map[int]chan struct{} // partition → wake
+	failing map[string]failure    // open intents whose last tries ended in an error
+	missed  map[waking]int        // partition, of what was held when it was to be woken
 }
 
 type failure struct {
@@ -91,8 +91,8 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]reactor.Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
-		missed:    map[waking]int{},
-		positions: map[int]map[string]uint64{}, moves: map[int]int{}, owners: map[int]chan struct{}{}, failing: map[string]failure{},
+		missed: map[waking]int{},
+		owners: map[int]chan struct{}{}, failing: map[string]failure{},
 	}
 	e.rows = duerows.New(cfg.Poll, e.anyDue)
 	for _, r := range cfg.Reactors {
@@ -112,6 +112,7 @@ func New(cfg Config) (*Engine, error) {
 	if e.health = cfg.Health; e.health == nil {
 		e.health = (*health.Board)(nil).Reporter(e.Name())
 	}
+	e.checkpoints = checkpoint.NewSet(checkpoint.Reactor, cfg.Pool, checkpoint.Here(cfg.Incarnation, cfg.Partitions), e.names)
 	var err error
 	e.metrics, err = newMetrics(cfg.Registerer)
 	return e, err
@@ -125,21 +126,6 @@ func orDefault[T comparable](v *T, d T) {
 
 // Name is the consumer group.
 func (e *Engine) Name() string { return "reactors" }
-
-// Prepare makes the checkpoints of reactors that have none, and refuses to go on with those of another event store or
-// another number of partitions. It is called before anything serves.
-func (e *Engine) Prepare(ctx context.Context) error {
-	for _, name := range e.names {
-		first, err := e.cfg.Begin(ctx, name)
-		if err != nil {
-			return fmt.Errorf("first position of reactor %s: %w", name, err)
-		}
-		if err := e.prepare(ctx, name, first); err != nil {
-			return fmt.Errorf("prepare reactor %s: %w", name, err)
-		}
-	}
-	return nil
-}
 
 // Health is an error while a partition's open intents cannot be read, or one of them cannot be attended to, because its stream
 // cannot be read or its outcome cannot be recorded, say. A provider that does not answer is none: its attempts are unknown,

@@ -60,8 +60,8 @@ func engine(t *testing.T, pool *pgxpool.Pool, change func(*Config), reactors ...
 	return e
 }
 
-// checkpoint asks as the feed does.
-func checkpoint(t *testing.T, e *Engine) uint64 {
+// checkpointOf asks as the feed does.
+func checkpointOf(t *testing.T, e *Engine) uint64 {
 	t.Helper()
 	at, err := e.Checkpoints(t.Context(), []int{partition})
 	if err != nil {
@@ -116,44 +116,45 @@ func TestCheckpointsBeginAtTheDeploymentAndAreOfOneHistory(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	e := engine(t, pool, nil, asking(never))
-	if got := checkpoint(t, e); got != 10 {
+	if got := checkpointOf(t, e); got != 10 {
 		t.Errorf("begins after %d, want 10", got)
 	}
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.else", "a")}); err != nil {
 		t.Fatal(err)
 	}
 	again := engine(t, pool, func(c *Config) { c.Begin = func(context.Context, string) (uint64, error) { return 99, nil } }, asking(never))
-	if got := checkpoint(t, again); got != 11 {
+	if got := checkpointOf(t, again); got != 11 {
 		t.Errorf("a second start begins after %d, want 11", got)
 	}
-	for name, change := range map[string]func(*Config){
-		"another event store":          func(c *Config) { c.Incarnation = "two" },
-		"another number of partitions": func(c *Config) { c.Partitions = 6 },
-	} {
+	refused := func(says string, change func(*Config)) {
+		t.Helper()
 		cfg := again.cfg
 		change(&cfg)
 		other, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := other.Prepare(t.Context()); err == nil {
-			t.Errorf("%s was accepted", name)
+		_, read := other.Checkpoints(t.Context(), []int{partition})
+		for doing, err := range map[string]error{"start": other.Prepare(t.Context()), "read": read} {
+			if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "daybook recover") {
+				t.Errorf("%s: %v, want %q", doing, err, says)
+			}
 		}
 	}
-	stranger := again.cfg
-	stranger.Incarnation = "two"
-	other, _ := New(stranger)
-	if _, err := other.Checkpoints(t.Context(), []int{partition}); err == nil {
-		t.Error("checkpoints of another event store were given")
+	refused("is of incarnation one of the event store, this is incarnation two", func(c *Config) { c.Incarnation = "two" })
+	refused("counts 12 partitions, this installation 6", func(c *Config) { c.Partitions = 6 })
+	if _, err := pool.Exec(t.Context(), "update daybook.reactor_checkpoint set filter = filter + 1"); err != nil {
+		t.Fatal(err)
 	}
+	refused("under filter 2 of what is relayed, this program has filter 1", func(*Config) {})
 }
 
 func TestARowAndItsCheckpointComeTogetherAndOnce(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	e, zombie := engine(t, pool, nil, asking(never)), engine(t, pool, nil, asking(never))
-	checkpoint(t, e)
-	checkpoint(t, zombie)
+	checkpointOf(t, e)
+	checkpointOf(t, zombie)
 	batch := []es.Record{event(11, "thing.asked", "a"), event(12, "thing.else", "a"), event(13, "thing.asked", "b")}
 	if err := e.Apply(t.Context(), partition, 10, batch); err != nil {
 		t.Fatal(err)
@@ -167,7 +168,7 @@ func TestARowAndItsCheckpointComeTogetherAndOnce(t *testing.T) {
 	if got := waiting(t, pool); got != 2 {
 		t.Errorf("the zombie left %d rows", got)
 	}
-	if got := checkpoint(t, zombie); got != 13 {
+	if got := checkpointOf(t, zombie); got != 13 {
 		t.Errorf("checkpoint %d, want 13", got)
 	}
 	// What was applied may come again before something new.
@@ -186,13 +187,13 @@ func TestAReactorAddedLaterHasItsOwnCheckpoint(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	e := engine(t, pool, nil, asking(never))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(15, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
 	}
 	late := scripted{"late", []string{"thing.asked"}, nil, never}
 	both := engine(t, pool, func(c *Config) { c.Begin = func(context.Context, string) (uint64, error) { return 12, nil } }, asking(never), late)
-	if got := checkpoint(t, both); got != 12 {
+	if got := checkpointOf(t, both); got != 12 {
 		t.Fatalf("lowest is %d, want 12", got)
 	}
 	if err := both.Apply(t.Context(), partition, 12, []es.Record{event(14, "thing.asked", "x"), event(15, "thing.asked", "a"), event(16, "thing.asked", "b")}); err != nil {
@@ -234,7 +235,7 @@ func TestAttendingUntilDone(t *testing.T) {
 		}
 		return reactor.Done(), nil
 	}))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	stop := own(t, e)
 	var batch []es.Record
 	for i := range 30 {
@@ -272,7 +273,7 @@ func TestWhatIsCutOffComesAgain(t *testing.T) {
 		return reactor.Done(), nil // too late: it is another owner's
 	})
 	e := engine(t, pool, nil, r)
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +302,7 @@ func TestAWakeIsNotLost(t *testing.T) {
 		}
 		return reactor.Done(), nil
 	}))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	own(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a"), event(12, "thing.asked", "b")}); err != nil {
 		t.Fatal(err)
@@ -343,7 +344,7 @@ func TestCallsAreBounded(t *testing.T) {
 		mu.Unlock()
 		return reactor.Done(), nil
 	}))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	own(t, e)
 	var batch []es.Record
 	for i := range 600 { // more than a round reads
@@ -363,7 +364,7 @@ func TestRowsOfAReactorThatIsNotHereStay(t *testing.T) {
 	pool := postgrestest.New(t)
 	other := scripted{"other", []string{"thing.asked"}, nil, never}
 	e := engine(t, pool, nil, other)
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +373,7 @@ func TestRowsOfAReactorThatIsNotHereStay(t *testing.T) {
 		done <- struct{}{}
 		return reactor.Done(), nil
 	}))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	own(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
@@ -398,7 +399,7 @@ func TestRowsChangedByHandAreFoundByNotify(t *testing.T) {
 		tries <- task.Tries
 		return reactor.AgainAfter(24*time.Hour, nil), nil
 	}))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	own(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
@@ -424,7 +425,7 @@ func TestHealthSaysWhatCannotBeAttendedTo(t *testing.T) {
 		}
 		return reactor.Next{}, errors.New("unreadable")
 	}))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	stop := own(t, e)
 	if err := e.Apply(t.Context(), partition, 10, []es.Record{event(11, "thing.asked", "a"), event(12, "thing.asked", "b")}); err != nil {
 		t.Fatal(err)

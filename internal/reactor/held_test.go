@@ -100,7 +100,7 @@ func TestAWakeOfAHeldRowIsNotLost(t *testing.T) {
 		}
 		return reactor.Done(), nil
 	}))
-	at := checkpoint(t, e)
+	at := checkpointOf(t, e)
 	own(t, e)
 	if err := e.Apply(t.Context(), partition, at, []es.Record{event(11, "thing.asked", "a")}); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestFailingIntentsLeaveRoom(t *testing.T) {
 		<-ctx.Done()
 		return reactor.Next{}, ctx.Err()
 	}))
-	at := checkpoint(t, e)
+	at := checkpointOf(t, e)
 	own(t, e)
 	var asked []es.Record
 	for i := range 50 {

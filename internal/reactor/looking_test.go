@@ -15,7 +15,7 @@ import (
 func TestLookingFencesNobody(t *testing.T) {
 	t.Parallel()
 	e := engine(t, postgrestest.New(t), nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) { return reactor.Done(), nil }))
-	at := checkpoint(t, e)
+	at := checkpointOf(t, e)
 	ctx, stop := context.WithCancel(t.Context())
 	var looking sync.WaitGroup
 	for range 3 {
@@ -34,7 +34,7 @@ func TestLookingFencesNobody(t *testing.T) {
 	}
 	stop()
 	looking.Wait()
-	if now := checkpoint(t, e); now != at {
+	if now := checkpointOf(t, e); now != at {
 		t.Errorf("the checkpoint is %d, not %d", now, at)
 	}
 }

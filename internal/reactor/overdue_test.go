@@ -50,7 +50,7 @@ func TestOverdueIsLoggedOnceAndWaitingNever(t *testing.T) {
 		unknown.Add(1)
 		return reactor.AgainAfter(time.Millisecond, nil), nil
 	}))
-	at := checkpoint(t, e)
+	at := checkpointOf(t, e)
 	own(t, e)
 	if err := e.Apply(t.Context(), partition, at, []es.Record{event(11, "thing.asked", "buyer"), event(12, "thing.asked", "unknown")}); err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestHealthSaysThatARoundFailed(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	e := engine(t, pool, nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) { return reactor.Done(), nil }))
-	checkpoint(t, e)
+	checkpointOf(t, e)
 	own(t, e)
 	eventually(t, "all is well", func() bool { return e.Health() == nil })
 	rename := func(from, to string) {

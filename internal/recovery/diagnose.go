@@ -173,7 +173,7 @@ func diagnose(ctx context.Context, cfg Config) (*Plan, error) {
 	}
 	lineage := lineage{ids, began}
 	p.incarnations(histories, lineage)
-	p.partitions(histories, cfg.Partitions)
+	p.counts(histories, cfg.Partitions)
 	if err := p.positions(ctx, cfg, ahead, state, running); err != nil {
 		return nil, err
 	}
@@ -181,24 +181,24 @@ func diagnose(ctx context.Context, cfg Config) (*Plan, error) {
 	return p, nil
 }
 
-// history is of what log, in how many partitions, some part was made.
+// history is where some part comes from.
 type history struct {
-	part        Part
-	incarnation string
-	partitions  int
+	checkpoint.Origin
+
+	part Part
 }
 
 func historiesOf(ctx context.Context, pool *pgxpool.Pool) ([]history, error) {
 	rows, err := pool.Query(ctx, `
-		select $1, incarnation, partitions from daybook.relay
-		union select $2, incarnation, partitions from daybook.projection_build
-		union select $3, incarnation, partitions from daybook.saga_checkpoint
-		union select $4, incarnation, partitions from daybook.reactor_checkpoint order by 1, 2, 3`, Topic, ReadModels, Sagas, Reactors)
+		select $1, incarnation, partitions, filter from daybook.relay
+		union select $2, incarnation, partitions, filter from daybook.projection_build
+		union select $3, incarnation, partitions, filter from daybook.saga_checkpoint
+		union select $4, incarnation, partitions, filter from daybook.reactor_checkpoint order by 1, 2, 3, 4`, Topic, ReadModels, Sagas, Reactors)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (h history, err error) {
-		err = row.Scan(&h.part, &h.incarnation, &h.partitions)
+		err = row.Scan(&h.part, &h.Incarnation, &h.Partitions, &h.Filter)
 		return h, err
 	})
 }
@@ -216,14 +216,14 @@ func (l lineage) present() string { return l.ids[len(l.ids)-1] }
 func (p *Plan) incarnations(all []history, of lineage) {
 	var former, others []string
 	for _, h := range all {
-		i := slices.Index(of.ids, h.incarnation)
+		i := slices.Index(of.ids, h.Incarnation)
 		switch {
-		case h.incarnation == of.present():
+		case h.Incarnation == of.present():
 		case i >= 0:
 			p.Kept = min(p.Kept, of.began[i+1])
-			former = append(former, h.incarnation)
+			former = append(former, h.Incarnation)
 		default:
-			others = append(others, h.incarnation)
+			others = append(others, h.Incarnation)
 		}
 	}
 	slices.Sort(former)
@@ -239,11 +239,14 @@ func (p *Plan) incarnations(all []history, of lineage) {
 	}
 }
 
-func (p *Plan) partitions(all []history, n int) {
+// counts compares how many partitions and what filter the parts were made with.
+func (p *Plan) counts(all []history, n int) {
 	for _, h := range all {
-		if h.partitions != n {
-			parts := []Part{h.part}
-			p.add(parts, "the checkpoints of the %s count %d partitions, this installation has %d", h.part, h.partitions, n)
+		switch {
+		case h.Partitions != n:
+			p.add([]Part{h.part}, "the checkpoints of the %s count %d partitions, this installation has %d", h.part, h.Partitions, n)
+		case h.Filter != es.RelayFilter:
+			p.add([]Part{h.part}, "the checkpoints of the %s were made under filter %d of what is relayed, this program has filter %d", h.part, h.Filter, es.RelayFilter)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // tails are the newest genuine messages of a topic's partitions. The zero tails are of a topic that is not there, or cannot be asked.
@@ -72,9 +73,13 @@ func (p *Plan) topic(t tails, of lineage, cfg Config) {
 	var others []string
 	var beyond uint64
 	for _, m := range t.newest {
-		if m.Incarnation != of.present() {
+		switch {
+		case m.Incarnation != of.present():
 			others = append(others, m.Incarnation)
-		} else {
+		case m.Filter != es.RelayFilter:
+			p.add([]Part{Topic}, "topic %s holds messages that were made under filter %d of what is relayed, this program has filter %d", cfg.Topic, m.Filter, es.RelayFilter)
+			return
+		default:
 			beyond = max(beyond, m.Record.Position)
 		}
 	}

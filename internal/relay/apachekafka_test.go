@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/testenv/apachekafka"
 	"github.com/daybook-dev/daybook/internal/topic"
 )
@@ -31,7 +32,7 @@ func TestApacheKafka(t *testing.T) {
 		other := w.config()
 		other.Partitions = testPartitions + 1
 		err := topic.Ensure(t.Context(), other.Brokers, other.Topic, other.Partitions)
-		if _, ok := errors.AsType[*topic.MismatchError](err); !ok {
+		if _, ok := errors.AsType[*checkpoint.MismatchError](err); !ok {
 			t.Errorf("topic of another N: %v", err)
 		}
 	})

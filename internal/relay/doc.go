@@ -28,5 +28,5 @@
 //   - A server that takes a question and never answers it: asked again after 5 s, or 10 s before publishing begins. A connection to Postgres
 //     whose other end is gone ends after 10 s, the lock that it held after 5 s. Only a batch has longer, up to 1 min from its fifth try: a slow
 //     connection must be given the time that it takes.
-//   - N, incarnation or the store's end do not fit the row: Run ends with a *topic.MismatchError that names the way out.
+//   - N, incarnation or the store's end do not fit the row: Run ends with a *checkpoint.MismatchError that names the way out.
 package relay

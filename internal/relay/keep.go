@@ -95,7 +95,7 @@ func (s *session) probe(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err == nil && end < relayed {
-			err = &topic.MismatchError{
+			err = &checkpoint.MismatchError{
 				What:   fmt.Sprintf("position %d was relayed, but the event store's log ends at %d: events are missing there", relayed, end),
 				Remedy: "restore the event store, or " + checkpoint.Remedy,
 			}

@@ -17,7 +17,7 @@ func TestCheckpointNeverSaysMoreThanIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 4).Draw(t, "partitions")
-		l := newLedger(topic.State{Last: make([]uint64, n), Partitions: n}, 1<<30)
+		l := newLedger(topic.State{Last: make([]uint64, n)}, 1<<30)
 		epoch := time.Unix(1000, 0).UTC()
 		var log []int // partition of each position from 1; unrelayed: of none
 		acked := make([]int, n)
@@ -87,7 +87,7 @@ func reversed(s []int) []int { s = slices.Clone(s); slices.Reverse(s); return s 
 
 func TestCaughtUpOnlyWhereTheLogEnds(t *testing.T) {
 	t.Parallel()
-	l := newLedger(topic.State{Position: 5, Last: []uint64{5}, Partitions: 1}, 1<<20)
+	l := newLedger(topic.State{Position: 5, Last: []uint64{5}}, 1<<20)
 	at := time.Unix(2000, 0)
 	if l.caughtUp(6, at); !l.checkpoint().CaughtUpAt.IsZero() {
 		t.Error("caught up before the last event was relayed")
@@ -103,7 +103,7 @@ func TestCaughtUpOnlyWhereTheLogEnds(t *testing.T) {
 // A saga's own event may be the newest of the log for long: the relay has caught up with it all the same, and says so.
 func TestCaughtUpWithWhatIsNotRelayed(t *testing.T) {
 	t.Parallel()
-	l := newLedger(topic.State{Position: 5, Last: []uint64{5}, Partitions: 1}, 1<<20)
+	l := newLedger(topic.State{Position: 5, Last: []uint64{5}}, 1<<20)
 	at := time.Unix(2000, 0)
 	l.pass(es.Record{Position: 6, Created: at})
 	if got := l.checkpoint(); got.Position != 6 || got.Last[0] != 5 || !got.CaughtUpAt.Equal(at) {
@@ -132,7 +132,7 @@ func TestCaughtUpWithWhatIsNotRelayed(t *testing.T) {
 
 func TestReadingWaitsForRoom(t *testing.T) {
 	t.Parallel()
-	l := newLedger(topic.State{Last: []uint64{0}, Partitions: 1}, 10)
+	l := newLedger(topic.State{Last: []uint64{0}}, 10)
 	add := func(position uint64) <-chan bool {
 		done := make(chan bool, 1)
 		go func() { _, ok := l.add(es.Record{Position: position}, 0, 7); done <- ok }()

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -107,7 +108,7 @@ func New(cfg Config) (*Relay, error) {
 }
 
 // Run relays until ctx ends; then its error is the context's. Outages of any server are waited out. Any other error
-// is a *topic.MismatchError: it is for people.
+// is a *checkpoint.MismatchError: it is for people.
 func (r *Relay) Run(ctx context.Context) error {
 	for try := 0; ; try++ {
 		led, err := r.lead(ctx)
@@ -184,7 +185,7 @@ func (r *Relay) fits(ctx context.Context) (incarnation string, err error) {
 		return "", fmt.Errorf("asking the event store where its log ends: %w", err)
 	}
 	if row.Position > end {
-		return "", &topic.MismatchError{
+		return "", &checkpoint.MismatchError{
 			What:   fmt.Sprintf("the relay has come to position %d, but the event store's log ends at %d: events are missing there", row.Position, end),
 			Remedy: "restore the event store, or run `daybook recover` to begin again with what it has",
 		}
@@ -192,28 +193,12 @@ func (r *Relay) fits(ctx context.Context) (incarnation string, err error) {
 	return incarnation, nil
 }
 
-// belongs tells whether a row is of this installation and this history.
+// belongs tells whether a row is of this installation, this history and this filter.
 func belongs(row topic.State, partitions int, incarnation string) error {
-	if row.Partitions != partitions {
-		return &topic.MismatchError{
-			What:   fmt.Sprintf("the relay's checkpoint counts %d partitions, this installation %d", row.Partitions, partitions),
-			Remedy: "configure the former number, or run `daybook recover`",
-		}
-	}
-	return sameIncarnation(incarnation, row.Incarnation)
-}
-
-func sameIncarnation(store, row string) error {
-	if store == row {
-		return nil
-	}
-	return &topic.MismatchError{
-		What:   fmt.Sprintf("the event store is incarnation %s, but the relay's checkpoint is of %s", store, row),
-		Remedy: "connect the event store that it belongs to, or run `daybook recover`",
-	}
+	return checkpoint.Here(incarnation, partitions).Accept("the relay's checkpoint", row.Origin)
 }
 
 func permanent(err error) bool {
-	_, ok := errors.AsType[*topic.MismatchError](err)
+	_, ok := errors.AsType[*checkpoint.MismatchError](err)
 	return ok
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -188,13 +189,21 @@ func TestWhatDoesNotBelongTogetherRefusesToStart(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		err = r.Run(ctx)
-		if _, ok := errors.AsType[*topic.MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook recover") {
+		if _, ok := errors.AsType[*checkpoint.MismatchError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "daybook recover") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	other := w.config()
 	other.Partitions = 5
 	refused("other N", other, "4 partitions, this installation 5")
+
+	if _, err := w.pool.Exec(t.Context(), `update daybook.relay set filter = filter + 1`); err != nil {
+		t.Fatal(err)
+	}
+	refused("another filter", w.config(), "under filter 2 of what is relayed, this program has filter 1")
+	if _, err := w.pool.Exec(t.Context(), `update daybook.relay set filter = filter - 1`); err != nil {
+		t.Fatal(err)
+	}
 
 	w.log.replace("another-history")
 	refused("other incarnation", w.config(), "another-history")
@@ -257,7 +266,7 @@ func TestAStoreReplacedWhileRunningStopsTheRelay(t *testing.T) {
 	w.log.replace("another-history")
 	select {
 	case err := <-done:
-		if _, ok := errors.AsType[*topic.MismatchError](err); !ok {
+		if _, ok := errors.AsType[*checkpoint.MismatchError](err); !ok {
 			t.Errorf("ended with %v", err)
 		}
 	case <-time.After(time.Minute):
@@ -396,7 +405,7 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	claims := make(chan topic.State, 1000)
-	s := newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), topic.State{Last: make([]uint64, testPartitions), Partitions: testPartitions, Incarnation: w.incarnation()},
+	s := newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), topic.State{Origin: checkpoint.Here(w.incarnation(), testPartitions), Last: make([]uint64, testPartitions)},
 		func(_ context.Context, s topic.State) error { claims <- s; return nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

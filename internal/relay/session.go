@@ -116,7 +116,7 @@ func (s *session) sameHistory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return sameIncarnation(incarnation, s.ledger.checkpoint().Incarnation)
+	return belongs(s.ledger.checkpoint(), s.cfg.Partitions, incarnation)
 }
 
 func (s *session) follow(ctx context.Context) (got bool, err error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/backoff"
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // lockKey is the advisory lock of the active relay.
@@ -105,8 +106,8 @@ func (t *turn) takeOver(ctx context.Context, partitions int, incarnation string)
 	defer cancel()
 	var from topic.State
 	err := pgx.BeginFunc(ctx, t.conn, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `insert into daybook.relay (position, last, partitions, incarnation)
-			values (0, $1, $2, $3) on conflict do nothing`, make([]int64, partitions), partitions, incarnation)
+		_, err := tx.Exec(ctx, `insert into daybook.relay (position, last, partitions, incarnation, filter)
+			values (0, $1, $2, $3, $4) on conflict do nothing`, make([]int64, partitions), partitions, incarnation, es.RelayFilter)
 		if err != nil {
 			return err
 		}

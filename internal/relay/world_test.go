@@ -221,7 +221,7 @@ func (w *world) partitions() [][]topic.Message {
 			w.Fatal(err)
 		}
 		p := topic.PartitionOf(rec.Stream.Partition(), testPartitions)
-		out[p] = append(out[p], topic.Message{Record: rec, Prev: last[p], Incarnation: incarnation})
+		out[p] = append(out[p], topic.Message{Record: rec, Prev: last[p], Incarnation: incarnation, Filter: es.RelayFilter})
 		last[p] = rec.Position
 	}
 	return out

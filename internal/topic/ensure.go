@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 )
 
 const (
@@ -24,14 +25,8 @@ const (
 	settling = 50
 )
 
-// MismatchError says that the relay's checkpoint, the topic and the configuration do not belong together. Waiting does
-// not help: Remedy does.
-type MismatchError struct{ What, Remedy string }
-
-func (e *MismatchError) Error() string { return e.What + "; " + e.Remedy }
-
 // Ensure creates the topic if it is not there, waits until each of its partitions has a leader, and checks that
-// there are n of them: a *MismatchError if not.
+// there are n of them: a *checkpoint.MismatchError if not.
 func Ensure(ctx context.Context, brokers []string, name string, n int) error {
 	// A transport of its own: another one would answer from its memory.
 	transport := &kafka.Transport{ClientID: "daybook-relay", DialTimeout: 3 * time.Second}
@@ -45,7 +40,7 @@ func Ensure(ctx context.Context, brokers []string, name string, n int) error {
 		case err == nil && have == n:
 			return nil
 		case err == nil && (have > n || try > settling):
-			return &MismatchError{
+			return &checkpoint.MismatchError{
 				What:   fmt.Sprintf("topic %s has %d partitions, this installation has %d", name, have, n),
 				Remedy: "run `daybook recover`, which makes the topic anew",
 			}

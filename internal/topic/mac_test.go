@@ -46,7 +46,7 @@ func TestOnlyWhatWasSignedVerifies(t *testing.T) {
 func TestTheSignatureStaysTheSame(t *testing.T) {
 	t.Parallel()
 	m := topictest.Message(t, topictest.Keys(t), "daybook.events", 3, placed(), 17, "i1")
-	const want = "0e3d7e047f126cb6.vxu1BctC7Z3gLZzCJGHL5v_KTed5MVD-LiMnZM5bz6s"
+	const want = "0e3d7e047f126cb6.qdRCwXCT8kQ-NsBL1V4mYUpG3LnQDjbaybGYWDyQCmQ"
 	if got := string(m.Headers[len(m.Headers)-1].Value); m.Headers[len(m.Headers)-1].Key != "ce_mac" || got != want {
 		t.Errorf("ce_mac %s, want %s", got, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ const (
 	headerRevision   = "ce_revision"
 	headerPosition   = "ce_position"
 	headerPrev       = "ce_prev"
+	headerFilter     = "ce_filter"     // the number of the rule that says what is relayed, and with it what ce_prev leaves out
 	headerMetadata   = "ce_metadata"   // as stored
 	headerOccurred   = "ce_occurredat" // business time
 	headerContent    = "content-type"
@@ -39,13 +41,14 @@ type Message struct {
 	Record      es.Record
 	Prev        uint64 // position of the event before it in the same partition, 0 for the first
 	Incarnation string // of the store it comes from
+	Filter      int    // es.RelayFilter of the relay
 }
 
 // Encode makes the message of a record; schema gives the address of what describes an event of a type and version, "" if there is none, and
 // may be nil. The message has no timestamp of its own: the broker's retention counts from
 // publishing, not from the day the event was recorded. The record's bytes are shared, not copied.
 func Encode(rec es.Record, prev uint64, incarnation string, schema func(eventType string, version int) string) kafka.Message {
-	headers := make([]kafka.Header, 0, 16) // and room for the address of the schema, and the signature
+	headers := make([]kafka.Header, 0, 17) // and room for the address of the schema, and the signature
 	add := func(key, value string) { headers = append(headers, kafka.Header{Key: key, Value: []byte(value)}) }
 	add(headerSpec, "1.0")
 	add(headerID, rec.ID.String())
@@ -60,6 +63,7 @@ func Encode(rec es.Record, prev uint64, incarnation string, schema func(eventTyp
 	add(headerRevision, strconv.FormatUint(rec.Revision, 10))
 	add(headerPosition, strconv.FormatUint(rec.Position, 10))
 	add(headerPrev, strconv.FormatUint(prev, 10))
+	add(headerFilter, strconv.Itoa(es.RelayFilter))
 	if trace := traceOf(rec.Meta); trace != "" {
 		add(headerTrace, trace)
 	}
@@ -97,21 +101,23 @@ func Decode(m kafka.Message) (Message, error) {
 		return Message{}, malformed(m, fmt.Errorf("header %s: %q is not an RFC 3339 time", headerTime, h.value[atTime]))
 	}
 	rec.Created = rec.Created.UTC()
+	var filter uint64
 	for _, n := range []struct {
 		at   int
 		name string
 		to   *uint64
-	}{{atRevision, headerRevision, &rec.Revision}, {atPosition, headerPosition, &rec.Position}, {atPrev, headerPrev, &out.Prev}} {
+	}{{atRevision, headerRevision, &rec.Revision}, {atPosition, headerPosition, &rec.Position}, {atPrev, headerPrev, &out.Prev}, {atFilter, headerFilter, &filter}} {
 		if *n.to, err = number(h.value[n.at]); err != nil {
 			return Message{}, malformed(m, fmt.Errorf("header %s: %w", n.name, err))
 		}
 	}
+	out.Filter = int(min(filter, math.MaxInt32)) //nolint:gosec // capped
 	switch key := rec.Stream.Partition(); {
 	case rec.Position == 0:
 		return Message{}, malformed(m, fmt.Errorf("header %s: positions begin at 1", headerPosition))
 	case out.Prev >= rec.Position:
 		return Message{}, malformed(m, fmt.Errorf("header %s: %d is not before position %d", headerPrev, out.Prev, rec.Position))
-	case !rec.Relayed():
+	case !rec.Relayed() && out.Filter == es.RelayFilter:
 		return Message{}, malformed(m, fmt.Errorf("header %s: %s of stream %s is not relayed", headerType, rec.Type, rec.Stream))
 	case string(m.Key) != key:
 		return Message{}, malformed(m, fmt.Errorf("key %q is not the key %q of stream %s", m.Key, key, rec.Stream))
@@ -130,12 +136,13 @@ const (
 	atRevision
 	atPosition
 	atPrev
+	atFilter
 	atMetadata
 	required
 )
 
 var requiredNames = [required]string{headerSpec, headerID, headerType, headerSource, headerSubject, headerTime,
-	headerRevision, headerPosition, headerPrev, headerMetadata}
+	headerRevision, headerPosition, headerPrev, headerFilter, headerMetadata}
 
 type headerSet struct{ value [required][]byte }
 

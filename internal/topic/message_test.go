@@ -38,7 +38,7 @@ func TestAMessageIsACloudEvent(t *testing.T) {
 	want := map[string]string{
 		"ce_specversion": "1.0", "ce_id": sample().ID.String(), "ce_type": "order.placed", "ce_source": "urn:daybook:i1",
 		"ce_subject": "order-O~2F1", "ce_time": "2026-03-01T12:30:00.123456Z", "ce_occurredat": "2026-02-28T08:00:00Z",
-		"content-type": "application/json", "ce_revision": "3", "ce_position": "42", "ce_prev": "17",
+		"content-type": "application/json", "ce_revision": "3", "ce_position": "42", "ce_prev": "17", "ce_filter": "1",
 		"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "ce_metadata": string(sample().Meta),
 	}
 	got := map[string]string{}
@@ -71,6 +71,7 @@ func TestDecodeGivesTheRecordBack(t *testing.T) {
 				Data:     rapid.SliceOf(rapid.Byte()).Draw(t, "data"), Meta: rapid.SliceOf(rapid.Byte()).Draw(t, "meta"),
 			},
 			Prev:        rapid.Uint64Max(position-1).Draw(t, "prev"),
+			Filter:      es.RelayFilter,
 			Incarnation: rapid.StringMatching(`[a-z0-9-]{1,36}`).Draw(t, "incarnation"),
 		}
 		got, err := Decode(Encode(want.Record, want.Prev, want.Incarnation, nil))

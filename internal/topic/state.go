@@ -7,14 +7,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 )
 
 // State is how far the relay has come: the one row of daybook.relay. Everything up to Position stands in Kafka.
 type State struct {
-	Position    uint64
-	Last        []uint64 // per partition: the position of its last event up to Position, 0 if it has none
-	Partitions  int
-	Incarnation string
+	checkpoint.Origin
+
+	Position uint64
+	Last     []uint64 // per partition: the position of its last event up to Position, 0 if it has none
 	// CaughtUpAt is the latest store time for which every event recorded before it is at or below Position. It is
 	// zero until the relay has relayed or been idle for the first time.
 	CaughtUpAt time.Time
@@ -31,7 +33,7 @@ func LoadState(ctx context.Context, q Querier) (State, error) {
 }
 
 // StateSQL is what ScanState reads the answer of: for those who ask for more in the same breath.
-const StateSQL = `select position, last, partitions, incarnation, caught_up_at from daybook.relay`
+const StateSQL = `select position, last, partitions, incarnation, filter, caught_up_at from daybook.relay`
 
 // ScanState reads the row that StateSQL gives.
 func ScanState(row pgx.Row) (State, error) {
@@ -41,7 +43,7 @@ func ScanState(row pgx.Row) (State, error) {
 		last     []int64
 		caughtUp *time.Time
 	)
-	err := row.Scan(&position, &last, &s.Partitions, &s.Incarnation, &caughtUp)
+	err := row.Scan(&position, &last, &s.Partitions, &s.Incarnation, &s.Filter, &caughtUp)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return State{}, nil

@@ -195,8 +195,8 @@ const lookSQL = `
 	cross join generate_series(0, $1 - 1) as p(n)
 	left join (
 		select partition, min(position) as position from (
-			select partition, position from daybook.saga_checkpoint where saga = any($2)
-			union all select partition, position from daybook.reactor_checkpoint where reactor = any($3)
+			select partition, position from daybook.saga_checkpoint where name = any($2)
+			union all select partition, position from daybook.reactor_checkpoint where name = any($3)
 		) as each group by partition
 	) as c on c.partition = p.n
 	left join lateral (select min(due_at) as due_at from daybook.reactor_waiting where partition = p.n and reactor = any($3)) as w on true

@@ -23,8 +23,8 @@ func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	in := &installation{t, postgrestest.New(t)}
 	in.exec(`insert into daybook.relay (position, last, partitions, incarnation, caught_up_at) values (10, '{8,10}', 2, 'm', now());
-		insert into daybook.saga_checkpoint (saga, partition, position, partitions, incarnation) values ('placement', 0, 10, 2, 'm'), ('placement', 1, 10, 2, 'm');
-		insert into daybook.reactor_checkpoint (reactor, partition, partitions, incarnation, position) values ('payments', 0, 2, 'm', 10), ('payments', 1, 2, 'm', 10)`)
+		insert into daybook.saga_checkpoint (name, partition, position, partitions, incarnation) values ('placement', 0, 10, 2, 'm'), ('placement', 1, 10, 2, 'm');
+		insert into daybook.reactor_checkpoint (name, partition, partitions, incarnation, position) values ('payments', 0, 2, 'm', 10), ('payments', 1, 2, 'm', 10)`)
 	return in
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
@@ -60,19 +61,18 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 		b.types[typ] = true
 	}
 	var (
-		partitions               int
-		incarnation, fingerprint string
+		made        checkpoint.Origin
+		fingerprint string
 	)
-	err := tx.QueryRow(ctx, `select id, schema_name, partitions, incarnation, fingerprint from daybook.projection_build
+	err := tx.QueryRow(ctx, `select id, schema_name, partitions, incarnation, filter, fingerprint from daybook.projection_build
 		where projection = $1 and version = $2 order by id desc limit 1`, plan.Name, plan.Version).
-		Scan(&b.id, &b.schema, &partitions, &incarnation, &fingerprint)
+		Scan(&b.id, &b.schema, &made.Partitions, &made.Incarnation, &made.Filter, &fingerprint)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		err = b.make(ctx, tx, cfg)
 	case err != nil:
-	case incarnation != cfg.Incarnation || partitions != cfg.Partitions:
-		err = &ConfigError{fmt.Errorf("build %d was made from incarnation %s of the event store in %d partitions, this is incarnation %s in %d: "+
-			"run `daybook recover`", b.id, incarnation, partitions, cfg.Incarnation, cfg.Partitions)}
+	case made != cfg.origin():
+		err = &ConfigError{cfg.origin().Accept(fmt.Sprintf("build %d", b.id), made)}
 	case fingerprint != fingerprintOf(plan):
 		err = &ConfigError{fmt.Errorf("its schema, columns or events have changed since build %d was made: raise its Version", b.id)}
 	}
@@ -109,9 +109,9 @@ func (b *build) make(ctx context.Context, tx pgx.Tx, cfg Config) error {
 		return err
 	}
 	b.schema = fmt.Sprintf("%s_b%d", b.plan.Name, b.id)
-	if _, err := tx.Exec(ctx, `insert into daybook.projection_build (id, projection, version, schema_name, partitions, incarnation, fingerprint)
-		overriding system value values ($1, $2, $3, $4, $5, $6, $7)`,
-		b.id, b.plan.Name, b.plan.Version, b.schema, cfg.Partitions, cfg.Incarnation, fingerprintOf(b.plan)); err != nil {
+	if _, err := tx.Exec(ctx, `insert into daybook.projection_build (id, projection, version, schema_name, partitions, incarnation, filter, fingerprint)
+		overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		b.id, b.plan.Name, b.plan.Version, b.schema, cfg.Partitions, cfg.Incarnation, cfg.origin().Filter, fingerprintOf(b.plan)); err != nil {
 		return err
 	}
 	for _, sql := range []string{

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
@@ -38,6 +39,8 @@ type Config struct {
 	Registerer prometheus.Registerer // may be nil
 	Health     *health.Reporter      // nil: one of its own
 }
+
+func (c Config) origin() checkpoint.Origin { return checkpoint.Here(c.Incarnation, c.Partitions) }
 
 // Worker runs projections. It is a feed.Consumer.
 type Worker struct {

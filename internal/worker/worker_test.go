@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/topic"
@@ -249,10 +250,10 @@ func TestStartRefuses(t *testing.T) {
 	}
 	another := func(p *projection.Table[parcel], schema string) { p.Name, p.Schema = "others", schema }
 	for want, err := range map[string]error{
-		"incarnation another": with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Incarnation = "another" }),
-		"in 4: run":           with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Partitions = 4 }),
-		"raise its Version":   with(func(_ *worker.Config, p *projection.Table[parcel]) { p.Schema += "\ncreate index on parcels (n);" }),
-		"not in the catalog":  with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Catalog, _ = es.NewCatalog() }),
+		"incarnation another":                      with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Incarnation = "another" }),
+		"counts 3 partitions, this installation 4": with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Partitions = 4 }),
+		"raise its Version":                        with(func(_ *worker.Config, p *projection.Table[parcel]) { p.Schema += "\ncreate index on parcels (n);" }),
+		"not in the catalog":                       with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Catalog, _ = es.NewCatalog() }),
 		`begins with "like engine"`: with(func(_ *worker.Config, p *projection.Table[parcel]) {
 			another(p, strings.ReplaceAll(strings.ReplaceAll(parcelSchema, "like engine,", ""), "parcels", "others"))
 		}),
@@ -268,6 +269,13 @@ func TestStartRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &config) {
 			t.Errorf("%s: got %v", want, err)
 		}
+	}
+	if _, err := pool.Exec(t.Context(), `update daybook.projection_build set filter = filter + 1`); err != nil {
+		t.Fatal(err)
+	}
+	if err := with(func(*worker.Config, *projection.Table[parcel]) {}); err == nil || !strings.Contains(err.Error(), "under filter 2 of what is relayed, this program has filter 1") ||
+		!strings.Contains(err.Error(), checkpoint.Remedy) {
+		t.Errorf("another filter: got %v", err)
 	}
 	var left int
 	if err := pool.QueryRow(t.Context(), `select count(*) from daybook.projection_build`).Scan(&left); err != nil || left != 1 {

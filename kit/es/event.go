@@ -24,6 +24,10 @@ type Record struct {
 // SagaPrefix begins the types of a saga's own events, which are recorded and not relayed. Only DefineSaga takes one.
 const SagaPrefix = "saga."
 
+// RelayFilter is the number of the rule that Relayed is. Whoever changes the rule raises it: a chain of events that was made under one number
+// has other links than one that was made under another.
+const RelayFilter = 1
+
 // Relayed tells whether the event leaves the store: it is recorded, and no saga's own. Every relay must agree on it.
 func (r Record) Relayed() bool { return r.Recorded() && !strings.HasPrefix(r.Type, SagaPrefix) }
 

@@ -104,7 +104,7 @@ func (n *Node) engines(ctx context.Context, keys *topic.Keys, first map[string]u
 		make func() (feed.Consumer, func(), error)
 	}{
 		{RoleProjections, holdRows, func() (feed.Consumer, func(), error) { return n.projector(ctx) }},
-		{RoleSagas, holdOthers, func() (feed.Consumer, func(), error) { return n.orchestrator(first) }},
+		{RoleSagas, holdOthers, func() (feed.Consumer, func(), error) { return n.orchestrator(ctx, first) }},
 		{RoleReactors, holdOthers, func() (feed.Consumer, func(), error) { return n.reactors(ctx) }},
 	} {
 		if !n.cfg.Has(e.role) || !n.domain.has(e.role) {
@@ -148,7 +148,7 @@ func (n *Node) allowReading(ctx context.Context) error {
 	return err
 }
 
-func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), error) {
+func (n *Node) orchestrator(ctx context.Context, first map[string]uint64) (feed.Consumer, func(), error) {
 	s := n.system
 	machines, err := saga.Compile(n.domain.Sagas...)
 	if err != nil {
@@ -174,7 +174,7 @@ func (n *Node) orchestrator(first map[string]uint64) (feed.Consumer, func(), err
 	if err != nil {
 		return nil, nil, err
 	}
-	return o, func() {}, nil
+	return o, func() {}, o.Prepare(ctx)
 }
 
 func (n *Node) reactors(ctx context.Context) (feed.Consumer, func(), error) {

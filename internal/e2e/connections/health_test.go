@@ -271,8 +271,8 @@ func ahead(t *testing.T, address string) (heal func()) {
 	move := func(position int64) (was int64) {
 		conn := connect(t, address)
 		defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
-		const sql = `update daybook.saga_checkpoint c set position = $1 from (select position from daybook.saga_checkpoint where saga = 'cancellation' and partition = 0) before
-			where c.saga = 'cancellation' and c.partition = 0 returning before.position`
+		const sql = `update daybook.saga_checkpoint c set position = $1 from (select position from daybook.saga_checkpoint where name = 'cancellation' and partition = 0) before
+			where c.name = 'cancellation' and c.partition = 0 returning before.position`
 		if err := conn.QueryRow(t.Context(), sql, position).Scan(&was); err != nil {
 			t.Fatal(err)
 		}

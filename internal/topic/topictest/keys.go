@@ -3,6 +3,8 @@ package topictest
 
 import (
 	"bytes"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -34,6 +36,21 @@ func Message(tb testing.TB, keys *topic.Keys, name string, partition int, rec es
 	tb.Helper()
 	m := topic.Encode(rec, prev, incarnation, nil)
 	m.Topic, m.Partition = name, partition
+	if err := keys.Sign(&m); err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+// Filtered is a message as a relay with another filter signs it.
+func Filtered(tb testing.TB, keys *topic.Keys, m kafka.Message, filter int) kafka.Message {
+	tb.Helper()
+	m.Headers = slices.DeleteFunc(slices.Clone(m.Headers), func(h kafka.Header) bool { return h.Key == "ce_mac" })
+	for i := range m.Headers {
+		if m.Headers[i].Key == "ce_filter" {
+			m.Headers[i].Value = strconv.AppendInt(nil, int64(filter), 10)
+		}
+	}
 	if err := keys.Sign(&m); err != nil {
 		tb.Fatal(err)
 	}
