@@ -45,7 +45,7 @@ var areas = []area{
 
 	{name: "tools", packages: []string{"internal/backoff", "internal/bytesize", "internal/duerows", "internal/failpoint", "internal/filelock", "internal/health", "internal/kafkaread", "internal/webguard", "internal/wholefile", "internal/telemetry", "internal/secrets",
 		"internal/embedded"}},
-	{name: "adapters", packages: []string{"internal/esclient", "internal/postgres", "internal/personal", "internal/checkpoint", "internal/deployment", "internal/uptime"},
+	{name: "adapters", packages: []string{"internal/esclient", "internal/postgres", "internal/personal", "internal/checkpoint", "internal/deployment", "internal/failure", "internal/uptime"},
 		imports: []string{"kernel", "kit", "tools"}, apart: true},
 	{name: "topic", packages: []string{"internal/topic"}, imports: []string{"kernel", "tools", "adapters"}},
 	{name: "relay", packages: []string{"internal/relay"}, imports: []string{"kernel", "tools", "adapters", "topic"}},

@@ -2,13 +2,16 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 )
@@ -19,6 +22,14 @@ const stepsAtOnce = 64
 // Apply gives a partition's events to the instances they concern: many instances at once, those of one in order. Then
 // one transaction moves the checkpoints and writes what the instances wait for.
 func (o *Orchestrator) Apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
+	err := o.apply(ctx, partition, after, events)
+	if _, known := failure.Of(err); !known && ctx.Err() == nil && errors.Is(err, es.ErrUnavailable) {
+		return &failure.Outage{Server: "the event store", Err: err}
+	}
+	return err
+}
+
+func (o *Orchestrator) apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -74,6 +85,10 @@ func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []deliver
 	defer e.mu.Unlock()
 	o.metrics.inputs.Add(float64(len(ds)))
 	if err := o.step(ctx, e, ds...); err != nil {
+		_, known := failure.Of(err)
+		if _, unreadable := errors.AsType[*es.UnreadableError](err); unreadable && !known { // in the instance's own stream
+			err = e.failed(ds[0], err)
+		}
 		return row{}, false, err
 	}
 	if e.run == nil || e.saved >= e.next {
@@ -90,6 +105,9 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at checkpoint.
 		err = o.checkpoints.Alone(ctx, move)
 	} else {
 		err = o.saver.save(ctx, saving{rows: rows, move: &move, notify: others})
+	}
+	if ctx.Err() == nil && postgres.Unreachable(err) {
+		err = &failure.Outage{Server: "Postgres", Err: err}
 	}
 	if err != nil {
 		return err

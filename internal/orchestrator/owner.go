@@ -24,15 +24,15 @@ type owner struct {
 	mu      sync.Mutex
 	closed  bool
 	running map[es.StreamID]*again
-	failing map[es.StreamID]failure // of those that are still due
+	failing map[es.StreamID]failing // of those that are still due
 	all     sync.WaitGroup
 }
 
 // again says that an instance was woken while it was being run.
 type again struct{ revision uint64 }
 
-// failure is how the last run of an instance ended.
-type failure struct {
+// failing is how the last run of an instance ended.
+type failing struct {
 	err   error
 	tries int // in a row
 	next  time.Time
@@ -46,7 +46,7 @@ const (
 // Own runs the effects of a partition's instances until ctx ends.
 func (o *Orchestrator) Own(ctx context.Context, partition int) {
 	w := &owner{
-		o: o, partition: partition, ctx: ctx, running: map[es.StreamID]*again{}, failing: map[es.StreamID]failure{},
+		o: o, partition: partition, ctx: ctx, running: map[es.StreamID]*again{}, failing: map[es.StreamID]failing{},
 		slots: make(chan struct{}, o.cfg.Workers), spares: make(chan struct{}, max(1, o.cfg.Workers/4)),
 	}
 	o.mu.Lock()
@@ -170,7 +170,7 @@ func (w *owner) putOff(id es.StreamID, now time.Time) bool {
 func (w *owner) stillFailing(due map[es.StreamID]bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.DeleteFunc(w.failing, func(id es.StreamID, _ failure) bool { return !due[id] })
+	maps.DeleteFunc(w.failing, func(id es.StreamID, _ failing) bool { return !due[id] })
 	for id, f := range w.failing {
 		return fmt.Errorf("%d instances cannot be run; one of them is %s: %w", len(w.failing), id, f.err)
 	}
@@ -219,7 +219,7 @@ func (w *owner) work(id es.StreamID, now *again, revision uint64) {
 		w.mu.Lock()
 		tries := w.failing[id].tries + 1
 		if delete(w.failing, id); err != nil && w.ctx.Err() == nil {
-			w.failing[id] = failure{err, tries, w.o.cfg.Now().Add(w.o.cfg.retries().After(tries))}
+			w.failing[id] = failing{err, tries, w.o.cfg.Now().Add(w.o.cfg.retries().After(tries))}
 		}
 		if err != nil || now.revision <= seen {
 			delete(w.running, id)

@@ -1,10 +1,11 @@
 package orchestrator
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 )
@@ -43,6 +44,16 @@ func (o *Orchestrator) table() map[string]*route {
 	return t
 }
 
+// names of the sagas that may hear it.
+func (r *route) names() []string {
+	names := slices.Collect(maps.Keys(r.hears))
+	for _, m := range r.starts {
+		names = append(names, m.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // delivery is an input for one instance.
 type delivery struct {
 	to     es.StreamID
@@ -59,7 +70,7 @@ func (o *Orchestrator) deliveries(rec es.Record, at map[string]uint64) ([]delive
 	}
 	in, err := saga.HeardOf(o.cfg.Catalog, rec)
 	if err != nil {
-		return nil, fmt.Errorf("input of sagas: %w", err)
+		return nil, failure.At(failure.Who{Kind: "saga", Name: strings.Join(r.names(), ", ")}, rec, "", err)
 	}
 	var out []delivery
 	to := map[es.StreamID]int{}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
 )
@@ -69,18 +70,19 @@ func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error
 }
 
 func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []saga.Taken, err error) {
+	var d delivery
 	defer func() {
 		if p := recover(); p != nil {
-			made, err = nil, fmt.Errorf("step %s: %v", e.id, p)
+			made, err = nil, e.failed(d, fmt.Errorf("step %s: panic: %v", e.id, p))
 		}
 	}()
-	for _, d := range ds {
+	for _, d = range ds {
 		switch {
 		case e.run != nil:
 		case d.start != nil:
 			e.run = d.start.New(e.id)
 		case !d.effect.IsZero():
-			return nil, fmt.Errorf("%s, which issued effect %s: %w", e.id, d.effect, errNoInstance)
+			return nil, e.failed(d, fmt.Errorf("%s, which issued effect %s: %w", e.id, d.effect, errNoInstance))
 		default:
 			continue
 		}
@@ -94,6 +96,14 @@ func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []s
 		made = append(made, taken)
 	}
 	return made, nil
+}
+
+// failed is the failure of an instance at an input. One that is no event has no identity but the instance.
+func (e *entry) failed(d delivery, err error) error {
+	if in, ok := d.in.(saga.Heard); ok {
+		return failure.AtOpened(failure.Who{Kind: "saga", Name: e.id.Category}, in.Recorded, e.id.String(), err)
+	}
+	return err
 }
 
 // starts tells whether the first input is likely to begin the stream: then it is not read beforehand, and the append

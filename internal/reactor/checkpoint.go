@@ -10,7 +10,9 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -58,6 +60,14 @@ func (e *Engine) Farthest(partition int) uint64 { return e.checkpoints.Farthest(
 
 // Apply opens the intents among the events and moves the checkpoints, in one transaction.
 func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
+	err := e.apply(ctx, partition, after, events)
+	if ctx.Err() == nil && postgres.Unreachable(err) {
+		return &failure.Outage{Server: "Postgres", Err: err}
+	}
+	return err
+}
+
+func (e *Engine) apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -215,15 +225,17 @@ func (e *Engine) pick(name string, from uint64, events []es.Record) (open []es.R
 func (e *Engine) open(ctx context.Context, tx pgx.Tx, name string, partition int, open []es.Record) (int64, error) {
 	ids, streams := make([]string, len(open)), make([]string, len(open))
 	revisions, recorded := make([]string, len(open)), make([]string, len(open))
+	positions, types := make([]string, len(open)), make([]string, len(open))
 	for i, r := range open {
 		ids[i], streams[i] = r.ID.String(), r.Stream.String()
 		revisions[i] = strconv.FormatUint(r.Revision, 10)
+		positions[i], types[i] = strconv.FormatUint(r.Position, 10), r.Type
 		recorded[i] = es.Micro(r.Created).Format("2006-01-02T15:04:05.000000Z")
 	}
 	tag, err := tx.Exec(ctx, `
-		insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at)
-		select $1, i::uuid, $2, s, r::bigint, c::timestamptz, $7, $7
-		from unnest($3::text[], $4::text[], $5::text[], $6::text[]) u (i, s, r, c)
-		on conflict do nothing`, name, partition, ids, streams, revisions, recorded, e.now())
+		insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at, position, type)
+		select $1, i::uuid, $2, s, r::bigint, c::timestamptz, $7, $7, p::bigint, t
+		from unnest($3::text[], $4::text[], $5::text[], $6::text[], $8::text[], $9::text[]) u (i, s, r, c, p, t)
+		on conflict do nothing`, name, partition, ids, streams, revisions, recorded, e.now(), positions, types)
 	return tag.RowsAffected(), err
 }

@@ -59,11 +59,11 @@ type Engine struct {
 
 	mu      sync.Mutex
 	owners  map[int]chan struct{} // partition → wake
-	failing map[string]failure    // open intents whose last tries ended in an error
+	failing map[string]failing    // open intents whose last tries ended in an error
 	missed  map[waking]int        // partition, of what was held when it was to be woken
 }
 
-type failure struct {
+type failing struct {
 	partition int
 	tries     int // in a row
 	err       error
@@ -92,7 +92,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]reactor.Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
 		missed: map[waking]int{},
-		owners: map[int]chan struct{}{}, failing: map[string]failure{},
+		owners: map[int]chan struct{}{}, failing: map[string]failing{},
 	}
 	e.rows = duerows.New(cfg.Poll, e.anyDue)
 	for _, r := range cfg.Reactors {
@@ -143,7 +143,7 @@ func (e *Engine) tried(partition int, r row, err error) {
 	if err == nil {
 		delete(e.failing, r.key())
 	} else {
-		e.failing[r.key()] = failure{partition, e.failing[r.key()].tries + 1, fmt.Errorf("%s, %s: %w", r.reactor, r.task.Stream, err)}
+		e.failing[r.key()] = failing{partition, e.failing[r.key()].tries + 1, r.failed(err)}
 	}
 	e.health.Set(atIntents(partition), e.stuck(partition))
 }
@@ -156,7 +156,7 @@ func (e *Engine) hasFailed(r row) bool {
 
 // stuck says which open intents of a partition have failed several times in a row. The caller holds e.mu.
 func (e *Engine) stuck(partition int) error {
-	n, first := 0, failure{}
+	n, first := 0, failing{}
 	for _, f := range e.failing {
 		if f.partition == partition && f.tries >= failingMost {
 			n, first = n+1, f

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/reactor"
 )
@@ -56,7 +57,7 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		defer e.mu.Unlock()
 		if e.owners[partition] == o.wake {
 			delete(e.owners, partition)
-			maps.DeleteFunc(e.failing, func(_ string, f failure) bool { return f.partition == partition })
+			maps.DeleteFunc(e.failing, func(_ string, f failing) bool { return f.partition == partition })
 			e.health.Forget(atIntents(partition))
 			e.health.Forget(atRound(partition))
 		}
@@ -100,10 +101,21 @@ func wake(owner chan struct{}) {
 
 // row is an open intent as it was read.
 type row struct {
-	reactor string
-	task    reactor.Task
-	due     time.Time
-	wakes   int
+	reactor  string
+	task     reactor.Task
+	position uint64 // of the intent, as is its type
+	typ      string
+	due      time.Time
+	wakes    int
+}
+
+// failed gives an error of an intent its identity.
+func (r row) failed(err error) error {
+	if errors.Is(err, es.ErrUnavailable) {
+		return &failure.Outage{Server: "the event store", Err: err}
+	}
+	record := es.Record{Position: r.position, Stream: r.task.Stream, Revision: r.task.Revision, Type: r.typ}
+	return failure.At(failure.Who{Kind: "reactor", Name: r.reactor}, record, r.task.ID.String(), err)
 }
 
 func (r row) key() string { return r.reactor + " " + r.task.ID.String() }
@@ -224,7 +236,7 @@ func (o *owner) read(ctx context.Context, until time.Time, after row) ([]row, er
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	rows, err := o.cfg.Pool.Query(ctx, `
-		select reactor, intent::text, stream, revision, recorded_at, opened_at, due_at, tries, wakes, memo
+		select reactor, intent::text, stream, revision, position, type, recorded_at, opened_at, due_at, tries, wakes, memo
 		from daybook.reactor_waiting where partition = $1 and due_at <= $2 and reactor = any($3)
 			and due_at >= $5 and (due_at, reactor, intent) > ($5, $6, $7::uuid)
 		order by due_at, reactor, intent limit $4`, o.partition, until, o.names, roundMost, after.due, after.reactor, after.task.ID.String())
@@ -233,12 +245,12 @@ func (o *owner) read(ctx context.Context, until time.Time, after row) ([]row, er
 	}
 	return pgx.CollectRows(rows, func(c pgx.CollectableRow) (r row, err error) {
 		var id, stream string
-		var revision int64
-		err = c.Scan(&r.reactor, &id, &stream, &revision, &r.task.Recorded, &r.task.Opened, &r.due, &r.task.Tries, &r.wakes, &r.task.Left)
+		var revision, position int64
+		err = c.Scan(&r.reactor, &id, &stream, &revision, &position, &r.typ, &r.task.Recorded, &r.task.Opened, &r.due, &r.task.Tries, &r.wakes, &r.task.Left)
 		if err != nil {
 			return r, err
 		}
-		r.task.Revision = uint64(revision) //nolint:gosec // written from one
+		r.task.Revision, r.position = uint64(revision), uint64(position) //nolint:gosec // written from them
 		r.task.Stream = es.AnyStreamID(stream)
 		r.task.ID, err = es.ParseUUID(id)
 		return r, err

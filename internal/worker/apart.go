@@ -153,8 +153,9 @@ func (w *Worker) follow(ctx context.Context, partition int, b *build, at uint64,
 		if at, err = w.follow(ctx, partition, b, at, records[:half]); err == nil {
 			return w.follow(ctx, partition, b, at, records[half:])
 		}
+		return at, err
 	}
-	return at, err
+	return at, w.identify(ctx, &share{partition: partition, records: records, after: at}, err)
 }
 
 // step is one transaction of a build by itself.
@@ -190,8 +191,8 @@ func (w *Worker) step(ctx context.Context, partition int, b *build, at uint64, r
 func (w *Worker) touchOne(s *share, b *build) error {
 	events, failed := w.decode(s.records)
 	for _, f := range failed {
-		if b.types[f.event] {
-			return &trouble{[]*build{b}, s.partition, f.err}
+		if b.types[f.record.Type] {
+			return &trouble{[]*build{b}, s.partition, f.of(b)}
 		}
 	}
 	var err error

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -19,11 +20,13 @@ const patience = time.Minute
 // Apply implements feed.Consumer. It feeds the members of the partition's group; the other builds go by themselves.
 func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records []es.Record) error {
 	begin := time.Now()
-	err := w.turns.do(ctx, &share{partition: partition, records: records, after: after})
-	if err == nil {
-		w.metrics.seconds.Observe(time.Since(begin).Seconds())
+	s := &share{partition: partition, records: records, after: after}
+	err := w.turns.do(ctx, s)
+	if err != nil {
+		return w.identify(ctx, s, err)
 	}
-	return err
+	w.metrics.seconds.Observe(time.Since(begin).Seconds())
+	return nil
 }
 
 // applyAll writes batches of several partitions in one transaction. A build that this fails for leaves the group, if the same
@@ -181,10 +184,10 @@ func blocked(partition int, builds []*build, failed []undecodable) error {
 	t := &trouble{partition: partition}
 	for _, f := range failed {
 		for _, b := range builds {
-			if b.types[f.event] && !slices.Contains(t.builds, b) {
+			if b.types[f.record.Type] && !slices.Contains(t.builds, b) {
 				t.builds = append(t.builds, b)
 				if t.err == nil {
-					t.err = f.err
+					t.err = f.of(b)
 				}
 			}
 		}
@@ -237,9 +240,12 @@ func touching(partition int, builds []*build, events []es.Recorded) (folds []*fo
 
 // undecodable is an event that cannot be opened.
 type undecodable struct {
-	event string
-	err   error
+	record es.Record
+	err    error
 }
+
+// of is the failure of a build that reads it. What rows it is about nobody can tell.
+func (u undecodable) of(b *build) error { return failure.At(b.who(), u.record, "", u.err) }
 
 // decode opens what some projection reads, and says of which events that cannot be opened they are.
 func (w *Worker) decode(records []es.Record) (events []es.Recorded, failed []undecodable) {
@@ -250,7 +256,7 @@ func (w *Worker) decode(records []es.Record) (events []es.Recorded, failed []und
 		}
 		e, err := w.cfg.Catalog.Open(rec)
 		if err != nil {
-			failed = append(failed, undecodable{rec.Type, fmt.Errorf("event at position %d: %w", rec.Position, err)})
+			failed = append(failed, undecodable{rec, err})
 			continue
 		}
 		events = append(events, e)

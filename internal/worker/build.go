@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
@@ -29,6 +30,10 @@ type build struct {
 	history *shape // nil: none is kept
 	types   map[string]bool
 	sql     statements
+}
+
+func (b *build) who() failure.Who {
+	return failure.Who{Kind: "read model", Name: b.plan.Name, Build: b.id}
 }
 
 // openBuilds finds the newest build of each plan's version, or makes it.

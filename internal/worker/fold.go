@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -54,7 +55,7 @@ func (b *build) touchAll(partition int, events []es.Recorded) (*fold, error) {
 		}
 		keys, err := f.batch.Touch(e)
 		if err != nil {
-			return nil, fmt.Errorf("projection %s: %w", b.plan.Name, err)
+			return nil, failure.AtOpened(b.who(), e, "", err)
 		}
 		if len(keys) == 0 {
 			continue
@@ -121,14 +122,14 @@ func (f *fold) apply(types *pgtype.Map, after uint64) error {
 		f.folded++
 		for _, r := range t.rows {
 			if err := f.batch.Apply(r.key, t.event); err != nil {
-				return fmt.Errorf("projection %s: %w", f.build.plan.Name, err)
+				return failure.AtOpened(f.build.who(), t.event, r.key.String(), err)
 			}
 			r.stamp = r.stamp.Next(t.event, f.build.plan.Stream)
 			r.body = nil
 			if f.build.history != nil {
 				body, err := f.encode(types, r)
 				if err != nil {
-					return err
+					return failure.AtOpened(f.build.who(), t.event, r.key.String(), err)
 				}
 				r.body, r.versions = body, append(r.versions, version{r.stamp, body})
 			}
@@ -137,8 +138,8 @@ func (f *fold) apply(types *pgtype.Map, after uint64) error {
 	for _, r := range f.order {
 		if r.body == nil && r.stamp.Version > r.first.Version {
 			var err error
-			if r.body, err = f.encode(types, r); err != nil {
-				return err
+			if r.body, err = f.encode(types, r); err != nil { // of one of the events that touch it; identify finds out which
+				return fmt.Errorf("projection %s, row %s: %w", f.build.plan.Name, r.key, err)
 			}
 		}
 	}
@@ -172,7 +173,7 @@ func (f *fold) encode(types *pgtype.Map, r *row) ([]byte, error) {
 			b = append(b, 0xff, 0xff, 0xff, 0xff) // null
 			with, err := types.Encode(c.typ, pgtype.BinaryFormatCode, deref(fields[from]), b)
 			if err != nil {
-				return nil, fmt.Errorf("projection %s, row %s, column %s: %w", f.build.plan.Name, r.key, c.name, err)
+				return nil, fmt.Errorf("column %s: %w", c.name, err)
 			}
 			if with != nil {
 				b = with

@@ -10,7 +10,13 @@ alter table daybook.reactor_checkpoint add column filter int not null default 0;
 alter table daybook.projection_build add column filter int not null default 0;
 alter table daybook.relay add column filter int not null default 0;
 
+-- What a failing intent is called by.
+alter table daybook.reactor_waiting add column position bigint not null default 0;
+alter table daybook.reactor_waiting add column type text not null default '';
+
 -- +goose Down
+alter table daybook.reactor_waiting drop column type;
+alter table daybook.reactor_waiting drop column position;
 alter table daybook.relay drop column filter;
 alter table daybook.projection_build drop column filter;
 alter table daybook.reactor_checkpoint drop column filter;
