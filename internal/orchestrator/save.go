@@ -16,6 +16,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
+	"github.com/daybook-dev/daybook/internal/groupcommit"
 )
 
 const upsert = `
@@ -69,9 +70,8 @@ func queue(b *pgx.Batch, sql string, rows []row) {
 	b.Queue(sql, ids, sagas, keys, partitions, revisions, versions, phases, steps, failures, stucks, waiting, due, errs, started)
 }
 
-// saver writes all that this process' sagas keep in Postgres beside a checkpoint that moves alone, one transaction after
-// another: whoever comes while one is under way is taken along by the next. So rows that an owner and a batch both write do
-// not wait for each other, and many share one commit.
+// saver writes all that this process' sagas keep in Postgres beside a checkpoint that moves alone, one transaction after another. So rows that
+// an owner and a batch both write do not wait for each other, and many share one commit.
 //
 // A common transaction waits briefly for what another session holds. If it fails, each of its savings is written apart, and what
 // is still held there goes apart from then on: it keeps none of the others waiting.
@@ -79,12 +79,10 @@ type saver struct {
 	pool        *pgxpool.Pool
 	checkpoints *checkpoint.Set
 	hit         func(failpoint.Name)
-	apart       chan struct{} // transactions apart at a time
+	group       *groupcommit.Group[*saving]
 
-	mu    sync.Mutex
-	queue []*saving
-	busy  bool
-	held  map[string]time.Time // rows and checkpoints: until when they go apart
+	mu   sync.Mutex
+	held map[string]time.Time // rows and checkpoints: until when they go apart
 }
 
 // saving is an owner's row, or a batch's rows and the checkpoints that move with them.
@@ -93,7 +91,6 @@ type saving struct {
 	rows   []row
 	move   *checkpoint.Move // nil: an owner's
 	notify bool
-	done   chan error
 }
 
 // keys name what a saving may have to wait for.
@@ -116,35 +113,27 @@ const (
 )
 
 func (s *saver) init(pool *pgxpool.Pool, checkpoints *checkpoint.Set, hit func(failpoint.Name)) {
-	s.pool, s.checkpoints, s.hit, s.apart, s.held = pool, checkpoints, hit, make(chan struct{}, apartMost), map[string]time.Time{}
+	s.pool, s.checkpoints, s.hit, s.held = pool, checkpoints, hit, map[string]time.Time{}
+	s.group = groupcommit.New(groupcommit.Config[*saving]{
+		Write:  func(ctx context.Context, batch []*saving) error { return s.write(ctx, batch, lockShort) },
+		One:    s.writeApart,
+		Again:  func(n int, err error) bool { return n > 1 || isHeld(err) },
+		Beside: apartMost,
+	})
 }
 
 func (s *saver) save(ctx context.Context, one saving) error {
-	one.ctx, one.done = ctx, make(chan error, 1)
-	s.mu.Lock()
-	apart := s.isHeld(&one)
-	lead := !apart && !s.busy
-	if !apart {
-		s.queue = append(s.queue, &one)
-		s.busy = true
+	one.ctx = ctx
+	if s.isHeld(&one) {
+		return s.group.Alone(ctx, &one)
 	}
-	s.mu.Unlock()
-	switch {
-	case apart:
-		go s.writeApart(context.WithoutCancel(ctx), &one)
-	case lead:
-		go s.lead(context.WithoutCancel(ctx))
-	}
-	select {
-	case err := <-one.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.group.Do(ctx, &one)
 }
 
-// isHeld tells whether something of a saving was found held a short time ago. The caller holds s.mu.
+// isHeld tells whether something of a saving was found held a short time ago.
 func (s *saver) isHeld(one *saving) (held bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.held) == 0 {
 		return false
 	}
@@ -160,38 +149,11 @@ func (s *saver) isHeld(one *saving) (held bool) {
 	return held
 }
 
-func (s *saver) lead(ctx context.Context) {
-	for {
-		s.mu.Lock()
-		batch := s.queue
-		if s.queue = nil; len(batch) == 0 {
-			s.busy = false
-			s.mu.Unlock()
-			return
-		}
-		s.mu.Unlock()
-		err := s.write(ctx, batch, lockShort)
-		for _, one := range batch {
-			if err != nil && (len(batch) > 1 || isHeld(err)) { // none suffers for another
-				go s.writeApart(ctx, one)
-				continue
-			}
-			one.done <- err
-		}
-	}
-}
-
 // writeApart writes one saving beside all others, and notes whether what it needs is held.
-func (s *saver) writeApart(ctx context.Context, one *saving) {
-	select {
-	case s.apart <- struct{}{}:
-		defer func() { <-s.apart }()
-	case <-one.ctx.Done():
-		one.done <- one.ctx.Err()
-		return
-	}
+func (s *saver) writeApart(ctx context.Context, one *saving) error {
 	err := s.write(ctx, []*saving{one}, lockLong)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, key := range one.keys() {
 		if isHeld(err) {
 			s.held[key] = time.Now().Add(heldFor)
@@ -199,8 +161,7 @@ func (s *saver) writeApart(ctx context.Context, one *saving) {
 			delete(s.held, key)
 		}
 	}
-	s.mu.Unlock()
-	one.done <- err
+	return err
 }
 
 // isHeld tells whether a statement ended because another session holds a lock.

@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+
+	"github.com/daybook-dev/daybook/internal/groupcommit"
 )
 
 var ()
@@ -32,7 +34,7 @@ type Keys struct {
 	known map[string]known // by subject
 	most  int              // of them
 
-	makes making
+	makes *groupcommit.Group[*wanted]
 }
 
 // known is what Postgres said of a subject's key.
@@ -53,7 +55,7 @@ func Open(ctx context.Context, pool *pgxpool.Pool, kek []byte, others ...[]byte)
 		return nil, err
 	}
 	k := &Keys{pool: pool, ring: r, now: time.Now, known: map[string]known{}, most: DefaultHold / keyWeight}
-	k.makes.make = k.insert
+	k.makes = together(k.insert)
 	if err := k.rewrapAll(ctx, former); err != nil { // a lost key-encryption key may be among them again
 		return nil, fmt.Errorf("former keys of personal data: %w", err)
 	}
@@ -110,10 +112,11 @@ func (k *Keys) ensure(ctx context.Context, subjects []string) (map[string]known,
 	if len(missing) == 0 {
 		return found, nil
 	}
-	made, err := k.makes.do(ctx, missing) // ours, or those of whoever was first
-	if err != nil {
+	want := &wanted{subjects: missing}
+	if err := k.makes.Do(ctx, want); err != nil {
 		return nil, err
 	}
+	made := want.made // ours, or those of whoever was first
 	for _, s := range missing {
 		if _, ok := made[s]; !ok {
 			return nil, fmt.Errorf("key of %s: made, and not there", s)

@@ -6,82 +6,40 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/daybook-dev/daybook/internal/groupcommit"
 )
 
-// making lets those who need new keys at the same time share a transaction, and the disk that it waits for: whoever comes
-// while one is under way is taken along by the next.
-type making struct {
-	make func(ctx context.Context, subjects []string) (map[string]known, error)
-
-	mu    sync.Mutex
-	queue []*wanted
-	busy  bool
-}
-
+// wanted is the subjects that somebody needs keys of, and then the keys, and perhaps others.
 type wanted struct {
 	subjects []string
-	made     map[string]known // and perhaps others
-	err      error
-	done     chan struct{}
+	made     map[string]known
 }
 
 const makeWithin = 30 * time.Second
 
-// do gives the keys of subjects, made here or by whoever was first.
-func (m *making) do(ctx context.Context, subjects []string) (map[string]known, error) {
-	mine := &wanted{subjects: subjects, done: make(chan struct{})}
-	m.mu.Lock()
-	m.queue = append(m.queue, mine)
-	lead := !m.busy
-	m.busy = true
-	m.mu.Unlock()
-	if lead {
-		go m.lead(context.WithoutCancel(ctx))
-	}
-	select {
-	case <-mine.done:
-		return mine.made, mine.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (m *making) lead(ctx context.Context) {
-	for {
-		m.mu.Lock()
-		batch := m.queue
-		if m.queue = nil; len(batch) == 0 {
-			m.busy = false
-			m.mu.Unlock()
-			return
-		}
-		m.mu.Unlock()
-		for part := range slices.Chunk(batch, atOnce) {
-			m.run(ctx, part)
-		}
-	}
-}
-
-// run makes the keys for all, and if that fails for each alone, so that none suffers for another.
-func (m *making) run(ctx context.Context, batch []*wanted) {
-	ctx, cancel := context.WithTimeout(ctx, makeWithin)
-	defer cancel()
-	var subjects []string
-	for _, w := range batch {
-		subjects = append(subjects, w.subjects...)
-	}
-	slices.Sort(subjects)
-	made, err := m.make(ctx, slices.Compact(subjects))
-	for _, w := range batch {
-		if w.made, w.err = made, err; err != nil && len(batch) > 1 {
-			w.made, w.err = m.make(ctx, w.subjects)
-		}
-		close(w.done)
-	}
+// together lets those who need new keys at the same time share a transaction, and the disk that it waits for.
+func together(insert func(ctx context.Context, subjects []string) (map[string]known, error)) *groupcommit.Group[*wanted] {
+	return groupcommit.New(groupcommit.Config[*wanted]{
+		Size: func(w *wanted) int { return len(w.subjects) }, Most: atOnce,
+		Write: func(ctx context.Context, batch []*wanted) error {
+			ctx, cancel := context.WithTimeout(ctx, makeWithin)
+			defer cancel()
+			var subjects []string
+			for _, w := range batch {
+				subjects = append(subjects, w.subjects...)
+			}
+			slices.Sort(subjects)
+			made, err := insert(ctx, slices.Compact(subjects))
+			for _, w := range batch {
+				w.made = made
+			}
+			return err
+		},
+	})
 }
 
 // insert makes keys for those subjects that have none, waits until they are on disk, whatever the server's own setting is,

@@ -18,7 +18,7 @@ func TestKeysAreMadeTogether(t *testing.T) {
 		all sync.WaitGroup
 	)
 	gate, broken := make(chan struct{}), errors.New("broken")
-	m := &making{make: func(_ context.Context, subjects []string) (map[string]known, error) {
+	m := together(func(_ context.Context, subjects []string) (map[string]known, error) {
 		if slices.Contains(subjects, "first") {
 			<-gate
 		}
@@ -33,19 +33,24 @@ func TestKeysAreMadeTogether(t *testing.T) {
 			made[s] = known{id: "key of " + s}
 		}
 		return made, nil
-	}}
+	})
+	do := func(ctx context.Context, subject string) (map[string]known, error) {
+		w := &wanted{subjects: []string{subject}}
+		if err := m.Do(ctx, w); err != nil {
+			return nil, err
+		}
+		return w.made, nil
+	}
 	ask := func(waiting int, subject string) {
 		all.Go(func() {
-			made, err := m.do(t.Context(), []string{subject})
+			made, err := do(t.Context(), subject)
 			if bad := subject == "bad"; bad != errors.Is(err, broken) || !bad && made[subject].id != "key of "+subject {
 				t.Errorf("%s: %v, %v", subject, made, err)
 			}
 		})
 		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-			m.mu.Lock()
-			n, busy := len(m.queue), m.busy
-			m.mu.Unlock()
-			if busy && n == waiting {
+			n, under := m.Waiting()
+			if under > 0 && n == waiting {
 				return
 			}
 			if time.Now().After(deadline) {
@@ -54,25 +59,14 @@ func TestKeysAreMadeTogether(t *testing.T) {
 		}
 	}
 	ask(0, "first")
-	for i, subject := range []string{"c", "a", "c", "b"} {
+	for i, subject := range []string{"c", "a", "c", "b", "bad"} {
 		ask(i+1, subject)
-	}
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if _, err := m.do(gone, []string{"d"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("who does not wait any more was told %v", err)
 	}
 	gate <- struct{}{}
 	all.Wait()
-	if len(ran) != 2 || !slices.Equal(ran[1], []string{"a", "b", "c", "d"}) {
-		t.Errorf("made together: %v", ran)
-	}
-	ran = nil
-	ask2 := []*wanted{
-		{subjects: []string{"a"}, done: make(chan struct{})}, {subjects: []string{"bad"}, done: make(chan struct{})},
-	}
-	m.run(t.Context(), ask2)
-	if ask2[0].err != nil || ask2[0].made["a"].id != "key of a" || !errors.Is(ask2[1].err, broken) || len(ran) != 3 {
-		t.Errorf("%v, %v: %v", ask2[0].err, ask2[1].err, ran)
+	// One fails for all, and then each for itself.
+	want := [][]string{{"first"}, {"a", "b", "bad", "c"}, {"c"}, {"a"}, {"c"}, {"b"}, {"bad"}}
+	if !slices.EqualFunc(ran, want, slices.Equal) {
+		t.Errorf("made together: %v, want %v", ran, want)
 	}
 }

@@ -21,7 +21,7 @@ const patience = time.Minute
 func (w *Worker) Apply(ctx context.Context, partition int, after uint64, records []es.Record) error {
 	begin := time.Now()
 	s := &share{partition: partition, records: records, after: after}
-	err := w.turns.do(ctx, s)
+	err := w.turns.Do(ctx, s)
 	if err != nil {
 		return w.identify(ctx, s, err)
 	}

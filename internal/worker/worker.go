@@ -18,6 +18,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/groupcommit"
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -50,7 +51,7 @@ type Worker struct {
 	ids     []int64  // theirs
 	reads   map[string]bool
 	scan    *feed.Scan
-	turns   turns
+	turns   *groupcommit.Group[*share]
 	writers *pgxpool.Pool
 	aparts  *pgxpool.Pool // for builds that go by themselves
 	metrics metrics
@@ -101,7 +102,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if w.health == nil {
 		w.health = (*health.Board)(nil).Reporter(w.Name())
 	}
-	w.turns.write = w.applyAll
+	w.turns = inTurns(w.applyAll)
 	for _, plan := range plans {
 		for _, typ := range plan.Types {
 			w.reads[typ] = true
