@@ -2,12 +2,14 @@ package esclient
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/daybook-dev/daybook/internal/protofields"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -125,35 +127,16 @@ const (
 	asBytes  = uint64(protowire.BytesType)
 )
 
-// fields calls each with every field of a message: the bytes of a length-delimited one, the number of a varint.
-// Fields of other kinds are nobody's here.
+// fields calls each with every varint and every length-delimited field of a message. Fields of other kinds are nobody's here.
 func fields(b []byte, what string, each func(field uint64, v []byte, n uint64) error) error {
-	for len(b) > 0 {
-		f, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return failed(what)
-		}
-		b = b[n:]
-		var v []byte
-		var number uint64
-		switch typ {
-		case protowire.BytesType:
-			v, n = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			number, n = protowire.ConsumeVarint(b)
-		default:
-			n = protowire.ConsumeFieldValue(f, typ, b)
-		}
-		if n < 0 {
-			return failed(what)
-		}
-		b = b[n:]
+	err := protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
 		if typ != protowire.BytesType && typ != protowire.VarintType {
-			continue
+			return nil
 		}
-		if err := each(protowire.EncodeTag(f, typ), v, number); err != nil {
-			return err
-		}
+		return each(protowire.EncodeTag(num, typ), v, n)
+	})
+	if errors.Is(err, protofields.ErrMalformed) {
+		return failed(what)
 	}
-	return nil
+	return err
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/daybook-dev/daybook/internal/protofields"
 )
 
 // The services Users and Operations are not among the client module's generated packages: their few messages are written by
@@ -11,29 +13,7 @@ import (
 
 // fields visits the fields of a message: bytes for those that have a length, else a number.
 func fields(b []byte, visit func(num protowire.Number, value []byte, number uint64) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return fmt.Errorf("read a field: %w", protowire.ParseError(n))
-		}
-		b = b[n:]
-		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return fmt.Errorf("read field %d: %w", num, protowire.ParseError(n))
-		}
-		var value []byte
-		var number uint64
-		switch typ {
-		case protowire.BytesType:
-			value, _ = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			number, _ = protowire.ConsumeVarint(b)
-		}
-		if err := visit(num, value, number); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
+	return protofields.Each(b, func(num protowire.Number, _ protowire.Type, v []byte, n uint64) error { return visit(num, v, n) })
 }
 
 // options is a request whose only field is a message of options, which are strings, the fourth repeated.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/daybook-dev/daybook/internal/eventserver/store"
+	"github.com/daybook-dev/daybook/internal/protofields"
 )
 
 // ExpectUnset: the message named no expected revision.
@@ -73,40 +74,7 @@ type deadline struct {
 	seconds, nanos int64
 }
 
-var (
-	errCut  = errors.New("message is cut short or malformed")
-	errText = errors.New("text is not UTF-8")
-)
-
-// fields calls f for each field of a message. A field whose wire type is not the expected one is left alone, as generated
-// code leaves unknown fields.
-func fields(b []byte, f func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 || num > protowire.MaxValidNumber {
-			return errCut
-		}
-		b = b[n:]
-		var bytes []byte
-		var number uint64
-		switch typ {
-		case protowire.BytesType:
-			bytes, n = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			number, n = protowire.ConsumeVarint(b)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, b)
-		}
-		if n < 0 {
-			return errCut
-		}
-		b = b[n:]
-		if err := f(num, typ, bytes, number); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+var errText = errors.New("text is not UTF-8")
 
 const (
 	bytesType  = protowire.BytesType
@@ -116,7 +84,7 @@ const (
 // Decode implements Decoder.
 func (m *AppendReq) Decode(b []byte) error {
 	*m = AppendReq{Expected: ExpectUnset}
-	err := fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
+	err := protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
 			if m.Proposed { // a oneof: the last one counts
@@ -154,7 +122,7 @@ func (m *BatchAppendReq) DecodePieces(pieces ...[]byte) (err error) {
 }
 
 func (m *BatchAppendReq) merge(b []byte) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
+	return protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
 			m.HasCorrelation = true
@@ -191,10 +159,10 @@ func (m *BatchAppendReq) finish() (err error) {
 
 // decodeOptions reads AppendReq.Options and, with batch set, BatchAppendReq.Options, whose fields agree.
 func decodeOptions(b []byte, stream *string, expected *store.Expected, batch *BatchAppendReq) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
+	return protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
-			return fields(v, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
+			return protofields.Each(v, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 				if num == 3 && typ == bytesType {
 					*stream = string(v)
 				}
@@ -226,12 +194,12 @@ func decodeOptions(b []byte, stream *string, expected *store.Expected, batch *Ba
 
 // empty checks a message without fields.
 func empty(b []byte) error {
-	return fields(b, func(protowire.Number, protowire.Type, []byte, uint64) error { return nil })
+	return protofields.Each(b, func(protowire.Number, protowire.Type, []byte, uint64) error { return nil })
 }
 
 // decodeSeconds reads google.protobuf.Timestamp and Duration.
 func decodeSeconds(b []byte, s, ns *int64) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
+	return protofields.Each(b, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
 		switch {
 		case num == 1 && typ == varintType:
 			*s = int64(n)
@@ -255,7 +223,7 @@ func duration(s, ns int64) time.Duration {
 }
 
 func (e *Event) decode(b []byte) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
+	return protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 		if typ != bytesType {
 			return nil
 		}
@@ -281,7 +249,7 @@ func (e *Event) finish() (err error) {
 
 func (e *Event) decodeProperty(b []byte) error {
 	var key, value []byte
-	err := fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
+	err := protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 		if typ != bytesType || num > 2 {
 			return nil
 		}
@@ -309,13 +277,13 @@ func (e *Event) decodeProperty(b []byte) error {
 
 // decode reads event_store.client.UUID in either of its forms.
 func (u *uuid) decode(b []byte) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
+	return protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, _ uint64) error {
 		switch {
 		case num == 1 && typ == bytesType:
 			if u.form != formBits {
 				*u = uuid{form: formBits}
 			}
-			return fields(v, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
+			return protofields.Each(v, func(num protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
 				switch {
 				case num == 1 && typ == varintType:
 					putUint64(u.bits[:8], n)
