@@ -20,13 +20,8 @@ type Queries struct{ View projection.View }
 // more says that there are others.
 func (q Queries) After(ctx context.Context, ask projection.Ask, orderID string, position uint64, limit int) (items []Item, more bool, answer projection.Answer, err error) {
 	ask.Key = orderID
-	items, answer, err = projection.All[Item](ctx, q.View, ask,
-		`select `+projection.Columns[Item]()+` from {order_events} where key = $1 and suffix > $2 order by suffix limit $3`,
-		orderID, suffix(position), limit+1)
-	if len(items) > limit {
-		return items[:limit], true, answer, err
-	}
-	return items, false, answer, err
+	return projection.Page[Item](ctx, q.View, ask, limit,
+		`select `+projection.Columns[Item]()+` from {order_events} where key = $1 and suffix > $2 order by suffix limit $3`, orderID, suffix(position))
 }
 
 // Newest is the position of an order's last event.

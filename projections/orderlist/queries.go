@@ -61,13 +61,11 @@ func (q Queries) List(ctx context.Context, ask projection.Ask, f Filter, after *
 	if ask.AsOf != nil { // no order was valid before it was placed: spares the index what came later
 		also("placed_at <= $%d", *ask.AsOf)
 	}
-	args = append(args, limit+1)
-	items, answer, err := projection.All[Item](ctx, q.View, ask, `select `+projection.Columns[Item]()+` from {order_list} where `+
-		strings.Join(where, " and ")+fmt.Sprintf(` order by placed_at desc, key desc limit $%d`, len(args)), args...)
+	items, more, answer, err := projection.Page[Item](ctx, q.View, ask, limit, `select `+projection.Columns[Item]()+` from {order_list} where `+
+		strings.Join(where, " and ")+fmt.Sprintf(` order by placed_at desc, key desc limit $%d`, len(args)+1), args...)
 	page := Page{Items: items}
-	if len(items) > limit {
-		page.Items = items[:limit]
-		last := page.Items[limit-1]
+	if more {
+		last := items[limit-1]
 		page.Next = &Cursor{last.PlacedAt, last.Key}
 	}
 	return page, answer, err

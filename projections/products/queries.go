@@ -25,10 +25,6 @@ func (q Queries) Get(ctx context.Context, ask projection.Ask, sku string) (*Prod
 
 // List gives at most limit products after a SKU, in the order of SKUs; more says that there are others.
 func (q Queries) List(ctx context.Context, ask projection.Ask, after string, limit int) (products []Product, more bool, answer projection.Answer, err error) {
-	products, answer, err = projection.All[Product](ctx, q.View, ask,
-		`select `+projection.Columns[Product]()+` from {products} where key > $1 order by key limit $2`, after, limit+1)
-	if len(products) > limit {
-		return products[:limit], true, answer, err
-	}
-	return products, false, answer, err
+	return projection.Page[Product](ctx, q.View, ask, limit,
+		`select `+projection.Columns[Product]()+` from {products} where key > $1 order by key limit $2`, after)
 }

@@ -68,7 +68,7 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Ran
 	if after == nil {
 		after = &Cursor{}
 	}
-	sums, answer, err := projection.All[Sum](ctx, q.View, ask, `
+	sums, more, answer, err := projection.Page[Sum](ctx, q.View, ask, limit, `
 		with sale as (
 			select key, at, country, currency, units, goods, discount, shipping, tax_included, tax_added, total from {sales} where kind = 'sale' and counted
 		), later as (
@@ -95,11 +95,10 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Ran
 		)
 		select grp, currency, orders, units, goods, discount, shipping, tax_included, tax_added, total, cancelled, returned_units, refunded
 		from summed where (grp, currency) > ($4, $5) order by grp, currency limit $6`,
-		q.Zone, days.From, days.To, after.Group, after.Currency, limit+1)
+		q.Zone, days.From, days.To, after.Group, after.Currency)
 	page := Page{Items: sums}
-	if len(sums) > limit {
-		page.Items = sums[:limit]
-		last := page.Items[limit-1]
+	if more {
+		last := sums[limit-1]
 		page.Next = &Cursor{last.Group, last.Currency}
 	}
 	return page, answer, err

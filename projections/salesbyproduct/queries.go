@@ -46,7 +46,7 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, days Range, aft
 	if after == nil {
 		after = &Cursor{}
 	}
-	sums, answer, err := projection.All[Sum](ctx, q.View, ask, `
+	sums, more, answer, err := projection.Page[Sum](ctx, q.View, ask, limit, `
 		with sale as (
 			select key, currency from {sales_by_product} where kind = 'order' and counted
 		), line as (
@@ -82,11 +82,10 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, days Range, aft
 		)
 		select sku, currency, orders, units, goods, discount, tax_included, tax_added, total, cancelled, returned_units, refunded
 		from summed where (sku, currency) > ($4, $5) order by sku, currency limit $6`,
-		q.Zone, days.From, days.To, after.SKU, after.Currency, limit+1)
+		q.Zone, days.From, days.To, after.SKU, after.Currency)
 	page := Page{Items: sums}
-	if len(sums) > limit {
-		page.Items = sums[:limit]
-		last := page.Items[limit-1]
+	if more {
+		last := sums[limit-1]
 		page.Next = &Cursor{last.SKU, last.Currency}
 	}
 	return page, answer, err

@@ -25,10 +25,6 @@ func (q Queries) Get(ctx context.Context, ask projection.Ask, sku string) (*Leve
 
 // List gives at most limit SKUs after one, in the order of SKUs; more says that there are others.
 func (q Queries) List(ctx context.Context, ask projection.Ask, after string, limit int) (levels []Level, more bool, answer projection.Answer, err error) {
-	levels, answer, err = projection.All[Level](ctx, q.View, ask,
-		`select `+projection.Columns[Level]()+` from {stock_levels} where key > $1 order by key limit $2`, after, limit+1)
-	if len(levels) > limit {
-		return levels[:limit], true, answer, err
-	}
-	return levels, false, answer, err
+	return projection.Page[Level](ctx, q.View, ask, limit,
+		`select `+projection.Columns[Level]()+` from {stock_levels} where key > $1 order by key limit $2`, after)
 }
