@@ -3,12 +3,10 @@ package deployment
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
 )
@@ -68,36 +66,20 @@ func Check(ctx context.Context, store es.Store, own Versions) error {
 // Raise is Check, and then states the program's own versions where they are newer. Call it before anything that may append. Of two
 // programs that start at once the older one is refused, or was first: what stands only grows.
 func Raise(ctx context.Context, store es.Store, c *es.Catalog, program string, own Versions) error {
-	var last error
-	for attempt := range attempts {
-		if attempt > 0 {
-			if err := betweenAppends.Wait(ctx, attempt); err != nil {
-				return err
-			}
-		}
+	return settle(ctx, store, own.stream(), func() (es.Expected, *es.Proposed, error) {
 		have, err := stand(ctx, store, own)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
 		rise := VersionsRaised{program, Versions{Events: newer(own.Events, have.known.Events), Sagas: newer(own.Sagas, have.known.Sagas)}}
 		if len(rise.Events)+len(rise.Sagas) == 0 {
-			return nil
+			return 0, nil, nil
 		}
-		p, err := raised(c, own.stream(), rise, have.at)
-		if err != nil {
-			return err
-		}
-		_, err = store.Append(ctx, own.stream(), have.at, []es.Proposed{p})
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, es.ErrWrongRevision), errors.Is(err, es.ErrUnknownOutcome):
-			last = err
-		default:
-			return fmt.Errorf("state the versions of this program in %s: %w", own.stream(), err)
-		}
-	}
-	return fmt.Errorf("state the versions of this program in %s: %w", own.stream(), last)
+		p, err := propose(c, own.stream(), "daybook", rise)
+		// Of all that it says: two programs must not be told that each other's event is theirs.
+		p.ID = es.DerivedID(es.UUID{}, own.stream().String(), uint64(have.at+1), p.Data) //nolint:gosec // not negative
+		return have.at, &p, err
+	})
 }
 
 type standing struct {
@@ -153,19 +135,4 @@ func newer(own, known map[string]int) map[string]int {
 		}
 	}
 	return out
-}
-
-func raised(c *es.Catalog, stream es.StreamID, rise VersionsRaised, at es.Expected) (es.Proposed, error) {
-	typ, schema, data, err := c.Encode(rise)
-	if err != nil {
-		return es.Proposed{}, err
-	}
-	meta, err := json.Marshal(es.Meta{
-		Schema: schema, Correlation: stream.String(), Actor: es.Actor{ID: "daybook", Kind: "service"}, OccurredAt: es.Micro(time.Now()),
-	})
-	if err != nil {
-		return es.Proposed{}, fmt.Errorf("encode metadata of %s: %w", stream, err)
-	}
-	// Of all that it says: two programs must not be told that each other's event is theirs.
-	return es.Proposed{ID: es.DerivedID(es.UUID{}, stream.String(), uint64(at+1), data), Type: typ, Data: data, Meta: meta}, nil //nolint:gosec // not negative
 }

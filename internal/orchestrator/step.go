@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -145,19 +144,14 @@ func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s saga.Stepped, 
 	if cause := s.Taken[0].Event; cause != nil {
 		meta.Causation = cause.ID.String()
 	}
-	typ, schema, data, err := o.cfg.Catalog.Encode(s)
+	p, err := o.cfg.Catalog.Propose(s, meta)
 	if err != nil {
-		return fmt.Errorf("encode %s of %s: %w", s.EventType(), e.id, err)
-	}
-	meta.Schema = schema
-	encoded, err := json.Marshal(meta)
-	if err != nil {
-		return fmt.Errorf("encode metadata of %s: %w", e.id, err)
+		return fmt.Errorf("append to %s: %w", e.id, err)
 	}
 	// Of all that it says: two processes that step one instance must not be told that each other's event is theirs.
-	id := es.DerivedID(es.UUID{}, e.id.String(), e.next, typ, data)
+	p.ID = es.DerivedID(es.UUID{}, e.id.String(), e.next, p.Type, p.Data)
 	o.hit(failpoint.SagaEventBefore)
-	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, []es.Proposed{{ID: id, Type: typ, Data: data, Meta: encoded}}); err != nil { //nolint:gosec // below 2^63
+	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, []es.Proposed{p}); err != nil { //nolint:gosec // below 2^63
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", es.ErrUnknownOutcome, err)
 		}
