@@ -24,7 +24,7 @@ type Record struct {
 // SagaPrefix begins the types of a saga's own events, which are recorded and not relayed. Only DefineSaga takes one.
 const SagaPrefix = "saga."
 
-// RelayFilter is the number of the rule that Relayed is. Whoever changes the rule raises it: a chain of events that was made under one number
+// RelayFilter is the number of the rule that Relayed is. A change of the rule raises it: a chain of events that was made under one number
 // has other links than one that was made under another.
 const RelayFilter = 1
 
