@@ -133,7 +133,7 @@ func shape(t *testing.T, words words, of reflect.Type) map[string]any {
 	properties, required := map[string]any{}, []any{}
 	for _, field := range reflect.VisibleFields(of) { // those of an embedded struct stand beside its own, as in JSON
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "" && field.Anonymous && field.Type.Kind() == reflect.Struct {
+		if name == "" && field.Anonymous && field.Type.Kind() == reflect.Struct || name == "-" {
 			continue
 		}
 		if name == "" {
