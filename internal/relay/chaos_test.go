@@ -115,13 +115,6 @@ func chaos(t *testing.T, seeds int, make func(*testing.T) *world, lose func(*cha
 	return sum
 }
 
-func (c *chaotic) epoch() (n int) {
-	if err := c.pool.QueryRow(c.Context(), `select epoch from daybook.relay`).Scan(&n); err != nil {
-		c.Fatal(err)
-	}
-	return n
-}
-
 func (c *chaotic) run(events int, lose func(*chaotic)) topic.State {
 	cfg := c.config()
 	cfg.dial = c.conns.dial
@@ -212,7 +205,7 @@ func (c *chaotic) zombie(ctx context.Context, cfg Config, life time.Duration) {
 	m, _ := newMetrics(nil)
 	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
-	_ = newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), from, func(context.Context, topic.State) error { return nil }).run(ctx)
+	_ = newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), from, func(context.Context, topic.State) error { return nil }, untilItEnds).run(ctx)
 }
 
 // connections are those to Kafka, to be cut.

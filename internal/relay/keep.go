@@ -20,33 +20,35 @@ const betweenSaves = 10 * time.Millisecond
 const shortFor = 10 * time.Second
 
 // resting is how many times IdleEvery an idle relay lets pass between two looks, once it has been idle for a while.
-const resting = 4
+const resting = 2
 
 // between is the time between two looks of a relay whose checkpoint moved at some moment.
 func (s *session) between(moved time.Time) time.Duration {
-	if time.Since(moved) < 2*resting*s.cfg.IdleEvery {
+	if time.Since(moved) < 4*resting*s.cfg.IdleEvery {
 		return s.cfg.IdleEvery
 	}
 	return resting * s.cfg.IdleEvery
 }
 
-// keep writes the checkpoint whenever it has moved, and else regularly, so that a lost lock is noticed.
+// keep writes the checkpoint whenever it has moved, and else regularly, so that a connection that has died without a word is noticed.
+// One that has been closed is noticed at once, and with it the loss of the lock.
 func (s *session) keep(ctx context.Context) error {
 	saved, moved := s.ledger.checkpoint(), time.Now()
-	again := time.NewTimer(0)
-	defer again.Stop()
 	for {
-		again.Reset(s.between(moved))
-		select {
-		case <-s.ledger.moved:
-			moved = time.Now()
-		case <-again.C:
-		case <-ctx.Done():
+		err := s.await(ctx, s.between(moved))
+		if ctx.Err() != nil {
 			return s.last(ctx, saved)
 		}
+		if err != nil {
+			s.state.note(atCheckpoint, err)
+			return err
+		}
 		next := s.ledger.checkpoint()
+		if next.Position > saved.Position {
+			moved = time.Now()
+		}
 		saving, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err := s.save(saving, next)
+		err = s.save(saving, next)
 		cancel()
 		if err != nil {
 			if ctx.Err() != nil {
@@ -65,6 +67,30 @@ func (s *session) keep(ctx context.Context) error {
 			return s.last(ctx, saved)
 		}
 	}
+}
+
+// await waits until the checkpoint moves, for some time at most. Its error says that the connection was closed.
+func (s *session) await(ctx context.Context, atMost time.Duration) error {
+	select {
+	case <-s.ledger.moved:
+		return nil
+	default:
+	}
+	waiting, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-s.ledger.moved:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	err := s.listen(waiting)
+	cancel()
+	<-ended // what it takes from moved is written by this round
+	return err
 }
 
 // last writes what was acknowledged before an orderly end, so that it is not published again.

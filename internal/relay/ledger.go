@@ -113,6 +113,7 @@ func (l *ledger) caughtUp(end uint64, at time.Time) {
 	defer l.mu.Unlock()
 	if end <= l.done.Position && at.After(l.done.CaughtUpAt) {
 		l.done.CaughtUpAt = at
+		l.tell()
 	}
 }
 

@@ -33,7 +33,7 @@ type Config struct {
 	BatchBytes int
 	// BufferBytes bounds what is read and not acknowledged; default 32 MiB.
 	BufferBytes int
-	// IdleEvery is how often an idle relay notes that it has caught up; default 250 ms. When nothing has come for 2 s it is once a second.
+	// IdleEvery is how often an idle relay notes that it has caught up; default 250 ms. When nothing has come for 2 s it is half as often.
 	IdleEvery time.Duration
 	// StandbyEvery is how often a relay that is not the active one tries to become it; default 250 ms.
 	StandbyEvery time.Duration
@@ -164,7 +164,7 @@ func (r *Relay) lead(ctx context.Context) (led bool, err error) {
 	r.state.active.Store(true)
 	defer r.state.active.Store(false)
 	r.cfg.Logger.InfoContext(ctx, "relay is the active one", "position", from.Position, "epoch", turn.epoch)
-	return true, newSession(r.cfg, r.state, from, turn.save).run(ctx)
+	return true, newSession(r.cfg, r.state, from, turn.save, turn.listen).run(ctx)
 }
 
 // fits checks that store, row and configuration belong together.

@@ -363,6 +363,20 @@ func (w *world) cutPostgres() {
 	}
 }
 
+// A relay whose connection is closed while it rests notices at once, and takes its place again.
+func TestARestingRelayNoticesThatItsLockIsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cfg := w.config()
+	cfg.IdleEvery = time.Hour // it has nothing to write
+	w.start(cfg)
+	w.append(5)
+	w.settled()
+	before := w.epoch()
+	w.cutPostgres()
+	w.await("another epoch", func(topic.State) bool { return w.epoch() > before })
+}
+
 func (w *world) unhealthy(r *Relay, want string) {
 	w.Helper()
 	deadline := time.Now().Add(time.Minute)
@@ -406,7 +420,7 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 	}
 	claims := make(chan topic.State, 1000)
 	s := newSession(cfg, newStatus(m, (*health.Board)(nil).Reporter("relay")), topic.State{Origin: checkpoint.Here(w.incarnation(), testPartitions), Last: make([]uint64, testPartitions)},
-		func(_ context.Context, s topic.State) error { claims <- s; return nil })
+		func(_ context.Context, s topic.State) error { claims <- s; return nil }, untilItEnds)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx) }()
@@ -421,6 +435,9 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 		t.Errorf("takes it to be %v on the store's clock, which shows %v", got, w.store.Now())
 	}
 }
+
+// untilItEnds stands for a connection that is never closed.
+func untilItEnds(ctx context.Context) error { <-ctx.Done(); return nil }
 
 func (w *world) incarnation() string {
 	w.Helper()

@@ -130,6 +130,17 @@ func (t *turn) takeOver(ctx context.Context, partitions int, incarnation string)
 	return from, nil
 }
 
+// listen returns when ctx ends, or the connection was closed: then with an error.
+func (t *turn) listen(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := t.conn.PgConn().WaitForNotification(ctx) // none is subscribed to
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("the connection that holds the relay's lock: %w", err)
+		}
+	}
+	return nil
+}
+
 // save moves the row from where this leader left it. Readers who wait for what a partition has reached are woken: that
 // depends on this row too.
 func (t *turn) save(ctx context.Context, s topic.State) error {

@@ -145,6 +145,14 @@ func (w *world) settled() topic.State {
 	return w.await(fmt.Sprintf("position %d", end), func(s topic.State) bool { return s.Position == end })
 }
 
+func (w *world) epoch() (n int) {
+	w.Helper()
+	if err := w.pool.QueryRow(w.Context(), `select epoch from daybook.relay`).Scan(&n); err != nil {
+		w.Fatal(err)
+	}
+	return n
+}
+
 func (w *world) await(what string, ok func(topic.State) bool) topic.State {
 	w.Helper()
 	deadline := time.After(time.Minute)
