@@ -131,7 +131,7 @@ func TestRunFindsWhatIsWrong(t *testing.T) {
 			server := httptest.NewServer(shop)
 			defer server.Close()
 			var last Progress
-			patience := 30 * time.Second
+			patience := time.Minute
 			if wrong == "never ends" {
 				patience = time.Second
 			}

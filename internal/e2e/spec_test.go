@@ -128,7 +128,7 @@ func (s *shop) order(t *testing.T, id string) (o placed) {
 // until asks for an order until it is as it should be.
 func (s *shop) until(t *testing.T, id, what string, is func(placed) bool) placed {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for {
 		var o placed

@@ -94,7 +94,7 @@ func hold(t *testing.T, address string) (release func()) {
 // asked gives the status of a path of the admin listener, and what is wrong with each reporter.
 func asked(t *testing.T, p *testenv.Process, path string) (status int, all map[string]string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Admin+path+"?verbose", nil)
 	if err != nil {

@@ -149,7 +149,7 @@ func id(parts ...any) es.UUID { return es.DerivedID(es.UUID{1}, parts...) }
 
 func (f *fixture) do(d es.Decision[Tally], call es.Call) (es.Receipt, error) {
 	f.Helper()
-	ctx, cancel := context.WithTimeout(f.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
 	defer cancel()
 	return es.Handle(ctx, f.h, d, call)
 }

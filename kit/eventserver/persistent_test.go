@@ -78,7 +78,7 @@ func TestPersistentRestart(t *testing.T) {
 		}
 	}
 	clienttest.WaitParked(t, c, "s", 1)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		info, err := c.GetPersistentSubscriptionInfo(clienttest.Within(t), "s", "g", esdb.GetPersistentSubscriptionOptions{})
 		clienttest.Must(t, err)
 		if n := info.Stats.LastCheckpointedEventRevision; n != nil && *n == 5 {

@@ -32,7 +32,7 @@ func TestFullDiskUnderTrade(t *testing.T) {
 		return s.Place(ctx, fmt.Sprintf("order-%d", placed), "tok_approve", "confirmed", testenv.Line("PLENTY", 1))
 	}
 	for range 5 {
-		if err := place(30 * time.Second); err != nil {
+		if err := place(2 * time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestFullDiskUnderTrade(t *testing.T) {
 		if err := s.Command(t.Context(), "/v1/orders", id, testenv.Order(id, "tok_approve", testenv.Line("PLENTY", 1))); err != nil {
 			t.Error(err)
 		}
-		if err := place(30 * time.Second); err != nil {
+		if err := place(2 * time.Minute); err != nil {
 			t.Error(err)
 		}
 	}

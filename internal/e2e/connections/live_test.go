@@ -93,7 +93,7 @@ func TestLiveDeliveryGoesOnAfterExhaustedConnections(t *testing.T) {
 // fed gives how many events each consumer has had, by where they were read.
 func fed(t *testing.T, p *testenv.Process) map[string]float64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Admin+"/metrics", nil)
 	if err != nil {

@@ -200,7 +200,7 @@ func kill9(t *testing.T, pid int) {
 // until waits for something that happens in another process.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !is() {

@@ -75,7 +75,7 @@ func TestNothingIsLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
-		deadline, tick := time.After(30*time.Second), time.NewTicker(10*time.Millisecond)
+		deadline, tick := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
 		for gone := false; !gone; {
 			select {
 			case <-tick.C:
