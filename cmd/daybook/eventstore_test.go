@@ -73,14 +73,14 @@ func TestEventstoreServe(t *testing.T) {
 	}()
 	s.stop(t)
 	if err := <-dropped; !strings.Contains(err.Error(), "Unavailable") {
-		t.Errorf("the subscriber was told %v", err)
+		t.Errorf("the subscriber got %v", err)
 	}
 	if out := does(t, nil, "verify", "--data-dir", dir); !strings.HasPrefix(out, "whole: 11 events in 2 streams") {
 		t.Error(out)
 	}
 }
 
-// TestEventstoreFull: a server whose disk lacks space says so to whoever asks after its health, refuses appends and backups, and serves reads.
+// TestEventstoreFull: a server whose disk lacks space says so in its health, refuses appends and backups, and serves reads.
 func TestEventstoreFull(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")

@@ -51,7 +51,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// TestEventstoreSecured: a secured server does for admins and operators what is theirs, and for nobody else; no password is shown.
+// TestEventstoreSecured: a secured server does for admins and operators what is theirs, and for no other user; no password is shown.
 func TestEventstoreSecured(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

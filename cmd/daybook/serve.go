@@ -33,7 +33,7 @@ func serveCommand() *cobra.Command {
 			node, err := app.Start(cmd.Context(), cfg, version, log)
 			switch {
 			case err != nil && cmd.Context().Err() != nil:
-				return nil // told to stop before it had begun
+				return nil // stopped before it had begun
 			case err != nil:
 				return err
 			}

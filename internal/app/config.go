@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/runtime"
 )
 
-// Config is what a process of Daybook is told. Every field has a flag, an environment variable and a place in the file of
+// Config is how a process of Daybook is set up. Every field has a flag, an environment variable and a place in the file of
 // the same name; DefaultConfig works as it is.
 type Config struct {
 	runtime.Config

@@ -42,9 +42,9 @@ type ImportSummary struct {
 	ReturnedUnits   int            `json:"returned_units"`
 	Refunded        int64          `json:"refunded"`
 	Net             int64          `json:"net"`
-	Notes           []string       `json:"notes,omitempty"` // what stands otherwise than the file has it
+	Notes           []string       `json:"notes,omitempty"` // what is recorded otherwise than the file has it
 	Recorded        int            `json:"recorded"`        // commands that were new
-	Repeated        int            `json:"repeated"`        // commands that stood already
+	Repeated        int            `json:"repeated"`        // commands that were recorded already
 	Seconds         float64        `json:"seconds"`
 	OrdersPerSecond float64        `json:"orders_per_second"`
 	ReadableAfter   float64        `json:"readable_after_seconds"` // from the last event recorded to every read model
@@ -192,7 +192,7 @@ func (s ImportSummary) String() string {
 	row("goods + shipping", "%s + %s = %s GBP", pounds(s.Goods), pounds(s.Shipping), pounds(s.Total))
 	row("returns", "%d, %d units, %s GBP", s.Returns, s.ReturnedUnits, pounds(s.Refunded))
 	row("net", "%s GBP", pounds(s.Net))
-	row("recorded / stood already", "%d / %d commands", s.Recorded, s.Repeated)
+	row("recorded / already there", "%d / %d commands", s.Recorded, s.Repeated)
 	row("took", "%.1f s, %.0f orders/s; readable %.1f s later", s.Seconds, s.OrdersPerSecond, s.ReadableAfter)
 	for _, n := range s.Notes {
 		row("note", "%s", n)

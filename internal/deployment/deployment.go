@@ -37,7 +37,7 @@ func Begin(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, name 
 			return 0, nil, fmt.Errorf("the end of the log, where %s begins: %w", name, err)
 		}
 		p, err := propose(c, s, name, Began{Position: at})
-		// Two processes that propose another position must not be told that the other's event is theirs.
+		// Two processes that propose another position must not take the other's event for theirs.
 		p.ID = es.DerivedID(es.UUID{}, s.String(), at)
 		return es.NoStream, &p, err
 	})

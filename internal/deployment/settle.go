@@ -14,7 +14,7 @@ const attempts = 8
 
 var betweenAppends = backoff.Policy{First: 20 * time.Millisecond, Most: time.Second}
 
-// settle appends what next proposes at the revision that it names. Where another process was first, or nobody knows, next looks again. It ends
+// settle appends what next proposes at the revision that it names. Where another process was first, or the outcome is unknown, next looks again. It ends
 // when next proposes nothing, or what it proposed is appended.
 func settle(ctx context.Context, store es.Store, s es.StreamID, next func() (at es.Expected, p *es.Proposed, err error)) error {
 	var last error

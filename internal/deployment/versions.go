@@ -64,7 +64,7 @@ func Check(ctx context.Context, store es.Store, own Versions) error {
 }
 
 // Raise is Check, and then states the program's own versions where they are newer. Call it before anything that may append. Of two
-// programs that start at once the older one is refused, or was first: what stands only grows.
+// programs that start at once the older one is refused, or was first: what is stated only grows.
 func Raise(ctx context.Context, store es.Store, c *es.Catalog, program string, own Versions) error {
 	return settle(ctx, store, own.stream(), func() (es.Expected, *es.Proposed, error) {
 		have, err := stand(ctx, store, own)
@@ -76,7 +76,7 @@ func Raise(ctx context.Context, store es.Store, c *es.Catalog, program string, o
 			return 0, nil, nil
 		}
 		p, err := propose(c, own.stream(), "daybook", rise)
-		// Of all that it says: two programs must not be told that each other's event is theirs.
+		// Of all that it says: two programs must not take each other's event for theirs.
 		p.ID = es.DerivedID(es.UUID{}, own.stream().String(), uint64(have.at+1), p.Data) //nolint:gosec // not negative
 		return have.at, &p, err
 	})

@@ -31,7 +31,7 @@ type Event struct {
 	Stream   es.StreamID
 	Revision uint64
 	Type     string
-	Row      string // key of the row, instance or intent that it is about; "" if none can be had
+	Row      string // key of the row, instance or intent that it is about; "" if there is none
 	Err      error
 }
 

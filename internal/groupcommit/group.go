@@ -143,7 +143,7 @@ func (g *Group[T]) lead() {
 	}()
 }
 
-// take picks those who have waited longest and still do; nil if nobody does. The caller holds g.mu.
+// take picks those who have waited longest and still do; nil if none does. The caller holds g.mu.
 func (g *Group[T]) take() []*waiter[T] {
 	g.waiting = slices.DeleteFunc(g.waiting, func(w *waiter[T]) bool { return w.ctx.Err() != nil })
 	n := 0

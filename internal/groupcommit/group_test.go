@@ -66,7 +66,7 @@ func TestWhoComesMeanwhileIsWrittenTogetherInOrder(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	if err := g.Do(gone, "gone"); !errors.Is(err, context.Canceled) {
-		t.Errorf("who has gone is told %v", err)
+		t.Errorf("a caller that has gone gets %v", err)
 	}
 	close(l.gate)
 	for item, err := range outcome() {
@@ -195,7 +195,7 @@ func TestABatchEndsWithItsLast(t *testing.T) {
 	<-begun
 	leaveOne()
 	if err := <-results; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left is told %v", err)
+		t.Errorf("a caller that left gets %v", err)
 	}
 	select {
 	case <-ended:

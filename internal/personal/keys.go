@@ -82,7 +82,7 @@ func (k *Keys) Check(ctx context.Context) error {
 }
 
 // Prepare makes the keys that subjects lack and reads them all, in few statements: what an import does before it seals
-// a thousand orders. Erased subjects are no error here. Within 30 s Seal and Unseal then ask nobody.
+// a thousand orders. Erased subjects are no error here. For 30 s Seal and Unseal then need no look-up.
 func (k *Keys) Prepare(ctx context.Context, subjects ...string) error {
 	for part := range slices.Chunk(k.unknown(subjects), atOnce) {
 		if _, err := k.ensure(ctx, part); err != nil {
@@ -116,7 +116,7 @@ func (k *Keys) ensure(ctx context.Context, subjects []string) (map[string]known,
 	if err := k.makes.Do(ctx, want); err != nil {
 		return nil, err
 	}
-	made := want.made // ours, or those of whoever was first
+	made := want.made // ours, or those that another call made first
 	for _, s := range missing {
 		if _, ok := made[s]; !ok {
 			return nil, fmt.Errorf("key of %s: made, and not there", s)

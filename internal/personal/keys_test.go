@@ -70,7 +70,7 @@ func TestNothingSealedIsNothing(t *testing.T) {
 		t.Errorf("U+0000: %v", err)
 	}
 	if _, err := keys.Seal(t.Context(), "", stream, "order.noted", "note", "x"); err == nil {
-		t.Error("sealed for nobody")
+		t.Error("sealed without a subject")
 	}
 }
 

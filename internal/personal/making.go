@@ -43,7 +43,7 @@ func together(insert func(ctx context.Context, subjects []string) (map[string]kn
 }
 
 // insert makes keys for those subjects that have none, waits until they are on disk, whatever the server's own setting is,
-// and reads them back, in one round trip. Whoever comes second keeps the first one's key.
+// and reads them back, in one round trip. The second process keeps the first one's key.
 func (k *Keys) insert(ctx context.Context, subjects []string) (made map[string]known, err error) {
 	subjects = slices.Sorted(slices.Values(subjects)) // two processes that make the same ones do not deadlock
 	ids, wrapped := make([]string, len(subjects)), make([][]byte, len(subjects))

@@ -141,7 +141,7 @@ func withPort(host, scheme string) string {
 	return net.JoinHostPort(hostname(host), port)
 }
 
-// isLink tells whether somebody followed a link to here: that reads, and shows the answer to nobody else.
+// isLink tells whether somebody followed a link to here: that reads, and shows the answer to no other site.
 func isLink(r *http.Request) bool {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	return reads && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"

@@ -79,7 +79,7 @@ func line(w io.Writer, label, address, kind, state string) {
 
 func (n *Node) openness() string {
 	if n.cfg.AllowAnonymous {
-		return "No tokens needed: --allow-anonymous. Whoever reaches the API may do everything."
+		return "No tokens needed: --allow-anonymous. Every caller may do everything."
 	}
 	return "No tokens needed: bound to loopback only."
 }

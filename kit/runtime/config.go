@@ -61,7 +61,7 @@ type Config struct {
 	KafkaAdvertise string
 	// Secrets is the directory of the installation's keys; machines of one system share it.
 	Secrets string
-	// AllowAnonymous lets the API listen beyond loopback although nobody has to prove who they are.
+	// AllowAnonymous lets the API listen beyond loopback although callers give no credentials.
 	AllowAnonymous bool
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string

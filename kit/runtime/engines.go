@@ -56,8 +56,8 @@ func (s *System) relayMoved() (woken <-chan struct{}, cancel func()) {
 	return s.Changes.SubscribeTo(topic.Moved, func(payload string) bool { return payload == topic.CheckpointMoved })
 }
 
-// How long checkpoints may stay behind for events that concern nobody. Those of the projections may not: they are the position
-// that answers name, and queries of lists wait for them. For the others' nobody waits.
+// How long checkpoints may stay behind for events that change nothing of theirs. Those of the projections may not: they are the position
+// that answers name, and queries of lists wait for them. The others' are not waited for.
 const (
 	holdRows   = 0
 	holdOthers = 200 * time.Millisecond

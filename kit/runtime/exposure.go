@@ -64,10 +64,10 @@ func (d Domain) exposed(c Config) []string {
 
 const exposureEvery = time.Hour
 
-// warnOfExposure says again and again that other machines reach what asks nobody who they are.
+// warnOfExposure says again and again that other machines reach what asks for no credentials.
 func (n *Node) warnOfExposure(ctx context.Context, again <-chan time.Time) error {
 	for {
-		n.log.Warn("other machines reach this process, and nobody has to prove who they are", "addresses", n.domain.exposed(n.cfg), "setting", "--allow-anonymous")
+		n.log.Warn("other machines reach this process, and callers give no credentials", "addresses", n.domain.exposed(n.cfg), "setting", "--allow-anonymous")
 		select {
 		case <-ctx.Done():
 			return nil

@@ -133,7 +133,7 @@ func Start(ctx context.Context, d Domain, cfg Config, log *slog.Logger) (_ *Node
 	return n, err
 }
 
-// makeDataDir makes it for everybody to pass through: Postgres may run as a user of its own.
+// makeDataDir makes it for every user to pass through: Postgres may run as a user of its own.
 func (c Config) makeDataDir() error {
 	dir := c.DataDir
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is in it is private, see above
@@ -218,7 +218,7 @@ func (n *Node) watch(ctx context.Context) error {
 // sayWaiting is how often Ready says what it waits for.
 const sayWaiting = 2 * time.Second
 
-// Ready waits until every part says that it is ready. waiting, which may be nil, is told now and then what is not.
+// Ready waits until every part says that it is ready. waiting, which may be nil, is called now and then with what is not.
 func (n *Node) Ready(ctx context.Context, waiting func(what string)) error {
 	said := time.Now()
 	for {

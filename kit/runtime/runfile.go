@@ -125,7 +125,7 @@ func ReadAddresses(dataDir string) (Addresses, error) {
 // aliveFile is locked, shared, by every process that has published addresses, for as long as it lives.
 func aliveFile(dataDir string) string { return filepath.Join(dataDir, "run.alive") }
 
-// publish writes this process' addresses over what stands there, whole or not at all, and gives the way to take them back.
+// publish writes this process' addresses over what is there, whole or not at all, and gives the way to take them back.
 func publish(dataDir string, own Addresses) (withdraw func(), err error) {
 	lock, err := filelock.Wait(RunFile(dataDir) + ".lock")
 	if err != nil {

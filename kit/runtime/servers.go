@@ -52,7 +52,7 @@ type embedded struct {
 	kind    func(server) string
 	into    string // its name in run.json
 	given   string // an address of it elsewhere
-	listen  string // where it is told to listen
+	listen  string // where it is to listen
 }
 
 func embeddedServers(d Domain, cfg Config, sec secrets.Secrets, log *slog.Logger, reg prometheus.Registerer) []embedded {

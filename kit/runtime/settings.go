@@ -49,7 +49,7 @@ func (c *Config) Settings() []Setting {
 		{"kafka-advertise", "address that the embedded Kafka broker gives its clients", &c.KafkaAdvertise, "where it listens"},
 		{"postgres-listen", "address of the embedded Postgres", &c.PostgresListen, "127.0.0.1:5433, or a free port if that is taken"},
 		{"secrets", "directory of the installation's keys", &c.Secrets, "<data-dir>/secrets"},
-		{"allow-anonymous", "listen beyond loopback although nobody has to prove who they are", &c.AllowAnonymous, ""},
+		{"allow-anonymous", "listen beyond loopback although callers give no credentials", &c.AllowAnonymous, ""},
 		{"log-level", "debug, info, warn or error", &c.LogLevel, ""},
 		{"log-format", "text or json", &c.LogFormat, ""},
 	}
