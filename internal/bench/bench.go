@@ -69,7 +69,7 @@ const (
 	each                     = 6 * time.Minute // bounds one benchmark
 )
 
-// Run measures. Its error says that something could not be; what stands in the report then is still right.
+// Run measures. Its error says that something could not be; what is in the report then is still right.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	for _, name := range cfg.Only {
 		if !slices.Contains(Names(), name) {

@@ -35,7 +35,7 @@ func (b *bench) delivery(ctx context.Context) error {
 		client *esclient.Client
 		under  process
 	}{{withinProcess, within.local, here()}, {"TCP", b.store, b.events.process()}} {
-		name := fmt.Sprintf("%s, %d/s, beside one that stands still", one.name, deliveredRate)
+		name := fmt.Sprintf("%s, %d/s, beside one that reads nothing", one.name, deliveredRate)
 		b.sayf("delivery: %s", name)
 		if err := shelved(ctx, one.client); err != nil {
 			return fmt.Errorf("delivery, %s: %w", one.name, err)
@@ -103,7 +103,7 @@ func standStill(ctx context.Context, c *esclient.Client) (end func(), err error)
 	}
 	if err := <-begun; err != nil {
 		end()
-		return nil, fmt.Errorf("a subscriber that stands still: %w", err)
+		return nil, fmt.Errorf("a subscriber that reads nothing: %w", err)
 	}
 	return end, nil
 }
@@ -145,14 +145,14 @@ func (b *bench) delivered(ctx context.Context, c *esclient.Client, under process
 	var mu sync.Mutex
 	caughtUp, seen, failed := make(chan struct{}), make(chan struct{}, 1<<20), make(chan error, 1)
 	all.Go(func() {
-		told := false
+		said := false
 		for r, err := range c.Follow(ctx, after) {
 			switch {
 			case err != nil:
 				failed <- err
 				return
-			case r.Position == 0 && !told:
-				told = true
+			case r.Position == 0 && !said:
+				said = true
 				close(caughtUp)
 			}
 			mu.Lock()

@@ -136,7 +136,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// An answer to a copy of an older connection is nobody's.
+// An answer to a copy of an older connection belongs to no call.
 func TestAnswersOfOldEpochs(t *testing.T) {
 	t.Parallel()
 	var first *streams.BatchAppendReq

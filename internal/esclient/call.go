@@ -28,21 +28,21 @@ type call struct {
 	timed  bool
 
 	sent    int          // times
-	unknown int          // copies sent of which nobody knows what became
+	unknown int          // copies sent whose outcome is unknown
 	flying  bool         // the last of them in this epoch
-	over    bool         // answered, or nobody waits for it any more
+	over    bool         // answered, or no longer waited for
 	outcome chan outcome // of one
 }
 
 type outcome struct {
-	position uint64 // 0 without error: it stands, somewhere
+	position uint64 // 0 without error: it is written, somewhere
 	err      error
 }
 
 // errAgain says that the server took nothing, and may do so a little later.
 var errAgain = errors.New("server takes no appends now")
 
-// judge makes an answer what the caller is told. It is called for a copy that was sent, with the number of
+// judge makes an answer what the caller gets. It is called for a copy that was sent, with the number of
 // copies before it that may have been written.
 func judge(a *answer, stream string, before int) outcome {
 	if a.success {
@@ -73,7 +73,7 @@ func judge(a *answer, stream string, before int) outcome {
 	return outcome{err: refused}
 }
 
-// left is what a caller is told whose call was not answered.
+// left is what a caller gets whose call was not answered.
 func (c *call) left(cause error) error {
 	if c.unknown > 0 {
 		return fmt.Errorf("append to %s: %w: %w", c.stream, es.ErrUnknownOutcome, cause)
@@ -134,7 +134,7 @@ func (p *calls) get(stream string, at es.Expected) *call {
 
 const keptBuffer = 64 << 10
 
-// put takes back a call that nobody has any more: it stood, and was sent once. What was sent oftener, or not answered, a
+// put takes back a call that has no other user: it was answered, and sent once. What was sent oftener, or not answered, a
 // connection may still hold.
 func (p *calls) put(c *call) {
 	if c.timed {

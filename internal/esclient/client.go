@@ -118,7 +118,7 @@ func (c *Client) append(ctx context.Context, stream string, at es.Expected, even
 	return o.position, o.err
 }
 
-// positionOf reads where an append stands whose answer did not say so: a repeated one, on some servers.
+// positionOf reads where an append is whose answer did not say so: a repeated one, on some servers.
 func (c *Client) positionOf(ctx context.Context, s es.StreamID, at es.Expected, events int) (uint64, error) {
 	last := uint64(int64(at) + int64(events)) //nolint:gosec // not negative
 	for r, err := range c.Read(ctx, s, last) {

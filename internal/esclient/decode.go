@@ -127,7 +127,7 @@ const (
 	asBytes  = uint64(protowire.BytesType)
 )
 
-// fields calls each with every varint and every length-delimited field of a message. Fields of other kinds are nobody's here.
+// fields calls each with every varint and every length-delimited field of a message. Fields of other kinds are not used here.
 func fields(b []byte, what string, each func(field uint64, v []byte, n uint64) error) error {
 	err := protofields.Each(b, func(num protowire.Number, typ protowire.Type, v []byte, n uint64) error {
 		if typ != protowire.BytesType && typ != protowire.VarintType {

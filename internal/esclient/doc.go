@@ -23,10 +23,10 @@
 // A call is queued, in flight or answered. Any error of a stream, and a server that answers nothing for a while with
 // calls in flight, end the epoch: the whole connection is replaced, with backoff and jitter, what was in flight
 // is queued again before what was never sent, and goes out with the same event ids and expected revision. The server's
-// idempotency makes that safe: a copy that stands is answered again, and two copies cannot both stand. Answers of an
+// idempotency makes that safe: a copy that is written is answered again, and two copies cannot both be written. Answers of an
 // older epoch are dropped with its streams.
 //
-// What is told to the caller:
+// What the caller gets:
 //   - the server's answer, where it is one: a position, es.ErrWrongRevision, es.ErrTooLarge;
 //   - es.ErrUnavailable when nothing can have been written: never sent, or every copy sent was refused;
 //   - es.ErrUnknownOutcome whenever a copy may have been written: the context ended with one in flight, or a later

@@ -55,7 +55,7 @@ func (e *event) decode(b []byte) error {
 			e.caughtUp = true
 			return nil
 		default:
-			return nil // a sign that nobody here needs
+			return nil // a sign that is not needed here
 		}
 		return fields(v, "event", func(f uint64, v []byte, _ uint64) error {
 			if f != 1<<3|asBytes {

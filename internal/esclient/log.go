@@ -72,10 +72,10 @@ func (c *Client) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, 
 
 // catching is a source that says itself when it has reached the goal.
 func catching(src source, at, goal uint64) source {
-	inner, told := src.next, false
+	inner, said := src.next, false
 	src.next = func() (item, error) {
-		if !told && at >= goal {
-			told = true
+		if !said && at >= goal {
+			said = true
 			return item{caughtUp: true}, nil
 		}
 		i, err := inner()
@@ -139,7 +139,7 @@ func (c *Client) incarnationOf(ctx context.Context, embedded string) (string, er
 		_, err = c.Append(ctx, es.AnyStreamID(foreignIncarnation), es.NoStream, []es.Proposed{{
 			ID: es.UUID(uuid.New()), Type: "incarnation.began", Data: data, Meta: []byte(`{"schema":1}`),
 		}})
-		// Another process may have been first, or ours stands although it cannot be known: read it again.
+		// Another process may have been first, or ours is written although that is unknown: read it again.
 		if err != nil && !errors.Is(err, es.ErrWrongRevision) && !errors.Is(err, es.ErrUnknownOutcome) {
 			return "", fmt.Errorf("name the event store's incarnation: %w", err)
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // load appends to streams of its own, one event after another, each repeated until its outcome is known; it
-// reads, and follows the log. What it was told must be what stands.
+// reads, and follows the log. What it was answered must be what is written.
 type load struct {
 	testing.TB
 
@@ -134,7 +134,7 @@ func (l *load) progress(n int64, within time.Duration) {
 	}
 }
 
-// check ends the load and compares what was acknowledged with what stands.
+// check ends the load and compares what was acknowledged with what is written.
 func (l *load) check(c *esclient.Client) {
 	l.Helper()
 	close(l.stop)
@@ -151,7 +151,7 @@ func (l *load) check(c *esclient.Client) {
 			got = append(got, r.ID)
 		}
 		if d := cmp.Diff(want, got); d != "" {
-			l.Errorf("stream %d (-acknowledged +stands):\n%.2000s", i, d)
+			l.Errorf("stream %d (-acknowledged +written):\n%.2000s", i, d)
 		}
 		total += len(want)
 	}

@@ -78,7 +78,7 @@ func (p *pipe) leave(c *call, cause error) outcome {
 	}
 	o := outcome{err: c.left(cause)}
 	if c.flying {
-		c.deadline = time.Time{} // nobody waits: it is not sent again
+		c.deadline = time.Time{} // it is not waited for, and not sent again
 		return o
 	}
 	p.end(c, o)
@@ -134,7 +134,7 @@ func (p *pipe) send(ctx context.Context, st grpc.ClientStream) error {
 	}
 }
 
-// depart puts a call in flight and gives its frames; none if nobody waits for it any more.
+// depart puts a call in flight and gives its frames; none if it is no longer waited for.
 func (p *pipe) depart(c *call) []*frame {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -93,6 +93,6 @@ func TestCallersLeaveTheQueue(t *testing.T) {
 		t.Error("room is lost")
 	}
 	if len(p.queue) > 100 {
-		t.Errorf("%d calls of nobody are queued", len(p.queue))
+		t.Errorf("%d abandoned calls are queued", len(p.queue))
 	}
 }

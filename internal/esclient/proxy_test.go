@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// proxy stands between client and server, and can fail as networks do.
+// proxy is between client and server, and can fail as networks do.
 type proxy struct {
 	listener net.Listener
 
@@ -25,7 +25,7 @@ type mode struct {
 
 var (
 	passes  = mode{up: true, down: true}
-	hole    = mode{}         // half-open: nobody is told
+	hole    = mode{}         // half-open: neither side notices
 	mute    = mode{up: true} // the server works, its answers are lost
 	refused = mode{up: true, down: true, refuse: true}
 )

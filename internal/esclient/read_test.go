@@ -193,7 +193,7 @@ func TestReadingResumes(t *testing.T) {
 	}
 }
 
-// On a server that is not ours the history's name is written once, whoever comes first.
+// On a server that is not ours the history's name is written once, whichever client comes first.
 func TestForeignIncarnation(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), "127.0.0.1:0")

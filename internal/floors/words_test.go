@@ -34,12 +34,14 @@ var plain = []string{
 	"api", "commands", "events", "projections", "imports", "deploy", "docs", "GLOSSARY.md",
 	"internal/shop", "internal/postgres", "internal/secrets", "internal/recovery", "internal/doctor", "internal/demo",
 	"internal/eventserver", "internal/embedded", "internal/testenv", "internal/e2e", "internal/failpoint",
-	"kit/es", "kit/eventserver", "kit/projection", "kit/iso", "kit/text",
+	"kit/es", "kit/eventserver", "kit/projection", "kit/reactor", "kit/runtime", "kit/iso", "kit/text", "reactors", "cmd", "internal/app",
+	"internal/bench", "internal/deployment", "internal/duerows", "internal/esclient", "internal/failure", "internal/groupcommit", "internal/health",
+	"internal/kafkaread", "internal/personal", "internal/protofields", "internal/reader", "internal/topic", "internal/uptime", "internal/webguard",
 }
 
 // names are not prose: the system's user for programs without rights.
 var names = map[string][]string{
-	"nobody": {"internal/embedded/pgserver/", "internal/eventserver/conformance/", "internal/doctor/", "kit/eventserver/"},
+	"nobody": {"internal/embedded/pgserver/", "internal/eventserver/conformance/", "internal/doctor/", "kit/eventserver/", "cmd/daybook/eventstore"},
 }
 
 // Every meaning has its own word: see GLOSSARY.md.

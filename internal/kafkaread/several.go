@@ -28,7 +28,7 @@ type Place struct {
 	Offset    int64
 }
 
-// Piece is what an answer has of a partition, as bytes: reading them costs more than they are long, and is left to whoever reads the
+// Piece is what an answer has of a partition, as bytes: reading them costs more than they are long, and is left to the reader of the
 // partition.
 type Piece struct {
 	Place

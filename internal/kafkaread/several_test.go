@@ -33,7 +33,7 @@ func TestAPieceKnowsWhereItGoesOn(t *testing.T) {
 			t.Fatalf("it goes on at %d, and was read up to %d", p.Next, page.Next)
 		}
 		if first && len(b) > 0 && from < 8 && p.Next == from {
-			t.Fatal("it would be asked for again for ever")
+			t.Fatal("it would be asked for again without end")
 		}
 	})
 }

@@ -41,7 +41,7 @@ const (
 	// longer than doing it.
 	// No query waits long for a lock, or takes longer than its caller waits: it must not keep connections from others.
 	known = `select set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', '1s', true), set_config('statement_timeout', '9s', true)`
-	// A plan made while a table was small would scan it for ever.
+	// A plan made while a table was small would always scan it.
 	planned = `set local plan_cache_mode = force_custom_plan`
 )
 
@@ -63,7 +63,7 @@ func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read fu
 	if err != nil {
 		return answer, fmt.Errorf("connecting to Postgres: %w", err)
 	}
-	defer func() { go finish(context.WithoutCancel(ctx), conn) }() // nobody need wait for that
+	defer func() { go finish(context.WithoutCancel(ctx), conn) }() // the caller need not wait for that
 	s := &snapshot{conn: conn, view: v, moment: ask.Moment, live: map[string]live{}}
 	if err := s.look(ctx); err != nil {
 		return answer, err

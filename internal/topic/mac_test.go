@@ -42,7 +42,7 @@ func TestOnlyWhatWasSignedVerifies(t *testing.T) {
 	}
 }
 
-// The signature is an interface: whoever has the key can check it in any language. api/asyncapi.yaml describes it.
+// The signature is an interface: a program with the key can check it in any language. api/asyncapi.yaml describes it.
 func TestTheSignatureStaysTheSame(t *testing.T) {
 	t.Parallel()
 	m := topictest.Message(t, topictest.Keys(t), "daybook.events", 3, placed(), 17, "i1")

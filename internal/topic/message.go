@@ -183,7 +183,7 @@ func number(b []byte) (uint64, error) {
 	return n, nil
 }
 
-// schemaOf reads the schema version, which stands first in metadata that Daybook wrote; 0 if there is none.
+// schemaOf reads the schema version, which comes first in metadata that Daybook wrote; 0 if there is none.
 func schemaOf(meta []byte) int {
 	if rest, ok := bytes.CutPrefix(meta, []byte(`{"schema":`)); ok {
 		if end := bytes.IndexAny(rest, ",}"); end > 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 )
 
-// State is how far the relay has come: the one row of daybook.relay. Everything up to Position stands in Kafka.
+// State is how far the relay has come: the one row of daybook.relay. Everything up to Position is in Kafka.
 type State struct {
 	checkpoint.Origin
 

@@ -77,7 +77,7 @@ func New(cfg Config) *Clock {
 	return &Clock{cfg: cfg}
 }
 
-// Run samples until ctx ends. report is told how each sample went.
+// Run samples until ctx ends. report is called with how each sample went.
 func (c *Clock) Run(ctx context.Context, report func(error)) {
 	tick := time.NewTicker(c.cfg.Period)
 	defer tick.Stop()

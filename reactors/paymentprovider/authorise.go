@@ -35,7 +35,7 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	req := Request{Key: in.key(""), OrderID: e.OrderID, Attempt: e.Attempt, Amount: e.Amount}
 
 	look := func() (reactor.Next, error) {
-		return r.told(ctx, in, e, a, m, r.cfg.Provider.Lookup(ctx, req.Key))
+		return r.answered(ctx, in, e, a, m, r.cfg.Provider.Lookup(ctx, req.Key))
 	}
 	if m.LookOnly.IsZero() && (a.State == payment.ActionRequired || m.Lost >= r.cfg.Repeats || in.now.Sub(in.Created) >= r.cfg.RepeatWithin) {
 		m.LookOnly = in.now
@@ -45,7 +45,7 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	token, err := r.cfg.Opener.Unseal(ctx, e.Token)
 	switch {
-	case errors.Is(err, es.ErrErased), errors.Is(err, es.ErrNoKey): // nobody can send it any more: the provider knows whether it was sent
+	case errors.Is(err, es.ErrErased), errors.Is(err, es.ErrNoKey): // it can no longer be sent: the provider knows whether it was sent
 		m.LookOnly = in.now
 		return look()
 	case err != nil:
@@ -55,7 +55,7 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 	}
 	if m.Sent == 1 { // most lost answers were charges that stand: a question costs less than another time-out
 		if known := r.cfg.Provider.Lookup(ctx, req.Key); known.Outcome != NotFound && known.Outcome != Unknown {
-			return r.told(ctx, in, e, a, m, known)
+			return r.answered(ctx, in, e, a, m, known)
 		}
 	}
 	req.Token = token
@@ -72,11 +72,11 @@ func (r *Reactor) authorise(ctx context.Context, in intent, e events.PaymentAuth
 			}
 		}
 	}
-	return r.told(ctx, in, e, a, m, answer)
+	return r.answered(ctx, in, e, a, m, answer)
 }
 
-// told acts on what the provider answered, to the request or to the question after it.
-func (r *Reactor) told(ctx context.Context, in intent, e events.PaymentAuthorisationRequested, a payment.Attempt, m memo, answer Answer) (reactor.Next, error) {
+// answered acts on what the provider answered, to the request or to the question after it.
+func (r *Reactor) answered(ctx context.Context, in intent, e events.PaymentAuthorisationRequested, a payment.Attempt, m memo, answer Answer) (reactor.Next, error) {
 	if ctx.Err() != nil {
 		return reactor.Next{}, ctx.Err()
 	}
@@ -146,7 +146,7 @@ func (r *Reactor) by(in intent, until time.Time, m memo) reactor.Next {
 	return reactor.Again(m)
 }
 
-// watch looks for money of an attempt that was declined because nobody knew of it. What turns up is reported: the payment
+// watch looks for money of an attempt that was declined because it was not known. What turns up is reported: the payment
 // keeps the contradiction and asks for a void.
 func (r *Reactor) watch(ctx context.Context, in intent, e events.PaymentAuthorisationRequested, m memo) (reactor.Next, error) {
 	if m.WatchFrom.IsZero() { // the memo was lost: Postgres was

@@ -94,7 +94,7 @@ func (c *Client) charge(ctx context.Context, path string, r Request) Answer {
 		return Answer{Detail: err.Error()}
 	}
 	// With an Idempotency-Key net/http would repeat a request by itself when a kept connection breaks. Repeating is
-	// the reactor's alone, so the body cannot be had twice.
+	// the reactor's alone, so the body can be read once only.
 	req.GetBody = nil
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", r.Key)

@@ -111,9 +111,9 @@ func TestTheRequestIsWhatTheProviderNeeds(t *testing.T) {
 	}
 }
 
-// TestNobodyElseRepeats: net/http sends a request with an Idempotency-Key again when a kept connection breaks. The client
+// TestOnlyTheReactorRepeats: net/http sends a request with an Idempotency-Key again when a kept connection breaks. The client
 // must not let it.
-func TestNobodyElseRepeats(t *testing.T) {
+func TestOnlyTheReactorRepeats(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

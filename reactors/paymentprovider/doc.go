@@ -19,14 +19,14 @@
 // # What holds
 //
 // Before every call the payment's stream is folded: an intent with an outcome is not called again. The request is the
-// intent's and nothing else, so every repeat is the same request; its key is the effect id, which also stands in the provider's
+// intent's and nothing else, so every repeat is the same request; its key is the effect id, which is also in the provider's
 // metadata. A key is not used after RepeatWithin (20 h, providers forget at 24 h), counted from the intent's recorded time:
 // the key cannot have been used before. From then on the provider is asked what it knows.
 // Once nothing is to be sent any more, nothing ever is: age and lost requests only grow. A crash that loses when that began
 // makes it begin later, so a look that counts is never followed by a send.
 //
 // Only the provider's own words are an outcome. No answer, a time-out, "in progress", a 5xx, an answer that cannot be read:
-// all of them leave the attempt unknown, and until it is known nobody charges again or releases stock.
+// all of them leave the attempt unknown, and until it is known nothing is charged again and no stock released.
 // Outcomes are reported as they are, also late ones and those of another amount: payment.Report decides what they mean.
 // A report's command id is a function of intent and outcome, so reporting twice is one event.
 //

@@ -224,7 +224,7 @@ func model(t *testing.T, seed uint64) string {
 			now = row.due
 		}
 		if rnd.IntN(40+1000*int(seed%2)) == 0 && !provider.calm {
-			now = now.Add(time.Duration(rnd.Int64N(int64(40 * time.Hour)))) // nobody runs
+			now = now.Add(time.Duration(rnd.Int64N(int64(40 * time.Hour)))) // no reactor runs
 		}
 		if row.attend(t, r, rnd, &now) {
 			for i := range rows {

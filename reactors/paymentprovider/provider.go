@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 )
 
-// Provider is the port to a payment provider. Each call is one try: nobody below this interface repeats anything, the
+// Provider is the port to a payment provider. Each call is one try: nothing below this interface repeats it, the
 // reactor alone does. A call that was never answered may have taken effect; the same request under the same key
 // takes effect once, for as long as the provider remembers keys (a day).
 type Provider interface {
@@ -20,13 +20,13 @@ type Provider interface {
 	Capture(ctx context.Context, r Request) Answer
 	// Refund gives back a part of what was captured, or all.
 	Refund(ctx context.Context, r Request) Answer
-	// Lookup gives what became of the request that was sent with a key, as it stands now. Outcome NotFound: the
+	// Lookup gives what became of the request that was sent with a key, as it is now. Outcome NotFound: the
 	// provider answers, and knows of none.
 	Lookup(ctx context.Context, key string) Answer
 }
 
-// Request is what the provider is told. Key goes there twice: as the idempotency key, which it forgets, and in the
-// metadata, by which it can be looked up for ever.
+// Request is what is sent to the provider. Key goes there twice: as the idempotency key, which it forgets, and in the
+// metadata, by which it can always be looked up.
 type Request struct {
 	Key       string
 	OrderID   string

@@ -74,7 +74,7 @@ func New(cfg Config) (*Reactor, error) {
 // Name implements reactor.Reactor.
 func (r *Reactor) Name() string { return Name }
 
-// Intents are what the saga wishes of the provider.
+// Intents are what the saga asks of the provider.
 func (r *Reactor) Intents() []string {
 	return []string{events.PaymentAuthorisationRequested{}.EventType(), events.PaymentVoidRequested{}.EventType()}
 }
@@ -87,7 +87,7 @@ func (r *Reactor) Wakes() []string {
 	}
 }
 
-// intent is the event that is answered, with the payment as it stands now.
+// intent is the event that is answered, with the payment as it is now.
 type intent struct {
 	es.Recorded
 

@@ -24,7 +24,7 @@ func TestTokens(t *testing.T) {
 		token string
 		want  payment.State
 		code  string
-		told  string // the events, in order
+		heard string // the events, in order
 		held  int64
 	}{
 		{"tok_approve", payment.Authorised, "", "initiated authorisation_requested authorised", asked},
@@ -50,8 +50,8 @@ func TestTokens(t *testing.T) {
 				t.Errorf("ended %s %s holding %s, want %s %s %d", a.State, a.DeclineCode, a.Held, c.want, c.code, c.held)
 			}
 			_, all := w.history("o1")
-			if got := strings.Join(types(all), " "); got != c.told {
-				t.Errorf("told %s\nwant %s", got, c.told)
+			if got := strings.Join(types(all), " "); got != c.heard {
+				t.Errorf("reported %s\nwant %s", got, c.heard)
 			}
 			intent := all[1]
 			for _, r := range all[2:] {
@@ -62,7 +62,7 @@ func TestTokens(t *testing.T) {
 			w.rest()
 			w.agrees("o1")
 			if c.token != "" && strings.Contains(w.logs.String(), c.token) {
-				t.Error("the token stands in the logs")
+				t.Error("the token is in the logs")
 			}
 		})
 	}
@@ -170,10 +170,10 @@ func TestVoids(t *testing.T) {
 			w.rest()
 			w.agrees("o1")
 			_, all := w.history("o1")
-			told := types(all)
-			known := slices.IndexFunc(told, func(s string) bool { return s == "authorised" || s == "declined" })
-			if known < 0 || known > slices.Index(told, "void_succeeded") || (told[known] == "authorised") != (end == "approved") {
-				t.Errorf("told %v", told)
+			reported := types(all)
+			known := slices.IndexFunc(reported, func(s string) bool { return s == "authorised" || s == "declined" })
+			if known < 0 || known > slices.Index(reported, "void_succeeded") || (reported[known] == "authorised") != (end == "approved") {
+				t.Errorf("reported %v", reported)
 			}
 		})
 	}
@@ -307,7 +307,7 @@ func TestWhatHasAnOutcomeIsNotCalledAgain(t *testing.T) {
 	}
 }
 
-// TestAnUnansweredSendIsLookedUpFirst: a charge that stands is found before the request is repeated.
+// TestAnUnansweredSendIsLookedUpFirst: an existing charge is found before the request is repeated.
 func TestAnUnansweredSendIsLookedUpFirst(t *testing.T) {
 	t.Parallel()
 	for token, sends := range map[string]int{"tok_silent_approved": 1, "tok_late_1": 1, "tok_silent": 3} {
@@ -385,8 +385,8 @@ func TestLateSuccessAfterNotFound(t *testing.T) {
 	w.rest()
 	w.agrees("o1")
 	_, all := w.history("o1")
-	if told := types(all); !slices.Contains(told, "outcome_contradicted") {
-		t.Errorf("told %v", told)
+	if reported := types(all); !slices.Contains(reported, "outcome_contradicted") {
+		t.Errorf("reported %v", reported)
 	}
 }
 

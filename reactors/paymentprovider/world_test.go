@@ -263,7 +263,7 @@ func (w *world) history(order string) (payment.Payment, []es.Recorded) {
 	return p.State, all
 }
 
-// told is the types of the events after the first n, without the category.
+// types is the types of the events after the first n, without the category.
 func types(all []es.Recorded) (out []string) {
 	for _, r := range all {
 		out = append(out, strings.TrimPrefix(r.Event.EventType(), "payment."))
@@ -324,7 +324,7 @@ func (w *world) ledger(order string) []simulator.Entry {
 	return out.Charges
 }
 
-// agrees is I4 for an order at rest: what the payment holds is what the ledger holds, by reference, both ways, and nobody
+// agrees is I4 for an order at rest: what the payment holds is what the ledger holds, by reference, both ways, and no card
 // was charged twice.
 func (w *world) agrees(order string) {
 	w.t.Helper()
@@ -345,13 +345,13 @@ func (w *world) agrees(order string) {
 	if open != held || len(charges) > 1 {
 		w.t.Errorf("%s: the ledger holds %d in %d charges, the payment %d (%s)", order, open, len(charges), held, a.State)
 	}
-	type told struct {
+	type report struct {
 		effect es.UUID
 		what   string
 	}
-	before := map[told]bool{}
+	before := map[report]bool{}
 	for _, r := range all {
-		this := told{r.Meta.Effect.ID, r.Event.EventType()} // a charge and its void may both be answered late
+		this := report{r.Meta.Effect.ID, r.Event.EventType()} // a charge and its void may both be answered late
 		if before[this] && a.Voids < 2 {
 			w.t.Errorf("%s: %s was recorded twice: %v", order, this.what, types(all))
 		}

@@ -136,7 +136,7 @@ func Attacks(tb testing.TB, genuine kafka.Message, n int) (all []Attack) {
 		at(m, "ce_mac").Value = []byte(string(mac.Value[:17]) + swapCase(string(mac.Value[17:])))
 	})
 	add("ce_mac repeated", topic.Forged, func(m *kafka.Message) { m.Headers = append(m.Headers, mac) })
-	add("ce_mac of a key nobody has", topic.UnknownKey, set("ce_mac", "0123456789abcdef"+string(mac.Value[16:])))
+	add("ce_mac of an unknown key", topic.UnknownKey, set("ce_mac", "0123456789abcdef"+string(mac.Value[16:])))
 
 	// Genuine ones, repeated: other headers are neither covered nor read.
 	add("repeated", "", func(*kafka.Message) {})
