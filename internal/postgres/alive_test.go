@@ -9,7 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 )
 
-// A server that ends every connection of a pool costs nobody a statement, however short a time the connections were idle.
+// A server that ends every connection of a pool costs no caller a statement, however short a time the connections were idle.
 func TestConnectionsThatTheServerEndedAreNotGivenOut(t *testing.T) {
 	t.Parallel()
 	pool, err := postgres.Open(t.Context(), postgrestest.URL(t), postgres.Options{MaxConns: 8, Name: "ended"})
