@@ -14,10 +14,18 @@ type Money struct {
 	at    uint64        // revision
 }
 
-func (m *Money) now(s payment.State, held bool, at saga.At) {
-	if at.Revision >= m.at {
-		m.State, m.Held, m.at = s, held, at.Revision
+// hear takes over what a fact makes of an attempt that was under way. Money that a contradiction finds held is to be given back: it is too late
+// to use it.
+func (m *Money) hear(e es.Event, at saga.At) {
+	before := events.AttemptMoney{State: payment.Pending}
+	after := before.After(e)
+	if after == before || at.Revision < m.at {
+		return
 	}
+	if after.State == payment.Pending {
+		after.State = payment.Declined
+	}
+	m.State, m.Held, m.at = after.State, after.Held.Amount > 0, at.Revision
 }
 
 // Free tells whether it is known that nothing is held, nor will be.
@@ -28,23 +36,13 @@ func (m *Money) Free() bool {
 // heard is how each outcome changes the Money in S. What a step makes of a void that failed, it adds itself.
 func heard[S any](money func(*S) *Money) []saga.Reply[S] {
 	return []saga.Reply[S]{
-		saga.On(func(s *S, _ events.PaymentAuthorised, at saga.At) { money(s).now(payment.Authorised, true, at) }),
-		saga.On(func(s *S, _ events.PaymentActionRequired, at saga.At) {
-			money(s).now(payment.ActionRequired, false, at)
-		}),
-		saga.On(func(s *S, _ events.PaymentAuthorisationExpired, at saga.At) { money(s).now(payment.Expired, false, at) }),
-		saga.On(func(s *S, _ events.PaymentVoidSucceeded, at saga.At) { money(s).now(payment.Voided, false, at) }),
-		saga.On(func(s *S, e events.PaymentOutcomeUnknown, at saga.At) {
-			if e.Operation == events.OperationAuthorise {
-				money(s).now(payment.Unknown, false, at)
-			}
-		}),
-		saga.On(func(s *S, e events.PaymentOutcomeContradicted, at saga.At) {
-			if e.Amount.Amount > 0 { // money is held after all, and to be given back: it is too late to use it
-				money(s).now(payment.Declined, true, at)
-			}
-		}),
+		hears[S, events.PaymentAuthorised](money), hears[S, events.PaymentActionRequired](money), hears[S, events.PaymentAuthorisationExpired](money),
+		hears[S, events.PaymentVoidSucceeded](money), hears[S, events.PaymentOutcomeUnknown](money), hears[S, events.PaymentOutcomeContradicted](money),
 	}
+}
+
+func hears[S any, E es.Event](money func(*S) *Money) saga.Reply[S] {
+	return saga.On(func(s *S, e E, at saga.At) { money(s).hear(e, at) })
 }
 
 func voidFailed[S any](_ *S, e events.PaymentVoidFailed, _ saga.At) es.Code { return es.Code(e.Code) }

@@ -122,7 +122,7 @@ func TestReportAuthorisation(t *testing.T) {
 	given(t, after(held, voidOf(1), voided)...).When(report(held)).ThenNothing()
 	given(t, after(held, voidOf(1), voided)...).When(report(declined)).ThenNothing()
 	given(t).When(report(held)).ThenRejected(payment.NoAttempt)
-	given(t, requested...).When(report(asked)).ThenRejected(payment.NoAttempt)
+	given(t, requested...).When(report(asked)).ThenRejected(payment.Invalid)
 	given(t, initiated, nothing).When(report(declined)).ThenNothing()
 
 	precise := held

@@ -18,7 +18,7 @@ func (Report) CommandType() string { return "payment.report" }
 func (c Report) Key() string       { return c.OrderID }
 
 func (c Report) Decide(p Payment) ([]es.Event, error) {
-	n := attemptOf(c.Outcome)
+	n, _ := events.AttemptOf(c.Outcome)
 	a := p.Attempt(n)
 	if n < 1 || a.State == "" {
 		return es.Reject(NoAttempt, "the payment of %s has no attempt %d", c.OrderID, n)
@@ -135,24 +135,4 @@ func (a Attempt) contradict(e events.PaymentOutcomeContradicted) ([]es.Event, er
 
 func contradiction(e events.PaymentOutcomeContradicted) string {
 	return e.Reported + " " + e.Reference
-}
-
-func attemptOf(e es.Event) int {
-	switch e := e.(type) {
-	case events.PaymentAuthorised:
-		return e.Attempt
-	case events.PaymentDeclined:
-		return e.Attempt
-	case events.PaymentActionRequired:
-		return e.Attempt
-	case events.PaymentAuthorisationExpired:
-		return e.Attempt
-	case events.PaymentOutcomeUnknown:
-		return e.Attempt
-	case events.PaymentVoidSucceeded:
-		return e.Attempt
-	case events.PaymentVoidFailed:
-		return e.Attempt
-	}
-	return 0
 }

@@ -103,7 +103,7 @@ func (w *world) compare(after any) {
 		for i < len(d.Payment.Attempts) && d.Payment.Attempts[i].N != a.N {
 			i++
 		}
-		if i == len(d.Payment.Attempts) || d.Payment.Attempts[i].State != string(a.State) || d.Payment.Attempts[i].Held != a.Held.Amount {
+		if i == len(d.Payment.Attempts) || d.Payment.Attempts[i].State != a.State || d.Payment.Attempts[i].Held != a.Held.Amount {
 			w.t.Fatalf("after %#v: attempt %+v, shown as %+v", after, a, d.Payment.Attempts)
 		}
 	}

@@ -24,7 +24,7 @@ type Payment struct {
 // Attempt is one try to get the money. It is barred if its void came first.
 type Attempt struct {
 	N         int                   `json:"n"`
-	State     string                `json:"state"` // pending, unknown, action_required, authorised, declined, expired, voided, barred
+	State     events.AttemptState   `json:"state"`
 	Held      int64                 `json:"held,omitempty"`
 	ExpiresAt time.Time             `json:"expires_at,omitzero"`
 	Action    *events.PaymentAction `json:"action,omitempty"`
@@ -48,50 +48,19 @@ func (p *Payment) attempt(n int) *Attempt {
 	return &p.Attempts[i]
 }
 
-func (p *Payment) unknown(e events.PaymentOutcomeUnknown) {
-	if e.Operation != events.OperationVoid {
-		p.attempt(e.Attempt).State = "unknown"
-	}
-}
-
-const actionRequired = "action_required"
-
-func (p *Payment) action(e events.PaymentActionRequired) {
-	a := p.attempt(e.Attempt)
-	a.State, a.Action = actionRequired, &e.Action
-}
-
-func (p *Payment) authorised(e events.PaymentAuthorised) {
-	a := p.attempt(e.Attempt)
-	a.State, a.Held, a.ExpiresAt, a.Action = "authorised", e.Amount.Amount, e.ExpiresAt, nil
-}
-
-func (p *Payment) declined(e events.PaymentDeclined) {
-	p.end(e.Attempt, "declined")
-	p.attempt(e.Attempt).Held = e.Held.Amount
-}
-
-func (p *Payment) voided(n int) {
+// heard takes over a fact about an attempt. One that has ended waits for nothing and expires no more.
+func (p *Payment) heard(e es.Event) {
+	n, _ := events.AttemptOf(e)
 	a := p.attempt(n)
-	switch a.State {
-	case "":
-		p.end(n, "barred")
-	case "declined", "expired", "barred":
-		p.end(n, a.State)
-	default:
-		p.end(n, "voided")
+	after := events.AttemptMoney{State: a.State, Held: events.Money{Amount: a.Held}}.After(e)
+	switch a.State, a.Held = after.State, after.Held.Amount; e := e.(type) {
+	case events.PaymentActionRequired:
+		a.Action = &e.Action
+	case events.PaymentAuthorised:
+		a.ExpiresAt, a.Action = e.ExpiresAt, nil
+	case events.PaymentDeclined, events.PaymentAuthorisationExpired, events.PaymentVoidSucceeded:
+		a.ExpiresAt, a.Action = time.Time{}, nil
 	}
-}
-
-func (p *Payment) contradicted(e events.PaymentOutcomeContradicted) {
-	if e.Amount.Amount > 0 {
-		p.attempt(e.Attempt).Held = e.Amount.Amount
-	}
-}
-
-// end leaves an attempt without money.
-func (p *Payment) end(n int, state string) {
-	*p.attempt(n) = Attempt{N: n, State: state}
 }
 
 // derive says the status from the attempt that counts: one that is open or holds money, else the last.
@@ -99,11 +68,11 @@ func (p *Payment) derive(total int64) {
 	var current Attempt
 	p.Authorised = 0
 	counts := func(a Attempt) bool {
-		return a.Held > 0 || a.State == "pending" || a.State == "unknown" || a.State == actionRequired
+		return a.Held > 0 || a.State.Open()
 	}
 	for _, a := range p.Attempts {
 		p.Authorised += a.Held
-		if a.State != "barred" && (!counts(current) || counts(a)) {
+		if a.State != events.AttemptBarred && (!counts(current) || counts(a)) {
 			current = a
 		}
 	}
@@ -119,9 +88,9 @@ func (p *Payment) derive(total int64) {
 		p.Status = "captured"
 	case current.State == "":
 		p.Status = none
-	case current.State == "expired":
-		p.Status = "voided"
+	case current.State == events.AttemptExpired:
+		p.Status = string(events.AttemptVoided)
 	default:
-		p.Status = current.State
+		p.Status = string(current.State)
 	}
 }

@@ -3,6 +3,7 @@ package orderdetails
 import (
 	"context"
 
+	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
@@ -16,7 +17,7 @@ type Standing struct {
 
 // Waits tells whether a saga still has something to do about the order by itself. An order whose buyer has to act does not.
 func (s Standing) Waits() bool {
-	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != actionRequired
+	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != string(events.AttemptActionRequired)
 }
 
 // Standing gives those of the orders that there are, as they are now.
