@@ -53,6 +53,29 @@ func (w *Watch) Own(partition int) (wake <-chan struct{}, release func()) {
 	}
 }
 
+// Attend calls round at once and whenever rows of a partition may be due, until ctx ends: when the common question says so, when one of the two
+// wakes does, which may be nil, and after the time that the last round gave; 0: it gave none.
+func (w *Watch) Attend(ctx context.Context, partition int, notified, wake <-chan struct{}, round func(context.Context) (again time.Duration)) {
+	rows, release := w.Own(partition)
+	defer release()
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		after := round(ctx)
+		if again.Stop(); after > 0 {
+			again.Reset(after)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-rows:
+		case <-notified:
+		case <-wake:
+		case <-again.C:
+		}
+	}
+}
+
 // askWithin bounds a question.
 const askWithin = 10 * time.Second
 

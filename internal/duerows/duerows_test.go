@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,4 +78,42 @@ func TestNothingIsAskedWithoutOwners(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A round comes at once, and then for each reason to look again, until ctx ends.
+func TestAttendLooksForEveryReason(t *testing.T) {
+	t.Parallel()
+	const partition = 3
+	var due atomic.Bool
+	watch := duerows.New(time.Millisecond, func(context.Context, []int) ([]int, error) {
+		if due.CompareAndSwap(true, false) {
+			return []int{partition}, nil
+		}
+		return nil, nil
+	})
+	notified, wake, rounds := make(chan struct{}), make(chan struct{}), make(chan time.Duration)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		watch.Attend(ctx, partition, notified, wake, func(ctx context.Context) time.Duration {
+			select {
+			case again := <-rounds:
+				return again
+			case <-ctx.Done():
+				return 0
+			}
+		})
+	}()
+	const never = 0
+	rounds <- never // at once
+	notified <- struct{}{}
+	rounds <- never
+	wake <- struct{}{}
+	rounds <- never
+	due.Store(true)
+	rounds <- time.Millisecond // because of its rows
+	rounds <- never            // because the time has passed
+	end()
+	<-ended
 }

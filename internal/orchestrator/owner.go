@@ -71,27 +71,16 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 		defer cancel()
 		wake = c
 	}
-	rows, release := o.rows.Own(partition)
-	defer release()
-	again := time.NewTimer(0)
-	defer again.Stop()
-	for {
+	o.rows.Attend(ctx, partition, wake, nil, func(ctx context.Context) time.Duration {
 		err := w.look(ctx)
 		if ctx.Err() == nil {
 			o.health.Set(due(partition), err)
 		}
-		again.Stop()
 		if err != nil || w.anyFailing() { // until it is known to be mended
-			again.Reset(o.cfg.Poll)
+			return o.cfg.Poll
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-rows:
-		case <-again.C:
-		case <-wake:
-		}
-	}
+		return 0
+	})
 }
 
 // look starts every instance that is due, unless it failed a moment ago.

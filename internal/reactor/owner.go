@@ -68,28 +68,16 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		defer cancel()
 		byHand = woken
 	}
-	rows, release := e.rows.Own(partition)
-	defer release()
-	again := time.NewTimer(0)
-	defer again.Stop()
-	for {
+	e.rows.Attend(ctx, partition, byHand, o.wake, func(ctx context.Context) time.Duration {
 		pause, err := o.round(ctx)
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() == nil {
+			e.health.Set(atRound(partition), err)
 		}
-		e.health.Set(atRound(partition), err)
-		again.Stop()
 		if err != nil || pause < e.cfg.Poll || o.misses() {
-			again.Reset(pause)
+			return max(pause, time.Nanosecond) // 0 is at once
 		}
-		select {
-		case <-o.wake:
-		case <-byHand:
-		case <-rows:
-		case <-again.C:
-		case <-ctx.Done():
-		}
-	}
+		return 0
+	})
 }
 
 func wake(owner chan struct{}) {
