@@ -16,7 +16,7 @@ import (
 func Cancellation() saga.Definition[Cancelling] {
 	return saga.Definition[Cancelling]{
 		Name: "cancellation", Version: 1,
-		Start: saga.Start(
+		Start: saga.StartNumbered(
 			func(e events.OrderCancelRequested) (int, bool) { return e.N, e.Driver == events.DriverCancellation },
 			func(c *Cancelling, e events.OrderCancelRequested) {
 				c.OrderID, c.N, c.Lines, c.Due = e.OrderID, e.N, e.Lines, e.Due()
@@ -41,7 +41,7 @@ var voidPayment = saga.Step[Cancelling]{
 		if c.Due.IsZero() {
 			return nil
 		}
-		return saga.Send(payment.Void{OrderID: c.OrderID, Attempt: 1})
+		return saga.Send(payment.Void{OrderID: c.OrderID})
 	},
 	On: append(heard(func(c *Cancelling) *Money { return &c.Payment }),
 		saga.Refusal(voidFailed[Cancelling])),

@@ -5,8 +5,8 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Void gives an attempt's money back before it is captured. Attempt 0 is 1. An attempt that has not been made is barred;
-// one that took nothing has nothing to undo, and says so with an amount of 0.
+// Void gives an attempt's money back before it is captured. Attempt 0 is the one that is open or holds money, else the newest. An
+// attempt that has not been made is barred; one that took nothing has nothing to undo, and says so with an amount of 0.
 type Void struct {
 	OrderID string
 	Attempt int
@@ -16,7 +16,10 @@ func (Void) CommandType() string { return "payment.void" }
 func (c Void) Key() string       { return c.OrderID }
 
 func (c Void) Decide(p Payment) ([]es.Event, error) {
-	n := max(c.Attempt, 1)
+	n := c.Attempt
+	if n < 1 {
+		n = p.current()
+	}
 	a := p.Attempt(n)
 	switch {
 	case a.Void == VoidRequested || a.Void == VoidUnknown || a.Void == VoidSucceeded:

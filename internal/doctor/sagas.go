@@ -68,6 +68,8 @@ func (i *instance) standing(now time.Time, o *order) standing {
 		return standing{owing, strings.Join(owed, ", ")}
 	case len(effects)+len(timers) > 0:
 		return standing{waiting, "a timer"}
+	case status.Awaits:
+		return standing{waiting, "an event"}
 	case status.Phase.Over():
 		return standing{kind: ended}
 	case o != nil && o.asking():

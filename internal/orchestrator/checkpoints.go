@@ -12,8 +12,12 @@ import (
 var _ feed.Several = (*Orchestrator)(nil)
 
 // Prepare makes the checkpoints of sagas that have none, at the positions where they were deployed, and refuses to go on with those of another
-// event store, another number of partitions or another filter. It is called before anything serves.
+// event store, another number of partitions or another filter. What sagas without checkpoints owe according to the log is written first.
+// It is called before anything serves.
 func (o *Orchestrator) Prepare(ctx context.Context) error {
+	if err := o.restore(ctx); err != nil {
+		return err
+	}
 	return o.checkpoints.Begin(ctx, o.cfg.First)
 }
 

@@ -19,6 +19,8 @@
 //   - A process writes rows in one transaction after another, those of many batches and owners together: two that write one row
 //     would wait for each other's commit. If it fails, each writes for itself; what another session holds is written apart from then on.
 //   - Sending twice does nothing: a command's id is its effect's id.
+//   - What the instance's newest event says of when something is due is read where Postgres has lost the checkpoints: one pass over the
+//     log, before the feed, writes a row for each instance that is not over (Prepare).
 //
 // # Failures
 //
@@ -29,10 +31,12 @@
 // its Health.
 //
 // An instance whose definition has changed under it (saga.DefinitionChanged) is shown as stuck. Its inputs are stored, its commands are
-// not sent; it is looked at again every few minutes, and a program with the former definition goes on with it. No other instance waits.
+// not sent; it is looked at again every few minutes, and a program with the former definition goes on with it, whichever way it comes
+// to read it. No other instance waits.
 //
 // A due timer is not believed at once: its commands are sent again, which tells whether they ever were (if not, the
-// timer is put off), and the streams they wait on are read; an answer found there is fed instead. A deadline counts only
+// timer is put off), and the streams they wait on are read; an answer found there is fed instead. A step that awaits has no command: its
+// timer fires once all that was recorded up to its time was heard in the partitions from which the event may come. A deadline counts only
 // time in which the system was up (package uptime): a timer is put off by the outages since its wait began, and does not fire before
 // the partitions it waits on have caught up to that time.
 package orchestrator

@@ -115,7 +115,7 @@ func TestServersThatAreAwayAreOutages(t *testing.T) {
 }
 
 // downStore takes nothing.
-type downStore struct{ es.Store }
+type downStore struct{ Store }
 
 func (downStore) Append(context.Context, es.StreamID, es.Expected, []es.Proposed) (uint64, error) {
 	return 0, es.ErrUnavailable

@@ -16,6 +16,7 @@ type entry struct {
 
 	mu      sync.Mutex   // held while it is stepped, not while its commands are sent
 	run     saga.Running // nil: not read, or there is no such stream
+	resume  bool         // it was read: a program with another definition may have left something undecided
 	next    uint64       // revision of its next event = events in its stream
 	saved   uint64       // next, as of the newest row known to be committed; 0: not known
 	lastAt  time.Time    // business time of its newest event

@@ -26,13 +26,14 @@ type Instance struct {
 	Error     string     `json:"error,omitempty"`   // of the last try
 	Waiting   []Waiting  `json:"waiting,omitempty"`
 	NextLook  *time.Time `json:"next_look,omitempty"`
+	Until     *time.Time `json:"reopens_until,omitempty"` // a completed one may be reopened by what is recorded until then
 	StartedAt time.Time  `json:"started_at"`
 	UpdatedAt time.Time  `json:"updated_at"`
 }
 
 // Waiting is something an instance waits for: the answer to a command, or a timer.
 type Waiting struct {
-	Kind      string       `json:"kind"` // command | timer
+	Kind      string       `json:"kind"` // command | reminder | timer
 	ID        es.UUID      `json:"id"`   // the command's, the timer's
 	Step      string       `json:"step"`
 	Item      string       `json:"item,omitempty"`
@@ -40,7 +41,8 @@ type Waiting struct {
 	Direction es.Direction `json:"direction,omitempty"`
 	Command   string       `json:"command,omitempty"`
 	Stream    string       `json:"stream,omitempty"`
-	At        time.Time    `json:"at,omitzero"` // not before; when the timer is due
+	At        time.Time    `json:"at,omitzero"`        // not before; when the timer is due
+	Reminded  int          `json:"reminded,omitempty"` // how often it was, of this wait
 }
 
 // Filter of List. Its zero value is every instance that has not ended.
@@ -61,9 +63,9 @@ type Querier interface {
 // List gives instances by their streams' names.
 func List(ctx context.Context, q Querier, f Filter) ([]Instance, error) {
 	rows, err := q.Query(ctx, `
-		select instance, saga, key, version, revision, phase, step, failure, stuck, error, waiting, due_at, started_at, updated_at
+		select instance, saga, key, version, revision, phase, step, failure, stuck, error, waiting, due_at, reopens_until, started_at, updated_at
 		from daybook.saga_instance
-		where ($1 = '' or saga = $1) and ($2 = '' or key = $2) and ($3 or phase in ('doing', 'undoing') or due_at is not null)
+		where ($1 = '' or saga = $1) and ($2 = '' or key = $2) and ($3 or phase in ('doing', 'undoing') or due_at is not null or stuck <> '')
 			and (not $4 or stuck <> '') and instance > $5
 		order by instance limit $6`, f.Saga, f.Key, f.Ended, f.Stuck, f.After, orElse(f.Limit, 100))
 	if err != nil {
@@ -73,15 +75,39 @@ func List(ctx context.Context, q Querier, f Filter) ([]Instance, error) {
 		var events int64
 		var waiting []byte
 		err = row.Scan(&i.Stream, &i.Saga, &i.Key, &i.Version, &events, &i.Phase, &i.Step, &i.Failure, &i.Stuck, &i.Error,
-			&waiting, &i.NextLook, &i.StartedAt, &i.UpdatedAt)
+			&waiting, &i.NextLook, &i.Until, &i.StartedAt, &i.UpdatedAt)
 		if err == nil {
-			i.Revision = uint64(events - 1) //nolint:gosec // written from one
+			i.Revision = uint64(max(events, 1) - 1) //nolint:gosec // written from one
 			err = json.Unmarshal(waiting, &i.Waiting)
 		}
 		return i, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list saga instances: %w", err)
+	}
+	return out, nil
+}
+
+// Need is that a program has a version of a saga.
+type Need struct {
+	Saga    string
+	Version int
+	N       int // instances
+}
+
+// Needs are the versions of sagas that run, or may be reopened: by events that were recorded in time, also if they were not heard yet.
+func Needs(ctx context.Context, q Querier) ([]Need, error) {
+	rows, err := q.Query(ctx, `
+		select saga, version, count(*) from daybook.saga_instance
+		where phase in ('doing', 'undoing')
+			or reopens_until > (select coalesce(min(t), now()) from daybook.uptime cross join unnest(caught_up_at) as t)
+		group by 1, 2 order by 1, 2`)
+	if err != nil {
+		return nil, fmt.Errorf("read which sagas run: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Need])
+	if err != nil {
+		return nil, fmt.Errorf("read which sagas run: %w", err)
 	}
 	return out, nil
 }

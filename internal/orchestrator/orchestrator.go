@@ -30,7 +30,7 @@ const Channel = "daybook_saga"
 
 // Config of an Orchestrator.
 type Config struct {
-	Store   es.Store
+	Store   Store
 	Handler Sender      // usually an *es.Handler
 	Catalog *es.Catalog // holds saga.Catalog too
 	Pool    *pgxpool.Pool
@@ -68,6 +68,12 @@ func (c *Config) retries() backoff.Policy {
 
 func (c *Config) resends() backoff.Policy {
 	return backoff.Policy{First: c.Resend, Most: 10 * time.Minute}
+}
+
+// Store keeps the instances' streams, and is the log in which they are found again.
+type Store interface {
+	es.Store
+	es.Log
 }
 
 // betweenAppends lets another process' append through.
@@ -108,9 +114,12 @@ type version struct {
 	v    int
 }
 
-// Deploy says for every saga of the binary where it begins. Call it before any role of the process serves.
+// Deploy checks every saga of the binary against the catalogue, and says where it begins. Call it before any role of the process serves.
 func Deploy(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, sagas []saga.Machine) (map[string]uint64, error) {
 	first := map[string]uint64{}
+	if err := saga.Fits(c, sagas...); err != nil {
+		return nil, err
+	}
 	for _, m := range sagas {
 		at, err := deployment.Begin(ctx, store, log, c, m.Name)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 // route says which sagas may have to do with a type of event.
 type route struct {
 	starts []*saga.Machine // the newest versions
-	named  []string        // sagas
+	named  []*saga.Machine // every version
 	hears  map[string]bool // sagas, if it answers an effect of theirs
 }
 
@@ -32,9 +32,7 @@ func (o *Orchestrator) table() map[string]*route {
 	for _, m := range o.versions {
 		for _, typ := range m.Named {
 			r := at(typ)
-			if !slices.Contains(r.named, m.Name) {
-				r.named = append(r.named, m.Name)
-			}
+			r.named = append(r.named, m)
 			r.hears[m.Name] = true
 		}
 		for _, typ := range m.Answers {
@@ -93,8 +91,10 @@ func (o *Orchestrator) deliveries(rec es.Record, at map[string]uint64) ([]delive
 			add(delivery{to: es.StreamID{Category: m.Name, Key: rec.Stream.Key, N: n}, start: m})
 		}
 	}
-	for _, name := range r.named {
-		add(delivery{to: es.StreamID{Category: name, Key: rec.Stream.Key}})
+	for _, m := range r.named {
+		for _, n := range m.Numbers(in.Event) {
+			add(delivery{to: es.StreamID{Category: m.Name, Key: rec.Stream.Key, N: n}})
+		}
 	}
 	if ref := in.Meta.Effect; ref.Instance != "" {
 		to := es.AnyStreamID(ref.Instance)

@@ -68,7 +68,7 @@ func (o *Orchestrator) refresh(ctx context.Context, e *entry, revision uint64) e
 	if err := o.load(ctx, e); err != nil || e.run == nil {
 		return err
 	}
-	return o.step(ctx, e, delivery{to: e.id, in: saga.Resumed{}})
+	return o.step(ctx, e)
 }
 
 // dueNow are the commands to be sent and the timers that have come. A due timer's commands are sent again whenever
@@ -181,16 +181,26 @@ func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *
 		outcome("answered")
 		return nil
 	}
-	outcome("fired")
+	if t.Reminder > 0 {
+		o.complain("sagas: an instance still waits", "instance", e.id.String(), "step", t.Step, "reminder", t.Reminder)
+		outcome("reminded")
+	} else {
+		outcome("fired")
+	}
 	return o.feed(ctx, e, []delivery{{to: e.id, in: saga.Due{Timer: t.ID}}})
 }
 
 // uncounted is until when a timer has to wait beyond its time: for the outages since the wait began, and, while one lasts, until the
-// next look.
+// next look. Before it fires, the sagas have heard all that was recorded up to its time wherever what is awaited may be: an event without an
+// effect is in the instance's own partition, an answer in those of the streams that it sent to. Whatever else keeps inputs of
+// an instance back belongs here too.
 func (o *Orchestrator) uncounted(e *entry, t saga.Timer) time.Time {
 	partitions := []int{o.partition(e.id)}
 	for _, at := range t.Streams {
 		partitions = append(partitions, o.partition(at.Stream))
+	}
+	for _, s := range t.Hears {
+		partitions = append(partitions, o.partition(s))
 	}
 	down, upTo := o.cfg.Uptime.Down(partitions, t.Since)
 	due := t.Due.Add(down)

@@ -21,16 +21,16 @@ import (
 
 const upsert = `
 insert into daybook.saga_instance as i (instance, saga, key, partition, revision, version, phase, step, failure, stuck,
-	waiting, due_at, error, started_at, updated_at)
+	waiting, due_at, reopens_until, error, started_at, updated_at)
 select r.instance, r.saga, r.key, r.partition, r.revision, r.version, r.phase, r.step, r.failure, r.stuck,
-	r.waiting::jsonb, r.due_at, r.error, r.started_at, now()
+	r.waiting::jsonb, r.due_at, r.reopens_until, r.error, r.started_at, now()
 from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::text[],
-	$10::text[], $11::text[], $12::timestamptz[], $13::text[], $14::timestamptz[])
-	as r(instance, saga, key, partition, revision, version, phase, step, failure, stuck, waiting, due_at, error, started_at)
+	$10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[])
+	as r(instance, saga, key, partition, revision, version, phase, step, failure, stuck, waiting, due_at, reopens_until, error, started_at)
 on conflict (instance) do update set
 	partition = excluded.partition, revision = excluded.revision, version = excluded.version, phase = excluded.phase,
 	step = excluded.step, failure = excluded.failure, stuck = excluded.stuck, waiting = excluded.waiting,
-	due_at = excluded.due_at, error = excluded.error, updated_at = excluded.updated_at
+	due_at = excluded.due_at, reopens_until = excluded.reopens_until, error = excluded.error, updated_at = excluded.updated_at
 where i.revision < excluded.revision`
 
 // lookedAt is upsert for the owner, who may move due_at at the revision it saw.
@@ -55,7 +55,7 @@ func queue(b *pgx.Batch, sql string, rows []row) {
 		ids, sagas, keys, phases, steps, failures, stucks, waiting, errs = make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 		partitions, versions                                             = make([]int32, n), make([]int32, n)
 		revisions                                                        = make([]int64, n)
-		due, started                                                     = make([]*time.Time, n), make([]time.Time, n)
+		due, until, started                                              = make([]*time.Time, n), make([]*time.Time, n), make([]time.Time, n)
 	)
 	for i := range rows {
 		r := &rows[i]
@@ -66,8 +66,11 @@ func queue(b *pgx.Batch, sql string, rows []row) {
 		if !r.due.IsZero() {
 			due[i] = &r.due
 		}
+		if !r.status.Until.IsZero() {
+			until[i] = &r.status.Until
+		}
 	}
-	b.Queue(sql, ids, sagas, keys, partitions, revisions, versions, phases, steps, failures, stucks, waiting, due, errs, started)
+	b.Queue(sql, ids, sagas, keys, partitions, revisions, versions, phases, steps, failures, stucks, waiting, due, until, errs, started)
 }
 
 // saver writes all that this process' sagas keep in Postgres beside a checkpoint that moves alone, one transaction after another. So rows that

@@ -50,7 +50,7 @@ func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error
 			}
 			return err
 		}
-		err = o.append(ctx, e, made, ds[0].in, now)
+		err = o.append(ctx, e, made, ds, now)
 		switch {
 		case err == nil:
 			return nil
@@ -75,6 +75,12 @@ func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []s
 			made, err = nil, e.failed(d, fmt.Errorf("step %s: panic: %v", e.id, p))
 		}
 	}()
+	if e.run != nil && e.resume {
+		if taken, ok := e.run.Step(saga.Resumed{}, now); ok {
+			made = append(made, taken)
+		}
+		e.resume = false
+	}
 	for _, d = range ds {
 		switch {
 		case e.run != nil:
@@ -87,9 +93,7 @@ func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []s
 		}
 		taken, ok := e.run.Step(d.in, now)
 		if !ok {
-			if _, look := d.in.(saga.Resumed); !look {
-				o.metrics.ignored.Inc()
-			}
+			o.metrics.ignored.Inc()
 			continue
 		}
 		made = append(made, taken)
@@ -119,10 +123,14 @@ func unknownEffect(e *entry, ds []delivery) bool {
 }
 
 // append stores what an instance took, at its exact revision: one event, or more, one after another, where it would be too large.
-func (o *Orchestrator) append(ctx context.Context, e *entry, made []saga.Taken, first saga.Input, now time.Time) error {
+func (o *Orchestrator) append(ctx context.Context, e *entry, made []saga.Taken, ds []delivery, now time.Time) error {
 	stepped, err := saga.Split(made, saga.MaxAppend, now, e.run.Due(now))
 	if err != nil {
 		return fmt.Errorf("encode what %s took: %w", e.id, err)
+	}
+	var first saga.Input
+	if len(ds) > 0 {
+		first = ds[0].in
 	}
 	for _, s := range stepped {
 		if err := o.appendOne(ctx, e, s, first, now); err != nil {
@@ -197,7 +205,7 @@ func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 		}
 		next, e.lastAt = r.Revision+1, rec.OccurredAt()
 	}
-	e.run, e.next = run, next
+	e.run, e.next, e.resume = run, next, true
 	o.metrics.loaded.Inc()
 	return nil
 }

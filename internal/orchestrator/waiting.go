@@ -37,7 +37,14 @@ func (o *Orchestrator) rowOf(e *entry) row {
 		}
 	}
 	for _, t := range e.run.Timers() {
-		waiting = append(waiting, Waiting{Kind: "timer", ID: t.ID, Step: t.Step, At: t.Due})
+		w := Waiting{Kind: "timer", ID: t.ID, Step: t.Step, At: t.Due}
+		if t.Step == r.status.Step {
+			w.Reminded = r.status.Reminded
+		}
+		if t.Reminder > 0 {
+			w.Kind = "reminder"
+		}
+		waiting = append(waiting, w)
 	}
 	r.waiting, _ = json.Marshal(waiting) //nolint:errchkjson // strings, numbers and times
 	return r

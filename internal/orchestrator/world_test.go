@@ -62,13 +62,18 @@ func (o *outages) Down([]int, time.Time) (time.Duration, time.Time) {
 
 func newWorld(t *testing.T, d sagas.Deadlines) *world {
 	t.Helper()
+	return newWorldOf(t, sagas.All(d)...)
+}
+
+func newWorldOf(t *testing.T, of ...saga.Saga) *world {
+	t.Helper()
 	c, err := es.NewCatalog(events.Catalog(), saga.Catalog(), deployment.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, store: memory.New(), catalog: c, url: postgrestest.URL(t)}
 	w.handler = es.NewHandler(w.store, c, time.Now)
-	if w.sagas, err = saga.Compile(sagas.All(d)...); err != nil {
+	if w.sagas, err = saga.Compile(of...); err != nil {
 		t.Fatal(err)
 	}
 	if w.pool, err = pgxpool.New(t.Context(), w.url); err != nil {

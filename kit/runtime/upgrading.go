@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/orchestrator"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
 
@@ -65,23 +66,17 @@ func (s *System) servingProjections(ctx context.Context) (map[string]int, error)
 	return serving, nil
 }
 
-// drivable refuses running sagas that were begun by a version which this program does not have.
+// drivable refuses running sagas, and those that may be reopened, that were begun by a version which this program does not have.
 func (s *System) drivable(ctx context.Context, own map[string]int) error {
-	rows, err := s.Pool.Query(ctx, `select saga, version, count(*) from daybook.saga_instance where phase in ('doing', 'undoing') group by 1, 2 order by 1, 2`)
+	needs, err := orchestrator.Needs(ctx, s.Pool)
 	if err != nil {
-		return fmt.Errorf("read which sagas run: %w", err)
+		return err
 	}
-	var name string
-	var version, n int
 	var lacking []string
-	_, err = pgx.ForEachRow(rows, []any{&name, &version, &n}, func() error {
-		if version > own[name] {
-			lacking = append(lacking, fmt.Sprintf("%d running instances of saga %s need its version %d, this program has %d", n, name, version, own[name]))
+	for _, need := range needs {
+		if need.Version > own[need.Saga] {
+			lacking = append(lacking, fmt.Sprintf("%d running instances of saga %s need its version %d, this program has %d", need.N, need.Saga, need.Version, own[need.Saga]))
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read which sagas run: %w", err)
 	}
 	if len(lacking) > 0 {
 		return fmt.Errorf("%s: run a program that has it, see docs/upgrading.md", strings.Join(lacking, "; "))

@@ -39,8 +39,9 @@ type (
 		Stream   string          `json:"stream"`
 		Revision uint64          `json:"revision"`
 		ID       es.UUID         `json:"id"`
-		Effect   es.UUID         `json:"effect,omitzero"` // of this instance, that it answers
-		Stated   time.Time       `json:"stated,omitzero"` // business time, where one was stated
+		Effect   es.UUID         `json:"effect,omitzero"`   // of this instance, that it answers
+		Stated   time.Time       `json:"stated,omitzero"`   // business time, where one was stated
+		Recorded time.Time       `json:"recorded,omitzero"` // of one that reopens
 	}
 	// Answered keeps an answer that left no event: there was nothing to do, or it was rejected (Code).
 	Answered struct {
@@ -50,8 +51,9 @@ type (
 	}
 	// TimerDue keeps a timer that was due while it was awaited.
 	TimerDue struct {
-		Timer es.UUID `json:"timer"`
-		Step  string  `json:"step"`
+		Timer    es.UUID `json:"timer"`
+		Step     string  `json:"step"`
+		Reminder int     `json:"reminder,omitempty"` // 0: the deadline
 	}
 )
 
@@ -60,30 +62,36 @@ type Kind string
 
 // The decisions.
 const (
-	Began    Kind = "began"    // a step, or its next attempt, with its commands; they are sent not before After
+	Began    Kind = "began"    // a step, or another attempt at it or at one Item, with its commands; they are sent not before After
 	Extended Kind = "extended" // the deadline of a step moves
 	Done     Kind = "done"     // a step has ended
+	Assumed  Kind = "assumed"  // a step has ended as its Late assumes
+	Late     Kind = "late"     // a step is beyond its deadline and goes on waiting; people are alerted
 	Failed   Kind = "failed"   // why undoing begins
 	Undoing  Kind = "undoing"  // Began in the other direction
 	Undone   Kind = "undone"   // a step has been undone
 	Stuck    Kind = "stuck"    // the instance cannot go on by itself; Effect: the one command that cannot be carried out
-	Ended    Kind = "ended"    // the instance, as far as is known
+	Ended    Kind = "ended"    // the instance, as far as is known; it may be reopened by what is recorded up to Until
+	Reopened Kind = "reopened" // the instance begins its steps anew
 )
 
 // Decision is one change of an instance. Its Kind says which of the fields it has.
 type Decision struct {
-	Kind     Kind      `json:"kind,omitempty"`
-	Step     string    `json:"step,omitempty"`
-	Attempt  int       `json:"attempt,omitempty"`
-	For      string    `json:"for,omitempty"`
-	At       time.Time `json:"at,omitzero"`
-	Deadline time.Time `json:"deadline,omitzero"`
-	After    time.Time `json:"after,omitzero"`
-	Effect   es.UUID   `json:"effect,omitzero"`
-	Code     es.Code   `json:"code,omitempty"`
-	Message  string    `json:"message,omitempty"`
-	How      Phase     `json:"how,omitempty"`
-	Commands []Command `json:"commands,omitempty"`
+	Kind     Kind        `json:"kind,omitempty"`
+	Step     string      `json:"step,omitempty"`
+	Item     string      `json:"item,omitempty"`
+	Attempt  int         `json:"attempt,omitempty"`
+	For      string      `json:"for,omitempty"`
+	At       time.Time   `json:"at,omitzero"`
+	Deadline time.Time   `json:"deadline,omitzero"`
+	Remind   []time.Time `json:"remind,omitempty"`
+	Until    time.Time   `json:"until,omitzero"`
+	After    time.Time   `json:"after,omitzero"`
+	Effect   es.UUID     `json:"effect,omitzero"`
+	Code     es.Code     `json:"code,omitempty"`
+	Message  string      `json:"message,omitempty"`
+	How      Phase       `json:"how,omitempty"`
+	Commands []Command   `json:"commands,omitempty"`
 }
 
 // Command is a command of a step, which the definition must give again.
@@ -102,6 +110,29 @@ func (s Stepped) Started() *Started {
 		return nil
 	}
 	return s.Taken[0].Started
+}
+
+// Status is what an event says of its instance, given what those before it said. Of the step it says nothing, nor why it is stuck.
+func (s Stepped) Status(was Status) Status {
+	if b := s.Started(); b != nil {
+		was.Saga, was.Version, was.Phase = b.Saga, b.Version, Doing
+	}
+	for _, t := range s.Taken {
+		for _, d := range t.Decisions {
+			switch d.Kind {
+			case Failed:
+				was.Phase, was.Failure = Undo, d.Code
+			case Undoing:
+				was.Phase = Undo
+			case Reopened:
+				was.Phase, was.Until = Doing, time.Time{}
+			case Ended:
+				was.Phase, was.Until = d.How, d.Until
+			case Began, Extended, Done, Assumed, Late, Undone, Stuck:
+			}
+		}
+	}
+	return was
 }
 
 // Catalog is the engine's own event, beside events.Catalog.

@@ -27,7 +27,7 @@ func (i *instance[S]) Fold(t Taken, noted es.Event) {
 			i.changed = fmt.Sprintf("%s: attempt %d of %s asks for %s, recorded are %s", DefinitionChanged, d.Attempt, d.Step, named(d.Commands), named(was))
 			continue
 		}
-		i.changed = fmt.Sprintf("%s: it has no step %s", DefinitionChanged, d.Step)
+		i.changed = fmt.Sprintf("%s: it has no step %s that was %s", DefinitionChanged, d.Step, d.Kind)
 	}
 }
 
@@ -48,8 +48,16 @@ func named(cs []Command) string {
 	return s
 }
 
+// knows tells whether the definition can have made a decision.
 func (i *instance[S]) knows(d Decision) bool {
-	return d.Step == "" || slices.ContainsFunc(i.def.Steps, func(s Step[S]) bool { return s.Name == d.Step })
+	p, n := i.step(d.Step)
+	switch {
+	case d.Step == "":
+		return true
+	case p == nil, d.Kind == Assumed && i.def.Steps[n].Late == nil:
+		return false
+	}
+	return true
 }
 
 // take is the only way in which an instance takes an input: Step takes a new one, a restart what was stored.
@@ -67,12 +75,22 @@ func (i *instance[S]) take(t Taken, noted es.Event) {
 	case t.Answer != nil:
 		if f := i.issued[t.Answer.Effect]; f != nil {
 			f.answered, f.refused = true, t.Answer.Code
+			f.part.stale = f.part.stale && f != f.part.do
 			i.unstick(t.Answer.Effect)
 		}
 	case t.Timer != nil:
-		if p, _ := i.step(t.Timer.Step); p != nil {
-			p.due, i.cause, i.stated = true, t.Timer.Timer.String(), time.Time{}
-		}
+		i.ring(*t.Timer)
+	}
+}
+
+func (i *instance[S]) ring(t TimerDue) {
+	p, _ := i.step(t.Step)
+	switch {
+	case p == nil:
+	case t.Reminder > 0:
+		p.reminded, p.remind = t.Reminder, p.remind[min(1, len(p.remind)):]
+	default:
+		p.due, i.cause, i.stated = true, t.Timer.String(), time.Time{}
 	}
 }
 
@@ -81,35 +99,118 @@ func (i *instance[S]) fold(d Decision) Decision {
 	p, n := i.step(d.Step)
 	switch d.Kind {
 	case Began:
-		p.begun, p.does, p.at, p.since, p.deadline, p.due, p.waits, i.stuck = true, d.Attempt, d.At, d.At, d.Deadline, false, d.For, nil
-		s := &i.def.Steps[n]
-		if p.items = []string{""}; s.Items != nil {
-			p.items = s.Items(i.state)
-		}
-		d.Commands = i.issue(n, es.Do, s.Do, d.After)
-		p.nothing = s.Do != nil && len(d.Commands) == 0
+		d.Commands = i.begun(n, d)
 	case Extended:
-		p.waits, p.since, p.deadline = d.For, d.At, d.Deadline
+		p.due, p.late = false, ""
+		p.wait(d)
+	case Assumed:
+		i.def.Steps[n].Late(&i.state)
+		i.finish(n)
 	case Done:
-		p.done, p.deadline, i.stuck = true, time.Time{}, nil
-		i.revoke(n)
+		i.finish(n)
+	case Late:
+		p.late = d.Code
 	case Failed:
-		p.deadline, i.phase, i.failure, i.stuck = time.Time{}, Undo, d.Code, nil
+		i.phase, i.failure, i.asked = Undo, d.Code, time.Time{}
+		p.stopWaiting()
 		i.revoke(n)
 	case Undoing:
-		p.undoing, p.undone, p.undoes, p.undoAt, p.undoRefused, i.phase, i.stuck = true, false, d.Attempt, d.At, "", Undo, nil
-		d.Commands = i.issue(n, es.Undo, i.def.Steps[n].Undo, d.After)
+		d.Commands = i.undoing(n, d)
 	case Undone:
-		p.undone, p.undoneAt, i.stuck = true, p.undoes, nil
+		p.undone = true
+		for _, one := range p.parts {
+			one.undoneAt = one.undoes
+		}
 		i.revoke(n)
 	case Stuck:
 		i.stuck = &d
 	case Ended:
-		i.phase, i.stuck = d.How, nil
+		i.phase, i.until = d.How, d.Until
+	case Reopened:
+		i.reopen()
 	default:
 		panic(fmt.Sprintf("%s: unknown decision %q", i.name, d.Kind))
 	}
+	i.settle(d)
 	return d
+}
+
+// settle: what moves on is stuck no longer.
+func (i *instance[S]) settle(d Decision) {
+	switch s := i.stuck; {
+	case s == nil || d.Kind == Stuck:
+	case !s.Effect.IsZero():
+		if f := i.issued[s.Effect]; f == nil || f.answered || f.revoked {
+			i.stuck = nil
+		}
+	case d.Kind == Failed, d.Kind == Ended, d.Kind == Reopened, s.Step == d.Step && (d.Kind == Done || d.Kind == Undone || s.Item == d.Item):
+		i.stuck = nil
+	}
+}
+
+// begun begins an attempt at the items of a step: at one, or at all that have not come.
+func (i *instance[S]) begun(n int, d Decision) (asked []Command) {
+	s, p := &i.def.Steps[n], &i.steps[n]
+	items := []string{d.Item}
+	if s.Items == nil || d.Item == "" {
+		p.begun, p.does, p.due, p.late = true, d.Attempt, false, ""
+		p.wait(d)
+		if s.Items != nil {
+			items = s.Items(i.state)
+		}
+	}
+	for _, item := range items {
+		one := p.part(item)
+		switch {
+		case one == nil:
+			one = &part{item: item}
+			p.parts = append(p.parts, one)
+		case d.Item == "" && s.Done != nil && i.came(s, one):
+			continue
+		}
+		one.does, one.at, one.stale = d.Attempt, d.At, false
+		if one.do = i.issue(n, one, es.Do, s.Do, d.After); one.do != nil {
+			one.did, asked = true, append(asked, commandOf(one.do))
+		}
+	}
+	return asked
+}
+
+// undoing begins an attempt to undo the items of a step: one, or all that are not undone.
+func (i *instance[S]) undoing(n int, d Decision) (asked []Command) {
+	s, p := &i.def.Steps[n], &i.steps[n]
+	i.phase = Undo
+	for _, one := range i.toUndo(s, p) {
+		if d.Item != one.item && (d.Item != "" || p.undoing || s.Undone != nil && i.isUndone(s, p, one)) {
+			continue
+		}
+		one.undoes, one.undoAt, one.undoRefused = d.Attempt, d.At, ""
+		if one.undo = i.issue(n, one, es.Undo, s.Undo, d.After); one.undo != nil {
+			asked = append(asked, commandOf(one.undo))
+		}
+	}
+	p.undoing, p.undone = true, false
+	return asked
+}
+
+func (i *instance[S]) finish(n int) {
+	p := &i.steps[n]
+	p.begun, p.done, p.late = true, true, ""
+	p.stopWaiting()
+	i.revoke(n)
+}
+
+// reopen leads back to before the first step. What the steps did is still known.
+func (i *instance[S]) reopen() {
+	i.phase, i.asked, i.askedOver, i.until = Doing, time.Time{}, false, time.Time{}
+	i.opening++
+	for n := range i.steps {
+		p := &i.steps[n]
+		for _, one := range p.parts {
+			one.base = one.does
+		}
+		*p = progress{parts: p.parts, does: p.does}
+	}
 }
 
 func (i *instance[S]) note(e Noted, noted es.Event) {
@@ -119,17 +220,23 @@ func (i *instance[S]) note(e Noted, noted es.Event) {
 		i.def.Start.fold(&i.state, noted, at)
 	}
 	f := i.issued[e.Effect]
+	before := i.said(f)
 	hear := func(r Reply[S]) {
 		switch code := r.fold(&i.state, noted, at); {
 		case code == "" || f == nil:
 		case r.undo:
-			i.steps[f.at].undoRefused = code
+			f.part.undoRefused = code
 		default:
 			f.refused = code
 		}
 	}
 	for _, r := range i.table.named[e.Type] {
-		hear(r)
+		if r.reaches(noted, i.id.N) {
+			hear(r)
+		}
+	}
+	if reaches(i.table.reopens[e.Type], noted, i.id.N) {
+		i.asked, i.askedOver = e.Recorded, i.phase == Completed
 	}
 	if f == nil {
 		return
@@ -141,7 +248,29 @@ func (i *instance[S]) note(e Noted, noted es.Event) {
 	if at.Stream == f.effect.Command.Stream() {
 		f.from = max(f.from, e.Revision+1)
 	}
+	switch {
+	case f == f.part.do:
+		f.part.stale = false
+	case before != i.said(f):
+		f.part.stale = true
+	}
 	i.unstick(e.Effect)
+}
+
+// said is what S says of an item to which an answer of before the instance was reopened has come: such an answer ends no newer attempt.
+func (i *instance[S]) said(f *issue) (said struct {
+	done    bool
+	refused es.Code
+}) {
+	if f == nil || f.effect.Direction != es.Do || f.opening == i.opening || !i.steps[f.at].begun {
+		return said
+	}
+	s, t := &i.def.Steps[f.at], i.turn(f.part, es.Do)
+	said.done = s.Done != nil && s.Done(i.state, t)
+	if s.Refused != nil {
+		said.refused = s.Refused(i.state, t)
+	}
+	return said
 }
 
 func either(a, b es.Code) es.Code {
@@ -166,30 +295,42 @@ func (i *instance[S]) step(name string) (*progress, int) {
 	return &i.steps[n], n
 }
 
-// issue takes the place of whatever the step owed before. It gives the commands that the step asks for now.
-func (i *instance[S]) issue(n int, d es.Direction, ask func(S, Turn) Commands, after time.Time) (asked []Command) {
-	i.revoke(n)
+// issue takes the place of whatever the item owed before. nil: the step asks for no command.
+func (i *instance[S]) issue(n int, one *part, d es.Direction, ask func(S, Turn) Commands, after time.Time) *issue {
+	for _, f := range i.order {
+		if f.part == one {
+			f.revoked = true
+		}
+	}
 	if ask == nil {
 		return nil
 	}
-	step := i.def.Steps[n].Name
-	for _, item := range i.steps[n].items {
-		t := i.turn(n, d, item)
-		for _, c := range ask(i.state, t) {
-			id := es.EffectID(i.name, step, item, t.Attempt, d)
-			if i.issued[id] != nil {
-				panic(fmt.Sprintf("%s: step %q asks twice for item %q", i.name, step, item))
-			}
-			f := &issue{at: n, effect: Effect{
-				ID: id, Step: step, Item: item, Attempt: t.Attempt, Direction: d, Command: c,
-				NotBefore: after, Causation: i.cause, Correlation: i.correlation, Stated: i.stated,
-			}}
-			i.issued[id] = f
-			i.order = append(i.order, f)
-			asked = append(asked, Command{item, c.CommandType(), digestOf(c)})
-		}
+	step, attempt := i.def.Steps[n].Name, one.does
+	if d == es.Undo {
+		attempt = one.undoes
 	}
-	return asked
+	commands := ask(i.state, i.turn(one, d))
+	switch {
+	case len(commands) == 0:
+		return nil
+	case len(commands) > 1:
+		panic(fmt.Sprintf("%s: step %q asks twice for item %q", i.name, step, one.item))
+	}
+	id := es.EffectID(i.name, step, one.item, attempt, d)
+	if i.issued[id] != nil {
+		panic(fmt.Sprintf("%s: attempt %d of step %q was made before for item %q", i.name, attempt, step, one.item))
+	}
+	f := &issue{at: n, part: one, opening: i.opening, effect: Effect{
+		ID: id, Step: step, Item: one.item, Attempt: attempt, Direction: d, Command: commands[0],
+		NotBefore: after, Causation: i.cause, Correlation: i.correlation, Stated: i.stated,
+	}}
+	i.issued[id] = f
+	i.order = append(i.order, f)
+	return f
+}
+
+func commandOf(f *issue) Command {
+	return Command{f.effect.Item, f.effect.Command.CommandType(), digestOf(f.effect.Command)}
 }
 
 // digestOf tells commands apart.
@@ -200,14 +341,6 @@ func digestOf(c es.Command) string {
 	}
 	sum := sha256.Sum256(said)
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
-}
-
-func (i *instance[S]) turn(n int, d es.Direction, item string) Turn {
-	p := &i.steps[n]
-	if d == es.Undo {
-		return Turn{Item: item, Attempt: p.undoes, At: p.undoAt, Why: i.failure}
-	}
-	return Turn{Item: item, Attempt: p.does, At: p.at, Why: i.failure}
 }
 
 func (i *instance[S]) revoke(n int) {

@@ -85,12 +85,14 @@ func (f Effect) Call(instance es.StreamID) es.Call {
 
 // Timer is awaited by a step. When it is due the streams it waits on are read first: an answer there is fed instead.
 type Timer struct {
-	ID      es.UUID
-	Step    string
-	Since   time.Time // when the wait began
-	Due     time.Time // if the system is up all the while
-	Streams []Target
-	Unsent  time.Duration // how long to put it off when one of its commands was only sent now
+	ID       es.UUID
+	Step     string
+	Reminder int       // which one of the step it is; 0: the deadline
+	Since    time.Time // when the wait began
+	Due      time.Time // if the system is up all the while
+	Streams  []Target
+	Hears    []es.StreamID // where what is awaited may be recorded too; all of it up to Due must have been heard
+	Unsent   time.Duration // how long to put it off when one of its commands was only sent now
 }
 
 // Target is where an effect's answer would stand.
@@ -102,11 +104,14 @@ type Target struct {
 
 // Status is what people want to know of an instance.
 type Status struct {
-	Saga    string
-	Version int
-	Phase   Phase // "" = not started
-	Step    string
-	Failure es.Code // why it is being, or was, undone
-	Stuck   string  // "" = it is not
-	Changed bool    // because the definition is not the one that was recorded; the instance keeps what it hears and sends nothing
+	Saga     string
+	Version  int
+	Phase    Phase // "" = not started
+	Step     string
+	Awaits   bool      // the step sends nothing, and waits for an event
+	Reminded int       // how often it was, of this wait
+	Failure  es.Code   // why it is being, or was, undone
+	Stuck    string    // why people must look at it; "" = they need not
+	Until    time.Time // a completed one may be reopened by what is recorded until then; zero: it may not
+	Changed  bool      // because the definition is not the one that was recorded; the instance keeps what it hears and sends nothing
 }

@@ -29,6 +29,10 @@ type instance[S any] struct {
 	changed     string    // how the definition differs from what was recorded; "": it does not
 	cause       string    // the newest input
 	stated      time.Time // its stated business time
+	until       time.Time // a completed one may be reopened by what is recorded until then; zero: it may not
+	asked       time.Time // when the newest event was recorded that reopens; zero: none
+	askedOver   bool      // it was heard after the end
+	opening     int       // how often it was reopened
 }
 
 // source is where an event stands. Instances remember them one by one, not as a high-water mark per
@@ -36,30 +40,6 @@ type instance[S any] struct {
 type source struct {
 	stream   string
 	revision uint64
-}
-
-// progress is how far a step is.
-type progress struct {
-	begun, done, undoing, undone bool
-	nothing                      bool      // Do asked for no command: there is nothing to undo either
-	items                        []string  // of the newest attempt
-	does, undoes                 int       // attempts
-	at, undoAt                   time.Time // when they began
-	undoneAt                     int       // of undoes, when it last succeeded
-	waits                        string
-	since, deadline              time.Time // of what is waited for now
-	due                          bool      // the deadline came while it was awaited
-	undoRefused                  es.Code   // why the newest attempt to undo it failed
-}
-
-// issue is an effect and what became of it.
-type issue struct {
-	effect   Effect
-	at       int // step
-	answered bool
-	from     uint64 // an answer heard later stands here or after
-	refused  es.Code
-	revoked  bool // another attempt, or the other direction, took its place: owed no longer
 }
 
 func newInstance[S any](def *Definition[S], t *table[S], id es.StreamID) *instance[S] {
@@ -90,6 +70,9 @@ func (i *instance[S]) Step(in Input, now time.Time) (t Taken, ok bool) {
 		if in.Meta.Effect.Instance == i.name {
 			t.Event.Effect = in.Meta.Effect.ID
 		}
+		if len(i.table.reopens[t.Event.Type]) > 0 {
+			t.Event.Recorded = es.Micro(in.Created)
+		}
 	case Answer:
 		if f := i.issued[in.Effect]; f == nil || f.answered || i.changed != "" {
 			return t, false
@@ -101,7 +84,8 @@ func (i *instance[S]) Step(in Input, now time.Time) (t Taken, ok bool) {
 		if n < 0 {
 			return t, false
 		}
-		t.Timer = &TimerDue{in.Timer, i.Timers()[n].Step}
+		due := i.Timers()[n]
+		t.Timer = &TimerDue{Timer: in.Timer, Step: due.Step, Reminder: due.Reminder}
 	case Broken:
 		f := i.issued[in.Effect]
 		if f == nil || f.answered || f.revoked || i.stuck != nil || i.changed != "" {
@@ -139,7 +123,8 @@ func (i *instance[S]) takes(in Heard) bool {
 		return ok && n == i.id.N
 	}
 	issued := in.Meta.Effect.Instance == i.name && (i.issued[in.Meta.Effect.ID] != nil || i.changed != "") // then it cannot tell
-	if len(i.table.named[typ]) > 0 && in.Stream.Key == i.id.Key && (in.Meta.Effect.Instance != i.name || issued) {
+	named := in.Stream.Key == i.id.Key && reaches(i.table.named[typ], in.Event, i.id.N)
+	if named && (in.Meta.Effect.Instance != i.name || issued) {
 		return true
 	}
 	return len(i.table.answers[typ]) > 0 && issued
@@ -163,19 +148,38 @@ func (i *instance[S]) Timers() (out []Timer) {
 	if i.changed != "" {
 		return nil
 	}
-	for n, p := range i.steps {
-		if p.deadline.IsZero() || p.due {
-			continue
+	for n := range i.steps {
+		s, p := &i.def.Steps[n], &i.steps[n]
+		t := Timer{Step: s.Name, Since: p.since}
+		if s.awaits() {
+			t.Hears = i.sentTo()
 		}
-		s := i.def.Steps[n]
-		t := Timer{Step: s.Name, Since: p.since, Due: p.deadline, Unsent: p.deadline.Sub(p.since)}
-		t.ID = es.DerivedID(es.EffectID(i.name, s.Name, "", p.does, es.Do), "timer", p.waits)
 		for _, f := range i.order {
 			if f.at == n && !f.revoked {
 				t.Streams = append(t.Streams, Target{f.effect.ID, f.effect.Command.Stream(), f.from})
 			}
 		}
-		out = append(out, t)
+		attempt := es.EffectID(i.name, s.Name, "", p.does, es.Do)
+		if len(p.remind) > 0 {
+			r := t
+			r.Reminder, r.Due = p.reminded+1, p.remind[0]
+			r.ID, r.Unsent = es.DerivedID(attempt, "reminder", p.waits, r.Reminder), r.Due.Sub(r.Since)
+			out = append(out, r)
+		}
+		if !p.deadline.IsZero() && !p.due {
+			t.ID, t.Due, t.Unsent = es.DerivedID(attempt, "timer", p.waits), p.deadline, p.deadline.Sub(p.since)
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// sentTo are the streams that commands of the instance went to: what ends a wait may come from there.
+func (i *instance[S]) sentTo() (out []es.StreamID) {
+	for _, f := range i.order {
+		if s := f.effect.Command.Stream(); !slices.Contains(out, s) {
+			out = append(out, s)
+		}
 	}
 	return out
 }
@@ -200,16 +204,23 @@ func (i *instance[S]) Due(now time.Time) (at time.Time) {
 
 func (i *instance[S]) Status() Status {
 	s := Status{Saga: i.id.Category, Version: i.version, Phase: i.phase, Failure: i.failure}
+	if i.phase == Completed {
+		s.Until = i.until
+	}
+	for n, p := range i.steps {
+		if i.phase == Doing && p.begun && !p.done || i.phase == Undo && p.undoing && !p.undone {
+			s.Step, s.Reminded, s.Awaits = i.def.Steps[n].Name, p.reminded, i.phase == Doing && i.def.Steps[n].awaits()
+			if p.late != "" {
+				s.Stuck = fmt.Sprintf("%s: late %s", s.Step, p.late)
+			}
+		}
+	}
 	switch {
 	case i.changed != "":
 		s.Stuck, s.Changed = i.changed, true
 	case i.stuck != nil:
-		s.Stuck = strings.TrimSpace(fmt.Sprintf("%s: %s %s", i.stuck.Step, i.stuck.Message, i.stuck.Code))
-	}
-	for n, p := range i.steps {
-		if i.phase == Doing && p.begun && !p.done || i.phase == Undo && p.undoing && !p.undone {
-			s.Step = i.def.Steps[n].Name
-		}
+		at := strings.TrimSpace(i.stuck.Step + " " + i.stuck.Item)
+		s.Stuck = strings.TrimSpace(strings.TrimPrefix(fmt.Sprintf("%s: %s %s", at, i.stuck.Message, i.stuck.Code), ": "))
 	}
 	return s
 }

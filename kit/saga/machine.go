@@ -23,6 +23,8 @@ type Machine struct {
 	Named, Answers []string
 	// Starts says whether an event starts an instance, and its number (0: none).
 	Starts func(es.Event) (n int, ok bool)
+	// Numbers are those of the instances of an event's key that it concerns by name.
+	Numbers func(es.Event) []int
 	// New is an instance of which nothing has been folded.
 	New func(id es.StreamID) Running
 }
@@ -70,14 +72,19 @@ func (d Definition[S]) compile() (Machine, error) {
 	if err := d.check(); err != nil {
 		return Machine{}, err
 	}
-	t := table[S]{named: map[string][]Reply[S]{}, answers: map[string][]Reply[S]{}}
-	for _, r := range d.On {
-		t.named[r.eventType] = append(t.named[r.eventType], r)
-	}
-	for _, s := range d.Steps {
-		for _, r := range s.On {
-			t.answers[r.eventType] = append(t.answers[r.eventType], r)
+	t := table[S]{named: map[string][]Reply[S]{}, answers: map[string][]Reply[S]{}, reopens: map[string][]Reply[S]{}}
+	add := func(to map[string][]Reply[S], replies []Reply[S]) {
+		for _, r := range replies {
+			to[r.eventType] = append(to[r.eventType], r)
 		}
+	}
+	add(t.named, d.On)
+	add(t.named, d.Reopen.On)
+	add(t.reopens, d.Reopen.On)
+	for n := range d.Steps {
+		named, answers := d.Steps[n].replies()
+		add(t.named, named)
+		add(t.answers, answers)
 	}
 	starts := func(e es.Event) (int, bool) {
 		if e.EventType() != d.Start.eventType {
@@ -87,8 +94,8 @@ func (d Definition[S]) compile() (Machine, error) {
 	}
 	return Machine{
 		Name: d.Name, Version: d.Version, Starts: starts,
-		StartsOn: d.Start.eventType,
-		Named:    slices.Sorted(maps.Keys(t.named)), Answers: slices.Sorted(maps.Keys(t.answers)),
+		StartsOn: d.Start.eventType, Numbers: t.numbers,
+		Named: slices.Sorted(maps.Keys(t.named)), Answers: slices.Sorted(maps.Keys(t.answers)),
 		New: func(id es.StreamID) Running { return newInstance(&d, &t, id) },
 	}, nil
 }
@@ -97,6 +104,22 @@ func (d Definition[S]) compile() (Machine, error) {
 type table[S any] struct {
 	named   map[string][]Reply[S] // with or without an effect; Start is folded once, by itself
 	answers map[string][]Reply[S] // only to an effect of the instance
+	reopens map[string][]Reply[S] // of those named
+}
+
+func (t *table[S]) numbers(e es.Event) (out []int) {
+	for _, r := range t.named[e.EventType()] {
+		for _, n := range r.to(e) {
+			if !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func reaches[S any](replies []Reply[S], e es.Event, n int) bool {
+	return slices.ContainsFunc(replies, func(r Reply[S]) bool { return r.reaches(e, n) })
 }
 
 // Refold replays one event of an instance's stream. Its errors say that this program cannot read the instance.

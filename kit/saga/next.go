@@ -12,6 +12,9 @@ const (
 	firstPause = time.Second // before the second attempt; then doubled
 )
 
+// ReopenedTooLate is why a completed instance is stuck that heard a reopening event after the time for it.
+const ReopenedTooLate es.Code = "reopened_too_late"
+
 func pauseBefore(attempt int, now time.Time) time.Time {
 	if attempt < 2 {
 		return time.Time{}
@@ -26,112 +29,160 @@ func (i *instance[S]) next(now time.Time) (d Decision, ok bool) {
 }
 
 func (i *instance[S]) decide(now time.Time) Decision {
-	if i.stuck != nil && i.stuck.Effect.IsZero() {
-		return i.nextWhileStuck()
-	}
 	switch i.phase {
 	case Doing:
 		return i.nextDoing(now)
 	case Undo, Compensated:
 		return i.nextUndoing(now)
 	case Completed:
+		return i.nextCompleted()
 	}
 	return Decision{}
 }
+
+// exhausted tells whether something was refused too often. What is heard later may still show that it came.
+func (i *instance[S]) exhausted() bool { return i.stuck != nil && i.stuck.Effect.IsZero() }
 
 func (i *instance[S]) nextDoing(now time.Time) Decision {
 	n := slices.IndexFunc(i.steps, func(p progress) bool { return !p.done })
 	if n < 0 {
-		return Decision{Kind: Ended, How: Completed}
+		return i.completed(now)
 	}
-	s, p := &i.def.Steps[n], i.steps[n]
-	if i.def.Abort != nil && !i.pivotBegun() {
-		if c := i.def.Abort(i.state); c != "" {
-			return Decision{Kind: Failed, Step: s.Name, Code: c}
-		}
+	s, p := &i.def.Steps[n], &i.steps[n]
+	if c := i.aborts(); c != "" && !i.pivotBegun() && !i.exhausted() {
+		return Decision{Kind: Failed, Step: s.Name, Code: c}
 	}
 	if !p.begun {
-		return i.begin(s, 1, now)
+		return i.begin(s, p, now)
 	}
-	owed, refused := i.open(n, es.Do, p.does)
-	if owed > 0 && !p.due { // how many were refused is not known yet
-		refused = ""
+	if more := i.more(s, p); more != "" {
+		return Decision{Kind: Began, Step: s.Name, Item: more, Attempt: 1, At: now}
 	}
-	if s.Refused != nil {
-		for _, item := range p.items {
-			refused = either(s.Refused(i.state, i.turn(n, es.Do, item)), refused)
+	if i.allCame(s, p) {
+		return Decision{Kind: Done, Step: s.Name}
+	}
+	if d := i.nextRefused(n, now); d.Kind != "" || i.exhausted() {
+		return d
+	}
+	return i.nextWaiting(n, now)
+}
+
+// more is an item that came into being while the step runs, or "".
+func (i *instance[S]) more(s *Step[S], p *progress) string {
+	if s.Items == nil {
+		return ""
+	}
+	for _, item := range s.Items(i.state) {
+		if p.part(item) == nil {
+			return item
 		}
 	}
-	var d Deadline
-	if s.Deadline != nil {
-		d = s.Deadline(i.state)
-	}
-	switch {
-	case s.Do == nil, p.nothing, s.Done == nil && owed == 0 && refused == "", i.each(n, es.Do, s.Done):
-		return Decision{Kind: Done, Step: s.Name}
-	case refused != "" && !s.Insists && !i.pivotDone():
-		return Decision{Kind: Failed, Step: s.Name, Code: refused}
-	case refused != "" && p.does < maxTries:
-		return i.begin(s, p.does+1, now)
-	case refused != "":
-		return Decision{Kind: Stuck, Step: s.Name, Code: refused, Message: "refused too often"}
-	case p.due:
-		return Decision{Kind: Failed, Step: s.Name, Code: either(d.Code, "timed_out")}
-	case d.For != "" && d.For != p.waits:
-		return Decision{Kind: Extended, Step: s.Name, For: d.For, At: now, Deadline: d.from(now)}
+	return ""
+}
+
+// nextRefused is about the items that were refused. What may be undone is undone as a whole, once it is known how much of it happened.
+// What must happen is tried again item by item.
+func (i *instance[S]) nextRefused(n int, now time.Time) Decision {
+	s, p := &i.def.Steps[n], &i.steps[n]
+	must := s.Insists || i.pivotDone()
+	unknown := !must && p.open() > 0 && !p.due
+	for _, one := range p.parts {
+		code := i.refused(s, one)
+		if one.do != nil && !unknown {
+			code = either(code, one.do.refused)
+		}
+		switch {
+		case code == "" || i.came(s, one):
+		case !must && !i.exhausted():
+			return Decision{Kind: Failed, Step: s.Name, Code: code}
+		case s.Do != nil && one.does-one.base < maxTries:
+			return i.again(s, one, now)
+		case !i.exhausted():
+			return Decision{Kind: Stuck, Step: s.Name, Item: one.item, Code: code, Message: "refused too often"}
+		}
 	}
 	return Decision{}
 }
 
-// each tells whether a question is answered yes for every item of a step; nil is not.
-func (i *instance[S]) each(n int, d es.Direction, is func(S, Turn) bool) bool {
-	return is != nil && !slices.ContainsFunc(i.steps[n].items, func(item string) bool { return !is(i.state, i.turn(n, d, item)) })
+// nextWaiting is about what has not come in time.
+func (i *instance[S]) nextWaiting(n int, now time.Time) Decision {
+	s, p := &i.def.Steps[n], &i.steps[n]
+	var d Deadline
+	if s.Deadline != nil {
+		d = s.Deadline(i.state)
+	}
+	pivot := i.def.pivot()
+	switch {
+	case p.due && (pivot < 0 || n < pivot):
+		return Decision{Kind: Failed, Step: s.Name, Code: either(d.Code, "timed_out")}
+	case p.due && s.Late != nil:
+		return Decision{Kind: Assumed, Step: s.Name}
+	case p.due && p.late == "":
+		return Decision{Kind: Late, Step: s.Name, Code: either(d.Code, "timed_out")}
+	case d.For != "" && d.For != p.waits:
+		b := Decision{Kind: Extended, Step: s.Name, At: now}
+		b.limit(d, now)
+		return b
+	}
+	return Decision{}
 }
 
-func (i *instance[S]) begin(s *Step[S], attempt int, now time.Time) Decision {
-	b := Decision{Kind: Began, Step: s.Name, Attempt: attempt, At: now, After: pauseBefore(attempt, now)}
+// begin is the first attempt at a step, or the next one of a step without items.
+func (i *instance[S]) begin(s *Step[S], p *progress, now time.Time) Decision {
+	attempt := 1
+	for _, one := range p.parts { // it was reopened
+		attempt = max(attempt, one.does+1)
+	}
+	if attempt > 1 && s.Done != nil && i.more(s, p) == "" && i.allCame(s, p) {
+		return Decision{Kind: Done, Step: s.Name}
+	}
+	b := Decision{Kind: Began, Step: s.Name, Attempt: attempt, At: now}
 	if s.Deadline != nil {
-		d := s.Deadline(i.state)
-		b.For, b.Deadline = d.For, d.from(now)
+		b.limit(s.Deadline(i.state), now)
 	}
 	return b
 }
 
-// from is when a deadline that begins now ends; zero if it does not.
-func (d Deadline) from(now time.Time) (end time.Time) {
-	if d.Within > 0 {
-		end = now.Add(d.Within)
+// again is the next attempt at one item.
+func (i *instance[S]) again(s *Step[S], one *part, now time.Time) Decision {
+	b := Decision{Kind: Began, Step: s.Name, Item: one.item, Attempt: one.does + 1, At: now, After: pauseBefore(one.does+1-one.base, now)}
+	if s.Items == nil && s.Deadline != nil {
+		b.limit(s.Deadline(i.state), now)
 	}
-	return end
+	return b
 }
 
-// nextUndoing goes in reverse, each step finished before the one before it. A step that was undone and stands again
+func (b *Decision) limit(d Deadline, now time.Time) {
+	b.For = d.For
+	if d.Within > 0 {
+		b.Deadline = now.Add(d.Within)
+	}
+	for _, after := range d.Remind {
+		b.Remind = append(b.Remind, now.Add(after))
+	}
+}
+
+// nextUndoing goes in reverse, each step finished before the one before it. An item that was undone and came after all
 // is undone again, also after the end.
 func (i *instance[S]) nextUndoing(now time.Time) Decision {
 	for n := len(i.steps) - 1; n >= 0; n-- {
-		s, p := &i.def.Steps[n], i.steps[n]
-		if !p.begun || s.Undo == nil || p.nothing {
+		s, p := &i.def.Steps[n], &i.steps[n]
+		parts := i.toUndo(s, p)
+		if len(parts) == 0 || p.undone && s.Undone == nil {
 			continue
 		}
-		late := p.undone && s.Undone != nil && !i.each(n, es.Undo, s.Undone)
-		if p.undone && !late {
-			continue
-		}
-		owed, refused := i.open(n, es.Undo, p.undoes)
-		refused = either(p.undoRefused, refused)
+		left := slices.DeleteFunc(slices.Clone(parts), func(one *part) bool { return i.isUndone(s, p, one) })
 		switch {
-		case late:
-			return Decision{Kind: Undoing, Step: s.Name, Attempt: p.undoes + 1, At: now}
-		case i.each(n, es.Undo, s.Undone), s.Undone == nil && p.undoing && owed == 0 && refused == "":
+		case len(left) == 0 && p.undone:
+			continue
+		case len(left) == 0:
 			return Decision{Kind: Undone, Step: s.Name}
+		case p.undone:
+			return Decision{Kind: Undoing, Step: s.Name, Item: left[0].item, Attempt: left[0].undoes + 1, At: now}
 		case !p.undoing:
-			return Decision{Kind: Undoing, Step: s.Name, Attempt: p.undoes + 1, At: now}
-		case refused != "" && p.undoes-p.undoneAt < maxTries:
-			return Decision{Kind: Undoing, Step: s.Name, Attempt: p.undoes + 1, At: now, After: pauseBefore(p.undoes-p.undoneAt+1, now)}
-		case refused != "":
-			return Decision{Kind: Stuck, Step: s.Name, Code: refused, Message: "its undo was refused too often"}
+			return Decision{Kind: Undoing, Step: s.Name, Attempt: 1, At: now}
 		}
-		return Decision{}
+		return i.undoAgain(s, left, now)
 	}
 	if i.phase == Compensated {
 		return Decision{}
@@ -139,41 +190,58 @@ func (i *instance[S]) nextUndoing(now time.Time) Decision {
 	return Decision{Kind: Ended, How: Compensated}
 }
 
-// nextWhileStuck: something was refused too often. What is heard later may still show that it has come true.
-func (i *instance[S]) nextWhileStuck() Decision {
-	p, n := i.step(i.stuck.Step)
-	switch s := i.def.Steps[n]; {
-	case i.phase == Doing && i.each(n, es.Do, s.Done):
-		return Decision{Kind: Done, Step: s.Name}
-	case i.phase == Undo && p.undoing && i.each(n, es.Undo, s.Undone):
-		return Decision{Kind: Undone, Step: s.Name}
+// undoAgain is about the items whose undo was refused.
+func (i *instance[S]) undoAgain(s *Step[S], left []*part, now time.Time) Decision {
+	for _, one := range left {
+		refused, tries := one.undoRefused, one.undoes-one.undoneAt
+		if one.undo != nil {
+			refused = either(refused, one.undo.refused)
+		}
+		switch {
+		case refused == "":
+		case tries < maxTries:
+			return Decision{Kind: Undoing, Step: s.Name, Item: one.item, Attempt: one.undoes + 1, At: now, After: pauseBefore(tries+1, now)}
+		case !i.exhausted():
+			return Decision{Kind: Stuck, Step: s.Name, Item: one.item, Code: refused, Message: "its undo was refused too often"}
+		}
 	}
 	return Decision{}
 }
 
-// open says how many commands of an attempt have no answer, and why one was refused.
-func (i *instance[S]) open(n int, d es.Direction, attempt int) (owed int, refused es.Code) {
-	for _, f := range i.order {
-		if f.at != n || f.effect.Direction != d || f.effect.Attempt != attempt || f.revoked {
-			continue
-		}
-		if !f.answered {
-			owed++
-		}
-		refused = either(refused, f.refused)
+func (i *instance[S]) completed(now time.Time) Decision {
+	d := Decision{Kind: Ended, How: Completed}
+	if i.def.Reopen.Within > 0 {
+		d.Until = now.Add(i.def.Reopen.Within)
 	}
-	return owed, refused
+	return d
+}
+
+// nextCompleted: an event that reopens was heard after the end, or before it when it was too late to stop.
+func (i *instance[S]) nextCompleted() Decision {
+	switch {
+	case i.asked.IsZero() || i.stuck != nil || !i.askedOver && i.aborts() == "":
+		return Decision{}
+	case i.asked.After(i.until):
+		return Decision{Kind: Stuck, Code: ReopenedTooLate, Message: "recorded at " + i.asked.Format(time.RFC3339) + ", it could be reopened until " + i.until.Format(time.RFC3339)}
+	}
+	return Decision{Kind: Reopened}
+}
+
+func (i *instance[S]) aborts() es.Code {
+	if i.def.Abort == nil {
+		return ""
+	}
+	return i.def.Abort(i.state)
 }
 
 // pivotBegun: from then on only a refusal of the pivot itself leads back.
 func (i *instance[S]) pivotBegun() bool {
-	return i.pivot(func(p progress) bool { return p.begun })
+	n := i.def.pivot()
+	return n >= 0 && i.steps[n].begun
 }
 
 // pivotDone: from then on nothing leads back.
-func (i *instance[S]) pivotDone() bool { return i.pivot(func(p progress) bool { return p.done }) }
-
-func (i *instance[S]) pivot(is func(progress) bool) bool {
-	n := slices.IndexFunc(i.def.Steps, func(s Step[S]) bool { return s.Undo == nil })
-	return n >= 0 && is(i.steps[n])
+func (i *instance[S]) pivotDone() bool {
+	n := i.def.pivot()
+	return n >= 0 && i.steps[n].done
 }

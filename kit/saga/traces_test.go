@@ -12,7 +12,6 @@ import (
 // A saga of tables: hold them all, wait for the card, confirm, and tell the kitchen.
 type (
 	dinnerAsked struct {
-		N      int      `json:"n"`
 		Tables []string `json:"tables"`
 		Guests int      `json:"guests"`
 		Free   bool     `json:"free"`
@@ -61,7 +60,7 @@ func dinners() saga.Definition[dinner] {
 	}
 	return saga.Definition[dinner]{
 		Name: "booking", Version: 1,
-		Start: saga.Start(func(e dinnerAsked) (int, bool) { return e.N, e.Guests > 0 }, func(d *dinner, e dinnerAsked) {
+		Start: saga.Start(func(e dinnerAsked) bool { return e.Guests > 0 }, func(d *dinner, e dinnerAsked) {
 			d.Tables, d.Free = e.Tables, e.Free
 		}),
 		On: []saga.Reply[dinner]{saga.On(func(d *dinner, _ dinnerDropped, _ saga.At) { d.Dropped = true })},

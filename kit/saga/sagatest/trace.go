@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,11 +24,11 @@ const Key = "o1"
 
 // Run replays every trace that matches glob. A block is one input line, "----", the outcome, an empty line:
 //
-//	<event type> [for eN] [@R] <json>   an event is heard, in answer to the N-th command; R: its revision
-//	accept eN | reject CODE eN          the N-th command is answered without an event
-//	broken eN                           it cannot be carried out
-//	wait 30s                            time passes; timers that come due are fed
-//	old timer                           the last timer that was fed comes again
+//	<event type> [for eN] [@R] [at 9h] <json>   an event is heard, in answer to the N-th command; R: its revision; at: recorded then
+//	accept eN | reject CODE eN                  the N-th command is answered without an event
+//	broken eN                                   it cannot be carried out
+//	wait 30s                                    time passes; timers that come due are fed
+//	old timer                                   the last timer that was fed comes again
 //
 // number is of the instance, 0 for none. Every input is given twice, and the second must change nothing; after every
 // block the instance is folded again from what was stored, and must wait for the same.
@@ -55,7 +56,7 @@ func Run(t *testing.T, s saga.Saga, c *es.Catalog, number int, glob string) {
 					t.Fatal(err)
 				}
 			} else if got != string(src) {
-				t.Errorf("trace differs (-rewrite to accept):\n%s", got)
+				t.Error("the trace differs from what the saga does now (-rewrite accepts it):\n" + Diff(string(src), got))
 			}
 		})
 	}
@@ -90,7 +91,7 @@ func (p *player) play(src string) string {
 }
 
 func (p *player) block(out *strings.Builder, line string) {
-	for _, in := range p.inputs(line) {
+	for in := range p.inputs(line) {
 		t, ok := p.run.Step(in, p.now)
 		if again, ok := p.run.Step(in, p.now); ok {
 			p.t.Errorf("%s: given twice, the second time made %+v", line, again)
@@ -178,7 +179,11 @@ func (p *player) waits(r saga.Running) string {
 		waits = append(waits, w)
 	}
 	for _, t := range r.Timers() {
-		waits = append(waits, fmt.Sprintf("%q until %s", t.Step, t.Due.Sub(time.Unix(0, 0))))
+		w := fmt.Sprintf("%q until %s", t.Step, t.Due.Sub(time.Unix(0, 0)))
+		if t.Reminder > 0 {
+			w = fmt.Sprintf("reminder %d of %s", t.Reminder, w)
+		}
+		waits = append(waits, w)
 	}
 	s := r.Status()
 	if s.Stuck != "" {
@@ -190,33 +195,43 @@ func (p *player) waits(r saga.Running) string {
 	return "waits for " + strings.Join(waits, ", ") + "\n"
 }
 
-func (p *player) inputs(line string) []saga.Input {
+func (p *player) inputs(line string) iter.Seq[saga.Input] {
 	verb, rest, _ := strings.Cut(line, " ")
-	switch verb {
-	case "wait":
-		d, err := time.ParseDuration(rest)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		p.now = p.now.Add(d)
-		var due []saga.Input
-		for _, t := range p.run.Timers() {
-			if !t.Due.After(p.now) {
-				due, p.timer = append(due, saga.Due{Timer: t.ID}), t.ID
+	return func(yield func(saga.Input) bool) {
+		switch verb {
+		case "wait":
+			d, err := time.ParseDuration(rest)
+			if err != nil {
+				p.t.Fatal(err)
 			}
+			p.now = p.now.Add(d)
+			for id, due := p.due(); due && yield(saga.Due{Timer: id}); id, due = p.due() {
+				p.timer = id
+			}
+		case "old":
+			yield(saga.Due{Timer: p.timer})
+		case "accept":
+			yield(saga.Answer{Effect: p.effect(rest).ID})
+		case "broken":
+			yield(saga.Broken{Effect: p.effect(rest).ID, Message: "cannot be carried out"})
+		case "reject":
+			code, label, _ := strings.Cut(rest, " ")
+			yield(saga.Answer{Effect: p.effect(label).ID, Code: es.Code(code)})
+		default:
+			yield(p.heard(verb, rest))
 		}
-		return due
-	case "old":
-		return []saga.Input{saga.Due{Timer: p.timer}}
-	case "accept":
-		return []saga.Input{saga.Answer{Effect: p.effect(rest).ID}}
-	case "broken":
-		return []saga.Input{saga.Broken{Effect: p.effect(rest).ID, Message: "cannot be carried out"}}
-	case "reject":
-		code, label, _ := strings.Cut(rest, " ")
-		return []saga.Input{saga.Answer{Effect: p.effect(label).ID, Code: es.Code(code)}}
 	}
-	return []saga.Input{p.heard(verb, rest)}
+}
+
+// due is the timer that came due first.
+func (p *player) due() (id es.UUID, ok bool) {
+	var at time.Time
+	for _, t := range p.run.Timers() {
+		if !t.Due.After(p.now) && (!ok || t.Due.Before(at)) {
+			id, at, ok = t.ID, t.Due, true
+		}
+	}
+	return id, ok
 }
 
 func (p *player) heard(typ, rest string) saga.Heard {
@@ -243,8 +258,18 @@ func (p *player) heard(typ, rest string) saga.Heard {
 		r.Revision = p.revisions[name]
 		p.revisions[name]++
 	}
+	r.Created = p.now
+	if after, ok := strings.CutPrefix(rest, "at "); ok {
+		var since string
+		since, rest, _ = strings.Cut(after, " ")
+		d, err := time.ParseDuration(since)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		r.Created = time.Unix(0, 0).UTC().Add(d)
+	}
 	r.ID = es.DerivedID(es.UUID{}, name, r.Revision)
-	r.Data, r.Meta, r.Created = []byte(rest), []byte(encode(meta)), p.now
+	r.Data, r.Meta = []byte(rest), []byte(encode(meta))
 	h, err := saga.HeardOf(p.c, r)
 	if err != nil {
 		p.t.Fatal(err)
