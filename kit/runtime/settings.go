@@ -24,7 +24,7 @@ import (
 type Setting struct {
 	Name, Help string
 	Field      any    // what it sets: *string, *bool, *int, *int64 (a size), *time.Duration or *[]string
-	Unset      string // what an empty value stands for
+	Unset      string // what an empty value means
 }
 
 // Value is a setting as it is shown, and where it came from.
@@ -226,7 +226,7 @@ func (s Setting) assign(value string) error {
 	return nil
 }
 
-// show gives a value as users write it, or, in parentheses, what an empty one stands for. Passwords are hidden.
+// show gives a value as users write it, or, in parentheses, what an empty one means. Passwords are hidden.
 func (s Setting) show() string {
 	value := ""
 	switch f := s.Field.(type) {

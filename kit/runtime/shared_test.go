@@ -1,0 +1,159 @@
+package runtime_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
+	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/eventserver/eventservertest"
+	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/runtime"
+)
+
+// Two domains: inns and bars open.
+type (
+	InnOpened struct{}
+	BarOpened struct{}
+	Inn       struct{}
+	Bar       struct{}
+	OpenInn   struct{ ID string }
+	OpenBar   struct{ ID string }
+	row       struct {
+		Open bool `db:"open"`
+	}
+)
+
+func (InnOpened) EventType() string { return "inn.opened" }
+func (BarOpened) EventType() string { return "bar.opened" }
+func (*Inn) Category() string       { return "inn" }
+func (*Bar) Category() string       { return "bar" }
+func (*Inn) Evolve(es.Event)        {}
+func (*Bar) Evolve(es.Event)        {}
+
+func (OpenInn) CommandType() string            { return "inn.open" }
+func (OpenBar) CommandType() string            { return "bar.open" }
+func (c OpenInn) Key() string                  { return c.ID }
+func (c OpenBar) Key() string                  { return c.ID }
+func (OpenInn) Decide(Inn) ([]es.Event, error) { return es.Facts(InnOpened{}) }
+func (OpenBar) Decide(Bar) ([]es.Event, error) { return es.Facts(BarOpened{}) }
+
+func table[E es.Event](name string) projection.Table[row] {
+	return projection.Table[row]{
+		Name: name, Version: 1, Stream: name, Schema: "create table " + name + " (like engine, open boolean not null)",
+		On: []projection.Fold[row]{projection.On(func(r *row, _ E, _ es.Recorded) { r.Open = true })},
+	}
+}
+
+// opens runs a domain and gives its services, a view of its read model, and what its metrics say.
+func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, projection.View, func() string) {
+	t.Helper()
+	var services *runtime.Services
+	var view projection.View
+	d := runtime.Domain{
+		Catalog: []es.Definition{es.Define[E](1)}, Projections: []projection.Projection{table[E](name)},
+		Routes: func(s *runtime.Services) (_ http.Handler, err error) {
+			services = s
+			view, err = s.Views.View(table[E](name))
+			return http.NotFoundHandler(), err
+		},
+	}
+	cfg := runtime.DefaultConfig(name)
+	cfg.DataDir, cfg.EventStore, cfg.Kafka, cfg.Postgres = t.TempDir(), store, brokers, postgrestest.URL(t)
+	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
+	node, err := runtime.Start(t.Context(), d, cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- node.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if err := node.Ready(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	return services, view, func() string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.Addresses().Admin+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close() //nolint:errcheck // read to its end
+		b, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+}
+
+// shows waits until a read model has reached a position, and tells how many rows it has.
+func shows(t *testing.T, view projection.View, name string, position uint64) int {
+	t.Helper()
+	rows, _, err := projection.All[row](t.Context(), view, projection.Ask{MinPosition: position, Wait: time.Minute}, "select open from {"+name+"}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(rows)
+}
+
+// Two domains share an event store, a Kafka and a Postgres server. Each has its own topic, metrics and rows, and passes over the events of
+// the other one.
+func TestDomainsShareServers(t *testing.T) {
+	t.Parallel()
+	broker, err := kafkaserver.Start(t.Context(), kafkaserver.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	store := eventservertest.Start(t)
+	inns, allInns, ofInns := opens[InnOpened](t, "inn", store, broker.Addr())
+	bars, allBars, ofBars := opens[BarOpened](t, "bar", store, broker.Addr())
+
+	first, err := es.Handle[Inn](t.Context(), inns.Handler, OpenInn{"a"}, es.Call{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := es.Handle[Bar](t.Context(), bars.Handler, OpenBar{"a"}, es.Call{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := shows(t, allInns, "inn", first.Position) + shows(t, allInns, "inn", last.Position); n != 2 {
+		t.Errorf("%d inns in two looks", n)
+	}
+	if n := shows(t, allBars, "bar", last.Position); n != 1 {
+		t.Errorf("%d bars", n)
+	}
+	for name, said := range map[string]string{"inn": ofInns(), "bar": ofBars()} {
+		if !strings.Contains(said, "\n"+name+"_build_info") || strings.Contains(said, "\ndaybook_") {
+			t.Errorf("metrics of %s: %s", name, said)
+		}
+	}
+	all, err := (&kafka.Client{Addr: kafka.TCP(broker.Addr())}).Metadata(t.Context(), &kafka.MetadataRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	topics := map[string]bool{}
+	for _, topic := range all.Topics {
+		topics[topic.Name] = true
+	}
+	if !topics["inn.events"] || !topics["bar.events"] || topics["daybook.events"] {
+		t.Errorf("topics %v", topics)
+	}
+}
