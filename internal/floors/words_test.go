@@ -31,9 +31,9 @@ var refused = []struct {
 
 // plain is where the words are refused: comments, texts of messages, and documentation.
 var plain = []string{
-	"api", "commands", "events", "projections", "imports", "deploy", "docs", "GLOSSARY.md",
+	"api", "commands", "events", "projections", "imports", "deploy", "docs", "CONTRIBUTING.md", "GLOSSARY.md",
 	"internal/shop", "internal/postgres", "internal/secrets", "internal/recovery", "internal/doctor", "internal/demo",
-	"internal/eventserver", "internal/embedded", "internal/testenv", "internal/e2e", "internal/failpoint",
+	"internal/eventserver", "internal/embedded", "internal/testenv", "internal/e2e", "internal/failpoint", "internal/recipes",
 	"kit/es", "kit/eventserver", "kit/projection", "kit/reactor", "kit/runtime", "kit/iso", "kit/text", "reactors", "cmd", "internal/app",
 	"internal/bench", "internal/deployment", "internal/duerows", "internal/esclient", "internal/failure", "internal/groupcommit", "internal/health",
 	"internal/kafkaread", "internal/personal", "internal/protofields", "internal/reader", "internal/topic", "internal/uptime", "internal/webguard",
