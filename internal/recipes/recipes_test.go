@@ -38,8 +38,11 @@ func TestRecipes(t *testing.T) {
 		}
 		generate, check = append(generate, r.generate...), append(check, r.check...)
 	}
-	for _, command := range append(distinct(generate), distinct(check)...) {
+	for _, command := range distinct(generate) {
 		run(t, command, tree, "", "sh", "-c", command)
+	}
+	for _, command := range distinct(check) {
+		t.Run(command, func(t *testing.T) { run(t, command, tree, "", "sh", "-c", command) })
 	}
 }
 
