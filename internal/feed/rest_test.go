@@ -16,12 +16,12 @@ func TestPartitionsRestWhileTheRelayDoes(t *testing.T) {
 	s.publish(once)
 	s.feed(b)
 	b.await(t, s.store)
-	for range 3 {
+	for range 2 {
 		before := b.looks()
 		eventually(t, "a look", func() bool { return b.looks() > before+1 }) // the second began after everything was applied
 		began, before := time.Now(), b.looks()
-		<-time.After(10 * idle)
-		most := int(time.Since(began)/(5*idle)) + 2
+		<-time.After(40 * idle)
+		most := partitions * (int(time.Since(began)/(5*idle)) + 1) // they share looks, unless the machine is so busy that they come apart
 		if n := b.looks() - before; n > most {
 			t.Errorf("%d looks in %s", n, time.Since(began))
 		}
