@@ -72,6 +72,11 @@ func TestVoid(t *testing.T) {
 	c := payment.Void{OrderID: "o1", Attempt: 1}
 	given(t, initiated, asked, held).When(c).Then(voidOf(1))
 	given(t, initiated, asked, held).When(payment.Void{OrderID: "o1"}).Then(voidOf(1))
+	second, secondHeld := asked, held
+	second.Attempt, secondHeld.Attempt = 2, 2
+	ofSecond := voidOf(1)
+	ofSecond.Attempt = 2
+	given(t, initiated, asked, declined, second, secondHeld).When(payment.Void{OrderID: "o1"}).Then(ofSecond) // the one that holds money
 	given(t, initiated, asked, held, voidOf(1)).When(c).ThenNothing()
 	given(t, initiated, asked, held, voidOf(1), voided).When(c).ThenNothing()
 	given(t, initiated, asked).When(c).Then(toVoid)
