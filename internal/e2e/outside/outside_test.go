@@ -43,14 +43,14 @@ func read(t *testing.T, file string) string {
 	return string(b)
 }
 
-// run runs the go command in a module, offline, and gives what it said and how long it took.
+// run runs the go command in a module and gives what it said and how long it took.
 func run(t *testing.T, dir, modfile string, args ...string) (string, time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the go command
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -modfile="+modfile, "GOPROXY=off", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod -modfile="+modfile, "GOSUMDB=off", "GOWORK=off", "CGO_ENABLED=0")
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
