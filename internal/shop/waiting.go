@@ -28,8 +28,8 @@ type waiting struct {
 }
 
 type waiter struct {
-	revision int64 // that the order's row must have reached
-	ended    chan struct{}
+	revision int64                    // that the order's row must have reached
+	ended    chan orderdetails.Detail // has room for the row
 }
 
 // poll finds changes whose NOTIFY was lost.
@@ -89,25 +89,29 @@ func (w *waiting) look(ctx context.Context) (awaited bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	standing, _, err := w.details.Standing(ctx, ids)
+	ended, err := w.details.Standing(ctx, ids, w.ends)
 	if err != nil {
 		return true, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range standing {
-		if s.Waits() {
-			continue
-		}
-		w.drop(s.Key, func(one *waiter) bool {
-			if s.Revision < one.revision {
+	for _, d := range ended {
+		w.drop(d.Key, func(one *waiter) bool {
+			if d.Revision < one.revision {
 				return false
 			}
-			close(one.ended)
+			one.ended <- d
 			return true
 		})
 	}
 	return true, nil
+}
+
+// ends reports whether a request waits for what an order has come to.
+func (w *waiting) ends(s orderdetails.Standing) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !s.Waits() && slices.ContainsFunc(w.orders[s.Key], func(one *waiter) bool { return s.Revision >= one.revision })
 }
 
 func (w *waiting) add(id string, one *waiter) {
@@ -130,9 +134,9 @@ func (w *waiting) drop(id string, over func(*waiter) bool) {
 	}
 }
 
-// await returns when the order has ended, ctx ends, the shop stops or atMost has passed.
-func (w *waiting) await(ctx context.Context, id string, revision int64, atMost time.Duration) {
-	one := &waiter{revision, make(chan struct{})}
+// await gives the order's row when it has ended; nil if before that ctx ends, the shop stops or atMost has passed.
+func (w *waiting) await(ctx context.Context, id string, revision int64, atMost time.Duration) *orderdetails.Detail {
+	one := &waiter{revision, make(chan orderdetails.Detail, 1)}
 	w.add(id, one)
 	select {
 	case w.kick <- struct{}{}:
@@ -141,8 +145,8 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 	t := time.NewTimer(atMost)
 	defer t.Stop()
 	select {
-	case <-one.ended:
-		return
+	case d := <-one.ended:
+		return &d
 	case <-t.C:
 	case <-ctx.Done():
 	case <-w.closed:
@@ -150,16 +154,21 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drop(id, func(o *waiter) bool { return o == one })
+	return nil
 }
 
-// await returns the order from its read model when it has ended, or after atMost. ok is false if the read model does not include the
-// receipt by then.
+// await returns the order from its read model when it has ended, or after atMost. The position of one that has ended is that of its row's last
+// event. ok is false if the read model does not include the receipt by then.
 func (q *Queries) await(ctx context.Context, r es.Receipt, atMost time.Duration) (o Answer[Order], ok bool, err error) {
-	q.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
-	ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
-	d, answer, err := q.details.Get(ctx, ask, r.Stream.Key)
-	if err != nil || d == nil {
-		return o, false, nil //nolint:nilerr // the command's own answer is as good
+	d := q.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
+	var answer projection.Answer
+	if d != nil {
+		answer.Position = uint64(d.Position) //nolint:gosec // of an event
+	} else {
+		ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
+		if d, answer, err = q.details.Get(ctx, ask, r.Stream.Key); err != nil || d == nil {
+			return o, false, nil //nolint:nilerr // the command's own answer is as good
+		}
 	}
 	shown, err := q.open(ctx, *d)
 	return Answer[Order]{shown, answer}, err == nil, err

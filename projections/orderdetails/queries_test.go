@@ -62,7 +62,11 @@ func TestGet(t *testing.T) {
 	if d := get(projection.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {
 		t.Errorf("rejected: %+v", d)
 	}
-	standing, _, err := q.Standing(t.Context(), []string{"o1", "o2", "o3", "o4"})
+	var standing []orderdetails.Standing
+	whole, err := q.Standing(t.Context(), []string{"o1", "o2", "o3", "o4"}, func(s orderdetails.Standing) bool {
+		standing = append(standing, s)
+		return s.Key == "o1"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +75,9 @@ func TestGet(t *testing.T) {
 		{Key: "o1", Status: "confirmed", PaymentStatus: "authorised", Revision: 1}, {Key: "o2", Status: "rejected", PaymentStatus: "none", Revision: 1},
 	}, standing); diff != "" {
 		t.Errorf("how far they have come (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff([]orderdetails.Detail{*get(projection.Ask{}, "o1")}, whole); diff != "" {
+		t.Errorf("the one that was wanted (-want +got)\n%s", diff)
 	}
 	for _, id := range []string{"o3", "o4"} {
 		if d := get(projection.Ask{}, id); d != nil {

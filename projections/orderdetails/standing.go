@@ -20,8 +20,27 @@ func (s Standing) Waits() bool {
 	return s.Status == "cancelling" || s.Status == "placed" && s.PaymentStatus != string(events.AttemptActionRequired)
 }
 
-// Standing gives those of the orders that there are, as they are now.
-func (q Queries) Standing(ctx context.Context, ids []string) ([]Standing, projection.Answer, error) {
-	return projection.All[Standing](ctx, q.View, projection.Ask{},
-		`select key, status, payment->>'status' as payment_status, revision from {order_details} where key = any($1) and status <> ''`, ids)
+// Standing reads how far orders have come, and in the same snapshot gives those that are wanted whole.
+func (q Queries) Standing(ctx context.Context, ids []string, wanted func(Standing) bool) (whole []Detail, err error) {
+	_, err = q.View.Read(ctx, projection.Ask{}, func(ctx context.Context, s projection.Snapshot) error {
+		whole = nil
+		standing, err := projection.Rows[Standing](ctx, s,
+			`select key, status, payment->>'status' as payment_status, revision from {order_details} where key = any($1) and status <> ''`, ids)
+		if err != nil {
+			return err
+		}
+		var keys []string
+		for _, s := range standing {
+			if wanted(s) {
+				keys = append(keys, s.Key)
+			}
+		}
+		if len(keys) == 0 {
+			return nil
+		}
+		whole, err = projection.Rows[Detail](ctx, s,
+			`select `+projection.Columns[Detail]()+` from {order_details} where key = any($1) and suffix = '' and status <> ''`, keys)
+		return err
+	})
+	return whole, err
 }
