@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // readQuestion reads the parameters that queries share: minimum position, moment and page.
@@ -24,7 +24,7 @@ func readQuestion(op *operation, c echo.Context, r *Request) (err error) {
 	return err
 }
 
-func askOf(query url.Values) (ask projection.Ask, err error) {
+func askOf(query url.Values) (ask query.Ask, err error) {
 	if query.Has("min_position") {
 		if ask.MinPosition, err = strconv.ParseUint(query.Get("min_position"), 10, 63); err != nil {
 			return ask, NewProblem("malformed_parameter", "min_position is not a Daybook-Position").At("min_position", "format", "is too large")

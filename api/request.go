@@ -8,17 +8,17 @@ import (
 	"strconv"
 
 	"github.com/daybook-dev/daybook/internal/shop"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Request is the context of an operation, beside its decoded input.
 type Request struct {
 	shop.Request
 
-	Client   string         // address of the caller
-	Ask      projection.Ask // of a query: minimum position and moment
-	Page     shop.Page      // of a query that lists
-	Waits    bool           // Prefer was given with wait
+	Client   string    // address of the caller
+	Ask      query.Ask // of a query: minimum position and moment
+	Page     shop.Page // of a query that lists
+	Waits    bool      // Prefer was given with wait
 	TraceID  string
 	HeadOnly bool // HEAD: the body is not sent
 

@@ -15,7 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/api/shown"
 	"github.com/daybook-dev/daybook/internal/shop"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // GetOrderTimeline serves GET /v1/orders/{id}/timeline.
@@ -111,7 +111,7 @@ func (e *eventStream) VisitStreamOrderEventsResponse(w http.ResponseWriter) erro
 func (e *eventStream) write(w http.ResponseWriter, out *http.ResponseController) error {
 	for {
 		rows, more, err := e.watch.Next(e.ctx)
-		if errors.Is(err, projection.ErrRebuilding) {
+		if errors.Is(err, query.ErrRebuilding) {
 			return nil
 		}
 		if err != nil {

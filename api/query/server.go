@@ -8,7 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/internal/shop"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Server is the query side of the API.
@@ -20,7 +20,7 @@ type Server struct {
 // New returns a server.
 func New(queries *shop.Queries, log *slog.Logger) *Server { return &Server{queries, log} }
 
-func asked(ctx context.Context) projection.Ask { return api.RequestOf(ctx).Ask }
+func asked(ctx context.Context) query.Ask { return api.RequestOf(ctx).Ask }
 
 func pageOf(ctx context.Context) shop.Page { return api.RequestOf(ctx).Page }
 
@@ -30,7 +30,7 @@ type headers struct {
 	ETag            string
 }
 
-func headersOf(revision int64, a projection.Answer) headers {
+func headersOf(revision int64, a query.Answer) headers {
 	return headers{api.Position(a.Position), api.ETag(uint64(max(revision, 0)), a.Position)}
 }
 
@@ -40,7 +40,7 @@ type pageHeaders struct {
 	Link            *string
 }
 
-func pageHeadersOf(ctx context.Context, next *string, a projection.Answer) pageHeaders {
+func pageHeadersOf(ctx context.Context, next *string, a query.Answer) pageHeaders {
 	h := pageHeaders{DaybookPosition: api.Position(a.Position)}
 	if next != nil {
 		h.Link = new(fmt.Sprintf(`<?%scursor=%s>; rel="next"`, api.RequestOf(ctx).OtherQuery("cursor"), *next))

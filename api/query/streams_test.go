@@ -19,6 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // sweepEvery is how often the shop looks at a partition for what was not notified.
@@ -34,14 +35,14 @@ type counted struct {
 	wakes    []chan struct{}
 }
 
-func (c *counted) View(...projection.Projection) (projection.View, error) { return c, nil }
+func (c *counted) View(...projection.Projection) (query.View, error) { return c, nil }
 
-func (c *counted) Read(context.Context, projection.Ask, func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
+func (c *counted) Read(context.Context, query.Ask, func(context.Context, query.Snapshot) error) (query.Answer, error) {
 	c.reads.Add(1)
 	if c.fail.Load() {
-		return projection.Answer{}, errors.New("not now")
+		return query.Answer{}, errors.New("not now")
 	}
-	return projection.Answer{}, nil
+	return query.Answer{}, nil
 }
 
 func (c *counted) Partition(key string) int { return len(key) % 12 }
@@ -77,7 +78,7 @@ func streaming(t testing.TB, rows *counted, limits shop.Limits) *httptest.Server
 	go func() { ended <- s.Run(ctx) }()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/read" {
-			if _, err := s.Order(r.Context(), projection.Ask{}, "one"); shop.RefusalOf(err).Code != "order_not_found" {
+			if _, err := s.Order(r.Context(), query.Ask{}, "one"); shop.RefusalOf(err).Code != "order_not_found" {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 			}
 			return

@@ -5,6 +5,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Row is one booking as it is shown.
@@ -38,8 +39,8 @@ var Bookings = projection.Table[Row]{
 }
 
 // booking reads one booking that reflects everything up to a position; nil if there is none.
-func booking(ctx context.Context, view projection.View, id string, position uint64) (*Row, error) {
-	ask := projection.Ask{Key: id, MinPosition: position}
-	row, _, err := projection.One[Row](ctx, view, ask, `select `+projection.Columns[Row]()+` from {bookings} where key = $1`, id)
+func booking(ctx context.Context, view query.View, id string, position uint64) (*Row, error) {
+	ask := query.Ask{Key: id, MinPosition: position}
+	row, _, err := query.One[Row](ctx, view, ask, `select `+query.Columns[Row]()+` from {bookings} where key = $1`, id)
 	return row, err
 }

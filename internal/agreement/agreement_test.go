@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 	"github.com/daybook-dev/daybook/projections/orderlist"
 	"github.com/daybook-dev/daybook/projections/stocklevels"
@@ -33,10 +34,10 @@ type world struct {
 	revision map[string]uint64
 }
 
-type rows struct{ batch projection.Batch }
+type rows struct{ batch plan.Batch }
 
 func newRows(t *rapid.T, p projection.Projection) rows {
-	plans, err := projection.Compile(p)
+	plans, err := plan.Compile(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func run[S any, P es.State[S]](w *world, state *S, d es.Decision[S]) {
 
 func (w *world) compare(after any) {
 	w.t.Helper()
-	if s, ok := w.levels.batch.Row(projection.Key{Key: "MUG"}).(*stocklevels.Row); ok {
+	if s, ok := w.levels.batch.Row(plan.Key{Key: "MUG"}).(*stocklevels.Row); ok {
 		if s.OnHand != int64(w.stock.OnHand) || s.Reserved != int64(w.stock.Reserved) || s.Available() != int64(w.stock.Available()) {
 			w.t.Fatalf("after %#v: stock %+v, shown as %+v", after, w.stock, *s)
 		}
@@ -85,8 +86,8 @@ func (w *world) compare(after any) {
 	if w.order.Status == order.None {
 		return
 	}
-	d := w.details.batch.Row(projection.Key{Key: "o1"}).(*orderdetails.Row)
-	l := w.list.batch.Row(projection.Key{Key: "o1"}).(*orderlist.Row)
+	d := w.details.batch.Row(plan.Key{Key: "o1"}).(*orderdetails.Row)
+	l := w.list.batch.Row(plan.Key{Key: "o1"}).(*orderlist.Row)
 	if string(w.order.Status) != d.Status || d.Status != l.Status || d.Total != w.order.Placed.Total || l.Total != d.Total {
 		w.t.Fatalf("after %#v: the order is %s, shown as %s, listed as %s", after, w.order.Status, d.Status, l.Status)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/worker"
 	store "github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 	"github.com/daybook-dev/daybook/projections/products"
 )
 
@@ -77,7 +78,7 @@ func TestViewsForPeople(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = reader.Close(context.WithoutCancel(t.Context())) }()
-	plans, err := projection.Compile(all...)
+	plans, err := plan.Compile(all...)
 	if err != nil {
 		t.Fatal(err)
 	}

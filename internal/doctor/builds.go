@@ -10,11 +10,12 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // build is a live build with what its rows must be.
 type build struct {
-	plan    projection.Plan
+	plan    plan.Plan
 	schema  string
 	at      []uint64 // checkpoints, by partition
 	types   map[string]bool
@@ -24,8 +25,8 @@ type build struct {
 
 // part is what the log makes of a build in one partition. One goroutine at a time changes it.
 type part struct {
-	batch projection.Batch
-	rows  map[projection.Key]*expected
+	batch plan.Batch
+	rows  map[plan.Key]*expected
 }
 
 // expected is a row as it must be, and what was found of it.
@@ -47,7 +48,7 @@ type version struct {
 }
 
 func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build, error) {
-	plans, err := projection.Compile(cfg.Projections...)
+	plans, err := plan.Compile(cfg.Projections...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 	)
 	_, err = pgx.ForEachRow(rows, []any{&name, &number, &schema, &at}, func() error {
 		serving[name] = true
-		i := slices.IndexFunc(plans, func(p projection.Plan) bool { return p.Name == name && p.Version == number })
+		i := slices.IndexFunc(plans, func(p plan.Plan) bool { return p.Name == name && p.Version == number })
 		if i < 0 {
 			r.skipf("read model %s: version %d serves, which this program does not have", name, number)
 			return nil
@@ -75,7 +76,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 		b := &build{plan: plans[i], schema: schema, types: map[string]bool{}}
 		for p, n := range at {
 			b.at = append(b.at, uint64(n)) //nolint:gosec // checkpoints are not negative
-			b.parts = append(b.parts, part{b.plan.Begin(p), map[projection.Key]*expected{}})
+			b.parts = append(b.parts, part{b.plan.Begin(p), map[plan.Key]*expected{}})
 		}
 		for _, t := range b.plan.Types {
 			b.types[t] = true
@@ -129,7 +130,7 @@ func (b *build) table(suffix string) string {
 }
 
 // row is what a row must be, nil if it should not be there, and its partition.
-func (b *build) row(k projection.Key) (*expected, *part) {
+func (b *build) row(k plan.Key) (*expected, *part) {
 	n := 0
 	if b.plan.Shared {
 		_, _ = fmt.Sscan(k.Key, &n) // another text is no partition, and the row is not expected

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // reading compares one table with what a build's rows must be, row by row.
@@ -23,7 +24,7 @@ type reading struct {
 	sums   sums
 }
 
-func (t *reading) find(k projection.Key, version int64, problem string, expected, found any) {
+func (t *reading) find(k plan.Key, version int64, problem string, expected, found any) {
 	row := fmt.Sprintf("%s %s", t.table, k)
 	if version >= 0 {
 		row += fmt.Sprintf(" version %d", version)
@@ -33,7 +34,7 @@ func (t *reading) find(k projection.Key, version int64, problem string, expected
 
 func (t *reading) read(ctx context.Context, tx pgx.Tx) error {
 	t.sums.types = tx.Conn().TypeMap()
-	names := projection.EngineColumns()
+	names := plan.EngineColumns()
 	for _, c := range t.build.columns {
 		names = append(names, c.name)
 	}
@@ -74,8 +75,8 @@ func (t *reading) missing() {
 }
 
 // stamped reads the engine's columns.
-func stamped(raw [][]byte) (k projection.Key, s projection.Stamp, err error) {
-	k = projection.Key{Key: string(raw[0]), Suffix: string(raw[1])}
+func stamped(raw [][]byte) (k plan.Key, s projection.Stamp, err error) {
+	k = plan.Key{Key: string(raw[0]), Suffix: string(raw[1])}
 	for _, r := range raw[2:engineColumns] {
 		if len(r) != 8 {
 			return k, s, fmt.Errorf("row %s: the engine's columns are not numbers and times of 8 bytes", k)
@@ -168,7 +169,7 @@ func (t *reading) version(raw [][]byte) error {
 }
 
 // same compares stamps; if they differ, the rest of the row does as well.
-func (t *reading) same(k projection.Key, want, have projection.Stamp) bool {
+func (t *reading) same(k plan.Key, want, have projection.Stamp) bool {
 	show := func(s projection.Stamp) string {
 		return fmt.Sprintf("version %d, revision %d, position %d, valid from %s, recorded %s", s.Version, s.Revision, s.Position,
 			s.ValidFrom.UTC().Format(time.RFC3339Nano), s.RecordedFrom.UTC().Format(time.RFC3339Nano))

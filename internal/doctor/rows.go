@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // checkRows is I3: every live build's rows and versions against the fold of the log, each partition as far as its
@@ -110,8 +110,8 @@ func (h *history) checkLevels(builds []*build) {
 		if b.plan.Name != "stock_levels" {
 			continue
 		}
-		onHand := slices.IndexFunc(b.plan.Columns, func(c projection.Column) bool { return c.Name == "on_hand" })
-		reserved := slices.IndexFunc(b.plan.Columns, func(c projection.Column) bool { return c.Name == "reserved" })
+		onHand := slices.IndexFunc(b.plan.Columns, func(c plan.Column) bool { return c.Name == "on_hand" })
+		reserved := slices.IndexFunc(b.plan.Columns, func(c plan.Column) bool { return c.Name == "reserved" })
 		for _, p := range b.parts {
 			for k, row := range p.rows {
 				s := h.shelves[k.Key]

@@ -32,16 +32,17 @@ var areas = []area{
 	{name: "kernel", packages: []string{"kit/es"}, apart: true, pure: true},
 	{name: "kernel's tests", packages: []string{"kit/es/estest", "kit/es/memory"}, imports: []string{"kernel"}, apart: true, pure: true},
 	{name: "kit", packages: []string{"kit/saga", "kit/projection", "kit/reactor", "kit/iso", "kit/text"}, imports: []string{"kernel"}, apart: true, pure: true},
+	{name: "queries", packages: []string{"kit/projection/query"}, imports: []string{"kernel", "kit"}},
 	{name: "event server", packages: []string{"kit/eventserver", "internal/eventserver"}, imports: []string{"tools"}, tests: []string{"kernel", "adapters"}},
 
 	{name: "events", packages: []string{"events"}, imports: []string{"kernel"}, pure: true},
 	{name: "commands", packages: []string{"commands"}, imports: []string{"kernel", "kit", "events"}, apart: true, pure: true},
-	{name: "read models", packages: []string{"projections"}, imports: []string{"kernel", "kit", "events"}, apart: true, pure: true},
+	{name: "read models", packages: []string{"projections"}, imports: []string{"kernel", "kit", "queries", "events"}, apart: true, pure: true},
 	{name: "processes", packages: []string{"sagas"}, imports: []string{"kernel", "kit", "events", "commands"}, pure: true},
 	{name: "effects", packages: []string{"reactors"}, imports: []string{"kernel", "kit", "events", "commands"}, tests: []string{"tools", "feed", "engines"}},
 	{name: "imports", packages: []string{"imports"}, imports: []string{"kernel", "kit", "events", "commands"}},
-	{name: "use cases", packages: []string{"internal/shop"}, imports: []string{"kernel", "kit", "events", "commands", "read models", "adapters"}, plain: true},
-	{name: "transports", packages: []string{"api"}, imports: []string{"kernel", "kit", "events", "commands", "read models", "use cases"}, tests: []string{"adapters"}},
+	{name: "use cases", packages: []string{"internal/shop"}, imports: []string{"kernel", "kit", "queries", "events", "commands", "read models", "adapters"}, plain: true},
+	{name: "transports", packages: []string{"api"}, imports: []string{"kernel", "kit", "queries", "events", "commands", "read models", "use cases"}, tests: []string{"adapters"}},
 
 	{name: "tools", packages: []string{"internal/backoff", "internal/bytesize", "internal/duerows", "internal/failpoint", "internal/filelock", "internal/groupcommit", "internal/health", "internal/kafkaread", "internal/protofields", "internal/webguard", "internal/wholefile", "internal/telemetry", "internal/secrets",
 		"internal/embedded"}},
@@ -50,16 +51,16 @@ var areas = []area{
 	{name: "topic", packages: []string{"internal/topic"}, imports: []string{"kernel", "tools", "adapters"}},
 	{name: "relay", packages: []string{"internal/relay"}, imports: []string{"kernel", "tools", "adapters", "topic"}},
 	{name: "feed", packages: []string{"internal/feed"}, imports: []string{"kernel", "tools", "adapters", "topic"}},
-	{name: "engines", packages: []string{"internal/worker", "internal/reader", "internal/orchestrator", "internal/reactor"}, imports: []string{"kernel", "kit", "tools", "adapters",
+	{name: "engines", packages: []string{"internal/worker", "internal/reader", "internal/orchestrator", "internal/reactor"}, imports: []string{"kernel", "kit", "queries", "tools", "adapters",
 		"topic", "feed"}, apart: true},
 	{name: "recovery", packages: []string{"internal/recovery"}, imports: []string{"kernel", "kit", "tools", "adapters", "topic", "relay", "feed", "engines"}},
 	{name: "operations", packages: []string{"internal/doctor", "internal/demo", "internal/bench"}, imports: []string{"kernel", "kit", "event server", "tools",
 		"adapters", "topic", "relay", "feed", "engines", "events", "commands", "imports"}},
-	{name: "runtime", packages: []string{"kit/runtime"}, imports: []string{"kernel", "kit", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery"}},
+	{name: "runtime", packages: []string{"kit/runtime"}, imports: []string{"kernel", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery"}},
 	{name: "program", packages: []string{"internal/app"}, imports: []string{"kernel", "kit", "runtime", "tools", "topic", "events", "commands", "read models", "processes", "effects", "imports",
 		"use cases", "transports"}},
 	{name: "tests", packages: []string{"internal/testenv", "internal/viewtest", "internal/e2e", "internal/agreement", "internal/mutant", "internal/floors", "internal/recipes", "deploy"}, imports: []string{
-		"kernel", "kernel's tests", "kit", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery", "operations", "runtime", "program", "events", "commands", "read models", "processes",
+		"kernel", "kernel's tests", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery", "operations", "runtime", "program", "events", "commands", "read models", "processes",
 		"effects", "imports", "use cases", "transports"}},
 	{name: "command line", packages: []string{"cmd"}, imports: []string{"kernel", "kit", "event server", "tools", "adapters", "topic", "relay", "engines", "operations", "runtime", "program", "processes",
 		"imports"}},
@@ -71,7 +72,7 @@ var holes = map[[2]string]string{
 }
 
 // protocols are of servers.
-var protocols = []string{"segmentio/kafka-go", "twmb/franz-go", "google.golang.org/grpc", "EventStore/", "labstack/echo", "go.opentelemetry.io", "prometheus/"}
+var protocols = []string{"jackc/pgx", "segmentio/kafka-go", "twmb/franz-go", "google.golang.org/grpc", "EventStore/", "labstack/echo", "go.opentelemetry.io", "prometheus/"}
 
 // transports carry requests, or are made for those that do.
 var transports = []string{"net/http", "labstack/echo", "oapi-codegen/", "getkin/", "google.golang.org/grpc", "connectrpc.com/"}
@@ -160,7 +161,7 @@ func forbidden(pkg, file, imported string, test bool) string {
 	}
 	other, ours := strings.CutPrefix(imported, module+"/")
 	if !ours {
-		return foreign(from, file, imported, test)
+		return foreign(from, imported, test)
 	}
 	to, otherBase := of(other)
 	switch {
@@ -189,7 +190,7 @@ func forTests(pkg string) bool {
 	return strings.HasSuffix(pkg, "test") || pkg == "kit/es/memory" || strings.HasPrefix(pkg, "internal/testenv") || pkg == "internal/embedded/pgserver"
 }
 
-func foreign(from area, file, imported string, test bool) string {
+func foreign(from area, imported string, test bool) string {
 	first, _, _ := strings.Cut(imported, "/")
 	switch {
 	case from.name == "kernel" && strings.Contains(first, ".") && !test:
@@ -198,8 +199,6 @@ func foreign(from area, file, imported string, test bool) string {
 		return from.name + " sees no server's protocol"
 	case from.plain && !test && slices.ContainsFunc(transports, func(p string) bool { return strings.Contains(imported, p) }):
 		return from.name + " sees no transport"
-	case from.pure && strings.Contains(imported, "jackc/pgx") && file != "kit/projection/view.go" && !test:
-		return "only kit/projection/view.go sees pgx"
 	}
 	return ""
 }
@@ -217,6 +216,11 @@ func TestFloorsRefuse(t *testing.T) {
 		{"kit/saga", module + "/kit/projection", false, true},
 		{"kit/saga/sagatest", module + "/kit/saga", false, false},
 		{"kit/saga", module + "/sagas", false, true},
+		{"kit/projection", "github.com/jackc/pgx/v5", false, true},
+		{"kit/projection/plan", "github.com/jackc/pgx/v5", false, true},
+		{"kit/projection/query", "github.com/jackc/pgx/v5", false, false},
+		{"projections/sales", module + "/kit/projection/query", false, false},
+		{"commands/order", module + "/kit/projection/query", false, true},
 		{"kit/eventserver", module + "/events", false, true},
 		{"kit/eventserver", module + "/kit/es", false, true},
 		{"kit/eventserver", module + "/internal/eventserver/store", false, false},

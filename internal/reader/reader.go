@@ -40,6 +40,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Config says where the rows are.
@@ -83,12 +85,12 @@ func (r *Reader) Check(ctx context.Context) error {
 }
 
 // View reads the projections given, of exactly their versions. Several can be joined in one query.
-func (r *Reader) View(ps ...projection.Projection) (projection.View, error) {
-	plans, err := projection.Compile(ps...)
+func (r *Reader) View(ps ...projection.Projection) (query.View, error) {
+	plans, err := plan.Compile(ps...)
 	if err != nil {
 		return nil, err
 	}
-	v := &view{reader: r, plans: map[string]projection.Plan{}, slots: make(chan struct{}, max(1, r.cfg.Pool.Config().MaxConns/2)), trial: make(chan struct{}, 1)}
+	v := &view{reader: r, plans: map[string]plan.Plan{}, slots: make(chan struct{}, max(1, r.cfg.Pool.Config().MaxConns/2)), trial: make(chan struct{}, 1)}
 	for _, p := range plans {
 		if _, twice := v.plans[p.Name]; twice {
 			return nil, fmt.Errorf("a view has one version of projection %s", p.Name)
@@ -119,7 +121,7 @@ func (r *Reader) listen(concerns func(payload string) bool) (wake <-chan struct{
 
 type view struct {
 	reader *Reader
-	plans  map[string]projection.Plan
+	plans  map[string]plan.Plan
 	names  []string
 	slots  chan struct{} // queries at once: where they are held up, those of other views are not
 	held   atomic.Bool   // the last query met a lock or took too long: then one at a time is enough to find out when that ends
@@ -128,11 +130,11 @@ type view struct {
 
 const usualWait = 2 * time.Second
 
-// Read implements projection.View.
-func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
+// Read implements query.View.
+func (v *view) Read(ctx context.Context, ask query.Ask, read func(context.Context, query.Snapshot) error) (query.Answer, error) {
 	ask.AsOf, ask.KnownAt = micro(ask.AsOf), micro(ask.KnownAt)
 	if err := v.check(ask); err != nil {
-		return projection.Answer{}, err
+		return query.Answer{}, err
 	}
 	if ask.Wait == 0 {
 		ask.Wait = usualWait
@@ -150,9 +152,9 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 			missing = true
 			continue
 		case busy(err):
-			return projection.Answer{}, fmt.Errorf("%w: %w", projection.ErrBusy, err)
-		case !errors.Is(err, projection.ErrNotYet):
-			return projection.Answer{}, err
+			return query.Answer{}, fmt.Errorf("%w: %w", query.ErrBusy, err)
+		case !errors.Is(err, query.ErrNotYet):
+			return query.Answer{}, err
 		}
 		one := &waiter{view: v, key: ask.Key, goal: &goal, wake: make(chan struct{})}
 		v.reader.waiters.enter(one)
@@ -164,11 +166,11 @@ func (v *view) Read(ctx context.Context, ask projection.Ask, read func(context.C
 			err = ctx.Err()
 		}
 		v.reader.waiters.leave(one)
-		return projection.Answer{}, err
+		return query.Answer{}, err
 	}
 }
 
-func (v *view) check(ask projection.Ask) error {
+func (v *view) check(ask query.Ask) error {
 	if !ask.Past() {
 		return nil
 	}
@@ -177,7 +179,7 @@ func (v *view) check(ask projection.Ask) error {
 	}
 	for name, p := range v.plans {
 		if !p.History {
-			return fmt.Errorf("%s: %w", name, projection.ErrNoHistory)
+			return fmt.Errorf("%s: %w", name, query.ErrNoHistory)
 		}
 	}
 	return nil

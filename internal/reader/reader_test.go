@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/topic"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 func view2(checkpoints ...[]int64) *snapshot {
@@ -42,10 +43,10 @@ func TestGoalOfKnowledge(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return time.Date(2011, 1, 1, 0, 0, s, 0, time.UTC) }
 	g := goal{knownAt: new(at(10))}
-	if err := g.check(100, topic.State{Position: 50, CaughtUpAt: at(10)}); !errors.Is(err, projection.ErrNotYet) {
+	if err := g.check(100, topic.State{Position: 50, CaughtUpAt: at(10)}); !errors.Is(err, query.ErrNotYet) {
 		t.Errorf("something recorded in that very moment may still come: %v", err)
 	}
-	if err := g.check(40, topic.State{Position: 50, CaughtUpAt: at(11)}); !errors.Is(err, projection.ErrNotYet) || g.position != 50 {
+	if err := g.check(40, topic.State{Position: 50, CaughtUpAt: at(11)}); !errors.Is(err, query.ErrNotYet) || g.position != 50 {
 		t.Errorf("the rows are behind where the relay was: %v, goal %d", err, g.position)
 	}
 	// The relay goes on; what it had to know then stays the goal, or a busy shop would never answer.
@@ -56,9 +57,9 @@ func TestGoalOfKnowledge(t *testing.T) {
 
 func TestSelectionAddsEachTimeOnce(t *testing.T) {
 	t.Parallel()
-	m := moment{Moment: projection.Moment{AsOf: new(time.Unix(1, 0)), KnownAt: new(time.Unix(2, 0))}, args: make([]any, 2, 9)}
-	plan := projection.Plan{Name: "n", Columns: []projection.Column{{Name: "n"}}}
-	first, second := m.rows("h", plan), m.rows("i", plan)
+	m := moment{Moment: query.Moment{AsOf: new(time.Unix(1, 0)), KnownAt: new(time.Unix(2, 0))}, args: make([]any, 2, 9)}
+	p := plan.Plan{Name: "n", Columns: []plan.Column{{Name: "n"}}}
+	first, second := m.rows("h", p), m.rows("i", p)
 	if len(m.args) != 4 || first != strings.Replace(second, `from "i"`, `from "h"`, 1) || !strings.Contains(first, "valid_to > $3") || !strings.Contains(first, "recorded_from <= $4") {
 		t.Errorf("%d arguments\n%s\n%s", len(m.args), first, second)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/topic"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // goal is what a query waits for.
@@ -22,7 +22,7 @@ type goal struct {
 type snapshot struct {
 	conn   *pgxpool.Conn
 	view   *view
-	moment projection.Moment
+	moment query.Moment
 	live   map[string]live
 	relay  topic.State
 }
@@ -53,7 +53,7 @@ const pointed = `select p.projection, b.version, b.schema_name,
 	where p.projection = any($1) group by p.projection, b.version, b.schema_name`
 
 // once takes a snapshot and calls read on it if it satisfies the goal; else ErrNotYet.
-func (v *view) once(ctx context.Context, ask projection.Ask, goal *goal, read func(context.Context, projection.Snapshot) error) (answer projection.Answer, err error) {
+func (v *view) once(ctx context.Context, ask query.Ask, goal *goal, read func(context.Context, query.Snapshot) error) (answer query.Answer, err error) {
 	leave, err := v.enter(ctx)
 	if err != nil {
 		return answer, err
@@ -172,9 +172,9 @@ func (v *view) builds(found map[string]live) (map[string]live, error) {
 		l, ok := found[name]
 		switch want, n := v.plans[name].Version, v.reader.cfg.Partitions; {
 		case !ok:
-			return nil, fmt.Errorf("%s: no build serves yet: %w", name, projection.ErrRebuilding)
+			return nil, fmt.Errorf("%s: no build serves yet: %w", name, query.ErrRebuilding)
 		case l.version != want:
-			return nil, fmt.Errorf("%s: version %d serves, this program knows %d: %w", name, l.version, want, projection.ErrRebuilding)
+			return nil, fmt.Errorf("%s: version %d serves, this program knows %d: %w", name, l.version, want, query.ErrRebuilding)
 		case len(l.position) != n:
 			return nil, fmt.Errorf("%s: its build has %d partitions, this process counts %d", name, len(l.position), n)
 		}
@@ -213,20 +213,20 @@ func (g *goal) check(position uint64, state topic.State) error {
 		// Recorded times are cut to microseconds: up to one more may count as this one.
 		if state.CaughtUpAt.Before(g.knownAt.Add(time.Microsecond)) {
 			return fmt.Errorf("everything recorded up to %s is known only up to %s: %w",
-				g.knownAt.Format(time.RFC3339Nano), state.CaughtUpAt.Format(time.RFC3339Nano), projection.ErrNotYet)
+				g.knownAt.Format(time.RFC3339Nano), state.CaughtUpAt.Format(time.RFC3339Nano), query.ErrNotYet)
 		}
 		g.position, g.knownAt = max(g.position, state.Position), nil
 	}
 	if position < g.position {
-		return fmt.Errorf("at %d, asked for %d: %w", position, g.position, projection.ErrNotYet)
+		return fmt.Errorf("at %d, asked for %d: %w", position, g.position, query.ErrNotYet)
 	}
 	return nil
 }
 
 // answer names the snapshot's position, and both times where one was asked for: what was known is what had been recorded
 // when the newest event up to that position was.
-func (s *snapshot) answer(ask projection.Ask, position uint64) projection.Answer {
-	a := projection.Answer{Position: position}
+func (s *snapshot) answer(ask query.Ask, position uint64) query.Answer {
+	a := query.Answer{Position: position}
 	if ask.AsOf == nil && ask.KnownAt == nil {
 		return a
 	}

@@ -10,7 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 var (
@@ -19,7 +20,7 @@ var (
 	with = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*with\b(?:\s+recursive\b)?`)
 )
 
-// Query implements projection.Snapshot. Each table that the SQL names is a common table expression in front of it, whatever moment
+// Query implements query.Snapshot. Each table that the SQL names is a common table expression in front of it, whatever moment
 // is asked for: so aliases, joins, subqueries and expressions of the query's own work alike for all of them. Postgres puts the
 // expression where it is used, as if it were written there.
 func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
@@ -61,7 +62,7 @@ func preceded(sql string, tables []string) string {
 
 // moment adds its times to the query's arguments, each once.
 type moment struct {
-	projection.Moment
+	query.Moment
 
 	args          []any
 	asOf, knownAt int // numbers of the arguments, 0: none yet
@@ -76,9 +77,9 @@ func (m *moment) argument(at *int, value any) string {
 }
 
 // rows gives the rows of a table as they were at the moment, or are: one version of each at most.
-func (m *moment) rows(schema string, plan projection.Plan) string {
-	columns := projection.EngineColumns()
-	for _, c := range plan.Columns {
+func (m *moment) rows(schema string, p plan.Plan) string {
+	columns := plan.EngineColumns()
+	for _, c := range p.Columns {
 		columns = append(columns, c.Name)
 	}
 	for i, c := range columns {
@@ -86,9 +87,9 @@ func (m *moment) rows(schema string, plan projection.Plan) string {
 	}
 	list := strings.Join(columns, ", ")
 	if !m.Past() {
-		return fmt.Sprintf(`select %s from %s`, list, pgx.Identifier{schema, plan.Name}.Sanitize())
+		return fmt.Sprintf(`select %s from %s`, list, pgx.Identifier{schema, p.Name}.Sanitize())
 	}
-	history := pgx.Identifier{schema, plan.Name + "_history"}.Sanitize()
+	history := pgx.Identifier{schema, p.Name + "_history"}.Sanitize()
 	if m.Revision != nil {
 		return fmt.Sprintf(`select distinct on (key, suffix) %s from %s where revision = %s::bigint order by key, suffix, version`,
 			list, history, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63

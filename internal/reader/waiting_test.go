@@ -19,6 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 type row struct {
@@ -39,7 +40,7 @@ type rows struct {
 	pool    *pgxpool.Pool
 	queries atomic.Int64 // snapshots that were taken for a query
 	looks   atomic.Int64 // what else was asked
-	view    projection.View
+	view    query.View
 }
 
 func (r *rows) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -92,8 +93,8 @@ func (r *rows) do(t *testing.T, sql string, args ...any) {
 	}
 }
 
-func (r *rows) read(ctx context.Context, ask projection.Ask) error {
-	_, err := r.view.Read(ctx, ask, func(context.Context, projection.Snapshot) error { return nil })
+func (r *rows) read(ctx context.Context, ask query.Ask) error {
+	_, err := r.view.Read(ctx, ask, func(context.Context, query.Snapshot) error { return nil })
 	return err
 }
 
@@ -117,7 +118,7 @@ func TestWaitingQueriesAskNothing(t *testing.T) {
 	failed := make(chan error, n)
 	for i := range n {
 		g.Go(func() {
-			ask := projection.Ask{MinPosition: 100, Wait: 5 * time.Minute}
+			ask := query.Ask{MinPosition: 100, Wait: 5 * time.Minute}
 			if i%10 > 0 { // the others wait for every partition
 				ask.Key = strconv.Itoa(i)
 			}
@@ -164,20 +165,20 @@ func TestWaitingEnds(t *testing.T) {
 		}
 		key[made.Partition(strconv.Itoa(i))] = strconv.Itoa(i)
 	}
-	start := func(ctx context.Context, ask projection.Ask) <-chan error {
+	start := func(ctx context.Context, ask query.Ask) <-chan error {
 		ended := make(chan error, 1)
 		go func() { ended <- r.read(ctx, ask) }()
 		return ended
 	}
-	long := func(key string, at uint64) projection.Ask {
-		return projection.Ask{Key: key, MinPosition: at, Wait: 5 * time.Minute}
+	long := func(key string, at uint64) query.Ask {
+		return query.Ask{Key: key, MinPosition: at, Wait: 5 * time.Minute}
 	}
 	first, second, both := start(t.Context(), long(key[0], 5)), start(t.Context(), long(key[1], 5)), start(t.Context(), long("", 5))
 	r.do(t, `update daybook.projection_group set position = 5 where part = 0`) // of which nothing is said
 	if err := <-first; err != nil {
 		t.Fatal(err)
 	}
-	if err := r.read(t.Context(), projection.Ask{Key: key[1], MinPosition: 5, Wait: 20 * time.Millisecond}); !errors.Is(err, projection.ErrNotYet) || !strings.Contains(err.Error(), "asked for 5") {
+	if err := r.read(t.Context(), query.Ask{Key: key[1], MinPosition: 5, Wait: 20 * time.Millisecond}); !errors.Is(err, query.ErrNotYet) || !strings.Contains(err.Error(), "asked for 5") {
 		t.Errorf("its time is up: %v", err)
 	}
 	gone, leave := context.WithCancel(t.Context())
@@ -202,7 +203,7 @@ func TestWaitingEnds(t *testing.T) {
 	// The next one finds no look running, and begins one.
 	later := start(t.Context(), long(key[0], 6))
 	r.do(t, `update daybook.projection_build set version = 2`)
-	if err := <-later; !errors.Is(err, projection.ErrRebuilding) {
+	if err := <-later; !errors.Is(err, query.ErrRebuilding) {
 		t.Errorf("another version serves: %v", err)
 	}
 }

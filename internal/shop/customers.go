@@ -6,7 +6,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/customer"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // NewCustomer is the input of RegisterCustomer. A nil field was not given.
@@ -41,7 +41,7 @@ func (c *Commands) RegisterCustomer(ctx context.Context, r Request, in NewCustom
 }
 
 // Customer returns one customer.
-func (q *Queries) Customer(ctx context.Context, ask projection.Ask, id string) (Answer[Customer], error) {
+func (q *Queries) Customer(ctx context.Context, ask query.Ask, id string) (Answer[Customer], error) {
 	a, err := one(ctx, ask, id, q.customers.Get, "customer_not_found", "customer")
 	if err != nil {
 		return Answer[Customer]{}, err

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 
@@ -17,10 +17,10 @@ type TimelineItem struct {
 }
 
 // Timeline lists the events of an order, oldest first.
-func (q *Queries) Timeline(ctx context.Context, ask projection.Ask, id string, page Page) (List[TimelineItem], error) {
-	return list(ask, page, "timeline/"+id, 1, func(after []string, limit int) ([]TimelineItem, []string, projection.Answer, error) {
+func (q *Queries) Timeline(ctx context.Context, ask query.Ask, id string, page Page) (List[TimelineItem], error) {
+	return list(ask, page, "timeline/"+id, 1, func(after []string, limit int) ([]TimelineItem, []string, query.Answer, error) {
 		var from uint64
-		var none projection.Answer
+		var none query.Answer
 		if after != nil {
 			var err error
 			if from, err = strconv.ParseUint(after[0], 10, 63); err != nil {
@@ -75,10 +75,10 @@ func (q *Queries) Watch(order, client string, from uint64) (*Watch, error) {
 func (w *Watch) Exists(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, QueryWithin)
 	defer cancel()
-	rows, _, _, err := w.queries.events.After(ctx, projection.Ask{}, w.place.order, w.from, watchPage)
+	rows, _, _, err := w.queries.events.After(ctx, query.Ask{}, w.place.order, w.from, watchPage)
 	if err == nil && len(rows) == 0 {
-		if rows, _, _, err = w.queries.events.After(ctx, projection.Ask{}, w.place.order, 0, 1); err == nil && len(rows) == 0 {
-			err = notFound(projection.Ask{}, "order_not_found", "order", w.place.order)
+		if rows, _, _, err = w.queries.events.After(ctx, query.Ask{}, w.place.order, 0, 1); err == nil && len(rows) == 0 {
+			err = notFound(query.Ask{}, "order_not_found", "order", w.place.order)
 		}
 	}
 	return err

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 	"github.com/daybook-dev/daybook/projections/orderlist"
 )
@@ -20,7 +20,7 @@ type Order struct {
 }
 
 // Order returns one order.
-func (q *Queries) Order(ctx context.Context, ask projection.Ask, id string) (Answer[Order], error) {
+func (q *Queries) Order(ctx context.Context, ask query.Ask, id string) (Answer[Order], error) {
 	a, err := one(ctx, ask, id, q.details.Get, "order_not_found", "order")
 	if err != nil {
 		return Answer[Order]{}, err
@@ -49,14 +49,14 @@ func (q *Queries) open(ctx context.Context, d orderdetails.Detail) (Order, error
 }
 
 // Orders lists orders, newest first.
-func (q *Queries) Orders(ctx context.Context, ask projection.Ask, f orderlist.Filter, page Page) (List[orderlist.Item], error) {
+func (q *Queries) Orders(ctx context.Context, ask query.Ask, f orderlist.Filter, page Page) (List[orderlist.Item], error) {
 	filter := "orders/" + f.Status + "/" + f.CustomerID + "/" + f.Country
-	return list(ask, page, filter, 2, func(after []string, limit int) ([]orderlist.Item, []string, projection.Answer, error) {
+	return list(ask, page, filter, 2, func(after []string, limit int) ([]orderlist.Item, []string, query.Answer, error) {
 		var from *orderlist.Cursor
 		if after != nil {
 			at, err := time.Parse(time.RFC3339Nano, after[0])
 			if err != nil {
-				return nil, nil, projection.Answer{}, badCursor()
+				return nil, nil, query.Answer{}, badCursor()
 			}
 			from = &orderlist.Cursor{PlacedAt: at, Key: after[1]}
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/product"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/products"
 )
 
@@ -33,13 +33,13 @@ func (c *Commands) changeProduct(ctx context.Context, r Request, sku string, d e
 }
 
 // Product returns one product.
-func (q *Queries) Product(ctx context.Context, ask projection.Ask, sku string) (Answer[products.Product], error) {
+func (q *Queries) Product(ctx context.Context, ask query.Ask, sku string) (Answer[products.Product], error) {
 	return one(ctx, ask, sku, q.products.Get, "product_not_found", "product")
 }
 
 // Products lists products by SKU.
-func (q *Queries) Products(ctx context.Context, ask projection.Ask, page Page) (List[products.Product], error) {
-	return list(ask, page, "products", 1, func(after []string, limit int) ([]products.Product, []string, projection.Answer, error) {
+func (q *Queries) Products(ctx context.Context, ask query.Ask, page Page) (List[products.Product], error) {
+	return list(ask, page, "products", 1, func(after []string, limit int) ([]products.Product, []string, query.Answer, error) {
 		from := ""
 		if after != nil {
 			from = after[0]

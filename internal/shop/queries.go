@@ -9,6 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/customers"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 	"github.com/daybook-dev/daybook/projections/orderevents"
@@ -32,7 +33,7 @@ type QueryConfig struct {
 
 // Rows reads the tables of projections (reader.Reader).
 type Rows interface {
-	View(ps ...projection.Projection) (projection.View, error)
+	View(ps ...projection.Projection) (query.View, error)
 	// Partition is the partition of a key. Watch wakes its caller when rows may have changed in a partition that concerns accepts;
 	// it may also wake it without a change.
 	Partition(key string) int
@@ -68,7 +69,7 @@ func NewQueries(cfg QueryConfig) (*Queries, error) {
 	q.sales.Zone, q.byProduct.Zone = cfg.TimeZone, cfg.TimeZone
 	for _, v := range []struct {
 		of   projection.Projection
-		into *projection.View
+		into *query.View
 	}{
 		{orderdetails.Projection, &q.details.View}, {orderlist.Projection, &q.list.View}, {orderevents.Projection, &q.events.View},
 		{stocklevels.Projection, &q.stock.View}, {products.Projection, &q.products.View}, {customers.Projection, &q.customers.View},

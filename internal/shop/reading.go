@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Answer is one item, with the position that it includes.
 type Answer[V any] struct {
 	Shown V
-	projection.Answer
+	query.Answer
 }
 
 // Page selects a part of a list.
@@ -30,11 +30,11 @@ const defaultLimit = 50
 type List[V any] struct {
 	Items []V
 	Next  *string
-	projection.Answer
+	query.Answer
 }
 
 // one reads one item. what names its kind in a refusal.
-func one[V any](ctx context.Context, ask projection.Ask, key string, get func(context.Context, projection.Ask, string) (*V, projection.Answer, error),
+func one[V any](ctx context.Context, ask query.Ask, key string, get func(context.Context, query.Ask, string) (*V, query.Answer, error),
 	missing es.Code, what string,
 ) (Answer[V], error) {
 	if err := sound(ask); err != nil {
@@ -52,7 +52,7 @@ func one[V any](ctx context.Context, ask projection.Ask, key string, get func(co
 
 // list reads one page. A cursor is valid for one filter at one moment. read returns the rows after the keys of a cursor (nil: from the first),
 // and the keys of the next page's cursor (nil: this is the last page).
-func list[V any](ask projection.Ask, page Page, filter string, keys int, read func(after []string, limit int) (rows []V, next []string, answer projection.Answer, err error)) (List[V], error) {
+func list[V any](ask query.Ask, page Page, filter string, keys int, read func(after []string, limit int) (rows []V, next []string, answer query.Answer, err error)) (List[V], error) {
 	if err := sound(ask); err != nil {
 		return List[V]{}, err
 	}
@@ -76,7 +76,7 @@ func list[V any](ask projection.Ask, page Page, filter string, keys int, read fu
 }
 
 // sound refuses a moment in the future, and a revision together with a time.
-func sound(ask projection.Ask) error {
+func sound(ask query.Ask) error {
 	if ask.Revision != nil && (ask.AsOf != nil || ask.KnownAt != nil) {
 		return Refuse("malformed_parameter", "version and a time cannot be asked together").At("version", "either", "is given beside as_of or known_at")
 	}
@@ -92,7 +92,7 @@ func sound(ask projection.Ask) error {
 }
 
 // notFound distinguishes an item that never existed from one that did not exist at the requested moment.
-func notFound(ask projection.Ask, missing es.Code, what, key string) error {
+func notFound(ask query.Ask, missing es.Code, what, key string) error {
 	if ask.Past() {
 		return Refuse("not_found_at", "there is no %s %s then", what, key)
 	}
@@ -100,7 +100,7 @@ func notFound(ask projection.Ask, missing es.Code, what, key string) error {
 }
 
 // momentKey binds a cursor to the moment of its list.
-func momentKey(ask projection.Ask) string {
+func momentKey(ask query.Ask) string {
 	return "/" + formatted(ask.AsOf, time.RFC3339Nano) + "/" + formatted(ask.KnownAt, time.RFC3339Nano)
 }
 

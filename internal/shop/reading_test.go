@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // A cursor that was made up is refused, not handed to Postgres.
@@ -36,11 +36,11 @@ func TestCursorsThatWereMadeUp(t *testing.T) {
 // The first moment there is, and the first revision, are other questions than none: a cursor of one list is no cursor of the other.
 func TestCursorsBelongToTheirMoment(t *testing.T) {
 	first := time.Time{}
-	asks := []projection.Ask{{}, {Moment: projection.Moment{AsOf: &first}}, {Moment: projection.Moment{KnownAt: &first}}}
+	asks := []query.Ask{{}, {Moment: query.Moment{AsOf: &first}}, {Moment: query.Moment{KnownAt: &first}}}
 	for i, of := range asks {
 		for j, at := range asks {
-			_, err := list(at, Page{Cursor: cursorAt("f"+momentKey(of), "k")}, "f", 1, func([]string, int) ([]int, []string, projection.Answer, error) {
-				return nil, nil, projection.Answer{}, nil
+			_, err := list(at, Page{Cursor: cursorAt("f"+momentKey(of), "k")}, "f", 1, func([]string, int) ([]int, []string, query.Answer, error) {
+				return nil, nil, query.Answer{}, nil
 			})
 			if (err == nil) != (i == j) {
 				t.Errorf("a cursor of %d at %d: %v", i, j, err)
@@ -53,22 +53,22 @@ func TestCursorsBelongToTheirMoment(t *testing.T) {
 func TestUnsoundMomentsAreRefused(t *testing.T) {
 	later, now, revision := time.Now().Add(time.Hour), time.Now(), uint64(3)
 	for _, tt := range []struct {
-		moment projection.Moment
+		moment query.Moment
 		code   es.Code
 		field  string
 	}{
-		{projection.Moment{AsOf: &later}, "bad_time", "as_of"}, {projection.Moment{AsOf: &now, KnownAt: &later}, "bad_time", "known_at"},
-		{projection.Moment{AsOf: &now, Revision: &revision}, "malformed_parameter", "version"},
-		{projection.Moment{KnownAt: &now, Revision: &revision}, "malformed_parameter", "version"},
+		{query.Moment{AsOf: &later}, "bad_time", "as_of"}, {query.Moment{AsOf: &now, KnownAt: &later}, "bad_time", "known_at"},
+		{query.Moment{AsOf: &now, Revision: &revision}, "malformed_parameter", "version"},
+		{query.Moment{KnownAt: &now, Revision: &revision}, "malformed_parameter", "version"},
 	} {
-		ask := projection.Ask{Moment: tt.moment}
-		_, single := one(t.Context(), ask, "k", func(context.Context, projection.Ask, string) (*int, projection.Answer, error) {
+		ask := query.Ask{Moment: tt.moment}
+		_, single := one(t.Context(), ask, "k", func(context.Context, query.Ask, string) (*int, query.Answer, error) {
 			t.Error("it was read")
-			return nil, projection.Answer{}, nil
+			return nil, query.Answer{}, nil
 		}, "order_not_found", "order")
-		_, page := list(ask, Page{}, "f", 1, func([]string, int) ([]int, []string, projection.Answer, error) {
+		_, page := list(ask, Page{}, "f", 1, func([]string, int) ([]int, []string, query.Answer, error) {
 			t.Error("it was read")
-			return nil, nil, projection.Answer{}, nil
+			return nil, nil, query.Answer{}, nil
 		})
 		for _, err := range []error{single, page} {
 			if r := RefusalOf(err); r.Code != tt.code || len(r.Faults) != 1 || r.Faults[0].Field != tt.field {

@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Refusal is the reason why a use case failed, in words for the caller.
@@ -55,13 +55,13 @@ func RefusalOf(err error) *Refusal {
 		return unreadable(u)
 	}
 	switch {
-	case errors.Is(err, projection.ErrNotYet):
+	case errors.Is(err, query.ErrNotYet):
 		return Refuse("not_yet", "the read model has not come that far yet; ask again").after(1)
-	case errors.Is(err, projection.ErrRebuilding):
+	case errors.Is(err, query.ErrRebuilding):
 		return Refuse("rebuilding", "the read model is being rebuilt").after(5)
-	case errors.Is(err, projection.ErrBusy):
+	case errors.Is(err, query.ErrBusy):
 		return Refuse("unavailable", "the read model does not answer in time; ask again").after(1)
-	case errors.Is(err, projection.ErrNoHistory):
+	case errors.Is(err, query.ErrNoHistory):
 		return Refuse("malformed_parameter", "this is known only as it is now").At("as_of", "no_history", "cannot be asked here")
 	case errors.Is(err, es.ErrKeyReused):
 		return Refuse("idempotency_key_reused", "this Idempotency-Key was used with another request")

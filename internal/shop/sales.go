@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/sales"
 	"github.com/daybook-dev/daybook/projections/salesbyproduct"
 )
@@ -13,7 +13,7 @@ import (
 const ByProduct sales.By = "product"
 
 // Sales sums the sales of a range of days. Rows by product have no shipping.
-func (q *Queries) Sales(ctx context.Context, ask projection.Ask, by sales.By, days sales.Range, page Page) (List[sales.Sum], error) {
+func (q *Queries) Sales(ctx context.Context, ask query.Ask, by sales.By, days sales.Range, page Page) (List[sales.Sum], error) {
 	if err := sound(ask); err != nil {
 		return List[sales.Sum]{}, err
 	}
@@ -21,7 +21,7 @@ func (q *Queries) Sales(ctx context.Context, ask projection.Ask, by sales.By, da
 		return List[sales.Sum]{}, Refuse("bad_range", "the range ends before it begins").At("to", "range", "lies before from")
 	}
 	filter := "sales/" + string(by) + "/" + formatted(days.From, time.DateOnly) + "/" + formatted(days.To, time.DateOnly)
-	return list(ask, page, filter, 2, func(after []string, limit int) ([]sales.Sum, []string, projection.Answer, error) {
+	return list(ask, page, filter, 2, func(after []string, limit int) ([]sales.Sum, []string, query.Answer, error) {
 		if by == ByProduct {
 			return q.productSales(ctx, ask, salesbyproduct.Range(days), after, limit)
 		}
@@ -37,7 +37,7 @@ func (q *Queries) Sales(ctx context.Context, ask projection.Ask, by sales.By, da
 	})
 }
 
-func (q *Queries) productSales(ctx context.Context, ask projection.Ask, days salesbyproduct.Range, after []string, limit int) ([]sales.Sum, []string, projection.Answer, error) {
+func (q *Queries) productSales(ctx context.Context, ask query.Ask, days salesbyproduct.Range, after []string, limit int) ([]sales.Sum, []string, query.Answer, error) {
 	var from *salesbyproduct.Cursor
 	if after != nil {
 		from = &salesbyproduct.Cursor{SKU: after[0], Currency: after[1]}

@@ -14,6 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // keys seal by a mark, and know what was erased.
@@ -33,11 +34,11 @@ func (k *keys) Unseal(_ context.Context, s es.Sealed) (string, error) {
 // nothing is read models that hold nothing yet.
 type nothing struct{}
 
-func (nothing) View(...projection.Projection) (projection.View, error) { return nothing{}, nil }
-func (nothing) Partition(string) int                                   { return 0 }
-func (nothing) Watch(func(int) bool) (<-chan struct{}, func())         { return nil, func() {} }
-func (nothing) Read(context.Context, projection.Ask, func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
-	return projection.Answer{}, projection.ErrNotYet
+func (nothing) View(...projection.Projection) (query.View, error) { return nothing{}, nil }
+func (nothing) Partition(string) int                              { return 0 }
+func (nothing) Watch(func(int) bool) (<-chan struct{}, func())    { return nil, func() {} }
+func (nothing) Read(context.Context, query.Ask, func(context.Context, query.Snapshot) error) (query.Answer, error) {
+	return query.Answer{}, query.ErrNotYet
 }
 
 func open(t *testing.T) (*shop.Commands, *keys) {

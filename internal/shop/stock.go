@@ -6,7 +6,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/stocklevels"
 )
 
@@ -43,6 +43,6 @@ func (c *Commands) known(ctx context.Context, sku string) error {
 }
 
 // Stock returns the stock of a SKU.
-func (q *Queries) Stock(ctx context.Context, ask projection.Ask, sku string) (Answer[stocklevels.Level], error) {
+func (q *Queries) Stock(ctx context.Context, ask query.Ask, sku string) (Answer[stocklevels.Level], error) {
 	return one(ctx, ask, sku, q.stock.Get, "stock_not_found", "stock of")
 }

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 
@@ -232,7 +232,7 @@ func (s *streams) after(ctx context.Context, order string, from uint64) (items [
 		}
 		var p page
 		var err error
-		p.items, p.more, _, err = s.events.After(ctx, projection.Ask{}, order, from, watchPage)
+		p.items, p.more, _, err = s.events.After(ctx, query.Ask{}, order, from, watchPage)
 		return p, err
 	})
 	select {

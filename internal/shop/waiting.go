@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 )
 
@@ -161,11 +161,11 @@ func (w *waiting) await(ctx context.Context, id string, revision int64, atMost t
 // event. ok is false if the read model does not include the receipt by then.
 func (q *Queries) await(ctx context.Context, r es.Receipt, atMost time.Duration) (o Answer[Order], ok bool, err error) {
 	d := q.waiting.await(ctx, r.Stream.Key, int64(r.Revision), atMost) //nolint:gosec // below 2^63
-	var answer projection.Answer
+	var answer query.Answer
 	if d != nil {
 		answer.Position = uint64(d.Position) //nolint:gosec // of an event
 	} else {
-		ask := projection.Ask{MinPosition: r.Position, Wait: time.Millisecond}
+		ask := query.Ask{MinPosition: r.Position, Wait: time.Millisecond}
 		if d, answer, err = q.details.Get(ctx, ask, r.Stream.Key); err != nil || d == nil {
 			return o, false, nil //nolint:nilerr // the command's own answer is as good
 		}

@@ -19,6 +19,8 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Log is a history to be asked about. The zero Log is empty.
@@ -61,9 +63,9 @@ func (l *Log) Add(tb testing.TB, stream string, at time.Time, events ...es.Event
 }
 
 // View posts the log into the projections, in several small batches, and asks them.
-func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.Projection) projection.View {
+func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.Projection) query.View {
 	tb.Helper()
-	plans, err := projection.Compile(ps...)
+	plans, err := plan.Compile(ps...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -72,8 +74,8 @@ func (l *Log) View(tb testing.TB, definitions []es.Definition, ps ...projection.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, plan := range plans {
-		if !plan.History {
+	for _, p := range plans {
+		if !p.History {
 			return view
 		}
 	}
@@ -134,15 +136,15 @@ func Reader(tb testing.TB, log []es.Record, definitions []es.Definition, ps ...p
 type both struct {
 	testing.TB
 
-	view projection.View
+	view query.View
 }
 
-func (b both) Read(ctx context.Context, ask projection.Ask, read func(context.Context, projection.Snapshot) error) (projection.Answer, error) {
+func (b both) Read(ctx context.Context, ask query.Ask, read func(context.Context, query.Snapshot) error) (query.Answer, error) {
 	if ask.Past() {
 		return b.view.Read(ctx, ask, read)
 	}
 	var now, then recording
-	answer, err := b.view.Read(ctx, ask, func(ctx context.Context, s projection.Snapshot) error {
+	answer, err := b.view.Read(ctx, ask, func(ctx context.Context, s query.Snapshot) error {
 		now = recording{Snapshot: s}
 		return read(ctx, &now)
 	})
@@ -150,7 +152,7 @@ func (b both) Read(ctx context.Context, ask projection.Ask, read func(context.Co
 		return answer, err
 	}
 	ask.AsOf = new(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
-	if _, err := b.view.Read(ctx, ask, func(ctx context.Context, s projection.Snapshot) error {
+	if _, err := b.view.Read(ctx, ask, func(ctx context.Context, s query.Snapshot) error {
 		then = recording{Snapshot: s}
 		for _, q := range now.queries {
 			if err := then.again(ctx, q); err != nil {
@@ -165,7 +167,7 @@ func (b both) Read(ctx context.Context, ask projection.Ask, read func(context.Co
 		have := now.queries[i]
 		have.rows = nil
 		rows := recording{}
-		if _, err := b.view.Read(ctx, projection.Ask{}, func(ctx context.Context, s projection.Snapshot) error {
+		if _, err := b.view.Read(ctx, query.Ask{}, func(ctx context.Context, s query.Snapshot) error {
 			rows = recording{Snapshot: s}
 			return rows.again(ctx, have)
 		}); err != nil {
@@ -179,24 +181,24 @@ func (b both) Read(ctx context.Context, ask projection.Ask, read func(context.Co
 
 // recording is a snapshot that remembers what it was asked.
 type recording struct {
-	projection.Snapshot
+	query.Snapshot
 
-	queries []query
+	queries []asked
 }
 
-type query struct {
+type asked struct {
 	sql  string
 	args []any
 	rows []string
 }
 
 func (r *recording) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	r.queries = append(r.queries, query{sql: sql, args: args})
+	r.queries = append(r.queries, asked{sql: sql, args: args})
 	return r.Snapshot.Query(ctx, sql, args...)
 }
 
 // again asks a query and keeps its rows as text.
-func (r *recording) again(ctx context.Context, q query) error {
+func (r *recording) again(ctx context.Context, q asked) error {
 	rows, err := r.Query(ctx, q.sql, q.args...)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failure"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // patiently waits for another process that makes builds, and makes tables and indexes for as long as that takes.
@@ -23,7 +23,7 @@ const lockBuilds = `select pg_advisory_xact_lock(hashtextextended('daybook.proje
 
 // build is a build as it stands in Postgres, with the code that feeds it.
 type build struct {
-	plan    projection.Plan
+	plan    plan.Plan
 	id      int64
 	schema  string
 	live    *shape
@@ -37,7 +37,7 @@ func (b *build) who() failure.Who {
 }
 
 // openBuilds finds the newest build of each plan's version, or makes it.
-func openBuilds(ctx context.Context, cfg Config, plans []projection.Plan) ([]*build, error) {
+func openBuilds(ctx context.Context, cfg Config, plans []plan.Plan) ([]*build, error) {
 	builds := make([]*build, len(plans))
 	err := pgx.BeginFunc(ctx, cfg.Pool, func(tx pgx.Tx) error {
 		for _, sql := range []string{patiently, lockBuilds} {
@@ -45,10 +45,10 @@ func openBuilds(ctx context.Context, cfg Config, plans []projection.Plan) ([]*bu
 				return err
 			}
 		}
-		for i, plan := range plans {
-			b, err := openBuild(ctx, tx, cfg, plan)
+		for i, p := range plans {
+			b, err := openBuild(ctx, tx, cfg, p)
 			if err != nil {
-				return fmt.Errorf("projection %s version %d: %w", plan.Name, plan.Version, err)
+				return fmt.Errorf("projection %s version %d: %w", p.Name, p.Version, err)
 			}
 			builds[i] = b
 		}
@@ -60,9 +60,9 @@ func openBuilds(ctx context.Context, cfg Config, plans []projection.Plan) ([]*bu
 	return builds, nil
 }
 
-func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan) (*build, error) {
-	b := &build{plan: plan, types: map[string]bool{}}
-	for _, typ := range plan.Types {
+func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build, error) {
+	b := &build{plan: p, types: map[string]bool{}}
+	for _, typ := range p.Types {
 		b.types[typ] = true
 	}
 	var (
@@ -70,7 +70,7 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 		fingerprint string
 	)
 	err := tx.QueryRow(ctx, `select id, schema_name, partitions, incarnation, filter, fingerprint from daybook.projection_build
-		where projection = $1 and version = $2 order by id desc limit 1`, plan.Name, plan.Version).
+		where projection = $1 and version = $2 order by id desc limit 1`, p.Name, p.Version).
 		Scan(&b.id, &b.schema, &made.Partitions, &made.Incarnation, &made.Filter, &fingerprint)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -78,17 +78,17 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 	case err != nil:
 	case made != cfg.origin():
 		err = &ConfigError{cfg.origin().Accept(fmt.Sprintf("build %d", b.id), made)}
-	case fingerprint != fingerprintOf(plan):
+	case fingerprint != fingerprintOf(p):
 		err = &ConfigError{fmt.Errorf("its schema, columns or events have changed since build %d was made: raise its Version", b.id)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if b.live, err = loadShape(ctx, tx, b.schema, plan.Name); err != nil {
+	if b.live, err = loadShape(ctx, tx, b.schema, p.Name); err != nil {
 		return nil, err
 	}
-	if plan.History {
-		if b.history, err = loadShape(ctx, tx, b.schema, plan.Name+"_history"); err != nil {
+	if p.History {
+		if b.history, err = loadShape(ctx, tx, b.schema, p.Name+"_history"); err != nil {
 			return nil, err
 		}
 	}
@@ -97,10 +97,10 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, plan projection.Plan)
 }
 
 // fingerprintOf changes whenever an existing build could not be fed any more as it was.
-func fingerprintOf(plan projection.Plan) string {
+func fingerprintOf(p plan.Plan) string {
 	h := sha256.New()
-	parts := []string{fmt.Sprintf("%q %q %t %t %q", plan.Definition(), plan.Stream, plan.History, plan.Shared, plan.Types)}
-	for _, c := range plan.Columns {
+	parts := []string{fmt.Sprintf("%q %q %t %t %q", p.Definition(), p.Stream, p.History, p.Shared, p.Types)}
+	for _, c := range p.Columns {
 		parts = append(parts, fmt.Sprintf("%q %q", c.Name, c.Type))
 	}
 	h.Write([]byte(strings.Join(parts, " ")))

@@ -13,14 +13,15 @@ import (
 	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // fold is one build's part of a batch: which rows it touches, and what becomes of them.
 type fold struct {
 	build   *build
-	batch   projection.Batch
+	batch   plan.Batch
 	touches []touch
-	rows    map[projection.Key]*row
+	rows    map[plan.Key]*row
 	order   []*row // by key, so that no two workers lock rows in different orders
 	folded  int
 }
@@ -33,7 +34,7 @@ type touch struct {
 
 // row is one row on its way: as loaded, then as folded.
 type row struct {
-	key      projection.Key
+	key      plan.Key
 	first    projection.Stamp // as loaded
 	stamp    projection.Stamp
 	body     []byte // the newest version, encoded
@@ -48,7 +49,7 @@ type version struct {
 
 // touchAll finds out which rows the events touch.
 func (b *build) touchAll(partition int, events []es.Recorded) (*fold, error) {
-	f := &fold{build: b, batch: b.plan.Begin(partition), rows: map[projection.Key]*row{}}
+	f := &fold{build: b, batch: b.plan.Begin(partition), rows: map[plan.Key]*row{}}
 	for _, e := range events {
 		if !b.types[e.Event.EventType()] {
 			continue
@@ -76,7 +77,7 @@ func (b *build) touchAll(partition int, events []es.Recorded) (*fold, error) {
 	return f, nil
 }
 
-func compare(a, b projection.Key) int {
+func compare(a, b plan.Key) int {
 	if a.Key != b.Key {
 		if a.Key < b.Key {
 			return -1
@@ -101,7 +102,7 @@ func (f *fold) keys(keys, suffixes []string) (withKeys, withSuffixes []string) {
 }
 
 // scan takes over one of its rows.
-func (f *fold) scan(key projection.Key, rows pgx.Rows) error {
+func (f *fold) scan(key plan.Key, rows pgx.Rows) error {
 	r := f.rows[key]
 	s := &r.first
 	dest := append([]any{nil, nil, &s.Version, &s.Revision, &s.Position, &s.ValidFrom, &s.RecordedFrom}, f.batch.Fields(key)...)

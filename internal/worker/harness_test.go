@@ -18,6 +18,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 const partitions = 3
@@ -266,13 +268,13 @@ type version[Row any] struct {
 }
 
 // fold is the definition of what a table holds: the versions of each row, by the plainest means.
-func fold[Row any](t *testing.T, table projection.Table[Row], j *journal) map[projection.Key][]version[Row] {
+func fold[Row any](t *testing.T, table projection.Table[Row], j *journal) map[plan.Key][]version[Row] {
 	t.Helper()
-	plans, err := projection.Compile(table)
+	plans, err := plan.Compile(table)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, out := catalog(t), map[projection.Key][]version[Row]{}
+	c, out := catalog(t), map[plan.Key][]version[Row]{}
 	for p := range partitions {
 		batch := plans[0].Begin(p)
 		for _, rec := range j.parts[p] {
@@ -325,13 +327,13 @@ func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row
 	want := fold(t, table, j)
 	schema := schemaOf(t, pool, table.Name, table.Version)
 	type stored struct {
-		projection.Key
+		plan.Key
 		projection.Stamp
 
 		Row Row
 	}
-	got := map[projection.Key]version[Row]{}
-	columns := projection.Columns[Row]()
+	got := map[plan.Key]version[Row]{}
+	columns := query.Columns[Row]()
 	rows, err := pool.Query(t.Context(), fmt.Sprintf(`select key, suffix, version, revision, position, valid_from, recorded_from, %s from %s.%s`, columns, schema, table.Name))
 	if err != nil {
 		t.Fatal(err)
@@ -344,7 +346,7 @@ func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row
 	if rows.Err() != nil {
 		t.Fatal(rows.Err())
 	}
-	newest := map[projection.Key]version[Row]{}
+	newest := map[plan.Key]version[Row]{}
 	for k, vs := range want {
 		newest[k] = vs[len(vs)-1]
 	}
@@ -355,7 +357,7 @@ func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row
 	if !table.History {
 		return
 	}
-	past := map[projection.Key][]version[Row]{}
+	past := map[plan.Key][]version[Row]{}
 	rows, err = pool.Query(t.Context(), fmt.Sprintf(`select key, suffix, version, revision, position, valid_from, recorded_from, %s from %s.%s_history order by key, suffix, version`, columns, schema, table.Name))
 	if err != nil {
 		t.Fatal(err)
@@ -378,9 +380,9 @@ func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row
 	}
 }
 
-func scan[Row any](t *testing.T, rows pgx.Rows, k *projection.Key, s *projection.Stamp, row *Row) {
+func scan[Row any](t *testing.T, rows pgx.Rows, k *plan.Key, s *projection.Stamp, row *Row) {
 	t.Helper()
-	plans, err := projection.Compile(projection.Table[Row]{Name: "x", Version: 1, Schema: "x", On: []projection.Fold[Row]{projection.On(func(*Row, ignored, es.Recorded) {})}})
+	plans, err := plan.Compile(projection.Table[Row]{Name: "x", Version: 1, Schema: "x", On: []projection.Fold[Row]{projection.On(func(*Row, ignored, es.Recorded) {})}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +390,7 @@ func scan[Row any](t *testing.T, rows pgx.Rows, k *projection.Key, s *projection
 	if _, err := b.Touch(es.Recorded{Event: ignored{}, Stream: es.StreamID{Category: "x", Key: "x"}}); err != nil {
 		t.Fatal(err)
 	}
-	key := projection.Key{Key: "x"}
+	key := plan.Key{Key: "x"}
 	dest := append([]any{&k.Key, &k.Suffix, &s.Version, &s.Revision, &s.Position, &s.ValidFrom, &s.RecordedFrom}, b.Fields(key)...)
 	if err := rows.Scan(dest...); err != nil {
 		t.Fatal(err)

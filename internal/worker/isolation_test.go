@@ -17,7 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/worker"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // lock keeps a table locked by a third party until free is called.
@@ -124,7 +124,7 @@ func TestQueriesOfOneReadModelDoNotWaitForAnother(t *testing.T) {
 	release := make(chan struct{})
 	for range asking {
 		asked.Go(func() {
-			if _, err := slow.Read(within, projection.Ask{}, func(ctx context.Context, _ projection.Snapshot) error {
+			if _, err := slow.Read(within, query.Ask{}, func(ctx context.Context, _ query.Snapshot) error {
 				reading.Add(1)
 				select {
 				case <-release:
@@ -138,7 +138,7 @@ func TestQueriesOfOneReadModelDoNotWaitForAnother(t *testing.T) {
 		})
 	}
 	until(t, func() bool { return reading.Load() >= int64(max(1, pool.Config().MaxConns/2)) }) // their share
-	if _, _, err := projection.All[detail](within, other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+	if _, _, err := query.All[detail](within, other, query.Ask{}, `select `+query.Columns[detail]()+` from {parcels}`); err != nil {
 		t.Errorf("a query of another read model: %v", err)
 	}
 	close(release)
@@ -154,11 +154,11 @@ func TestALockedReadModelIsBusy(t *testing.T) {
 	locked, other := viewOf(t, pool, items), viewOf(t, pool, parcels)
 	defer lock(t, pool, schemaOf(t, pool, "items", 1)+".items")()
 	for range 2 { // the second knows what the first has met
-		if _, _, err := projection.All[perItem](t.Context(), locked, projection.Ask{}, `select n from {items}`); !errors.Is(err, projection.ErrBusy) {
+		if _, _, err := query.All[perItem](t.Context(), locked, query.Ask{}, `select n from {items}`); !errors.Is(err, query.ErrBusy) {
 			t.Errorf("a query of the locked table: %v", err)
 		}
 	}
-	if _, _, err := projection.All[detail](t.Context(), other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+	if _, _, err := query.All[detail](t.Context(), other, query.Ask{}, `select `+query.Columns[detail]()+` from {parcels}`); err != nil {
 		t.Error(err)
 	}
 	asking, stop := context.WithCancel(t.Context())
@@ -166,7 +166,7 @@ func TestALockedReadModelIsBusy(t *testing.T) {
 	var reading, most atomic.Int64
 	for range 5 { // from now on one at a time finds out whether the lock is gone
 		asked.Go(func() {
-			_, _ = locked.Read(asking, projection.Ask{}, func(ctx context.Context, _ projection.Snapshot) error {
+			_, _ = locked.Read(asking, query.Ask{}, func(ctx context.Context, _ query.Snapshot) error {
 				most.Store(max(most.Load(), reading.Add(1)))
 				<-ctx.Done()
 				return ctx.Err()
@@ -174,7 +174,7 @@ func TestALockedReadModelIsBusy(t *testing.T) {
 		})
 	}
 	until(t, func() bool { return reading.Load() > 0 })
-	if _, _, err := projection.All[detail](t.Context(), other, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`); err != nil {
+	if _, _, err := query.All[detail](t.Context(), other, query.Ask{}, `select `+query.Columns[detail]()+` from {parcels}`); err != nil {
 		t.Error(err)
 	}
 	stop()

@@ -14,6 +14,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/reader"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // What queries answer at any moment is compared with what the definition says of the fold of the log.
@@ -28,7 +30,7 @@ type detail struct {
 	LastSeen time.Time `db:"last_seen"`
 }
 
-func viewOf(t *testing.T, pool *pgxpool.Pool, ps ...projection.Projection) projection.View {
+func viewOf(t *testing.T, pool *pgxpool.Pool, ps ...projection.Projection) query.View {
 	t.Helper()
 	r, err := reader.New(reader.Config{Pool: pool, Partitions: partitions})
 	if err != nil {
@@ -64,7 +66,7 @@ func (j *journal) relayed(t *testing.T, pool *pgxpool.Pool, caughtUp int) {
 func minute(m int) time.Time { return beginning.Add(time.Duration(m) * time.Minute) }
 
 // at is the definition: the last version whose times are both at or before the moment.
-func at[Row any](versions []version[Row], m projection.Moment) (found *version[Row]) {
+func at[Row any](versions []version[Row], m query.Moment) (found *version[Row]) {
 	for i, v := range versions {
 		if m.Revision != nil {
 			if v.Revision == int64(*m.Revision) && found == nil {
@@ -94,7 +96,7 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 	}
 
 	rapid.Check(t, func(rt *rapid.T) {
-		var m projection.Moment
+		var m query.Moment
 		switch rapid.IntRange(0, 4).Draw(rt, "axes") {
 		case 0:
 			m.AsOf = new(minute(rapid.IntRange(-1, 2*n+2).Draw(rt, "as of")))
@@ -107,16 +109,16 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 			r := rapid.Uint64Range(0, 40).Draw(rt, "revision")
 			m.Revision = &r
 		}
-		ask := projection.Ask{Moment: m}
+		ask := query.Ask{Moment: m}
 
 		key := rapid.SampledFrom(keys).Draw(rt, "key")
 		one := ask
 		one.Key = key
-		got, answer, err := projection.One[detail](t.Context(), v, one, `select `+projection.Columns[detail]()+` from {parcels} where key = $1`, key)
+		got, answer, err := query.One[detail](t.Context(), v, one, `select `+query.Columns[detail]()+` from {parcels} where key = $1`, key)
 		if err != nil {
 			rt.Fatal(err)
 		}
-		want := at(versions[projection.Key{Key: key}], m)
+		want := at(versions[plan.Key{Key: key}], m)
 		if (want == nil) != (got == nil) || want != nil && (got.Stamp != want.Stamp || got.Status != want.Row.Status || got.N != want.Row.N || got.Pieces != want.Row.Pieces) {
 			rt.Fatalf("%s at %+v\n got %+v\nwant %+v", key, m, got, want)
 		}
@@ -125,7 +127,7 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 		}
 
 		status := rapid.SampledFrom([]string{"counted", "weighed", "", "none"}).Draw(rt, "status")
-		list, _, err := projection.All[detail](t.Context(), v, ask, `select `+projection.Columns[detail]()+` from {parcels} where status = $1 order by key`, status)
+		list, _, err := query.All[detail](t.Context(), v, ask, `select `+query.Columns[detail]()+` from {parcels} where status = $1 order by key`, status)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -148,7 +150,7 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 			Parcels int64 `db:"parcels"`
 			Sum     int64 `db:"sum"`
 		}
-		r, _, err := projection.One[report](t.Context(), v, ask, `select count(*) as parcels, coalesce(sum(n), 0)::bigint as sum from {parcels} where status = $1`, status)
+		r, _, err := query.One[report](t.Context(), v, ask, `select count(*) as parcels, coalesce(sum(n), 0)::bigint as sum from {parcels} where status = $1`, status)
 		if err != nil || r.Sum != wantSum || r.Parcels != int64(len(wanted)) {
 			rt.Fatalf("report of %q at %+v: %+v, %v; want %d, %d", status, m, r, err, len(wanted), wantSum)
 		}
@@ -168,11 +170,11 @@ func TestKeysetPagesAtAPastMoment(t *testing.T) {
 	w := newWorker(t, pool, parcels)
 	j.post(t, w, 50)
 	v := viewOf(t, pool, parcels)
-	ask := projection.Ask{Moment: projection.Moment{AsOf: new(minute(99))}}
+	ask := query.Ask{Moment: query.Moment{AsOf: new(minute(99))}}
 	var pages []string
 	before, beforeKey := minute(1000), ""
 	for {
-		page, _, err := projection.All[detail](t.Context(), v, ask, `select `+projection.Columns[detail]()+` from {parcels}
+		page, _, err := query.All[detail](t.Context(), v, ask, `select `+query.Columns[detail]()+` from {parcels}
 			where status = $1 and (last_seen, key) < ($2, $3) order by last_seen desc, key desc limit 7`, "counted", before, beforeKey)
 		if err != nil {
 			t.Fatal(err)
@@ -199,11 +201,11 @@ func TestPastMomentsNeedHistory(t *testing.T) {
 	pool := postgrestest.New(t)
 	newWorker(t, pool, all...)
 	v := viewOf(t, pool, items)
-	ask := projection.Ask{Moment: projection.Moment{AsOf: new(minute(1))}}
-	if _, _, err := projection.All[perItem](t.Context(), v, ask, `select n from {items}`); !errors.Is(err, projection.ErrNoHistory) {
+	ask := query.Ask{Moment: query.Moment{AsOf: new(minute(1))}}
+	if _, _, err := query.All[perItem](t.Context(), v, ask, `select n from {items}`); !errors.Is(err, query.ErrNoHistory) {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := projection.All[perItem](t.Context(), v, projection.Ask{}, `select n from {parcels}`); err == nil {
+	if _, _, err := query.All[perItem](t.Context(), v, query.Ask{}, `select n from {parcels}`); err == nil {
 		t.Error("a view answered from a projection it does not have")
 	}
 }
@@ -219,7 +221,7 @@ func TestJoinOfTwoProjections(t *testing.T) {
 		Key   string `db:"key"`
 		Items int64  `db:"items"`
 	}
-	got, _, err := projection.All[joined](t.Context(), viewOf(t, pool, parcels, items), projection.Ask{},
+	got, _, err := query.All[joined](t.Context(), viewOf(t, pool, parcels, items), query.Ask{},
 		`select p.key, coalesce(sum(i.n), 0)::bigint as items from {parcels} p left join {items} i on i.key = p.key group by p.key order by p.key`)
 	if diff := cmp.Diff([]joined{{"a", 3}, {"b", 0}}, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
@@ -256,12 +258,12 @@ func TestEveryFormOfQueryWorksAtAnyMoment(t *testing.T) {
 			Key string `db:"key"`
 			N   int64  `db:"n"`
 		}
-		now, _, err := projection.All[pair](t.Context(), v, projection.Ask{}, sql, "counted")
+		now, _, err := query.All[pair](t.Context(), v, query.Ask{}, sql, "counted")
 		if err != nil || len(now) == 0 {
 			t.Errorf("%s, now: %d rows, %v", name, len(now), err)
 			continue
 		}
-		then, _, err := projection.All[pair](t.Context(), v, projection.Ask{Moment: projection.Moment{AsOf: new(minute(100_000))}}, sql, "counted")
+		then, _, err := query.All[pair](t.Context(), v, query.Ask{Moment: query.Moment{AsOf: new(minute(100_000))}}, sql, "counted")
 		if diff := cmp.Diff(now, then); err != nil || diff != "" {
 			t.Errorf("%s, as of a later moment: %v\n%s", name, err, diff)
 		}
@@ -286,13 +288,13 @@ func TestWaitsForItsPosition(t *testing.T) {
 		}
 	}
 	end := j.records[len(j.records)-1].Position
-	ask := func(key string, position uint64, wait time.Duration) (projection.Answer, error) {
-		_, answer, err := projection.All[perItem](t.Context(), v, projection.Ask{Key: key, MinPosition: position, Wait: wait}, `select n from {parcels} where $1 = '' or key = $1`, key)
+	ask := func(key string, position uint64, wait time.Duration) (query.Answer, error) {
+		_, answer, err := query.All[perItem](t.Context(), v, query.Ask{Key: key, MinPosition: position, Wait: wait}, `select n from {parcels} where $1 = '' or key = $1`, key)
 		return answer, err
 	}
 	notYet := func(what, key string, position uint64) {
 		t.Helper()
-		if _, err := ask(key, position, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
+		if _, err := ask(key, position, time.Millisecond); !errors.Is(err, query.ErrNotYet) {
 			t.Errorf("%s: got %v, want ErrNotYet", what, err)
 		}
 	}
@@ -346,29 +348,29 @@ func TestKnownAtWaitsForTheRelay(t *testing.T) {
 	j := newJournal()
 	j.add("parcel-a", counted{N: 1}, 1, 10)
 	j.post(t, w, 10)
-	ask := func(m projection.Moment, wait time.Duration) (*detail, projection.Answer, error) {
-		return projection.One[detail](t.Context(), v, projection.Ask{Key: "a", Moment: m, Wait: wait}, `select `+projection.Columns[detail]()+` from {parcels} where key = $1`, "a")
+	ask := func(m query.Moment, wait time.Duration) (*detail, query.Answer, error) {
+		return query.One[detail](t.Context(), v, query.Ask{Key: "a", Moment: m, Wait: wait}, `select `+query.Columns[detail]()+` from {parcels} where key = $1`, "a")
 	}
 	j.relayed(t, pool, 20)
-	if _, _, err := ask(projection.Moment{KnownAt: new(minute(20))}, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
+	if _, _, err := ask(query.Moment{KnownAt: new(minute(20))}, time.Millisecond); !errors.Is(err, query.ErrNotYet) {
 		t.Errorf("known at the very time the relay was caught up: %v, want ErrNotYet", err)
 	}
-	if d, a, err := ask(projection.Moment{KnownAt: new(minute(19))}, time.Minute); err != nil || d == nil || d.N != 1 || !a.KnownAt.Equal(minute(19)) || a.AsOf == nil {
+	if d, a, err := ask(query.Moment{KnownAt: new(minute(19))}, time.Minute); err != nil || d == nil || d.N != 1 || !a.KnownAt.Equal(minute(19)) || a.AsOf == nil {
 		t.Errorf("known at 19: %+v, %+v, %v", d, a, err)
 	}
 	j.add("parcel-a", counted{N: 2}, 1, 25) // relayed, and not yet a row
 	j.relayed(t, pool, 30)
-	if _, _, err := ask(projection.Moment{KnownAt: new(minute(26))}, time.Millisecond); !errors.Is(err, projection.ErrNotYet) {
+	if _, _, err := ask(query.Moment{KnownAt: new(minute(26))}, time.Millisecond); !errors.Is(err, query.ErrNotYet) {
 		t.Errorf("the rows are behind the relay: %v, want ErrNotYet", err)
 	}
-	if d, a, err := ask(projection.Moment{AsOf: new(minute(26))}, time.Minute); err != nil || d.N != 1 || !a.KnownAt.Equal(minute(10)) || !a.AsOf.Equal(minute(26)) {
+	if d, a, err := ask(query.Moment{AsOf: new(minute(26))}, time.Minute); err != nil || d.N != 1 || !a.KnownAt.Equal(minute(10)) || !a.AsOf.Equal(minute(26)) {
 		t.Errorf("as of alone takes the rows as they stand: %+v, %+v, %v", d, a, err)
 	}
 	j.post(t, w, 10)
-	if d, _, err := ask(projection.Moment{KnownAt: new(minute(26))}, time.Minute); err != nil || d.N != 3 {
+	if d, _, err := ask(query.Moment{KnownAt: new(minute(26))}, time.Minute); err != nil || d.N != 3 {
 		t.Errorf("known at 26: %+v, %v", d, err)
 	}
-	if d, _, err := ask(projection.Moment{KnownAt: new(minute(24))}, time.Minute); err != nil || d.N != 1 {
+	if d, _, err := ask(query.Moment{KnownAt: new(minute(24))}, time.Minute); err != nil || d.N != 1 {
 		t.Errorf("known at 24 is what it was: %+v, %v", d, err)
 	}
 }
@@ -377,11 +379,11 @@ func TestAnotherVersionServes(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	v := viewOf(t, pool, parcels)
-	get := func(v projection.View) error {
-		_, _, err := projection.All[detail](t.Context(), v, projection.Ask{}, `select `+projection.Columns[detail]()+` from {parcels}`)
+	get := func(v query.View) error {
+		_, _, err := query.All[detail](t.Context(), v, query.Ask{}, `select `+query.Columns[detail]()+` from {parcels}`)
 		return err
 	}
-	if err := get(v); !errors.Is(err, projection.ErrRebuilding) {
+	if err := get(v); !errors.Is(err, query.ErrRebuilding) {
 		t.Errorf("before any build: %v", err)
 	}
 	j := newJournal()
@@ -396,7 +398,7 @@ func TestAnotherVersionServes(t *testing.T) {
 	if err := get(v); err != nil {
 		t.Errorf("the old version, while the new one catches up: %v", err)
 	}
-	if err := get(viewOf(t, pool, next)); !errors.Is(err, projection.ErrRebuilding) {
+	if err := get(viewOf(t, pool, next)); !errors.Is(err, query.ErrRebuilding) {
 		t.Errorf("the new version, while it catches up: %v", err)
 	}
 	for p := range partitions {
@@ -405,7 +407,7 @@ func TestAnotherVersionServes(t *testing.T) {
 	if err := get(viewOf(t, pool, next)); err != nil {
 		t.Errorf("the new version, caught up: %v", err)
 	}
-	if err := get(v); !errors.Is(err, projection.ErrRebuilding) {
+	if err := get(v); !errors.Is(err, query.ErrRebuilding) {
 		t.Errorf("the old version, replaced: %v", err)
 	}
 }

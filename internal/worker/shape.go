@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // shape is what Postgres knows of one table: enough to send its rows as an array of its row type, in binary.
@@ -72,11 +72,11 @@ func (s *shape) names() []string {
 }
 
 // fits compares the table with the engine's columns and the row's fields, and checks that each field can be kept in its column.
-func (s *shape) fits(types *pgtype.Map, plan projection.Plan) error {
+func (s *shape) fits(types *pgtype.Map, p plan.Plan) error {
 	var problems []error
-	want := projection.EngineColumns()
-	fields := plan.Blank()
-	for i, c := range plan.Columns {
+	want := plan.EngineColumns()
+	fields := p.Blank()
+	for i, c := range p.Columns {
 		want = append(want, c.Name)
 		at := slices.IndexFunc(s.columns, func(have column) bool { return have.name == c.Name })
 		if at < 0 {
@@ -93,7 +93,7 @@ func (s *shape) fits(types *pgtype.Map, plan projection.Plan) error {
 			problems = append(problems, fmt.Errorf("column %s is no field of the row", c.name))
 		}
 	}
-	for _, name := range projection.EngineColumns() {
+	for _, name := range plan.EngineColumns() {
 		if !slices.ContainsFunc(s.columns, func(have column) bool { return have.name == name }) {
 			problems = append(problems, fmt.Errorf(`the table has no column %s: it begins with "like engine"`, name))
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/postgres"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // shownIn is the schema of the views for people: one per projection, of the build that serves.
@@ -31,7 +31,7 @@ func (w *Worker) show(ctx context.Context) error {
 
 func (b *build) show(ctx context.Context, tx pgx.Tx) error {
 	about := b.plan.Describe()
-	columns := projection.EngineColumns()
+	columns := plan.EngineColumns()
 	for _, c := range b.plan.Columns {
 		columns = append(columns, c.Name)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // statements are a build's SQL, with its schema's name in the text.
@@ -62,13 +62,13 @@ func (b *build) statements() statements {
 			from unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[]) e(key, suffix, version, valid_to, recorded_to)
 			where h.key = e.key collate "C" and h.suffix = e.suffix collate "C" and h.version = e.version`, b.history.name)
 	}
-	engine := projection.EngineColumns()
+	engine := plan.EngineColumns()
 	for _, c := range b.live.columns {
 		if i := slices.Index(engine, c.name); i >= 0 {
 			s.source = append(s.source, source(-i-1))
 			continue
 		}
-		s.source = append(s.source, source(slices.IndexFunc(b.plan.Columns, func(p projection.Column) bool { return p.Name == c.name })))
+		s.source = append(s.source, source(slices.IndexFunc(b.plan.Columns, func(p plan.Column) bool { return p.Name == c.name })))
 	}
 	return s
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // line is everything from the log to the query: relay, broker, feeds, workers, reader. Only the log is in memory.
@@ -36,7 +37,7 @@ type line struct {
 	pool   *pgxpool.Pool
 	broker *kafkaserver.Server
 	reader *reader.Reader
-	view   projection.View
+	view   query.View
 	at     map[string]es.Expected
 }
 
@@ -137,7 +138,7 @@ func (l *line) settled(end uint64) {
 	l.t.Helper()
 	for _, ps := range [][]projection.Projection{{parcels}, {items}, {totals}} {
 		v := viewOf(l.t, l.pool, ps...)
-		if _, err := v.Read(l.t.Context(), projection.Ask{MinPosition: end, Wait: time.Minute}, func(context.Context, projection.Snapshot) error { return nil }); err != nil {
+		if _, err := v.Read(l.t.Context(), query.Ask{MinPosition: end, Wait: time.Minute}, func(context.Context, query.Snapshot) error { return nil }); err != nil {
 			l.t.Fatal(err)
 		}
 	}
@@ -164,8 +165,8 @@ func TestFromTheLogToTheQuery(t *testing.T) {
 		one.add("parcel-own", counted{N: int64(i)}, 5000, 0)
 		begin := time.Now()
 		end := l.append(one)
-		d, answer, err := projection.One[detail](t.Context(), l.view, projection.Ask{Key: "own", MinPosition: end, Wait: time.Minute},
-			`select `+projection.Columns[detail]()+` from {parcels} where key = 'own'`)
+		d, answer, err := query.One[detail](t.Context(), l.view, query.Ask{Key: "own", MinPosition: end, Wait: time.Minute},
+			`select `+query.Columns[detail]()+` from {parcels} where key = 'own'`)
 		if err != nil || d == nil || d.Position != int64(end) || answer.Position < end {
 			t.Fatalf("own write at %d: %+v, %+v, %v", end, d, answer, err)
 		}
@@ -284,8 +285,8 @@ func TestPostgresKilledAgainAndAgain(t *testing.T) {
 	var end uint64
 	for range 5 {
 		end = l.append(busy(300, rng.IntN))
-		middle := projection.Ask{MinPosition: end - 250, Wait: time.Minute}
-		if _, err := l.view.Read(t.Context(), middle, func(context.Context, projection.Snapshot) error { return nil }); err != nil {
+		middle := query.Ask{MinPosition: end - 250, Wait: time.Minute}
+		if _, err := l.view.Read(t.Context(), middle, func(context.Context, query.Snapshot) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		before := server.PID()

@@ -15,7 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // share is one partition's part in a transaction.
@@ -284,7 +284,7 @@ func (tab table) scanLoad(res pgx.BatchResults) error {
 	defer rows.Close()
 	for rows.Next() {
 		raw := rows.RawValues()
-		key := projection.Key{Key: string(raw[0]), Suffix: string(raw[1])}
+		key := plan.Key{Key: string(raw[0]), Suffix: string(raw[1])}
 		i := slices.IndexFunc(tab.folds, func(f *fold) bool { return f.rows[key] != nil })
 		if i < 0 {
 			return fmt.Errorf("row %s was not asked for", key)

@@ -23,6 +23,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // Config says which projections are run, and where their rows are.
@@ -91,7 +92,7 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	plans, err := projection.Compile(cfg.Projections...)
+	plans, err := plan.Compile(cfg.Projections...)
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
@@ -103,8 +104,8 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		w.health = (*health.Board)(nil).Reporter(w.Name())
 	}
 	w.turns = inTurns(w.applyAll)
-	for _, plan := range plans {
-		for _, typ := range plan.Types {
+	for _, p := range plans {
+		for _, typ := range p.Types {
 			w.reads[typ] = true
 		}
 	}
@@ -138,16 +139,16 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // checkTypes refuses folds of events that the catalog does not have: they would never be called.
-func (w *Worker) checkTypes(plans []projection.Plan) error {
+func (w *Worker) checkTypes(plans []plan.Plan) error {
 	known := map[string]bool{}
 	for d := range w.cfg.Catalog.Definitions() {
 		known[d.Type] = true
 	}
 	var unknown []error
-	for _, plan := range plans {
-		for _, typ := range plan.Types {
+	for _, p := range plans {
+		for _, typ := range p.Types {
 			if !known[typ] {
-				unknown = append(unknown, fmt.Errorf("projection %s folds %s, which is not in the catalog", plan.Name, typ))
+				unknown = append(unknown, fmt.Errorf("projection %s folds %s, which is not in the catalog", p.Name, typ))
 			}
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 func TestRowsAreTheFoldOfTheLog(t *testing.T) {
@@ -375,7 +376,7 @@ func owned(t *testing.T, w *worker.Worker, pool *pgxpool.Pool, partition int, bu
 	until(t, func() bool {
 		var left int
 		for _, p := range builds {
-			plans, err := projection.Compile(p)
+			plans, err := plan.Compile(p)
 			if err != nil {
 				t.Fatal(err)
 			}

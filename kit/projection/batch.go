@@ -2,20 +2,20 @@ package projection
 
 import (
 	"fmt"
-	"reflect"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 type batch[Row any] struct {
 	folds     map[string]Fold[Row]
-	columns   []Column
+	columns   []plan.Column
 	shared    bool
 	partition int
-	rows      map[Key]*Row
+	rows      map[plan.Key]*Row
 }
 
-func (b *batch[Row]) Touch(r es.Recorded) (keys []Key, err error) {
+func (b *batch[Row]) Touch(r es.Recorded) (keys []plan.Key, err error) {
 	f, ok := b.folds[r.Event.EventType()]
 	if !ok || r.Stream.Category == "" {
 		return nil, nil
@@ -30,24 +30,23 @@ func (b *batch[Row]) Touch(r es.Recorded) (keys []Key, err error) {
 	return keys, nil
 }
 
-func (b *batch[Row]) Fields(k Key) []any { return fieldsOf(b.columns, b.rows[k]) }
+func (b *batch[Row]) Fields(k plan.Key) []any { return fieldsOf(b.columns, b.rows[k]) }
 
-func fieldsOf(columns []Column, row any) []any {
-	v := reflect.ValueOf(row).Elem()
+func fieldsOf(columns []plan.Column, row any) []any {
 	fields := make([]any, len(columns))
 	for i, c := range columns {
-		fields[i] = v.FieldByIndex(c.at).Addr().Interface()
+		fields[i] = c.Of(row)
 	}
 	return fields
 }
 
-func (b *batch[Row]) Apply(k Key, r es.Recorded) (err error) {
+func (b *batch[Row]) Apply(k plan.Key, r es.Recorded) (err error) {
 	defer recovered(&err, "row "+k.String(), r)
 	b.folds[r.Event.EventType()].apply(b.rows[k], k.Suffix, r)
 	return nil
 }
 
-func (b *batch[Row]) Row(k Key) any {
+func (b *batch[Row]) Row(k plan.Key) any {
 	if row := b.rows[k]; row != nil {
 		return row
 	}

@@ -1,5 +1,5 @@
-// Package projection describes how events become rows, and how rows are asked. Everything here is pure, but for the
-// query helpers' use of pgx; worker feeds the tables, reader serves them.
+// Package projection describes how events become rows. Everything here is pure: package query asks for the rows, and package
+// plan is what the engines run.
 //
 // # A row belongs to one partition
 //
@@ -25,33 +25,6 @@
 // The engine's columns: key and suffix (the primary key), version, revision, position, valid_from, recorded_from (Stamp).
 // The history has them too, and valid_to and recorded_to: when the next version took over, or infinity. Keep valid_to and
 // recorded_to out of every index. A nil slice, map or pointer of a Row is NULL; structs and slices of structs are jsonb.
-//
-// # Asking
-//
-// A single row, as it is or was, read after one's own write:
-//
-//	func (q Queries) Get(ctx context.Context, ask projection.Ask, id string) (*Detail, projection.Answer, error) {
-//	    ask.Key = id // only this order's partition is waited for
-//	    return projection.One[Detail](ctx, q.View, ask, `select `+projection.Columns[Detail]()+` from {order_details} where key = $1`, id)
-//	}
-//
-// with type Detail struct { Row; projection.Stamp }. Ask{MinPosition: 17} waits until the order's partition has reached
-// 17; Ask{Moment: Moment{AsOf: t}} reads the version that was valid then; Moment{Revision: &n} the first at that revision.
-//
-// A list by a keyset cursor, at a past moment if ask says so (the same SQL):
-//
-//	func (q Queries) ByStatus(ctx context.Context, ask projection.Ask, status string, before Cursor, limit int) ([]Item, projection.Answer, error) {
-//	    return projection.All[Item](ctx, q.View, ask, `
-//	        select key, status, total, placed_at from {order_details}
-//	        where status = $1 and (placed_at, key) < ($2, $3)
-//	        order by placed_at desc, key desc limit $4`, status, before.PlacedAt, before.Key, limit)
-//	}
-//
-// A report that sums, at a past moment if ask says so:
-//
-//	projection.All[Month](ctx, q.View, ask, `
-//	    select to_char(placed_at at time zone $1, 'YYYY-MM') as month, currency, count(*) as orders, sum(total)::bigint as total
-//	    from {sales} where confirmed group by 1, 2 order by 1, 2`, zone)
 //
 // Tests need no database: package projectiontest.
 package projection

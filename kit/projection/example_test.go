@@ -25,17 +25,17 @@ var rooms = projection.Table[Room]{
 	},
 }
 
-// A table is checked when it is compiled, as the engine does at start. Tests fold events with package projectiontest.
+// A table is checked when its plan is made, as the engine does at start. Tests fold events with package projectiontest.
 func Example() {
-	plans, err := projection.Compile(rooms)
+	plan, err := rooms.Plan()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(plans[0].Name, plans[0].Version, projection.Columns[Room]())
-	_, err = projection.Compile(projection.Table[Room]{Name: "Rooms", Version: 1})
+	fmt.Println(plan.Name, plan.Version, plan.Types)
+	_, err = projection.Table[Room]{Name: "Rooms", Version: 1}.Plan()
 	fmt.Println(err != nil)
 	// Output:
-	// rooms 1 guest
+	// rooms 1 [room.booked]
 	// true
 }

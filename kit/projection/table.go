@@ -2,9 +2,14 @@ package projection
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // Table is a read model of one table, and how events become its rows. Raise Version whenever Row, Schema or a fold
@@ -24,6 +29,49 @@ type Table[Row any] struct {
 	// Shared rows are touched by events of many keys: each partition has its own, and queries sum them.
 	Shared bool
 	On     []Fold[Row]
+}
+
+// Projection is any Table, for lists of them.
+type Projection interface{ Plan() (plan.Plan, error) }
+
+var tableName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
+
+// Plan checks the table and gives what the engines run of it.
+func (t Table[Row]) Plan() (plan.Plan, error) {
+	fail := func(format string, args ...any) (plan.Plan, error) {
+		return plan.Plan{}, fmt.Errorf("projection %q: %s", t.Name, fmt.Sprintf(format, args...))
+	}
+	folds := map[string]Fold[Row]{}
+	for _, f := range t.On {
+		if _, twice := folds[f.eventType]; twice {
+			return fail("%s is folded twice", f.eventType)
+		}
+		folds[f.eventType] = f
+	}
+	columns, err := plan.Columns(reflect.TypeFor[Row]())
+	switch {
+	case !tableName.MatchString(t.Name):
+		return fail("a name is lower case letters, digits and _")
+	case t.Version < 1 || len(folds) == 0 || t.Schema == "":
+		return fail("it needs a version, a schema and folds")
+	case t.History && t.Shared:
+		return fail("totals have no history: keep dated rows and sum them")
+	case err != nil:
+		return fail("%v", err)
+	}
+	for _, c := range columns {
+		if slices.Contains(plan.EngineColumns(), c.Name) {
+			return fail("column %s is the engine's", c.Name)
+		}
+	}
+	return plan.Plan{
+		Name: t.Name, Version: t.Version, Stream: t.Stream, Schema: t.Schema, History: t.History, Shared: t.Shared,
+		Types: slices.Sorted(maps.Keys(folds)), Columns: columns,
+		Begin: func(partition int) plan.Batch {
+			return &batch[Row]{folds: folds, columns: columns, shared: t.Shared, partition: partition, rows: map[plan.Key]*Row{}}
+		},
+		Blank: func() []any { return fieldsOf(columns, new(Row)) },
+	}, nil
 }
 
 // Fold is how one type of event changes the rows it touches.
@@ -66,30 +114,17 @@ func event[E es.Event](r es.Recorded) E {
 	return e
 }
 
-// Key is a row's primary key. The engine makes its first part, so that no fold can reach a row of another partition.
-type Key struct {
-	Key    string // the event's key; in a Shared table the number of the partition
-	Suffix string
-}
-
-func (k Key) String() string {
-	if k.Suffix == "" {
-		return k.Key
-	}
-	return k.Key + "/" + k.Suffix
-}
-
 // keysOf is where an event's rows stand.
-func keysOf(r es.Recorded, shared bool, partition int, suffixes []string) []Key {
+func keysOf(r es.Recorded, shared bool, partition int, suffixes []string) []plan.Key {
 	first := r.Stream.Key
 	if shared {
 		first = strconv.Itoa(partition)
 	}
-	keys, seen := make([]Key, 0, len(suffixes)), make(map[string]bool, len(suffixes))
+	keys, seen := make([]plan.Key, 0, len(suffixes)), make(map[string]bool, len(suffixes))
 	for _, s := range suffixes {
 		if !seen[s] {
 			seen[s] = true
-			keys = append(keys, Key{first, s})
+			keys = append(keys, plan.Key{Key: first, Suffix: s})
 		}
 	}
 	return keys

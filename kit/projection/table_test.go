@@ -8,6 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 )
 
@@ -50,14 +51,14 @@ func TestSharedRowsStandUnderTheirPartition(t *testing.T) {
 	total := table(projection.OnKey(func(counted, es.Recorded) string { return "GBP" },
 		func(r *row, e counted, _ es.Recorded) { r.Sum += e.N }))
 	total.Shared = true
-	plans, err := projection.Compile(total)
+	plans, err := plan.Compile(total)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := plans[0].Begin(7)
 	for _, stream := range []string{"parcel-a", "parcel-b"} {
 		keys, err := b.Touch(projectiontest.Past(stream, counted{N: 1})[0])
-		if want := []projection.Key{{Key: "7", Suffix: "GBP"}}; err != nil || !slices.Equal(keys, want) {
+		if want := []plan.Key{{Key: "7", Suffix: "GBP"}}; err != nil || !slices.Equal(keys, want) {
 			t.Errorf("%s touches %v, %v; want %v", stream, keys, err, want)
 		}
 	}
@@ -65,7 +66,7 @@ func TestSharedRowsStandUnderTheirPartition(t *testing.T) {
 
 func TestStreamWithoutKeyTouchesNothing(t *testing.T) {
 	t.Parallel()
-	plans, err := projection.Compile(table(sum))
+	plans, err := plan.Compile(table(sum))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func TestStampGrowsOnBothAxes(t *testing.T) {
 
 func TestPanicIsAnErrorThatNamesTheEvent(t *testing.T) {
 	t.Parallel()
-	plans, err := projection.Compile(table(projection.On(func(*row, counted, es.Recorded) { panic("out of paper") })))
+	plans, err := plan.Compile(table(projection.On(func(*row, counted, es.Recorded) { panic("out of paper") })))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,23 +125,12 @@ func TestCompileRefuses(t *testing.T) {
 		"key is the engine's": {projection.Table[engine]{Name: "x", Version: 1, Schema: "s", On: []projection.Fold[engine]{projection.On(func(*engine, counted, es.Recorded) {})}}},
 		"a row is a struct":   {projection.Table[int]{Name: "x", Version: 1, Schema: "s", On: []projection.Fold[int]{projection.On(func(*int, counted, es.Recorded) {})}}},
 	} {
-		if _, err := projection.Compile(ps...); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := plan.Compile(ps...); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	next := change(func(p *projection.Table[row]) { p.Version = 2 })
-	if _, err := projection.Compile(ok, next); err != nil {
+	if _, err := plan.Compile(ok, next); err != nil {
 		t.Errorf("two versions side by side: %v", err)
-	}
-}
-
-func TestColumns(t *testing.T) {
-	t.Parallel()
-	type detail struct {
-		row
-		projection.Stamp
-	}
-	if got, want := projection.Columns[detail](), "name, sum, times, version, revision, position, valid_from, recorded_from"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

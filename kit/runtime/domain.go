@@ -9,6 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 	"github.com/daybook-dev/daybook/kit/reactor"
 	"github.com/daybook-dev/daybook/kit/saga"
 )
@@ -135,7 +136,7 @@ func (d Domain) sagaNames() (names []string) {
 }
 
 func (d Domain) projectionNames() (names []string) {
-	plans, _ := projection.Compile(d.Projections...) // the worker reports what is wrong with them
+	plans, _ := plan.Compile(d.Projections...) // the worker reports what is wrong with them
 	for _, p := range plans {
 		if !slices.Contains(names, p.Name) {
 			names = append(names, p.Name)

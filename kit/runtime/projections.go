@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Shows waits until every read model has reached a position.
 func (s *System) Shows(ctx context.Context, position uint64) error {
 	for _, p := range s.domain.Projections {
-		plans, err := projection.Compile(p)
+		plans, err := plan.Compile(p)
 		if err != nil {
 			return err
 		}
@@ -27,11 +28,11 @@ func (s *System) Shows(ctx context.Context, position uint64) error {
 	return nil
 }
 
-func shows(ctx context.Context, view projection.View, position uint64) error {
+func shows(ctx context.Context, view query.View, position uint64) error {
 	for {
-		ask := projection.Ask{MinPosition: position, Wait: 10 * time.Second}
-		_, err := view.Read(ctx, ask, func(context.Context, projection.Snapshot) error { return nil })
-		if err == nil || ctx.Err() != nil || !errors.Is(err, projection.ErrNotYet) && !errors.Is(err, projection.ErrRebuilding) {
+		ask := query.Ask{MinPosition: position, Wait: 10 * time.Second}
+		_, err := view.Read(ctx, ask, func(context.Context, query.Snapshot) error { return nil })
+		if err == nil || ctx.Err() != nil || !errors.Is(err, query.ErrNotYet) && !errors.Is(err, query.ErrRebuilding) {
 			return err
 		}
 	}

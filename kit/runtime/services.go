@@ -9,6 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Services are what the domain's own code is given in a process that runs.
@@ -26,7 +27,7 @@ type Services struct {
 
 // Views read the tables of projections.
 type Views interface {
-	View(ps ...projection.Projection) (projection.View, error)
+	View(ps ...projection.Projection) (query.View, error)
 	// Partition is the partition of a key. Watch wakes its caller when rows may have changed in a partition that concerns accepts;
 	// it may also wake it without a change.
 	Partition(key string) int

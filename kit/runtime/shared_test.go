@@ -16,6 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/eventserver/eventservertest"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/kit/runtime"
 )
 
@@ -54,10 +55,10 @@ func table[E es.Event](name string) projection.Table[row] {
 }
 
 // opens runs a domain and gives its services, a view of its read model, and what its metrics say.
-func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, projection.View, func() string) {
+func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, query.View, func() string) {
 	t.Helper()
 	var services *runtime.Services
-	var view projection.View
+	var view query.View
 	d := runtime.Domain{
 		Catalog: []es.Definition{es.Define[E](1)}, Projections: []projection.Projection{table[E](name)},
 		Routes: func(s *runtime.Services) (_ http.Handler, err error) {
@@ -104,9 +105,9 @@ func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Serv
 }
 
 // shows waits until a read model has reached a position, and tells how many rows it has.
-func shows(t *testing.T, view projection.View, name string, position uint64) int {
+func shows(t *testing.T, view query.View, name string, position uint64) int {
 	t.Helper()
-	rows, _, err := projection.All[row](t.Context(), view, projection.Ask{MinPosition: position, Wait: time.Minute}, "select open from {"+name+"}")
+	rows, _, err := query.All[row](t.Context(), view, query.Ask{MinPosition: position, Wait: time.Minute}, "select open from {"+name+"}")
 	if err != nil {
 		t.Fatal(err)
 	}

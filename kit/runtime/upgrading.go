@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/orchestrator"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // raise states the versions of this program in the event store, before any role appends, and refuses what it cannot carry on:
@@ -40,7 +40,7 @@ func (s *System) raise(ctx context.Context, program string) error {
 }
 
 func (d Domain) newestProjections() (map[string]int, error) {
-	plans, err := projection.Compile(d.Projections...)
+	plans, err := plan.Compile(d.Projections...)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Customer is one customer.
@@ -15,10 +16,10 @@ type Customer struct {
 }
 
 // Queries asks for customers.
-type Queries struct{ View projection.View }
+type Queries struct{ View query.View }
 
 // Get gives one customer, now or at the moment asked for; nil if there was none.
-func (q Queries) Get(ctx context.Context, ask projection.Ask, id string) (*Customer, projection.Answer, error) {
+func (q Queries) Get(ctx context.Context, ask query.Ask, id string) (*Customer, query.Answer, error) {
 	ask.Key = id
-	return projection.One[Customer](ctx, q.View, ask, `select `+projection.Columns[Customer]()+` from {customers} where key = $1`, id)
+	return query.One[Customer](ctx, q.View, ask, `select `+query.Columns[Customer]()+` from {customers} where key = $1`, id)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/viewtest"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/customers"
 )
 
@@ -20,7 +21,7 @@ func TestGet(t *testing.T) {
 	last := l.Add(t, "customer-C-1", first, events.CustomerRegistered{CustomerID: "C-1", Email: email, Country: "GB"})
 	q := customers.Queries{View: l.View(t, events.Catalog(), customers.Projection)}
 
-	got, _, err := q.Get(t.Context(), projection.Ask{MinPosition: last}, "C-1")
+	got, _, err := q.Get(t.Context(), query.Ask{MinPosition: last}, "C-1")
 	want := &customers.Customer{
 		ID: "C-1", Row: customers.Row{Contact: customers.Contact{Email: email}, Country: "GB", Status: "active", RegisteredAt: first},
 		Stamp: projection.Stamp{Position: 1, ValidFrom: first, RecordedFrom: viewtest.Recorded(1)},
@@ -28,7 +29,7 @@ func TestGet(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(first.Add(-time.Second))}}, "C-1"); err != nil || got != nil {
+	if got, _, err := q.Get(t.Context(), query.Ask{Moment: query.Moment{AsOf: new(first.Add(-time.Second))}}, "C-1"); err != nil || got != nil {
 		t.Errorf("%v, %+v", err, got)
 	}
 }

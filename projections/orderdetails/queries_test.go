@@ -11,6 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 )
 
@@ -26,7 +27,7 @@ func TestGet(t *testing.T) {
 	l.Add(t, "payment-o3", start, events.PaymentInitiated{}) // of an order that was not placed
 	q := orderdetails.Queries{View: l.View(t, events.Catalog(), orderdetails.Projection)}
 
-	get := func(ask projection.Ask, id string) *orderdetails.Detail {
+	get := func(ask query.Ask, id string) *orderdetails.Detail {
 		t.Helper()
 		d, _, err := q.Get(t.Context(), ask, id)
 		if err != nil {
@@ -42,24 +43,24 @@ func TestGet(t *testing.T) {
 		Key: "o1", Row: row(func(r *orderdetails.Row) { r.Status, r.Payment = "confirmed", paid }),
 		Stamp: projection.Stamp{Version: 4, Revision: 1, Position: 5, ValidFrom: later, RecordedFrom: viewtest.Recorded(5)},
 	}
-	if diff := cmp.Diff(want, get(projection.Ask{MinPosition: last}, "o1")); diff != "" {
+	if diff := cmp.Diff(want, get(query.Ask{MinPosition: last}, "o1")); diff != "" {
 		t.Errorf("now (-want +got)\n%s", diff)
 	}
 	want.Row = row(func(r *orderdetails.Row) { r.Payment = paid })
 	want.Stamp = projection.Stamp{Version: 3, Revision: 0, Position: 4, ValidFrom: noon, RecordedFrom: viewtest.Recorded(4)}
-	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{AsOf: new(noon)}}, "o1")); diff != "" {
+	if diff := cmp.Diff(want, get(query.Ask{Moment: query.Moment{AsOf: new(noon)}}, "o1")); diff != "" {
 		t.Errorf("at noon (-want +got)\n%s", diff)
 	}
 	first := uint64(0)
 	want.Row = row(func(*orderdetails.Row) {})
 	want.Stamp = projection.Stamp{Version: 0, Revision: 0, Position: 1, ValidFrom: start, RecordedFrom: viewtest.Recorded(1)}
-	if diff := cmp.Diff(want, get(projection.Ask{Moment: projection.Moment{Revision: &first}}, "o1")); diff != "" {
+	if diff := cmp.Diff(want, get(query.Ask{Moment: query.Moment{Revision: &first}}, "o1")); diff != "" {
 		t.Errorf("as placed (-want +got)\n%s", diff)
 	}
-	if d := get(projection.Ask{Moment: projection.Moment{AsOf: new(start.Add(-time.Second))}}, "o1"); d != nil {
+	if d := get(query.Ask{Moment: query.Moment{AsOf: new(start.Add(-time.Second))}}, "o1"); d != nil {
 		t.Errorf("before it was placed: %+v", d)
 	}
-	if d := get(projection.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {
+	if d := get(query.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {
 		t.Errorf("rejected: %+v", d)
 	}
 	var standing []orderdetails.Standing
@@ -76,11 +77,11 @@ func TestGet(t *testing.T) {
 	}, standing); diff != "" {
 		t.Errorf("how far they have come (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]orderdetails.Detail{*get(projection.Ask{}, "o1")}, whole); diff != "" {
+	if diff := cmp.Diff([]orderdetails.Detail{*get(query.Ask{}, "o1")}, whole); diff != "" {
 		t.Errorf("the one that was wanted (-want +got)\n%s", diff)
 	}
 	for _, id := range []string{"o3", "o4"} {
-		if d := get(projection.Ask{}, id); d != nil {
+		if d := get(query.Ask{}, id); d != nil {
 			t.Errorf("%s: %+v", id, d)
 		}
 	}

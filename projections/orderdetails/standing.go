@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Standing is how far an order has come: what a request that waits for its end needs to know.
@@ -22,9 +22,9 @@ func (s Standing) Waits() bool {
 
 // Standing reads how far orders have come, and in the same snapshot gives those that are wanted whole.
 func (q Queries) Standing(ctx context.Context, ids []string, wanted func(Standing) bool) (whole []Detail, err error) {
-	_, err = q.View.Read(ctx, projection.Ask{}, func(ctx context.Context, s projection.Snapshot) error {
+	_, err = q.View.Read(ctx, query.Ask{}, func(ctx context.Context, s query.Snapshot) error {
 		whole = nil
-		standing, err := projection.Rows[Standing](ctx, s,
+		standing, err := query.Rows[Standing](ctx, s,
 			`select key, status, payment->>'status' as payment_status, revision from {order_details} where key = any($1) and status <> ''`, ids)
 		if err != nil {
 			return err
@@ -38,8 +38,8 @@ func (q Queries) Standing(ctx context.Context, ids []string, wanted func(Standin
 		if len(keys) == 0 {
 			return nil
 		}
-		whole, err = projection.Rows[Detail](ctx, s,
-			`select `+projection.Columns[Detail]()+` from {order_details} where key = any($1) and suffix = '' and status <> ''`, keys)
+		whole, err = query.Rows[Detail](ctx, s,
+			`select `+query.Columns[Detail]()+` from {order_details} where key = any($1) and suffix = '' and status <> ''`, keys)
 		return err
 	})
 	return whole, err

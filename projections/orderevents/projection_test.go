@@ -8,7 +8,6 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
@@ -21,12 +20,12 @@ func TestEveryEventIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := projection.Compile(orderevents.Projection)
+	plan, err := orderevents.Projection.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := map[string]bool{}
-	for _, typ := range plans[0].Types {
+	for _, typ := range plan.Types {
 		shown[typ] = true
 	}
 	for d := range c.Definitions() {

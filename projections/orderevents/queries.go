@@ -3,7 +3,7 @@ package orderevents
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Item is one event of an order. Position is the event's: what to resume after.
@@ -14,14 +14,14 @@ type Item struct {
 }
 
 // Queries asks for events.
-type Queries struct{ View projection.View }
+type Queries struct{ View query.View }
 
 // After gives at most limit events of an order after a position, 0 from the first, in the order of their recording;
 // more says that there are others.
-func (q Queries) After(ctx context.Context, ask projection.Ask, orderID string, position uint64, limit int) (items []Item, more bool, answer projection.Answer, err error) {
+func (q Queries) After(ctx context.Context, ask query.Ask, orderID string, position uint64, limit int) (items []Item, more bool, answer query.Answer, err error) {
 	ask.Key = orderID
-	return projection.Page[Item](ctx, q.View, ask, limit,
-		`select `+projection.Columns[Item]()+` from {order_events} where key = $1 and suffix > $2 order by suffix limit $3`, orderID, suffix(position))
+	return query.Page[Item](ctx, q.View, ask, limit,
+		`select `+query.Columns[Item]()+` from {order_events} where key = $1 and suffix > $2 order by suffix limit $3`, orderID, suffix(position))
 }
 
 // Newest is the position of an order's last event.
@@ -31,12 +31,12 @@ type Newest struct {
 }
 
 // News gives those of the orders that have events after a position, each after its own.
-func (q Queries) News(ctx context.Context, orders []string, after []uint64) ([]Newest, projection.Answer, error) {
+func (q Queries) News(ctx context.Context, orders []string, after []uint64) ([]Newest, query.Answer, error) {
 	suffixes := make([]string, len(after))
 	for i, position := range after {
 		suffixes[i] = suffix(position)
 	}
-	return projection.All[Newest](ctx, q.View, projection.Ask{},
+	return query.All[Newest](ctx, q.View, query.Ask{},
 		`select w.key, max(e.position) as position from unnest($1::text[], $2::text[]) w(key, suffix)
 		join {order_events} e on e.key = w.key and e.suffix > w.suffix group by w.key`, orders, suffixes)
 }

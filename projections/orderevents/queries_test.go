@@ -7,7 +7,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderevents"
 )
 
@@ -30,7 +30,7 @@ func TestAfter(t *testing.T) {
 		for after, more := uint64(0), true; more; {
 			var items []orderevents.Item
 			var err error
-			if items, more, _, err = q.After(t.Context(), projection.Ask{MinPosition: last}, "o1", after, limit); err != nil {
+			if items, more, _, err = q.After(t.Context(), query.Ask{MinPosition: last}, "o1", after, limit); err != nil {
 				t.Fatal(err)
 			}
 			for _, i := range items {
@@ -41,7 +41,7 @@ func TestAfter(t *testing.T) {
 			t.Errorf("in pages of %d: %v", limit, got)
 		}
 	}
-	items, _, _, err := q.After(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(day(3))}}, "o1", 3, 10)
+	items, _, _, err := q.After(t.Context(), query.Ask{Moment: query.Moment{AsOf: new(day(3))}}, "o1", 3, 10)
 	if err != nil || len(items) != 2 || items[0].Type != "payment.authorisation_requested" || items[1].StreamRevision != 1 ||
 		items[1].Stream != "order-o1" || items[1].ActorID != "anonymous" || !items[1].RecordedAt.Equal(viewtest.Recorded(6)) || items[1].Reason != nil {
 		t.Errorf("as of the 3rd: %+v, %v", items, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Item is one order of a list.
@@ -33,10 +34,10 @@ type Page struct {
 }
 
 // Queries lists orders.
-type Queries struct{ View projection.View }
+type Queries struct{ View query.View }
 
 // List gives at most limit orders after a cursor, nil from the first, now or at the moment asked for.
-func (q Queries) List(ctx context.Context, ask projection.Ask, f Filter, after *Cursor, limit int) (Page, projection.Answer, error) {
+func (q Queries) List(ctx context.Context, ask query.Ask, f Filter, after *Cursor, limit int) (Page, query.Answer, error) {
 	where, args := []string{"true"}, []any{}
 	also := func(condition string, values ...any) {
 		numbers := make([]any, len(values))
@@ -61,7 +62,7 @@ func (q Queries) List(ctx context.Context, ask projection.Ask, f Filter, after *
 	if ask.AsOf != nil { // no order was valid before it was placed: spares the index what came later
 		also("placed_at <= $%d", *ask.AsOf)
 	}
-	items, more, answer, err := projection.Page[Item](ctx, q.View, ask, limit, `select `+projection.Columns[Item]()+` from {order_list} where `+
+	items, more, answer, err := query.Page[Item](ctx, q.View, ask, limit, `select `+query.Columns[Item]()+` from {order_list} where `+
 		strings.Join(where, " and ")+fmt.Sprintf(` order by placed_at desc, key desc limit $%d`, len(args)+1), args...)
 	page := Page{Items: items}
 	if more {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderlist"
 )
 
@@ -27,20 +27,20 @@ func TestList(t *testing.T) {
 
 	for _, c := range []struct {
 		name   string
-		ask    projection.Ask
+		ask    query.Ask
 		filter orderlist.Filter
 		want   []string
 	}{
-		{"all", projection.Ask{MinPosition: last}, orderlist.Filter{}, []string{"o4", "o3", "o2", "o1"}},
-		{"confirmed", projection.Ask{}, orderlist.Filter{Status: "confirmed"}, []string{"o4", "o3", "o2", "o1"}},
-		{"placed", projection.Ask{}, orderlist.Filter{Status: "placed"}, nil},
-		{"a customer's", projection.Ask{}, orderlist.Filter{CustomerID: "C-1"}, []string{"o4", "o1"}},
-		{"to a country", projection.Ask{}, orderlist.Filter{Country: "FR"}, []string{"o4", "o3"}},
-		{"all at once", projection.Ask{}, orderlist.Filter{Status: "confirmed", CustomerID: "C-1", Country: "FR"}, []string{"o4"}},
-		{"placed as of the 11th", projection.Ask{Moment: projection.Moment{AsOf: new(day(11))}}, orderlist.Filter{Status: "placed"}, []string{"o4", "o3"}},
-		{"confirmed as of the 11th", projection.Ask{Moment: projection.Moment{AsOf: new(day(11))}}, orderlist.Filter{Status: "confirmed"}, []string{"o2", "o1"}},
-		{"as of the 2nd", projection.Ask{Moment: projection.Moment{AsOf: new(day(2))}}, orderlist.Filter{}, []string{"o2", "o1"}},
-		{"as known at the third event", projection.Ask{Moment: projection.Moment{KnownAt: new(viewtest.Recorded(3))}}, orderlist.Filter{}, []string{"o2", "o1"}},
+		{"all", query.Ask{MinPosition: last}, orderlist.Filter{}, []string{"o4", "o3", "o2", "o1"}},
+		{"confirmed", query.Ask{}, orderlist.Filter{Status: "confirmed"}, []string{"o4", "o3", "o2", "o1"}},
+		{"placed", query.Ask{}, orderlist.Filter{Status: "placed"}, nil},
+		{"a customer's", query.Ask{}, orderlist.Filter{CustomerID: "C-1"}, []string{"o4", "o1"}},
+		{"to a country", query.Ask{}, orderlist.Filter{Country: "FR"}, []string{"o4", "o3"}},
+		{"all at once", query.Ask{}, orderlist.Filter{Status: "confirmed", CustomerID: "C-1", Country: "FR"}, []string{"o4"}},
+		{"placed as of the 11th", query.Ask{Moment: query.Moment{AsOf: new(day(11))}}, orderlist.Filter{Status: "placed"}, []string{"o4", "o3"}},
+		{"confirmed as of the 11th", query.Ask{Moment: query.Moment{AsOf: new(day(11))}}, orderlist.Filter{Status: "confirmed"}, []string{"o2", "o1"}},
+		{"as of the 2nd", query.Ask{Moment: query.Moment{AsOf: new(day(2))}}, orderlist.Filter{}, []string{"o2", "o1"}},
+		{"as known at the third event", query.Ask{Moment: query.Moment{KnownAt: new(viewtest.Recorded(3))}}, orderlist.Filter{}, []string{"o2", "o1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for limit := 1; limit <= 5; limit++ { // in pages of every size

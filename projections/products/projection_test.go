@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/events"
-	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/products"
 )
@@ -26,11 +25,11 @@ func TestProducts(t *testing.T) {
 
 // A version that has been given away must not change when the row goes on.
 func TestVersionsDoNotShareTheirPrices(t *testing.T) {
-	plans, err := projection.Compile(products.Projection)
+	plan, err := products.Projection.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	batch := plans[0].Begin(0)
+	batch := plan.Begin(0)
 	var first products.Row
 	for i, e := range projectiontest.Past("product-A", events.ProductAdded{Prices: prices{"GBP": 1299}}, events.ProductPriceChanged{Prices: prices{"GBP": 1}}) {
 		keys, err := batch.Touch(e)

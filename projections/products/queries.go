@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Product is one product.
@@ -15,16 +16,16 @@ type Product struct {
 }
 
 // Queries asks for products.
-type Queries struct{ View projection.View }
+type Queries struct{ View query.View }
 
 // Get gives one product, now or at the moment asked for; nil if there was none.
-func (q Queries) Get(ctx context.Context, ask projection.Ask, sku string) (*Product, projection.Answer, error) {
+func (q Queries) Get(ctx context.Context, ask query.Ask, sku string) (*Product, query.Answer, error) {
 	ask.Key = sku
-	return projection.One[Product](ctx, q.View, ask, `select `+projection.Columns[Product]()+` from {products} where key = $1`, sku)
+	return query.One[Product](ctx, q.View, ask, `select `+query.Columns[Product]()+` from {products} where key = $1`, sku)
 }
 
 // List gives at most limit products after a SKU, in the order of SKUs; more says that there are others.
-func (q Queries) List(ctx context.Context, ask projection.Ask, after string, limit int) (products []Product, more bool, answer projection.Answer, err error) {
-	return projection.Page[Product](ctx, q.View, ask, limit,
-		`select `+projection.Columns[Product]()+` from {products} where key > $1 order by key limit $2`, after)
+func (q Queries) List(ctx context.Context, ask query.Ask, after string, limit int) (products []Product, more bool, answer query.Answer, err error) {
+	return query.Page[Product](ctx, q.View, ask, limit,
+		`select `+query.Columns[Product]()+` from {products} where key > $1 order by key limit $2`, after)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/products"
 )
 
@@ -21,7 +22,7 @@ func TestQueries(t *testing.T) {
 	last := l.Add(t, "product-A", day(2), events.ProductPriceChanged{Prices: prices{"GBP": 1399}})
 	q := products.Queries{View: l.View(t, events.Catalog(), products.Projection)}
 
-	got, _, err := q.Get(t.Context(), projection.Ask{MinPosition: last}, "A")
+	got, _, err := q.Get(t.Context(), query.Ask{MinPosition: last}, "A")
 	want := &products.Product{
 		SKU: "A", Row: products.Row{Name: "Mug A", Prices: prices{"GBP": 1399}, TaxClass: "standard", Status: "active"},
 		Stamp: projection.Stamp{Version: 1, Revision: 1, Position: 3, ValidFrom: day(2), RecordedFrom: viewtest.Recorded(3)},
@@ -29,17 +30,17 @@ func TestQueries(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(day(1))}}, "A"); err != nil || got.Prices["GBP"] != 1299 {
+	if got, _, err := q.Get(t.Context(), query.Ask{Moment: query.Moment{AsOf: new(day(1))}}, "A"); err != nil || got.Prices["GBP"] != 1299 {
 		t.Errorf("%v, %+v", err, got)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{}, "C"); err != nil || got != nil {
+	if got, _, err := q.Get(t.Context(), query.Ask{}, "C"); err != nil || got != nil {
 		t.Errorf("%v, %+v", err, got)
 	}
-	page, more, _, err := q.List(t.Context(), projection.Ask{}, "", 1)
+	page, more, _, err := q.List(t.Context(), query.Ask{}, "", 1)
 	if err != nil || !more || len(page) != 1 || page[0].SKU != "A" {
 		t.Errorf("%v, %+v", err, page)
 	}
-	page, more, _, err = q.List(t.Context(), projection.Ask{}, "A", 1)
+	page, more, _, err = q.List(t.Context(), query.Ask{}, "A", 1)
 	if err != nil || more || len(page) != 1 || page[0].SKU != "B" {
 		t.Errorf("%v, %+v", err, page)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // By is what sums are grouped by.
@@ -48,12 +48,12 @@ type Page struct {
 
 // Queries sums sales. Zone is the shop's, in which days and months are counted (IANA).
 type Queries struct {
-	View projection.View
+	View query.View
 	Zone string
 }
 
 // Report gives at most limit sums after a cursor, nil from the first, now or at the moment asked for.
-func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Range, after *Cursor, limit int) (Page, projection.Answer, error) {
+func (q Queries) Report(ctx context.Context, ask query.Ask, by By, days Range, after *Cursor, limit int) (Page, query.Answer, error) {
 	var group string
 	switch by {
 	case Month:
@@ -63,12 +63,12 @@ func (q Queries) Report(ctx context.Context, ask projection.Ask, by By, days Ran
 	case Country:
 		group = `country`
 	default:
-		return Page{}, projection.Answer{}, fmt.Errorf("sales by %q", by)
+		return Page{}, query.Answer{}, fmt.Errorf("sales by %q", by)
 	}
 	if after == nil {
 		after = &Cursor{}
 	}
-	sums, more, answer, err := projection.Page[Sum](ctx, q.View, ask, limit, `
+	sums, more, answer, err := query.Page[Sum](ctx, q.View, ask, limit, `
 		with sale as (
 			select key, at, country, currency, units, goods, discount, shipping, tax_included, tax_added, total from {sales} where kind = 'sale' and counted
 		), later as (

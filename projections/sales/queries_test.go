@@ -9,7 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/sales"
 )
 
@@ -40,7 +40,7 @@ func TestPartsSumToTheTotal(t *testing.T) {
 	}
 	q := sales.Queries{View: l.View(t, events.Catalog(), sales.Projection), Zone: "UTC"}
 	for _, by := range []sales.By{sales.Month, sales.Day, sales.Country} {
-		page, _, err := q.Report(t.Context(), projection.Ask{}, by, sales.Range{}, nil, 10)
+		page, _, err := q.Report(t.Context(), query.Ask{}, by, sales.Range{}, nil, 10)
 		if err != nil || len(page.Items) != 1 {
 			t.Fatal(page, err)
 		}
@@ -74,28 +74,28 @@ func TestReport(t *testing.T) {
 	september := sales.Sum{Group: "2011-09", Currency: "GBP", ReturnedUnits: 1, Refunded: 900}
 	for _, c := range []struct {
 		name string
-		ask  projection.Ask
+		ask  query.Ask
 		by   sales.By
 		days sales.Range
 		want []sales.Sum
 	}{
-		{"by month", projection.Ask{MinPosition: last}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august, september}},
-		{"as of July", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-07-31T00:00:00Z"))}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july}},
-		{"as of August", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-08-31T00:00:00Z"))}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august}},
-		{"as of a confirmation", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-05-31T23:30:00Z"))}}, sales.Country, sales.Range{},
+		{"by month", query.Ask{MinPosition: last}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august, september}},
+		{"as of July", query.Ask{Moment: query.Moment{AsOf: new(at("2011-07-31T00:00:00Z"))}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july}},
+		{"as of August", query.Ask{Moment: query.Moment{AsOf: new(at("2011-08-31T00:00:00Z"))}}, sales.Month, sales.Range{}, []sales.Sum{euros, june, july, august}},
+		{"as of a confirmation", query.Ask{Moment: query.Moment{AsOf: new(at("2011-05-31T23:30:00Z"))}}, sales.Country, sales.Range{},
 			[]sales.Sum{{Group: "GB", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395}}},
-		{"before all", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-05-31T23:29:59Z"))}}, sales.Month, sales.Range{}, []sales.Sum{}},
-		{"as known when the first was placed", projection.Ask{Moment: projection.Moment{KnownAt: new(viewtest.Recorded(2))}}, sales.Day, sales.Range{},
+		{"before all", query.Ask{Moment: query.Moment{AsOf: new(at("2011-05-31T23:29:59Z"))}}, sales.Month, sales.Range{}, []sales.Sum{}},
+		{"as known when the first was placed", query.Ask{Moment: query.Moment{KnownAt: new(viewtest.Recorded(2))}}, sales.Day, sales.Range{},
 			[]sales.Sum{{Group: "2011-06-01", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395}}},
-		{"by country", projection.Ask{}, sales.Country, sales.Range{}, []sales.Sum{
+		{"by country", query.Ask{}, sales.Country, sales.Range{}, []sales.Sum{
 			{Group: "FR", Currency: "GBP", Orders: 1, Units: 1, Goods: 1000, Total: 1000, Cancelled: 1000},
 			{Group: "GB", Currency: "EUR", Orders: 1, Units: 3, Goods: 300, Total: 300},
 			{Group: "GB", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395, ReturnedUnits: 2, Refunded: 1900},
 		}},
-		{"from the first day to the first", projection.Ask{}, sales.Day, sales.Range{From: new(at("2011-06-01T00:00:00Z")), To: new(at("2011-06-01T00:00:00Z"))},
+		{"from the first day to the first", query.Ask{}, sales.Day, sales.Range{From: new(at("2011-06-01T00:00:00Z")), To: new(at("2011-06-01T00:00:00Z"))},
 			[]sales.Sum{{Group: "2011-06-01", Currency: "GBP", Orders: 1, Units: 2, Goods: 2000, Shipping: 395, Total: 2395}}},
-		{"until the day before", projection.Ask{}, sales.Day, sales.Range{To: new(at("2011-05-31T00:00:00Z"))}, []sales.Sum{}},
-		{"from July", projection.Ask{}, sales.Month, sales.Range{From: new(at("2011-07-01T00:00:00Z"))}, []sales.Sum{july, august, september}},
+		{"until the day before", query.Ask{}, sales.Day, sales.Range{To: new(at("2011-05-31T00:00:00Z"))}, []sales.Sum{}},
+		{"from July", query.Ask{}, sales.Month, sales.Range{From: new(at("2011-07-01T00:00:00Z"))}, []sales.Sum{july, august, september}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			page, _, err := q.Report(t.Context(), c.ask, c.by, c.days, nil, 100)
@@ -111,7 +111,7 @@ func TestReport(t *testing.T) {
 		var all []sales.Sum
 		var after *sales.Cursor
 		for range 5 {
-			page, _, err := q.Report(t.Context(), projection.Ask{}, sales.Month, sales.Range{}, after, 1)
+			page, _, err := q.Report(t.Context(), query.Ask{}, sales.Month, sales.Range{}, after, 1)
 			if err != nil || len(page.Items) != 1 {
 				t.Fatal(page, err)
 			}
@@ -125,18 +125,18 @@ func TestReport(t *testing.T) {
 		}
 	})
 	t.Run("until the first day there is", func(t *testing.T) {
-		page, _, err := q.Report(t.Context(), projection.Ask{}, sales.Day, sales.Range{To: new(time.Time{})}, nil, 100)
+		page, _, err := q.Report(t.Context(), query.Ask{}, sales.Day, sales.Range{To: new(time.Time{})}, nil, 100)
 		if err != nil || len(page.Items) != 0 {
 			t.Errorf("%v %v", page.Items, err)
 		}
 	})
 	t.Run("as of the first moment there is", func(t *testing.T) {
-		page, answer, err := q.Report(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(time.Time{})}}, sales.Month, sales.Range{}, nil, 100)
+		page, answer, err := q.Report(t.Context(), query.Ask{Moment: query.Moment{AsOf: new(time.Time{})}}, sales.Month, sales.Range{}, nil, 100)
 		if err != nil || len(page.Items) != 0 || answer.AsOf == nil || !answer.AsOf.IsZero() {
 			t.Errorf("%v as of %v, %v", page.Items, answer.AsOf, err)
 		}
 	})
-	if _, _, err := q.Report(t.Context(), projection.Ask{}, "year", sales.Range{}, nil, 1); err == nil {
+	if _, _, err := q.Report(t.Context(), query.Ask{}, "year", sales.Range{}, nil, 1); err == nil {
 		t.Error("sums by year were given")
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
 // Sum is the sales of one product in one currency, in minor units. Shipping and its tax are no product's.
@@ -37,16 +37,16 @@ type Page struct {
 
 // Queries sums sales. Zone is the shop's, in which days are counted (IANA).
 type Queries struct {
-	View projection.View
+	View query.View
 	Zone string
 }
 
 // Report gives at most limit sums after a cursor, nil from the first, now or at the moment asked for.
-func (q Queries) Report(ctx context.Context, ask projection.Ask, days Range, after *Cursor, limit int) (Page, projection.Answer, error) {
+func (q Queries) Report(ctx context.Context, ask query.Ask, days Range, after *Cursor, limit int) (Page, query.Answer, error) {
 	if after == nil {
 		after = &Cursor{}
 	}
-	sums, more, answer, err := projection.Page[Sum](ctx, q.View, ask, limit, `
+	sums, more, answer, err := query.Page[Sum](ctx, q.View, ask, limit, `
 		with sale as (
 			select key, currency from {sales_by_product} where kind = 'order' and counted
 		), line as (

@@ -8,7 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
-	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/salesbyproduct"
 )
 
@@ -39,18 +39,18 @@ func TestReport(t *testing.T) {
 
 	for _, c := range []struct {
 		name string
-		ask  projection.Ask
+		ask  query.Ask
 		days salesbyproduct.Range
 		want []salesbyproduct.Sum
 	}{
-		{"all", projection.Ask{}, salesbyproduct.Range{}, []salesbyproduct.Sum{
+		{"all", query.Ask{}, salesbyproduct.Range{}, []salesbyproduct.Sum{
 			{SKU: "MUG", Currency: "GBP", Orders: 2, Units: 2, Goods: 1800, TaxIncluded: 300, Total: 1800, Cancelled: 900},
 			{SKU: "mug", Currency: "GBP", Orders: 2, Units: 5, Goods: 6196, Discount: 196, TaxAdded: 1000, Total: 7000, Cancelled: 3000, ReturnedUnits: 2, Refunded: 2299},
 		}},
-		{"as of 2 June", projection.Ask{Moment: projection.Moment{AsOf: new(at("2011-06-02T23:00:00Z"))}}, salesbyproduct.Range{}, []salesbyproduct.Sum{
+		{"as of 2 June", query.Ask{Moment: query.Moment{AsOf: new(at("2011-06-02T23:00:00Z"))}}, salesbyproduct.Range{}, []salesbyproduct.Sum{
 			{SKU: "MUG", Currency: "GBP", Orders: 2, Units: 2, Goods: 1800, TaxIncluded: 300, Total: 1800}, {SKU: "mug", Currency: "GBP", Orders: 2, Units: 5, Goods: 6196, Discount: 196, TaxAdded: 1000, Total: 7000},
 		}},
-		{"one day", projection.Ask{}, salesbyproduct.Range{From: new(at("2011-07-01T00:00:00Z")), To: new(at("2011-07-01T00:00:00Z"))}, []salesbyproduct.Sum{
+		{"one day", query.Ask{}, salesbyproduct.Range{From: new(at("2011-07-01T00:00:00Z")), To: new(at("2011-07-01T00:00:00Z"))}, []salesbyproduct.Sum{
 			{SKU: "mug", Currency: "GBP", ReturnedUnits: 2, Refunded: 2299},
 		}},
 	} {
@@ -64,11 +64,11 @@ func TestReport(t *testing.T) {
 			}
 		})
 	}
-	page, _, err := q.Report(t.Context(), projection.Ask{}, salesbyproduct.Range{}, nil, 1)
+	page, _, err := q.Report(t.Context(), query.Ask{}, salesbyproduct.Range{}, nil, 1)
 	if err != nil || page.Next == nil || *page.Next != (salesbyproduct.Cursor{SKU: "MUG", Currency: "GBP"}) {
 		t.Fatal(page, err)
 	}
-	page, _, err = q.Report(t.Context(), projection.Ask{}, salesbyproduct.Range{}, page.Next, 1)
+	page, _, err = q.Report(t.Context(), query.Ask{}, salesbyproduct.Range{}, page.Next, 1)
 	if err != nil || page.Next != nil || len(page.Items) != 1 || page.Items[0].SKU != "mug" {
 		t.Fatal(page, err)
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/projections/stocklevels"
 )
@@ -39,12 +38,12 @@ func TestEveryEventCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := projection.Compile(stocklevels.Projection)
+	plan, err := stocklevels.Projection.Plan()
 	if err != nil {
 		t.Fatal(err)
 	}
 	read := map[string]bool{}
-	for _, typ := range plans[0].Types {
+	for _, typ := range plan.Types {
 		read[typ] = true
 	}
 	for d := range c.Definitions() {

@@ -9,6 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/stocklevels"
 )
 
@@ -24,21 +25,21 @@ func TestQueries(t *testing.T) {
 		SKU: "A", Row: stocklevels.Row{Location: "main", OnHand: 10, Reserved: 4},
 		Stamp: projection.Stamp{Version: 1, Revision: 1, Position: 3, ValidFrom: day(2), RecordedFrom: viewtest.Recorded(3)},
 	}
-	got, _, err := q.Get(t.Context(), projection.Ask{MinPosition: last}, "A")
+	got, _, err := q.Get(t.Context(), query.Ask{MinPosition: last}, "A")
 	if diff := cmp.Diff(&a, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{Moment: projection.Moment{AsOf: new(day(1))}}, "A"); err != nil || got.Reserved != 0 || got.OnHand != 10 {
+	if got, _, err := q.Get(t.Context(), query.Ask{Moment: query.Moment{AsOf: new(day(1))}}, "A"); err != nil || got.Reserved != 0 || got.OnHand != 10 {
 		t.Errorf("%v, %+v", err, got)
 	}
-	if got, _, err := q.Get(t.Context(), projection.Ask{}, "C"); err != nil || got != nil {
+	if got, _, err := q.Get(t.Context(), query.Ask{}, "C"); err != nil || got != nil {
 		t.Errorf("%v, %+v", err, got)
 	}
-	levels, more, _, err := q.List(t.Context(), projection.Ask{}, "", 1)
+	levels, more, _, err := q.List(t.Context(), query.Ask{}, "", 1)
 	if err != nil || !more || len(levels) != 1 || levels[0].SKU != "A" {
 		t.Errorf("%v, %+v", err, levels)
 	}
-	levels, more, _, err = q.List(t.Context(), projection.Ask{}, "A", 1)
+	levels, more, _, err = q.List(t.Context(), query.Ask{}, "A", 1)
 	if err != nil || more || len(levels) != 1 || levels[0].SKU != "B.1" {
 		t.Errorf("%v, %+v", err, levels)
 	}

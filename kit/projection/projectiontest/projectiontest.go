@@ -10,6 +10,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // Rows is what a projection holds. Name it once per test package:
@@ -17,8 +18,8 @@ import (
 //	var given = projectiontest.Given[orderdetails.Row]
 type Rows[Row any] struct {
 	t      testing.TB
-	batch  projection.Batch
-	stamps map[projection.Key]projection.Stamp
+	batch  plan.Batch
+	stamps map[plan.Key]projection.Stamp
 }
 
 // Past places events in a stream, a minute apart from 2011-01-01.
@@ -38,11 +39,11 @@ func Past(stream string, events ...es.Event) (out []es.Recorded) {
 // or before the checkpoint is skipped. Positions are counted from 1 in the order given.
 func Given[Row any](tb testing.TB, p projection.Table[Row], past ...[]es.Recorded) Rows[Row] {
 	tb.Helper()
-	plans, err := projection.Compile(p)
+	plans, err := plan.Compile(p)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	rows := Rows[Row]{tb, plans[0].Begin(0), map[projection.Key]projection.Stamp{}}
+	rows := Rows[Row]{tb, plans[0].Begin(0), map[plan.Key]projection.Stamp{}}
 	var checkpoint, end uint64
 	for _, stream := range past {
 		begin := end
@@ -60,7 +61,7 @@ func Given[Row any](tb testing.TB, p projection.Table[Row], past ...[]es.Recorde
 	return rows
 }
 
-func (r Rows[Row]) fold(plan projection.Plan, e es.Recorded) {
+func (r Rows[Row]) fold(p plan.Plan, e es.Recorded) {
 	r.t.Helper()
 	keys, err := r.batch.Touch(e)
 	if err != nil {
@@ -74,7 +75,7 @@ func (r Rows[Row]) fold(plan projection.Plan, e es.Recorded) {
 		if !ok {
 			stamp = projection.NoStamp()
 		}
-		r.stamps[k] = stamp.Next(e, plan.Stream)
+		r.stamps[k] = stamp.Next(e, p.Stream)
 	}
 }
 
@@ -106,7 +107,7 @@ func (r Rows[Row]) ThenNoRow(key string) {
 	}
 }
 
-func split(key string) projection.Key {
+func split(key string) plan.Key {
 	k, suffix, _ := strings.Cut(key, "/")
-	return projection.Key{Key: k, Suffix: suffix}
+	return plan.Key{Key: k, Suffix: suffix}
 }

@@ -1,0 +1,54 @@
+package plan
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Column is one field of a row.
+type Column struct {
+	Name string // its db tag
+	Type reflect.Type
+	at   []int
+}
+
+// EngineColumns are those that every table has beside its Row's: the primary key and the Stamp.
+func EngineColumns() []string {
+	return []string{"key", "suffix", "version", "revision", "position", "valid_from", "recorded_from"}
+}
+
+// Columns lists the db tags of a struct and of the structs embedded in it. Every exported field has one; "-" leaves it out.
+func Columns(t reflect.Type) ([]Column, error) { return columns(t, nil) }
+
+func columns(t reflect.Type, at []int) (all []Column, err error) {
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("a row is a struct, not %s", t)
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		path := append(slices.Clone(at), i)
+		tag, tagged := f.Tag.Lookup("db")
+		switch {
+		case tag == "-" || !f.IsExported() && !f.Anonymous:
+		case f.Anonymous && !tagged:
+			inner, err := columns(f.Type, path)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, inner...)
+		case tag == "":
+			return nil, fmt.Errorf("field %s.%s has no db tag", t, f.Name)
+		case slices.ContainsFunc(all, func(c Column) bool { return c.Name == tag }):
+			return nil, fmt.Errorf("%s has two columns %s", t, tag)
+		default:
+			all = append(all, Column{tag, f.Type, path})
+		}
+	}
+	return all, nil
+}
+
+// Of points to the column's field in a row, which is given as a pointer.
+func (c Column) Of(row any) any {
+	return reflect.ValueOf(row).Elem().FieldByIndex(c.at).Addr().Interface()
+}
