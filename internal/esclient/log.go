@@ -50,7 +50,7 @@ func (c *Client) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record, 
 			}
 			return catching(src, after, goal), nil
 		}
-		err := c.pump(ctx, 0, open, func(i item) bool {
+		err := c.pump(ctx, 0, aheadOfLog, open, func(i item) bool {
 			after = max(after, i.record.Position)
 			switch {
 			case i.caughtUp:

@@ -32,17 +32,24 @@ type delivered struct {
 	err  error
 }
 
+// How many items may wait, of the log and of a stream. Most streams are short, and one is read for nearly every command: the room for 256
+// items is 54 KiB.
+const (
+	aheadOfLog    = 256
+	aheadOfStream = 16
+)
+
 // pump reads a source in a goroutine of its own and gives its items to each, which returns false to stop.
 // The official client can hang without honouring ctx; then it is left behind, with its session.
-// stall > 0: a source that gives nothing for that long has failed.
-func (c *Client) pump(ctx context.Context, stall time.Duration, open opener, each func(item) bool) error {
+// stall > 0: a source that gives nothing for that long has failed. ahead is how many items may be read before they are taken.
+func (c *Client) pump(ctx context.Context, stall time.Duration, ahead int, open opener, each func(item) bool) error {
 	s, err := c.sessions.acquire(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out := make(chan delivered, 256)
+	out := make(chan delivered, ahead)
 	go func() {
 		defer s.release()
 		run(ctx, s, open, out)

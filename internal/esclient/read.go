@@ -65,7 +65,7 @@ func reading(st *esdb.ReadStream, err error) (source, error) {
 // pumped reads a source of the official client's, once.
 func (c *Client) pumped(open opener) func(context.Context, func(item) bool) error {
 	return func(ctx context.Context, each func(item) bool) error {
-		return c.pump(ctx, c.cfg.StallAfter, open, each)
+		return c.pump(ctx, c.cfg.StallAfter, aheadOfStream, open, each)
 	}
 }
 

@@ -33,8 +33,8 @@ const (
 	programCode    = 48 << 20 // mapped from the executable
 	leastMemory    = 256 << 20
 	mostByDefault  = 1 << 30
-	ofTheMachine   = 4 // a fraction: one in so many
-	moreBeforeGC   = 100
+	ofTheMachine   = 4   // a fraction: one in so many
+	moreBeforeGC   = 200 // percent of what is live
 	unknownMachine = 4 << 30
 )
 
