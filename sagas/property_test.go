@@ -10,7 +10,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -24,7 +24,7 @@ var (
 func TestAnyOrder(t *testing.T) {
 	t.Parallel()
 	c := catalog(t)
-	machines, err := saga.Compile(sagas.All(deadlines)...)
+	machines, err := machine.Compile(sagas.All(deadlines)...)
 	if err != nil {
 		t.Fatal(err)
 	}

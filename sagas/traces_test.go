@@ -5,7 +5,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 	"github.com/daybook-dev/daybook/sagas"
 )
@@ -26,7 +26,7 @@ func TestTraces(t *testing.T) {
 
 func catalog(tb testing.TB) *es.Catalog {
 	tb.Helper()
-	c, err := es.NewCatalog(events.Catalog(), saga.Catalog())
+	c, err := es.NewCatalog(events.Catalog(), machine.Catalog())
 	if err != nil {
 		tb.Fatal(err)
 	}

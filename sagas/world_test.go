@@ -15,7 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 	"github.com/daybook-dev/daybook/sagas"
 )
@@ -29,7 +29,7 @@ type world struct {
 	store    *memory.Store
 	catalog  *es.Catalog
 	handler  *es.Handler
-	machines []saga.Machine
+	machines []machine.Machine
 	runs     map[string]*run
 	names    []string // of runs, as begun
 	seen     int      // of the log
@@ -43,8 +43,8 @@ type world struct {
 
 // run is an instance: in memory, and as its stream would have it.
 type run struct {
-	m      saga.Machine
-	now    saga.Running
+	m      machine.Machine
+	now    machine.Running
 	stored []es.Event
 	inbox  []es.Record
 	fed    []es.Record
@@ -71,7 +71,7 @@ type void struct {
 
 var skus = []string{"A", "B"}
 
-func newWorld(seed uint64, c *es.Catalog, machines []saga.Machine) *world {
+func newWorld(seed uint64, c *es.Catalog, machines []machine.Machine) *world {
 	w := &world{
 		r: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_800_000_000, 0).UTC(), store: memory.New(), catalog: c,
 		machines: machines, runs: map[string]*run{}, charges: map[string]*charge{},
@@ -118,7 +118,7 @@ func (w *world) route() {
 	log := w.store.All(uint64(w.seen))
 	w.seen += len(log)
 	for _, rec := range log {
-		in, err := saga.HeardOf(w.catalog, rec)
+		in, err := machine.HeardOf(w.catalog, rec)
 		if err != nil {
 			w.failf("%v", err)
 			continue
@@ -150,7 +150,7 @@ func (w *world) route() {
 }
 
 // watch keeps the provider's list of what it is asked, and checks what must hold at every moment.
-func (w *world) watch(rec es.Record, in saga.Heard) {
+func (w *world) watch(rec es.Record, in machine.Heard) {
 	switch e := in.Event.(type) {
 	case events.PaymentAuthorisationRequested:
 		if w.charges[e.OrderID] != nil {
@@ -179,20 +179,20 @@ func load[S any, P es.State[S]](w *world, key string) S {
 	return l.State
 }
 
-func (w *world) step(name string, in saga.Input) {
+func (w *world) step(name string, in machine.Input) {
 	run := w.runs[name]
 	if started := len(run.stored) > 0; !started {
-		if h, ok := in.(saga.Heard); !ok || h.Event.EventType() != run.m.StartsOn {
+		if h, ok := in.(machine.Heard); !ok || h.Event.EventType() != run.m.StartsOn {
 			return // its start has not been heard yet: in the orchestrator nothing can overtake it
 		}
 	}
 	if taken, ok := run.now.Step(in, w.now); ok {
-		run.stored = append(run.stored, saga.Stepped{Taken: []saga.Taken{taken}})
+		run.stored = append(run.stored, machine.Stepped{Taken: []machine.Taken{taken}})
 	}
 }
 
 func (w *world) hear(name string, rec es.Record) {
-	in, err := saga.HeardOf(w.catalog, rec)
+	in, err := machine.HeardOf(w.catalog, rec)
 	if err != nil {
 		w.failf("%v", err)
 		return
@@ -201,17 +201,17 @@ func (w *world) hear(name string, rec es.Record) {
 }
 
 // send sends an owed command; the answer is fed at once, or left to the log.
-func (w *world) send(name string, f saga.Effect, feed bool) {
+func (w *world) send(name string, f machine.Effect, feed bool) {
 	run := w.runs[name]
 	receipt, err := w.handler.Send(context.Background(), f.Command, f.Call(run.now.ID()))
 	run.sent[f.ID] = true
 	switch {
 	case es.Rejected(err) != "":
-		w.step(name, saga.Answer{Effect: f.ID, Code: es.Rejected(err)})
+		w.step(name, machine.Answer{Effect: f.ID, Code: es.Rejected(err)})
 	case err != nil:
 		w.failf("%s of %s: %v", f.Command.CommandType(), name, err)
 	case len(receipt.Events) == 0:
-		w.step(name, saga.Answer{Effect: f.ID})
+		w.step(name, machine.Answer{Effect: f.ID})
 	case feed:
 		for _, rec := range receipt.Records {
 			if slices.Contains(run.m.Answers, rec.Type) {
@@ -226,7 +226,7 @@ func (w *world) crash(name string) {
 	run := w.runs[name]
 	again := run.m.New(run.now.ID())
 	for _, e := range run.stored {
-		if err := saga.Refold(again, w.catalog, e); err != nil {
+		if err := machine.Refold(again, w.catalog, e); err != nil {
 			w.failf("%v", err)
 		}
 	}
@@ -249,12 +249,12 @@ func (w *world) timers(name string) {
 					w.failf("%v", err)
 					return
 				}
-				if in, err := saga.HeardOf(w.catalog, rec); err == nil && in.Meta.Effect.ID == at.Effect && slices.Contains(run.m.Answers, rec.Type) {
+				if in, err := machine.HeardOf(w.catalog, rec); err == nil && in.Meta.Effect.ID == at.Effect && slices.Contains(run.m.Answers, rec.Type) {
 					w.step(name, in)
 				}
 			}
 		}
-		w.step(name, saga.Due{Timer: t.ID})
+		w.step(name, machine.Due{Timer: t.ID})
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/doctor"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -73,7 +73,7 @@ func examine(ctx context.Context, cfg app.Config, log *slog.Logger, settle time.
 		return nil, err
 	}
 	defer system.Close()
-	machines, err := saga.Compile(sagas.All(sagas.Deadlines{})...)
+	machines, err := machine.Compile(sagas.All(sagas.Deadlines{})...)
 	if err != nil {
 		return nil, err
 	}

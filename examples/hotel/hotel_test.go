@@ -17,7 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/eventserver/eventservertest"
 	"github.com/daybook-dev/daybook/kit/projection/projectiontest"
 	"github.com/daybook-dev/daybook/kit/runtime"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 )
 
@@ -30,7 +30,7 @@ func TestANightIsHeldOnce(t *testing.T) {
 }
 
 func TestStay(t *testing.T) {
-	catalog, err := es.NewCatalog(hotel.Catalog(), saga.Catalog())
+	catalog, err := es.NewCatalog(hotel.Catalog(), machine.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}

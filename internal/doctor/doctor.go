@@ -13,7 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // Config says what is examined. Log and Catalog are needed; what else is nil or empty is passed over, and the report
@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Log     es.Log
 	Catalog *es.Catalog
-	Sagas   []saga.Machine
+	Sagas   []machine.Machine
 
 	Pool        *pgxpool.Pool
 	Projections []projection.Projection

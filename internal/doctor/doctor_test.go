@@ -8,7 +8,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 func TestAllIsWell(t *testing.T) {
@@ -216,7 +216,7 @@ func TestMoving(t *testing.T) {
 func TestStuckIsSaid(t *testing.T) {
 	w := shop(t)
 	id := es.StreamID{Category: "placement", Key: "confirmed"}
-	w.keep(id, saga.Taken{Decisions: []saga.Decision{{Kind: saga.Stuck, Step: "confirm order", Code: "because"}}})
+	w.keep(id, machine.Taken{Decisions: []machine.Decision{{Kind: machine.Stuck, Step: "confirm order", Code: "because"}}})
 	if r := w.look(); !r.Healthy || len(r.Notes) != 1 {
 		t.Errorf("%v, %v", r.Notes, r.Findings)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // history is what the log comes to, folded as it is read.
@@ -31,7 +31,7 @@ type history struct {
 
 	orders    map[string]*order
 	shelves   map[string]*shelf
-	machines  map[string]saga.Machine // the newest of each name
+	machines  map[string]machine.Machine // the newest of each name
 	instances map[es.StreamID]*instance
 	byKey     map[string][]*instance
 	due       map[es.StreamID]start // instances that must be
@@ -82,7 +82,7 @@ func newHistory(cfg Config, out *Report) *history {
 	h := &history{
 		cfg: cfg, out: out, streams: map[es.StreamID]*stream{}, ids: map[es.UUID]uint64{}, commands: map[es.UUID]*command{},
 		last: make([]uint64, cfg.Partitions), places: map[uint64]place{},
-		orders: map[string]*order{}, shelves: map[string]*shelf{}, machines: map[string]saga.Machine{},
+		orders: map[string]*order{}, shelves: map[string]*shelf{}, machines: map[string]machine.Machine{},
 		instances: map[es.StreamID]*instance{}, byKey: map[string][]*instance{}, due: map[es.StreamID]start{},
 		dueOf: map[string][]es.StreamID{}, deployed: map[string]uint64{},
 		sealed: map[sealedUnder]*sealedUse{}, imports: map[string]*taken{},

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // instance is a saga's instance, folded from its stream.
 type instance struct {
 	id     es.StreamID
-	run    saga.Running
+	run    machine.Running
 	events uint64
 	last   time.Time // recorded time of its newest event
 }
@@ -31,7 +31,7 @@ func (h *history) refold(_ es.Record, e es.Recorded) error {
 		h.byKey[e.Stream.Key] = append(h.byKey[e.Stream.Key], i)
 	}
 	i.events, i.last = e.Revision+1, e.Created
-	return saga.Refold(i.run, h.cfg.Catalog, e.Event)
+	return machine.Refold(i.run, h.cfg.Catalog, e.Event)
 }
 
 // standing is the state of an instance, and a word about why.

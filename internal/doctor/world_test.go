@@ -17,7 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -27,8 +27,8 @@ type world struct {
 	store    *memory.Store
 	catalog  *es.Catalog
 	handler  *es.Handler
-	machines []saga.Machine
-	runs     map[es.StreamID]saga.Running
+	machines []machine.Machine
+	runs     map[es.StreamID]machine.Running
 	next     map[es.StreamID]int64 // events in each instance's stream
 	seen     uint64
 	charges  []charge
@@ -36,15 +36,15 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	c, err := es.NewCatalog(events.Catalog(), saga.Catalog(), deployment.Catalog())
+	c, err := es.NewCatalog(events.Catalog(), machine.Catalog(), deployment.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}
-	machines, err := saga.Compile(sagas.All(sagas.Deadlines{})...)
+	machines, err := machine.Compile(sagas.All(sagas.Deadlines{})...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: memory.New(), catalog: c, machines: machines, runs: map[es.StreamID]saga.Running{}, next: map[es.StreamID]int64{}}
+	w := &world{t: t, store: memory.New(), catalog: c, machines: machines, runs: map[es.StreamID]machine.Running{}, next: map[es.StreamID]int64{}}
 	w.handler = es.NewHandler(w.store, c, time.Now)
 	for _, m := range machines {
 		w.must(deployment.Begin(t.Context(), w.store, w.store, c, m.Name))
@@ -91,7 +91,7 @@ func (w *world) settle(decline string) {
 		}
 		for _, rec := range log {
 			w.seen = rec.Position
-			in, err := saga.HeardOf(w.catalog, rec)
+			in, err := machine.HeardOf(w.catalog, rec)
 			w.must(nil, err)
 			w.provider(in.Recorded, decline)
 			for _, m := range w.machines {
@@ -101,7 +101,7 @@ func (w *world) settle(decline string) {
 	}
 }
 
-func (w *world) hear(m saga.Machine, in saga.Heard) {
+func (w *world) hear(m machine.Machine, in machine.Heard) {
 	w.t.Helper()
 	to := es.StreamID{Category: m.Name, Key: in.Stream.Key}
 	if n, starts := m.Starts(in.Event); starts {
@@ -127,9 +127,9 @@ func (w *world) hear(m saga.Machine, in saga.Heard) {
 }
 
 // keep appends what an instance took.
-func (w *world) keep(id es.StreamID, taken saga.Taken) {
+func (w *world) keep(id es.StreamID, taken machine.Taken) {
 	w.t.Helper()
-	w.append(id, es.Expected(w.next[id]-1), saga.Stepped{Taken: []saga.Taken{taken}}, es.Meta{}, es.DerivedID(es.UUID{}, id.String(), w.next[id]))
+	w.append(id, es.Expected(w.next[id]-1), machine.Stepped{Taken: []machine.Taken{taken}}, es.Meta{}, es.DerivedID(es.UUID{}, id.String(), w.next[id]))
 	w.next[id]++
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // stepsAtOnce bounds the appends of one batch under way.
@@ -159,7 +159,7 @@ func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
 // settled tells whether an instance in memory holds an input and a row as new as that stands. One that is just being stepped
 // has not settled.
 func (o *Orchestrator) settled(d delivery) bool {
-	in, heard := d.in.(saga.Heard)
+	in, heard := d.in.(machine.Heard)
 	e := o.instances.peek(d.to)
 	if !heard || e == nil {
 		return false

@@ -16,7 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -141,7 +141,7 @@ func TestOlderRowDoesNotReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	have, err := List(t.Context(), w.pool, Filter{Key: "o1"})
-	if err != nil || len(have) != 1 || have[0].Phase != saga.Undo || have[0].Revision != e.next-1 {
+	if err != nil || len(have) != 1 || have[0].Phase != machine.Undo || have[0].Revision != e.next-1 {
 		t.Errorf("%+v %v", have, err)
 	}
 }
@@ -258,7 +258,7 @@ func TestInstanceOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
 	w.place("o1", "tok_approve", "A")
-	if err := w.put(es.StreamID{Category: "placement", Key: "o1"}, es.NoStream, saga.Stepped{Taken: []saga.Taken{{Started: &saga.Started{Saga: "placement", Version: 7}}}}); err != nil {
+	if err := w.put(es.StreamID{Category: "placement", Key: "o1"}, es.NoStream, machine.Stepped{Taken: []machine.Taken{{Started: &machine.Started{Saga: "placement", Version: 7}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.apply(w.alone(nil), partitionOf("o1")); err == nil || !strings.Contains(err.Error(), "version 7 of saga placement, which this program does not have") {
@@ -283,13 +283,13 @@ func TestFirstPositions(t *testing.T) {
 	}
 	w.start(nil)
 	w.place("new", "tok_approve", "A")
-	w.await("placement-new", saga.Completed)
+	w.await("placement-new", machine.Completed)
 	if s := w.order("old").Status; s != order.Placed {
 		t.Errorf("an order of before the deployment is %s", s)
 	}
 	w.cancel("old") // its driver is a placement that never was
 	w.cancel("new")
-	w.await("cancellation-new.1", saga.Completed)
+	w.await("cancellation-new.1", machine.Completed)
 	if n := len(w.types(es.StreamID{Category: "placement", Key: "old"})); n != 0 {
 		t.Errorf("%d events of a placement that never was", n)
 	}
@@ -311,6 +311,6 @@ func TestNotifyWakes(t *testing.T) {
 		w.place(fmt.Sprintf("o%d", i), "tok_approve", "A")
 	}
 	for i := range 6 {
-		w.await(fmt.Sprintf("placement-o%d", i), saga.Completed)
+		w.await(fmt.Sprintf("placement-o%d", i), machine.Completed)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -112,7 +113,7 @@ func TestAwaitHearsBeforeItsTimer(t *testing.T) {
 	}
 	p.deaf.Store(false)
 	w.receive("news", 1) // what a feed holds back comes with the next event
-	w.await("patience-"+id, saga.Completed)
+	w.await("patience-"+id, machine.Completed)
 	if n := w.said("patience-"+id, "timer_due"); n > 0 {
 		t.Errorf("%d timers fired", n)
 	}
@@ -131,7 +132,7 @@ func TestAwaitTimesOut(t *testing.T) {
 		return err == nil && len(have) == 1 && len(have[0].Waiting) == 2 && have[0].Waiting[0].Kind == "reminder", fmt.Sprint(have, err)
 	})
 	up.caughtUp()
-	w.await("patience-o1", saga.Compensated)
+	w.await("patience-o1", machine.Compensated)
 	if n := w.said("patience-o1", "timer_due"); n != 2 {
 		t.Errorf("%d timers fired, want the reminder and the deadline", n)
 	}
@@ -169,9 +170,9 @@ func TestNumberedInstancesHearTheirOwn(t *testing.T) {
 		}
 	}
 	w.start(nil)
-	w.await("counting-o1.2", saga.Completed)
+	w.await("counting-o1.2", machine.Completed)
 	have, err := List(t.Context(), w.pool, Filter{Key: "o1", Ended: true})
-	if err != nil || len(have) != 2 || have[0].Stream != "counting-o1.1" || have[0].Phase != saga.Doing {
+	if err != nil || len(have) != 2 || have[0].Stream != "counting-o1.1" || have[0].Phase != machine.Doing {
 		t.Errorf("%+v, %v", have, err)
 	}
 }
@@ -188,11 +189,11 @@ func TestDeployRefusesWhatDoesNotFit(t *testing.T) {
 		"saga payment version 1 has the name of an aggregate": {named, events.Catalog()},
 		"hears stock.reserved, which is not in the catalogue": {patient(time.Second), []es.Definition{es.Define[events.OrderPlaced](1)}},
 	} {
-		machines, err := saga.Compile(c.of)
+		machines, err := machine.Compile(c.of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		catalog, err := es.NewCatalog(c.catalog, saga.Catalog())
+		catalog, err := es.NewCatalog(c.catalog, machine.Catalog())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +214,7 @@ func TestNeededVersions(t *testing.T) {
 	p := w.start(nil)
 	w.place("o1", "tok_approve", "A")
 	w.cancel("o1")
-	w.await("patience-o1", saga.Completed)
+	w.await("patience-o1", machine.Completed)
 	p.stop()
 	needs := func(want int) {
 		t.Helper()
@@ -248,21 +249,21 @@ func TestDefinitionChangesUnderAnInstance(t *testing.T) {
 	changed := sagas.Placement(sagas.Deadlines{})
 	changed.Steps[1].Items = func(sagas.Placing) []string { return nil }
 	var err error
-	if w.sagas, err = saga.Compile(changed, sagas.Cancellation()); err != nil {
+	if w.sagas, err = machine.Compile[saga.Saga](changed, sagas.Cancellation()); err != nil {
 		t.Fatal(err)
 	}
 	p = w.start(nil)
 	w.until("the instance to be looked at", func() (bool, string) { // the command that was accepted is sent again
 		_, err := w.pool.Exec(t.Context(), `update daybook.saga_instance set due_at = now() where instance = 'placement-o1' and stuck = ''`)
 		have, list := List(t.Context(), w.pool, Filter{Stuck: true})
-		return err == nil && list == nil && len(have) == 1 && strings.HasPrefix(have[0].Stuck, saga.DefinitionChanged), fmt.Sprint(have, err, list)
+		return err == nil && list == nil && len(have) == 1 && strings.HasPrefix(have[0].Stuck, machine.DefinitionChanged), fmt.Sprint(have, err, list)
 	})
 	if err := w.answer(t.Context(), intent); err != nil {
 		t.Fatal(err)
 	}
-	answered := w.count(es.StreamID{Category: "placement", Key: "o1"}, (saga.Stepped{}).EventType())
+	answered := w.count(es.StreamID{Category: "placement", Key: "o1"}, (machine.Stepped{}).EventType())
 	w.until("the answer to be kept", func() (bool, string) {
-		return w.count(es.StreamID{Category: "placement", Key: "o1"}, (saga.Stepped{}).EventType()) > answered, ""
+		return w.count(es.StreamID{Category: "placement", Key: "o1"}, (machine.Stepped{}).EventType()) > answered, ""
 	})
 	if n := w.said("placement-o1", "done"); n != 2 {
 		t.Errorf("%d steps are done: something was decided", n)
@@ -278,7 +279,7 @@ func TestDefinitionChangesUnderAnInstance(t *testing.T) {
 		}
 	}
 	w.start(nil)
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	w.conserved([]string{"o1"}, []string{"A"})
 }
 
@@ -300,7 +301,7 @@ func TestLargeInputsAreSplit(t *testing.T) {
 	if err := w.apply(o, partitionOf("o1")); err != nil {
 		t.Fatal(err)
 	}
-	if n := w.count(es.StreamID{Category: "patience", Key: "o1"}, (saga.Stepped{}).EventType()); n != 2 {
+	if n := w.count(es.StreamID{Category: "patience", Key: "o1"}, (machine.Stepped{}).EventType()); n != 2 {
 		t.Errorf("%d events, want one for each input", n)
 	}
 	have, err := List(t.Context(), w.pool, Filter{Key: "o1"})
@@ -309,5 +310,5 @@ func TestLargeInputsAreSplit(t *testing.T) {
 	}
 	w.receive("A", 5)
 	w.start(nil)
-	w.await("patience-o1", saga.Completed)
+	w.await("patience-o1", machine.Completed)
 }

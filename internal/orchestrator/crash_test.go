@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -71,10 +71,10 @@ func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
 	}
 	w.start(nil)
 	for _, id := range completed {
-		w.await("placement-"+id, saga.Completed)
+		w.await("placement-"+id, machine.Completed)
 	}
 	for _, id := range compensated {
-		w.await("placement-"+id, saga.Compensated)
+		w.await("placement-"+id, machine.Compensated)
 	}
 	w.conservedSoon(ids, []string{"A", "B", "C"}) // the late yes may have come while nobody was there: then it counts
 }
@@ -102,7 +102,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	for _, id := range ids {
 		w.until("placement-"+id+" to be at rest", func() (bool, string) {
-			var phase saga.Phase
+			var phase machine.Phase
 			var due *time.Time
 			err := w.pool.QueryRow(t.Context(), `select phase, due_at from daybook.saga_instance where instance = $1`, "placement-"+id).Scan(&phase, &due)
 			return err == nil && phase.Over() && due == nil, fmt.Sprint(phase, due, err)
@@ -129,7 +129,7 @@ func TestPartitionsApart(t *testing.T) {
 		w.place(id, "tok_approve", "A", "B")
 	}
 	for _, id := range ids {
-		w.await("placement-"+id, saga.Completed)
+		w.await("placement-"+id, machine.Completed)
 	}
 	w.conserved(ids, []string{"A", "B"})
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 const (
@@ -15,7 +15,7 @@ const (
 )
 
 // sendOne sends a command and turns what comes of it into an answer, or into the time of the next try.
-func (o *Orchestrator) sendOne(ctx context.Context, e *entry, f saga.Effect, r *round) {
+func (o *Orchestrator) sendOne(ctx context.Context, e *entry, f machine.Effect, r *round) {
 	before, after := failpoint.EffectBefore, failpoint.EffectAfter
 	if f.Direction == es.Undo {
 		before, after = failpoint.UndoBefore, failpoint.UndoAfter
@@ -32,7 +32,7 @@ func (o *Orchestrator) sendOne(ctx context.Context, e *entry, f saga.Effect, r *
 		o.accepted(e, f, receipt)
 	case err == nil && len(receipt.Events) == 0: // the wish stands under another id
 		outcome = "stands"
-		r.answer(delivery{to: e.id, in: saga.Answer{Effect: f.ID}})
+		r.answer(delivery{to: e.id, in: machine.Answer{Effect: f.ID}})
 	case err == nil:
 		r.mu.Lock()
 		r.first[f.ID] = true
@@ -43,7 +43,7 @@ func (o *Orchestrator) sendOne(ctx context.Context, e *entry, f saga.Effect, r *
 		outcome = "refused"
 		var rejection *es.Rejection
 		errors.As(err, &rejection)
-		r.answer(delivery{to: e.id, in: saga.Answer{Effect: f.ID, Code: rejection.Code, Message: rejection.Message}})
+		r.answer(delivery{to: e.id, in: machine.Answer{Effect: f.ID, Code: rejection.Code, Message: rejection.Message}})
 	case ctx.Err() != nil: // not ours to judge any more
 		outcome = "given_up"
 	case broken(err):
@@ -67,7 +67,7 @@ func (o *Orchestrator) fromReceipt(e *entry, receipt es.Receipt) (out []delivery
 		if r := o.routes[rec.Type]; r == nil || !r.hears[e.id.Category] {
 			continue
 		}
-		in, err := saga.HeardOf(o.cfg.Catalog, rec)
+		in, err := machine.HeardOf(o.cfg.Catalog, rec)
 		if err != nil {
 			o.cfg.Logger.Error("sagas: an event of a receipt cannot be read", "instance", e.id.String(), "error", err)
 			continue
@@ -78,7 +78,7 @@ func (o *Orchestrator) fromReceipt(e *entry, receipt es.Receipt) (out []delivery
 }
 
 // accepted: the command has taken effect, the answer will come. It is sent again now and then all the same.
-func (o *Orchestrator) accepted(e *entry, f saga.Effect, receipt es.Receipt) {
+func (o *Orchestrator) accepted(e *entry, f machine.Effect, receipt es.Receipt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.sendingOf(f.ID)
@@ -91,7 +91,7 @@ func (o *Orchestrator) accepted(e *entry, f saga.Effect, receipt es.Receipt) {
 }
 
 // failed: the same command again, later. What goes on failing is recorded as stuck, and tried more rarely.
-func (o *Orchestrator) failed(e *entry, f saga.Effect, err error, r *round, broken bool) {
+func (o *Orchestrator) failed(e *entry, f machine.Effect, err error, r *round, broken bool) {
 	o.complain("sagas: a command failed", "instance", e.id.String(), "command", f.Command.CommandType(), "stream", f.Command.Stream().String(), "error", err)
 	e.mu.Lock()
 	now := o.cfg.Now()
@@ -110,6 +110,6 @@ func (o *Orchestrator) failed(e *entry, f saga.Effect, err error, r *round, brok
 	e.mu.Unlock()
 	if stuck && !already {
 		o.metrics.stuck.WithLabelValues(e.id.Category).Inc()
-		r.answer(delivery{to: e.id, in: saga.Broken{Effect: f.ID, Message: err.Error()}})
+		r.answer(delivery{to: e.id, in: machine.Broken{Effect: f.ID, Message: err.Error()}})
 	}
 }

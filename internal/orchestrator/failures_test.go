@@ -16,7 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -61,7 +61,7 @@ func TestStuck(t *testing.T) {
 		return err == nil && len(have) == 1, fmt.Sprint(err)
 	})
 	i := have[0]
-	if i.Stream != "placement-o1" || i.Saga != "placement" || i.Key != "o1" || i.Phase != saga.Doing || i.Step != "authorise payment" ||
+	if i.Stream != "placement-o1" || i.Saga != "placement" || i.Key != "o1" || i.Phase != machine.Doing || i.Step != "authorise payment" ||
 		i.Stuck != "authorise payment: the store is away" || i.Error != "the store is away" || len(i.Waiting) != 2 ||
 		i.Waiting[0].Command != "payment.authorise" || i.Waiting[1].Kind != "timer" {
 		t.Errorf("%+v", i)
@@ -88,7 +88,7 @@ func TestStuck(t *testing.T) {
 		}
 	}
 	away.Store(false)
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	if n := w.said("placement-o1", "stuck"); n != 1 {
 		t.Errorf("recorded as stuck %d times", n)
 	}
@@ -114,7 +114,7 @@ func TestBroken(t *testing.T) {
 		}
 	})
 	w.place("o1", "tok_approve", "A")
-	w.await("placement-o1", saga.Compensated)
+	w.await("placement-o1", machine.Compensated)
 	if n := w.said("placement-o1", "stuck"); n != 1 {
 		t.Errorf("recorded as stuck %d times", n)
 	}
@@ -140,7 +140,7 @@ func TestRejected(t *testing.T) {
 		}
 	})
 	w.place("o1", "tok_approve", "A")
-	w.await("placement-o1", saga.Compensated)
+	w.await("placement-o1", machine.Compensated)
 	w.conserved([]string{"o1"}, []string{"A"})
 	if s := w.order("o1").Status; s != order.Rejected {
 		t.Errorf("o1 is %s", s)
@@ -158,7 +158,7 @@ func TestWishThatStands(t *testing.T) {
 	}
 	w.start(nil)
 	w.place("o1", "tok_approve", "A")
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	if n := w.said("placement-o1", "answered"); n != 1 {
 		t.Errorf("%d answers without an event", n)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -97,7 +97,7 @@ func TestHeldRowHoldsNoOtherInstance(t *testing.T) {
 			w.place(key, "tok_approve", "A")
 		}
 		for _, key := range keys {
-			w.await("placement-"+key, saga.Completed)
+			w.await("placement-"+key, machine.Completed)
 		}
 	}
 	// Its command is sent again every 50 ms or so, and its owner then writes when to look next.
@@ -108,7 +108,7 @@ func TestHeldRowHoldsNoOtherInstance(t *testing.T) {
 	}
 	complete("third", 1, 2)
 	release()
-	w.await("placement-"+held, saga.Completed)
+	w.await("placement-"+held, machine.Completed)
 	complete("fourth", 0, 1, 2)
 }
 
@@ -188,10 +188,10 @@ func TestATargetThatHangsHoldsNoOtherPartition(t *testing.T) {
 		w.place(key, "tok_approve", "A")
 	}
 	for _, key := range others {
-		w.await("placement-"+key, saga.Completed)
+		w.await("placement-"+key, machine.Completed)
 	}
 	close(free)
 	for _, key := range slow {
-		w.await("placement-"+key, saga.Completed)
+		w.await("placement-"+key, machine.Completed)
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
 // An input that no saga can take is named, whatever is wrong with it.
 func TestAFailingInputIsNamed(t *testing.T) {
 	t.Parallel()
-	without, err := es.NewCatalog(saga.Catalog(), deployment.Catalog())
+	without, err := es.NewCatalog(machine.Catalog(), deployment.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,12 +62,12 @@ func TestAStepThatPanicsNamesInputAndInstance(t *testing.T) {
 	w.place("o1", "tok_approve", "A")
 	o, p := w.alone(nil), partitionOf("o1")
 	rec := w.of(p)[len(w.of(p))-1]
-	in, err := saga.HeardOf(w.catalog, rec)
+	in, err := machine.HeardOf(w.catalog, rec)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := es.StreamID{Category: "placement", Key: "o1"}
-	_, err = o.stepAll(&entry{id: id}, []delivery{{to: id, in: in, start: nil, effect: es.UUID{}}, {to: id, in: in, start: &saga.Machine{}}}, time.Now())
+	_, err = o.stepAll(&entry{id: id}, []delivery{{to: id, in: in, start: nil, effect: es.UUID{}}, {to: id, in: in, start: &machine.Machine{}}}, time.Now())
 	e, ok := failure.Of(err)
 	if !ok || e.Position != rec.Position || e.Type != rec.Type || e.Row != "placement-o1" || e.Who.Name != "placement" || !strings.Contains(err.Error(), "panic") {
 		t.Errorf("got %v, which names %+v", err, e)

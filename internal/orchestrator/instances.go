@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // entry is an instance in memory. What it holds is as of the last time it was read or stepped here; another process may
@@ -14,12 +14,12 @@ import (
 type entry struct {
 	id es.StreamID
 
-	mu      sync.Mutex   // held while it is stepped, not while its commands are sent
-	run     saga.Running // nil: not read, or there is no such stream
-	resume  bool         // it was read: a program with another definition may have left something undecided
-	next    uint64       // revision of its next event = events in its stream
-	saved   uint64       // next, as of the newest row known to be committed; 0: not known
-	lastAt  time.Time    // business time of its newest event
+	mu      sync.Mutex      // held while it is stepped, not while its commands are sent
+	run     machine.Running // nil: not read, or there is no such stream
+	resume  bool            // it was read: a program with another definition may have left something undecided
+	next    uint64          // revision of its next event = events in its stream
+	saved   uint64          // next, as of the newest row known to be committed; 0: not known
+	lastAt  time.Time       // business time of its newest event
 	started time.Time
 	sending map[es.UUID]*sending
 

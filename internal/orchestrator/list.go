@@ -9,26 +9,26 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // Instance is a line of the saga board.
 type Instance struct {
-	Stream    string     `json:"stream"` // placement-O
-	Saga      string     `json:"saga"`
-	Key       string     `json:"key"` // the order
-	Version   int        `json:"version"`
-	Revision  uint64     `json:"revision"` // of its newest event
-	Phase     saga.Phase `json:"phase"`
-	Step      string     `json:"step,omitempty"`
-	Failure   es.Code    `json:"failure,omitempty"` // why it is being, or was, undone
-	Stuck     string     `json:"stuck,omitempty"`   // why it cannot go on by itself
-	Error     string     `json:"error,omitempty"`   // of the last try
-	Waiting   []Waiting  `json:"waiting,omitempty"`
-	NextLook  *time.Time `json:"next_look,omitempty"`
-	Until     *time.Time `json:"reopens_until,omitempty"` // a completed one may be reopened by what is recorded until then
-	StartedAt time.Time  `json:"started_at"`
-	UpdatedAt time.Time  `json:"updated_at"`
+	Stream    string        `json:"stream"` // placement-O
+	Saga      string        `json:"saga"`
+	Key       string        `json:"key"` // the order
+	Version   int           `json:"version"`
+	Revision  uint64        `json:"revision"` // of its newest event
+	Phase     machine.Phase `json:"phase"`
+	Step      string        `json:"step,omitempty"`
+	Failure   es.Code       `json:"failure,omitempty"` // why it is being, or was, undone
+	Stuck     string        `json:"stuck,omitempty"`   // why it cannot go on by itself
+	Error     string        `json:"error,omitempty"`   // of the last try
+	Waiting   []Waiting     `json:"waiting,omitempty"`
+	NextLook  *time.Time    `json:"next_look,omitempty"`
+	Until     *time.Time    `json:"reopens_until,omitempty"` // a completed one may be reopened by what is recorded until then
+	StartedAt time.Time     `json:"started_at"`
+	UpdatedAt time.Time     `json:"updated_at"`
 }
 
 // Waiting is something an instance waits for: the answer to a command, or a timer.
@@ -115,7 +115,7 @@ func Needs(ctx context.Context, q Querier) ([]Need, error) {
 // Count is how many instances of a saga are where.
 type Count struct {
 	Saga   string
-	Phase  saga.Phase
+	Phase  machine.Phase
 	Stuck  bool
 	N      int
 	Oldest time.Time // when the oldest of them started

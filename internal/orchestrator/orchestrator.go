@@ -19,7 +19,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/health"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // Group is the name of the consumer.
@@ -32,10 +32,10 @@ const Channel = "daybook_saga"
 type Config struct {
 	Store   Store
 	Handler Sender      // usually an *es.Handler
-	Catalog *es.Catalog // holds saga.Catalog too
+	Catalog *es.Catalog // holds machine.Catalog too
 	Pool    *pgxpool.Pool
 	// Sagas are all definitions of the binary, compiled.
-	Sagas []saga.Machine
+	Sagas []machine.Machine
 	// First is the position at which each saga begins, by name: what Deploy gave.
 	First map[string]uint64
 	// Partitions of the topic.
@@ -93,8 +93,8 @@ type Sender interface {
 // Orchestrator is a feed.Consumer for all sagas of a process.
 type Orchestrator struct {
 	cfg         Config
-	newest      map[string]*saga.Machine
-	versions    map[version]*saga.Machine
+	newest      map[string]*machine.Machine
+	versions    map[version]*machine.Machine
 	routes      map[string]*route // by event type
 	checkpoints *checkpoint.Set
 	instances   instances
@@ -115,9 +115,9 @@ type version struct {
 }
 
 // Deploy checks every saga of the binary against the catalogue, and says where it begins. Call it before any role of the process serves.
-func Deploy(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, sagas []saga.Machine) (map[string]uint64, error) {
+func Deploy(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, sagas []machine.Machine) (map[string]uint64, error) {
 	first := map[string]uint64{}
-	if err := saga.Fits(c, sagas...); err != nil {
+	if err := machine.Fits(c, sagas...); err != nil {
 		return nil, err
 	}
 	for _, m := range sagas {
@@ -152,7 +152,7 @@ func New(cfg Config) (*Orchestrator, error) {
 		return nil, errors.New("orchestrator: the topic's number of partitions is needed")
 	}
 	o := &Orchestrator{
-		cfg: cfg, newest: map[string]*saga.Machine{}, versions: map[version]*saga.Machine{},
+		cfg: cfg, newest: map[string]*machine.Machine{}, versions: map[version]*machine.Machine{},
 		owned: map[int]*owner{},
 	}
 	o.rows = duerows.New(cfg.Poll, o.anyDue)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -19,12 +19,12 @@ func TestOrderIsPlaced(t *testing.T) {
 	w.place("o1", "tok_approve", "A", "B")
 	w.place("o2", "tok_approve", "A", "A")
 	w.place("o3", "tok_decline", "A")
-	w.await("placement-o1", saga.Compensated) // B is out of stock
-	w.await("placement-o2", saga.Completed)
-	w.await("placement-o3", saga.Compensated)
+	w.await("placement-o1", machine.Compensated) // B is out of stock
+	w.await("placement-o2", machine.Completed)
+	w.await("placement-o3", machine.Compensated)
 	w.conserved([]string{"o1", "o2", "o3"}, []string{"A", "B"})
 	w.cancel("o2")
-	w.await("cancellation-o2.1", saga.Completed)
+	w.await("cancellation-o2.1", machine.Completed)
 	w.conserved([]string{"o1", "o2", "o3"}, []string{"A", "B"})
 	if s := w.order("o2").Status; s != order.Cancelled {
 		t.Errorf("o2 is %s", s)
@@ -41,7 +41,7 @@ func TestDeadlines(t *testing.T) {
 	w.place("silent", "tok_silent", "A")
 	w.place("action", "tok_action", "A")
 	for _, id := range []string{"late", "silent", "action"} {
-		w.await("placement-"+id, saga.Compensated)
+		w.await("placement-"+id, machine.Compensated)
 		if s := w.order(id).Status; s != order.Rejected {
 			t.Errorf("%s is %s", id, s)
 		}
@@ -59,12 +59,12 @@ func TestFewEvents(t *testing.T) {
 	w.provider()
 	w.start(nil)
 	w.place("o1", "tok_approve", "A", "B", "C")
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	types := w.types(es.StreamID{Category: "placement", Key: "o1"})
 	if len(types) > 5 {
 		t.Errorf("%d events of a placement", len(types))
 	}
-	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, (saga.Stepped{}).EventType()); n != len(types) {
+	if n := w.count(es.StreamID{Category: "placement", Key: "o1"}, (machine.Stepped{}).EventType()); n != len(types) {
 		t.Errorf("%d of %q are of the saga", n, types)
 	}
 }

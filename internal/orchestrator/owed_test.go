@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -48,6 +48,6 @@ func TestWhatIsOwedStandsWithTheCheckpoint(t *testing.T) {
 		t.Errorf("%d reservations are waited for, want 1: %+v", commands, owed[0].Waiting)
 	}
 	w.start(nil)
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	w.conserved([]string{"o1"}, []string{"A"})
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // restore writes a row for each instance that is not over, if Postgres has lost what the sagas had heard: one pass over the log, of which
@@ -25,7 +25,7 @@ func (o *Orchestrator) restore(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("look in the log for what sagas owe: %w", err)
 		}
-		if rec.Type != (saga.Stepped{}).EventType() || !lost[rec.Stream.Category] {
+		if rec.Type != (machine.Stepped{}).EventType() || !lost[rec.Stream.Category] {
 			continue
 		}
 		if err := o.owes(ctx, open, rec); err != nil {
@@ -78,7 +78,7 @@ func (o *Orchestrator) owes(ctx context.Context, open map[es.StreamID]row, rec e
 	if err != nil {
 		return err
 	}
-	stepped, ok := e.Event.(saga.Stepped)
+	stepped, ok := e.Event.(machine.Stepped)
 	if !ok {
 		return fmt.Errorf("%s@%d is no event of a saga", rec.Stream, rec.Revision)
 	}
@@ -95,7 +95,7 @@ func (o *Orchestrator) owes(ctx context.Context, open map[es.StreamID]row, rec e
 			if err != nil {
 				return err
 			}
-			began, _ := e.Event.(saga.Stepped)
+			began, _ := e.Event.(machine.Stepped)
 			r.status, r.started = began.Status(r.status), first.Created
 			break
 		}

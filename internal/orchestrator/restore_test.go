@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/failpoint"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -20,7 +20,7 @@ func TestOwedAfterALoss(t *testing.T) {
 	p := w.start(nil)
 	w.place("waits", "tok_action", "A")
 	w.place("ended", "tok_approve", "B") // which is out of stock
-	w.await("placement-ended", saga.Compensated)
+	w.await("placement-ended", machine.Compensated)
 	w.until("an order to wait for its payment", func() (bool, string) {
 		have, err := List(t.Context(), w.pool, Filter{Key: "waits"})
 		return err == nil && len(have) == 1 && have[0].Step == "authorise payment" && len(have[0].Waiting) == 1 && have[0].Waiting[0].Kind == "timer", fmt.Sprint(have, err)
@@ -43,7 +43,7 @@ func TestOwedAfterALoss(t *testing.T) {
 		t.Fatalf("rows %+v, %v; want those of the two placements that have not ended", have, err)
 	}
 	owed, waits := have[0], have[1]
-	if owed.NextLook == nil || owed.NextLook.After(before) || owed.Phase != saga.Doing || owed.Version != 1 {
+	if owed.NextLook == nil || owed.NextLook.After(before) || owed.Phase != machine.Doing || owed.Version != 1 {
 		t.Errorf("what is owed: %+v", owed)
 	}
 	if waits.NextLook == nil || waits.NextLook.Before(before) {
@@ -55,7 +55,7 @@ func TestOwedAfterALoss(t *testing.T) {
 	})
 	deaf.stop()
 	w.start(nil)
-	w.await("placement-owed", saga.Completed)
+	w.await("placement-owed", machine.Completed)
 }
 
 // TestLossOfNothing: with its checkpoints in place a process reads nothing of the log at its start.

@@ -7,14 +7,14 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // route says which sagas may have to do with a type of event.
 type route struct {
-	starts []*saga.Machine // the newest versions
-	named  []*saga.Machine // every version
-	hears  map[string]bool // sagas, if it answers an effect of theirs
+	starts []*machine.Machine // the newest versions
+	named  []*machine.Machine // every version
+	hears  map[string]bool    // sagas, if it answers an effect of theirs
 }
 
 func (o *Orchestrator) table() map[string]*route {
@@ -55,9 +55,9 @@ func (r *route) names() []string {
 // delivery is an input for one instance.
 type delivery struct {
 	to     es.StreamID
-	in     saga.Input
-	start  *saga.Machine // it may start the instance
-	effect es.UUID       // that it answers: the instance must exist and know it
+	in     machine.Input
+	start  *machine.Machine // it may start the instance
+	effect es.UUID          // that it answers: the instance must exist and know it
 }
 
 // deliveries says whom an event of a partition concerns, of those sagas whose checkpoint it is beyond.
@@ -66,7 +66,7 @@ func (o *Orchestrator) deliveries(rec es.Record, at map[string]uint64) ([]delive
 	if r == nil {
 		return nil, nil
 	}
-	in, err := saga.HeardOf(o.cfg.Catalog, rec)
+	in, err := machine.HeardOf(o.cfg.Catalog, rec)
 	if err != nil {
 		return nil, failure.At(failure.Who{Kind: "saga", Name: strings.Join(r.names(), ", ")}, rec, "", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 const (
@@ -73,7 +73,7 @@ func (o *Orchestrator) refresh(ctx context.Context, e *entry, revision uint64) e
 
 // dueNow are the commands to be sent and the timers that have come. A due timer's commands are sent again whenever
 // they were sent last, which tells whether they ever were.
-func (o *Orchestrator) dueNow(e *entry) (effects []saga.Effect, timers []saga.Timer) {
+func (o *Orchestrator) dueNow(e *entry) (effects []machine.Effect, timers []machine.Timer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.run == nil {
@@ -86,7 +86,7 @@ func (o *Orchestrator) dueNow(e *entry) (effects []saga.Effect, timers []saga.Ti
 		}
 	}
 	for _, f := range e.run.Effects() {
-		waitedOn := slices.ContainsFunc(timers, func(t saga.Timer) bool { return t.Step == f.Step })
+		waitedOn := slices.ContainsFunc(timers, func(t machine.Timer) bool { return t.Step == f.Step })
 		if waitedOn || !e.effectAt(f, now).After(now) {
 			effects = append(effects, f)
 		}
@@ -108,7 +108,7 @@ func (r *round) answer(d ...delivery) {
 }
 
 // send sends commands, several at a time.
-func (o *Orchestrator) send(ctx context.Context, e *entry, effects []saga.Effect) *round {
+func (o *Orchestrator) send(ctx context.Context, e *entry, effects []machine.Effect) *round {
 	r := &round{first: map[es.UUID]bool{}}
 	if len(effects) == 1 {
 		o.sendOne(ctx, e, effects[0], r)
@@ -136,8 +136,8 @@ func (o *Orchestrator) feed(ctx context.Context, e *entry, ds []delivery) error 
 		return nil
 	}
 	for id := range e.sending { // those that nobody waits for any more
-		owed := slices.ContainsFunc(e.run.Effects(), func(f saga.Effect) bool { return f.ID == id }) ||
-			slices.ContainsFunc(e.run.Timers(), func(t saga.Timer) bool { return t.ID == id })
+		owed := slices.ContainsFunc(e.run.Effects(), func(f machine.Effect) bool { return f.ID == id }) ||
+			slices.ContainsFunc(e.run.Timers(), func(t machine.Timer) bool { return t.ID == id })
 		if !owed {
 			delete(e.sending, id)
 		}
@@ -147,10 +147,10 @@ func (o *Orchestrator) feed(ctx context.Context, e *entry, ds []delivery) error 
 
 // timer handles a due timer: an answer that stands in the streams it waits on is fed instead. It is put off if its commands were only
 // sent now, and for as long as the system was down since the wait began: time in which no answer could have come does not count.
-func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *round) error {
+func (o *Orchestrator) timer(ctx context.Context, e *entry, t machine.Timer, sent *round) error {
 	outcome := func(how string) { o.metrics.timers.WithLabelValues(e.id.Category, how).Inc() }
 	until := o.uncounted(e, t)
-	if slices.ContainsFunc(t.Streams, func(at saga.Target) bool { return sent.first[at.Effect] }) {
+	if slices.ContainsFunc(t.Streams, func(at machine.Target) bool { return sent.first[at.Effect] }) {
 		until = later(until, o.cfg.Now().Add(t.Unsent))
 	}
 	if until.After(o.cfg.Now()) {
@@ -175,7 +175,7 @@ func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *
 		return err
 	}
 	e.mu.Lock()
-	awaited := e.run != nil && slices.ContainsFunc(e.run.Timers(), func(now saga.Timer) bool { return now.ID == t.ID })
+	awaited := e.run != nil && slices.ContainsFunc(e.run.Timers(), func(now machine.Timer) bool { return now.ID == t.ID })
 	e.mu.Unlock()
 	if !awaited {
 		outcome("answered")
@@ -187,14 +187,14 @@ func (o *Orchestrator) timer(ctx context.Context, e *entry, t saga.Timer, sent *
 	} else {
 		outcome("fired")
 	}
-	return o.feed(ctx, e, []delivery{{to: e.id, in: saga.Due{Timer: t.ID}}})
+	return o.feed(ctx, e, []delivery{{to: e.id, in: machine.Due{Timer: t.ID}}})
 }
 
 // uncounted is until when a timer has to wait beyond its time: for the outages since the wait began, and, while one lasts, until the
 // next look. Before it fires, the sagas have heard all that was recorded up to its time wherever what is awaited may be: an event without an
 // effect is in the instance's own partition, an answer in those of the streams that it sent to. Whatever else keeps inputs of
 // an instance back belongs here too.
-func (o *Orchestrator) uncounted(e *entry, t saga.Timer) time.Time {
+func (o *Orchestrator) uncounted(e *entry, t machine.Timer) time.Time {
 	partitions := []int{o.partition(e.id)}
 	for _, at := range t.Streams {
 		partitions = append(partitions, o.partition(at.Stream))
@@ -218,7 +218,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // look reads the streams a timer waits on for answers.
-func (o *Orchestrator) look(ctx context.Context, e *entry, t saga.Timer) ([]delivery, error) {
+func (o *Orchestrator) look(ctx context.Context, e *entry, t machine.Timer) ([]delivery, error) {
 	from := map[es.StreamID]uint64{}
 	effects := map[es.UUID]bool{}
 	e.mu.Lock()
@@ -244,7 +244,7 @@ func (o *Orchestrator) look(ctx context.Context, e *entry, t saga.Timer) ([]deli
 			if r := o.routes[rec.Type]; r == nil || !r.hears[e.id.Category] {
 				continue
 			}
-			in, err := saga.HeardOf(o.cfg.Catalog, rec)
+			in, err := machine.HeardOf(o.cfg.Catalog, rec)
 			if err != nil {
 				return nil, err
 			}

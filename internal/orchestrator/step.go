@@ -9,7 +9,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 const (
@@ -68,7 +68,7 @@ func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error
 	return fmt.Errorf("%s: %w", e.id, es.ErrConflict)
 }
 
-func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []saga.Taken, err error) {
+func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []machine.Taken, err error) {
 	var d delivery
 	defer func() {
 		if p := recover(); p != nil {
@@ -76,7 +76,7 @@ func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []s
 		}
 	}()
 	if e.run != nil && e.resume {
-		if taken, ok := e.run.Step(saga.Resumed{}, now); ok {
+		if taken, ok := e.run.Step(machine.Resumed{}, now); ok {
 			made = append(made, taken)
 		}
 		e.resume = false
@@ -103,7 +103,7 @@ func (o *Orchestrator) stepAll(e *entry, ds []delivery, now time.Time) (made []s
 
 // failed is the failure of an instance at an input. One that is no event has no identity but the instance.
 func (e *entry) failed(d delivery, err error) error {
-	if in, ok := d.in.(saga.Heard); ok {
+	if in, ok := d.in.(machine.Heard); ok {
 		return failure.AtOpened(failure.Who{Kind: "saga", Name: e.id.Category}, in.Recorded, e.id.String(), err)
 	}
 	return err
@@ -123,12 +123,12 @@ func unknownEffect(e *entry, ds []delivery) bool {
 }
 
 // append stores what an instance took, at its exact revision: one event, or more, one after another, where it would be too large.
-func (o *Orchestrator) append(ctx context.Context, e *entry, made []saga.Taken, ds []delivery, now time.Time) error {
-	stepped, err := saga.Split(made, saga.MaxAppend, now, e.run.Due(now))
+func (o *Orchestrator) append(ctx context.Context, e *entry, made []machine.Taken, ds []delivery, now time.Time) error {
+	stepped, err := machine.Split(made, machine.MaxAppend, now, e.run.Due(now))
 	if err != nil {
 		return fmt.Errorf("encode what %s took: %w", e.id, err)
 	}
-	var first saga.Input
+	var first machine.Input
 	if len(ds) > 0 {
 		first = ds[0].in
 	}
@@ -140,13 +140,13 @@ func (o *Orchestrator) append(ctx context.Context, e *entry, made []saga.Taken, 
 	return nil
 }
 
-func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s saga.Stepped, first saga.Input, now time.Time) error {
+func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s machine.Stepped, first machine.Input, now time.Time) error {
 	at := now
 	if at.Before(e.lastAt) {
 		at = e.lastAt
 	}
 	meta := es.Meta{Actor: es.Actor{ID: e.id.Category, Kind: actorKind}, OccurredAt: at}
-	if h, ok := first.(saga.Heard); ok {
+	if h, ok := first.(machine.Heard); ok {
 		meta.Correlation, meta.Traceparent = h.Meta.Correlation, h.Meta.Traceparent
 	}
 	if cause := s.Taken[0].Event; cause != nil {
@@ -177,7 +177,7 @@ func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s saga.Stepped, 
 // load folds an instance's stream afresh; e.run stays nil if there is none.
 func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 	e.drop()
-	var run saga.Running
+	var run machine.Running
 	var next uint64
 	for r, err := range o.cfg.Store.Read(ctx, e.id, 0) {
 		if err != nil {
@@ -188,7 +188,7 @@ func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 			return err
 		}
 		if run == nil {
-			stepped, _ := rec.Event.(saga.Stepped)
+			stepped, _ := rec.Event.(machine.Stepped)
 			began := stepped.Started()
 			if began == nil {
 				return fmt.Errorf("%s begins with a %s that starts nothing", e.id, r.Type)
@@ -200,7 +200,7 @@ func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 			run = m.New(e.id)
 			e.started = r.Created
 		}
-		if err := saga.Refold(run, o.cfg.Catalog, rec.Event); err != nil {
+		if err := machine.Refold(run, o.cfg.Catalog, rec.Event); err != nil {
 			return err
 		}
 		next, e.lastAt = r.Revision+1, rec.OccurredAt()

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -25,7 +25,7 @@ func TestThroughput(t *testing.T) {
 	placed := time.Since(began)
 	w.until("all orders to be confirmed", func() (bool, string) {
 		var done int
-		err := w.pool.QueryRow(t.Context(), `select count(*) from daybook.saga_instance where phase = $1 and due_at is null`, saga.Completed).Scan(&done)
+		err := w.pool.QueryRow(t.Context(), `select count(*) from daybook.saga_instance where phase = $1 and due_at is null`, machine.Completed).Scan(&done)
 		return err == nil && done == n, fmt.Sprint(done, err)
 	})
 	took := time.Since(began)

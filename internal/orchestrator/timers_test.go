@@ -15,7 +15,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/sagas"
 )
 
@@ -48,7 +48,7 @@ func TestDueTimerReadsFirst(t *testing.T) {
 	if err := w.answer(t.Context(), intent); err != nil {
 		t.Fatal(err)
 	}
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	if n := w.said("placement-o1", "timer_due"); n != 0 {
 		t.Errorf("the timer was believed %d times", n)
 	}
@@ -111,7 +111,7 @@ func TestOutageIsNotTheProvidersSilence(t *testing.T) {
 	if err := w.answer(t.Context(), intent); err != nil {
 		t.Fatal(err)
 	}
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 }
 
 // TestTimerFires where there is no answer.
@@ -130,7 +130,7 @@ func TestTimerFires(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.provider()
-	w.await("placement-o1", saga.Compensated)
+	w.await("placement-o1", machine.Compensated)
 	w.conserved([]string{"o1"}, []string{"A"})
 	typ := w.types(thePayment)
 	if want := (events.PaymentVoidSucceeded{}).EventType(); typ[len(typ)-1] != want {
@@ -157,7 +157,7 @@ func TestTimerOfAnOutage(t *testing.T) {
 	if err := w.answer(t.Context(), intent); err != nil {
 		t.Fatal(err)
 	}
-	w.await("placement-o1", saga.Completed)
+	w.await("placement-o1", machine.Completed)
 	if n := w.said("placement-o1", "timer_due"); n != 0 {
 		t.Errorf("the timer fired %d times", n)
 	}

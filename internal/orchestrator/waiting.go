@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // row is an instance as it stands in Postgres.
@@ -13,7 +13,7 @@ type row struct {
 	id        es.StreamID
 	partition int
 	revision  uint64
-	status    saga.Status
+	status    machine.Status
 	waiting   []byte
 	due       time.Time // zero: never
 	err       string
@@ -69,7 +69,7 @@ func (o *Orchestrator) due(e *entry) (at time.Time) {
 	return at
 }
 
-func (e *entry) effectAt(f saga.Effect, now time.Time) time.Time {
+func (e *entry) effectAt(f machine.Effect, now time.Time) time.Time {
 	at := f.NotBefore
 	if s := e.sending[f.ID]; s != nil && s.next.After(at) {
 		at = s.next
@@ -80,7 +80,7 @@ func (e *entry) effectAt(f saga.Effect, now time.Time) time.Time {
 	return at
 }
 
-func (e *entry) timerAt(t saga.Timer) time.Time {
+func (e *entry) timerAt(t machine.Timer) time.Time {
 	if s := e.sending[t.ID]; s != nil && s.next.After(t.Due) {
 		return s.next
 	}

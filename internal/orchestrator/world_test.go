@@ -27,6 +27,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 	"github.com/daybook-dev/daybook/sagas"
 )
@@ -42,7 +43,7 @@ type world struct {
 	handler *es.Handler
 	url     string
 	pool    *pgxpool.Pool
-	sagas   []saga.Machine
+	sagas   []machine.Machine
 	first   map[string]uint64
 	uptime  outages
 }
@@ -67,13 +68,13 @@ func newWorld(t *testing.T, d sagas.Deadlines) *world {
 
 func newWorldOf(t *testing.T, of ...saga.Saga) *world {
 	t.Helper()
-	c, err := es.NewCatalog(events.Catalog(), saga.Catalog(), deployment.Catalog())
+	c, err := es.NewCatalog(events.Catalog(), machine.Catalog(), deployment.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, store: memory.New(), catalog: c, url: postgrestest.URL(t)}
 	w.handler = es.NewHandler(w.store, c, time.Now)
-	if w.sagas, err = saga.Compile(of...); err != nil {
+	if w.sagas, err = machine.Compile(of...); err != nil {
 		t.Fatal(err)
 	}
 	if w.pool, err = pgxpool.New(t.Context(), w.url); err != nil {
@@ -382,13 +383,13 @@ func (w *world) cancel(id string) {
 }
 
 // await waits until the instance has ended, has nothing due, and Postgres says so.
-func (w *world) await(instance string, phase saga.Phase) {
+func (w *world) await(instance string, phase machine.Phase) {
 	w.t.Helper()
 	w.until(fmt.Sprintf("%s to be %s", instance, phase), func() (bool, string) {
 		var have string
 		var due *time.Time
 		err := w.pool.QueryRow(w.t.Context(), `select phase, due_at from daybook.saga_instance where instance = $1`, instance).Scan(&have, &due)
-		return err == nil && saga.Phase(have) == phase && due == nil, fmt.Sprintf("%s %v %v", have, due, err)
+		return err == nil && machine.Phase(have) == phase && due == nil, fmt.Sprintf("%s %v %v", have, due, err)
 	})
 }
 
@@ -507,7 +508,7 @@ func (w *world) says(r es.Record, kind string) (n int) {
 		w.t.Error(err)
 		return 0
 	}
-	stepped, _ := e.Event.(saga.Stepped)
+	stepped, _ := e.Event.(machine.Stepped)
 	for _, t := range stepped.Taken {
 		for _, line := range sagatest.Lines(t) {
 			if said, _, _ := strings.Cut(line, " "); said == kind {

@@ -12,6 +12,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection/plan"
 	"github.com/daybook-dev/daybook/kit/reactor"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // Domain is what a team writes: its facts, and all that follows from them. Only Catalog is needed.
@@ -122,11 +123,11 @@ func everyAPI(API) bool  { return true }
 
 // AllEvents is every event of the domain, the engines' own included.
 func (d Domain) AllEvents() (*es.Catalog, error) {
-	return es.NewCatalog(d.Catalog, saga.Catalog(), deployment.Catalog())
+	return es.NewCatalog(d.Catalog, machine.Catalog(), deployment.Catalog())
 }
 
 func (d Domain) sagaNames() (names []string) {
-	machines, _ := saga.Compile(d.Sagas...) // deploy reports what is wrong with them
+	machines, _ := machine.Compile(d.Sagas...) // deploy reports what is wrong with them
 	for _, m := range machines {
 		if !slices.Contains(names, m.Name) {
 			names = append(names, m.Name)

@@ -18,7 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/uptime"
 	"github.com/daybook-dev/daybook/internal/worker"
 	kit "github.com/daybook-dev/daybook/kit/reactor"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // attending is how long a try at an open intent may take besides the provider's own time.
@@ -26,7 +26,7 @@ const attending = 5 * time.Second
 
 // deploy begins every saga and reactor of this binary, and says where each saga begins.
 func (s *System) deploy(ctx context.Context) (map[string]uint64, error) {
-	machines, err := saga.Compile(s.domain.Sagas...)
+	machines, err := machine.Compile(s.domain.Sagas...)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (n *Node) allowReading(ctx context.Context) error {
 
 func (n *Node) orchestrator(ctx context.Context, first map[string]uint64) (feed.Consumer, func(), error) {
 	s := n.system
-	machines, err := saga.Compile(n.domain.Sagas...)
+	machines, err := machine.Compile(n.domain.Sagas...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/recovery"
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // System is this process' connections to the servers, and what every role makes of them.
@@ -46,7 +46,7 @@ type System struct {
 
 // versions are those of this program.
 func (s *System) versions() (deployment.Versions, error) {
-	machines, err := saga.Compile(s.domain.Sagas...)
+	machines, err := machine.Compile(s.domain.Sagas...)
 	if err != nil {
 		return deployment.Versions{}, err
 	}

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/daybook-dev/daybook/kit/es"
 )
 
 // awaits: the step sends nothing, and is done when Done says so.
@@ -102,25 +99,4 @@ func (s *Step[S]) replies() (named, answers []Reply[S]) {
 		}
 	}
 	return named, answers
-}
-
-// Fits checks sagas against the catalogue of the program: no saga is called as the category of an aggregate, and each event that one
-// hears exists.
-func Fits(c *es.Catalog, sagas ...Machine) (err error) {
-	aggregates := map[string]bool{}
-	for d := range c.Definitions() {
-		category, _, _ := strings.Cut(d.Type, ".")
-		aggregates[category] = true
-	}
-	for _, m := range sagas {
-		if aggregates[m.Name] {
-			err = errors.Join(err, fmt.Errorf("saga %s version %d has the name of an aggregate: both would write the streams %s-…", m.Name, m.Version, m.Name))
-		}
-		for _, typ := range slices.Concat([]string{m.StartsOn}, m.Named, m.Answers) {
-			if c.Version(typ) == 0 {
-				err = errors.Join(err, fmt.Errorf("saga %s version %d hears %s, which is not in the catalogue", m.Name, m.Version, typ))
-			}
-		}
-	}
-	return err
 }

@@ -4,8 +4,9 @@
 //	  │                                      ▲              │
 //	  └──▶ completed                         └──late success┘
 //
-// Everything here is pure: Step turns an input into decisions, Effects and Timers say what the instance waits for. The
-// orchestrator (package orchestrator) does the rest: it stores input and decisions first and only then sends the commands.
+// Everything here is pure. Definition.Machine gives what the engines run (package machine): there, Step turns an input into
+// decisions, Effects and Timers say what the instance waits for. The orchestrator does the rest: it stores input and decisions first
+// and only then sends the commands.
 // Nothing is remembered but what the instance's stream says, so folding it again gives the same instance, which owes the
 // same commands under the same ids.
 //

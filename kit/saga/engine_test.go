@@ -10,6 +10,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 )
 
@@ -96,7 +97,7 @@ func trips() saga.Definition[trip] {
 
 func catalog(tb testing.TB) *es.Catalog {
 	tb.Helper()
-	c, err := es.NewCatalog(saga.Catalog(), []es.Definition{
+	c, err := es.NewCatalog(machine.Catalog(), []es.Definition{
 		es.Define[tripPlanned](1), es.Define[tripDropped](1), es.Define[roomBooked](1), es.Define[roomFull](1),
 		es.Define[roomFreed](1), es.Define[roomStuck](1), es.Define[cardPaid](1),
 	})
@@ -109,28 +110,28 @@ func catalog(tb testing.TB) *es.Catalog {
 // player steps one instance, and folds it again after each step.
 type player struct {
 	t      *testing.T
-	m      saga.Machine
+	m      machine.Machine
 	c      *es.Catalog
-	run    saga.Running
+	run    machine.Running
 	now    time.Time
-	stored []saga.Stepped
+	stored []machine.Stepped
 	rev    uint64
 }
 
 func play(t *testing.T, n int) *player {
 	t.Helper()
-	ms, err := saga.Compile(trips())
+	ms, err := machine.Compile(trips())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &player{t: t, m: ms[0], c: catalog(t), run: ms[0].New(es.StreamID{Category: "travel", Key: "T", N: n}), now: time.Unix(1000, 0).UTC()}
 }
 
-func (p *player) step(in saga.Input) []string {
+func (p *player) step(in machine.Input) []string {
 	p.t.Helper()
 	var out []string
 	if taken, ok := p.run.Step(in, p.now); ok {
-		p.stored = append(p.stored, saga.Stepped{Taken: []saga.Taken{taken}})
+		p.stored = append(p.stored, machine.Stepped{Taken: []machine.Taken{taken}})
 		if taken.Started != nil {
 			out = append(out, "started")
 		}
@@ -146,7 +147,7 @@ func (p *player) step(in saga.Input) []string {
 	}
 	again := p.m.New(p.run.ID())
 	for _, e := range p.stored {
-		if err := saga.Refold(again, p.c, e); err != nil {
+		if err := machine.Refold(again, p.c, e); err != nil {
 			p.t.Fatal(err)
 		}
 	}
@@ -157,12 +158,12 @@ func (p *player) step(in saga.Input) []string {
 }
 
 // heard is an event in answer to an effect, or to none.
-func (p *player) heard(stream es.StreamID, e es.Event, effect es.UUID) saga.Heard {
+func (p *player) heard(stream es.StreamID, e es.Event, effect es.UUID) machine.Heard {
 	data, err := json.Marshal(e)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	h := saga.Heard{Recorded: es.Recorded{Event: e, Stream: stream, Revision: p.rev, Created: p.now}, Data: data}
+	h := machine.Heard{Recorded: es.Recorded{Event: e, Stream: stream, Revision: p.rev, Created: p.now}, Data: data}
 	h.ID = es.DerivedID(es.UUID{}, stream.String(), p.rev)
 	h.Meta = es.Meta{Schema: 1, OccurredAt: p.now, Correlation: "trip-T"}
 	if !effect.IsZero() {
@@ -247,9 +248,9 @@ func TestAnswersAreMatchedByEffect(t *testing.T) {
 	p.wants(p.step(foreign))
 	elsewhere := p.heard(es.StreamID{Category: "trip", Key: "U"}, tripDropped{}, es.UUID{}) // of another key
 	p.wants(p.step(elsewhere))
-	p.wants(p.step(saga.Answer{Effect: es.EffectID("x", "", "", 1, es.Do)}))
+	p.wants(p.step(machine.Answer{Effect: es.EffectID("x", "", "", 1, es.Do)}))
 	p.wants(p.hear(roomBooked{}, f.ID), "noted", "done", "began")
-	p.wants(p.step(saga.Answer{Effect: f.ID, Code: "late"}))
+	p.wants(p.step(machine.Answer{Effect: f.ID, Code: "late"}))
 }
 
 // TestAttempts: an undo that fails is tried again under a new id, with growing pauses, and after the last the instance is stuck. The other
@@ -262,7 +263,7 @@ func TestAttempts(t *testing.T) {
 	p.wants(p.hear(tripDropped{}, es.UUID{}), "noted", "failed", "undoing")
 	p.wants(p.owed(), "room.free a undo1", "room.free b undo1")
 	for attempt, pause := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
-		f := slices.DeleteFunc(p.run.Effects(), func(f saga.Effect) bool { return f.Item != "a" })
+		f := slices.DeleteFunc(p.run.Effects(), func(f machine.Effect) bool { return f.Item != "a" })
 		if len(f) != 1 || f[0].Attempt != attempt+1 || f[0].Direction != es.Undo {
 			t.Fatalf("attempt %d owes %v", attempt+1, p.owed())
 		}
@@ -288,7 +289,7 @@ func TestRefusalWaitsForTheOthers(t *testing.T) {
 	f := p.run.Effects()
 	p.wants(p.hear(roomFull{}, f[0].ID), "noted")
 	p.wants(p.hear(roomBooked{}, f[1].ID), "noted", "failed", "undoing")
-	if s := p.run.Status(); s.Phase != saga.Undo || s.Failure != "full" {
+	if s := p.run.Status(); s.Phase != machine.Undo || s.Failure != "full" {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -299,12 +300,12 @@ func TestTimers(t *testing.T) {
 	p.hear(tripPlanned{Rooms: []string{"a"}}, es.UUID{})
 	f := p.run.Effects()[0]
 	timers := p.run.Timers()
-	if len(timers) != 1 || !timers[0].Due.Equal(p.now.Add(time.Minute)) || timers[0].Streams[0] != (saga.Target{Effect: f.ID, Stream: es.StreamID{Category: "room", Key: "a"}}) {
+	if len(timers) != 1 || !timers[0].Due.Equal(p.now.Add(time.Minute)) || timers[0].Streams[0] != (machine.Target{Effect: f.ID, Stream: es.StreamID{Category: "room", Key: "a"}}) {
 		t.Fatalf("timers %+v", timers)
 	}
-	p.wants(p.step(saga.Due{Timer: f.ID})) // another id
-	p.wants(p.step(saga.Due{Timer: timers[0].ID}), "timer_due", "failed", "undoing")
-	p.wants(p.step(saga.Due{Timer: timers[0].ID}))
+	p.wants(p.step(machine.Due{Timer: f.ID})) // another id
+	p.wants(p.step(machine.Due{Timer: timers[0].ID}), "timer_due", "failed", "undoing")
+	p.wants(p.step(machine.Due{Timer: timers[0].ID}))
 }
 
 // TestPivot: once begun it is not aborted, and after it nothing is undone.
@@ -316,7 +317,7 @@ func TestPivot(t *testing.T) {
 	p.wants(p.hear(tripDropped{}, es.UUID{}), "noted")
 	p.wants(p.owed(), "room.pay  do1")
 	p.wants(p.hear(cardPaid{}, p.run.Effects()[0].ID), "noted", "done", "ended")
-	if s := p.run.Status(); s.Phase != saga.Completed || !s.Phase.Over() || s.Version != 3 {
+	if s := p.run.Status(); s.Phase != machine.Completed || !s.Phase.Over() || s.Version != 3 {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -350,11 +351,11 @@ func TestUnreadableInstance(t *testing.T) {
 	p := play(t, 1)
 	p.hear(tripPlanned{Rooms: []string{"a"}}, es.UUID{})
 	for _, e := range []es.Event{
-		saga.Stepped{Taken: []saga.Taken{{Decisions: []saga.Decision{{Kind: "dreamt"}}}}},
-		saga.Stepped{Taken: []saga.Taken{{Event: &saga.Noted{Type: "trip.forgotten", Schema: 1}}}}, tripDropped{},
-		saga.Stepped{Taken: []saga.Taken{{Decisions: []saga.Decision{{Kind: saga.Began, Step: "book", Attempt: 1}}}}},
+		machine.Stepped{Taken: []machine.Taken{{Decisions: []machine.Decision{{Kind: "dreamt"}}}}},
+		machine.Stepped{Taken: []machine.Taken{{Event: &machine.Noted{Type: "trip.forgotten", Schema: 1}}}}, tripDropped{},
+		machine.Stepped{Taken: []machine.Taken{{Decisions: []machine.Decision{{Kind: machine.Began, Step: "book", Attempt: 1}}}}},
 	} {
-		if err := saga.Refold(p.run, p.c, e); err == nil {
+		if err := machine.Refold(p.run, p.c, e); err == nil {
 			t.Errorf("%T %+v is folded without an error", e, e)
 		}
 	}
@@ -381,7 +382,7 @@ func TestCompile(t *testing.T) {
 		"has a reply of an undo":              with(func(d *saga.Definition[trip]) { d.Steps[1].On[0] = d.Steps[1].On[0].OfUndo() }),
 		"can be undone but follows the pivot": with(func(d *saga.Definition[trip]) { d.Steps[0], d.Steps[1] = d.Steps[1], d.Steps[0] }),
 	} {
-		if _, err := saga.Compile(d); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := machine.Compile(d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, have %v", want, err)
 		}
 	}
@@ -403,14 +404,14 @@ func TestCompile(t *testing.T) {
 		}),
 		"trip.planned in On is a Start": with(func(d *saga.Definition[trip]) { d.On = []saga.Reply[trip]{d.Start} }),
 	} {
-		if _, err := saga.Compile(d); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := machine.Compile(d); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, have %v", want, err)
 		}
 	}
-	if _, err := saga.Compile(trips(), trips()); err == nil || !strings.Contains(err.Error(), "defined twice") {
+	if _, err := machine.Compile(trips(), trips()); err == nil || !strings.Contains(err.Error(), "defined twice") {
 		t.Errorf("twice: %v", err)
 	}
-	if _, err := saga.Compile(trips(), with(func(d *saga.Definition[trip]) { d.Version = 4 })); err != nil {
+	if _, err := machine.Compile(trips(), with(func(d *saga.Definition[trip]) { d.Version = 4 })); err != nil {
 		t.Errorf("two versions: %v", err)
 	}
 }
@@ -434,39 +435,39 @@ func TestDefinitionChanged(t *testing.T) {
 			booked := p.heard(es.StreamID{Category: "room", Key: "a"}, roomBooked{}, p.run.Effects()[0].ID)
 			d := trips()
 			change(&d)
-			other, err := saga.Compile(d)
+			other, err := machine.Compile(d)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fold := func(m saga.Machine) saga.Running {
+			fold := func(m machine.Machine) machine.Running {
 				t.Helper()
 				r := m.New(p.run.ID())
 				for _, e := range p.stored {
-					if err := saga.Refold(r, p.c, e); err != nil {
+					if err := machine.Refold(r, p.c, e); err != nil {
 						t.Fatal(err)
 					}
 				}
 				return r
 			}
 			parked := fold(other[0])
-			if s := parked.Status(); !s.Changed || !strings.HasPrefix(s.Stuck, saga.DefinitionChanged+": ") || len(parked.Effects())+len(parked.Timers()) > 0 {
+			if s := parked.Status(); !s.Changed || !strings.HasPrefix(s.Stuck, machine.DefinitionChanged+": ") || len(parked.Effects())+len(parked.Timers()) > 0 {
 				t.Fatalf("status %+v, it owes %v", s, parked.Effects())
 			}
 			taken, ok := parked.Step(booked, p.now)
 			if !ok || len(taken.Decisions) > 0 || taken.Event == nil || !parked.Holds(booked) {
 				t.Fatalf("it takes %+v, %t", taken, ok)
 			}
-			if _, ok := parked.Step(saga.Resumed{}, p.now); ok {
+			if _, ok := parked.Step(machine.Resumed{}, p.now); ok {
 				t.Error("it goes on by itself")
 			}
-			p.stored = append(p.stored, saga.Stepped{Taken: []saga.Taken{taken}})
+			p.stored = append(p.stored, machine.Stepped{Taken: []machine.Taken{taken}})
 			p.run = fold(p.m)
 			if _, ok := p.run.Step(booked, p.now); ok {
 				t.Error("an input that it holds is taken again")
 			}
-			p.wants(p.step(saga.Resumed{}), "done", "began")
+			p.wants(p.step(machine.Resumed{}), "done", "began")
 			p.wants(p.owed(), "room.pay  do1")
-			p.wants(p.step(saga.Resumed{}))
+			p.wants(p.step(machine.Resumed{}))
 		})
 	}
 }
@@ -475,19 +476,19 @@ func TestDefinitionChanged(t *testing.T) {
 func TestSplit(t *testing.T) {
 	t.Parallel()
 	large := json.RawMessage(`{"x":"` + strings.Repeat("x", 300<<10) + `"}`)
-	var taken []saga.Taken
+	var taken []machine.Taken
 	for i := range 7 {
-		taken = append(taken, saga.Taken{Event: &saga.Noted{Type: "room.booked", Schema: 1, Data: large, Revision: uint64(i)}})
+		taken = append(taken, machine.Taken{Event: &machine.Noted{Type: "room.booked", Schema: 1, Data: large, Revision: uint64(i)}})
 	}
 	now, due := time.Unix(1, 0).UTC(), time.Unix(9, 0).UTC()
-	events, err := saga.Split(taken, saga.MaxAppend, now, due)
+	events, err := machine.Split(taken, machine.MaxAppend, now, due)
 	if err != nil || len(events) != 3 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
 	next := uint64(0)
 	for i, e := range events {
 		b, err := json.Marshal(e)
-		if err != nil || len(b) > saga.MaxAppend {
+		if err != nil || len(b) > machine.MaxAppend {
 			t.Errorf("event %d has %d bytes, %v", i, len(b), err)
 		}
 		if last := i == len(events)-1; last != e.Due.Equal(due) || !last && !e.Due.Equal(now) {
@@ -500,7 +501,7 @@ func TestSplit(t *testing.T) {
 			next++
 		}
 	}
-	if one, err := saga.Split(taken[:3], saga.MaxAppend, now, due); err != nil || len(one) != 1 {
+	if one, err := machine.Split(taken[:3], machine.MaxAppend, now, due); err != nil || len(one) != 1 {
 		t.Errorf("three small ones make %d events, %v", len(one), err)
 	}
 }

@@ -39,13 +39,13 @@ var journey = saga.Definition[TripPlanned]{
 	}},
 }
 
-// A definition is checked when it is compiled, as the engine does at start. Tests replay traces with package sagatest.
+// A definition is checked when its machine is made, as the engine does at start. Tests replay traces with package sagatest.
 func Example() {
-	machines, err := saga.Compile(journey)
+	m, err := journey.Machine()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(machines[0].Name, machines[0].StartsOn, machines[0].Answers)
+	fmt.Println(m.Name, m.StartsOn, m.Answers)
 	// Output: journey trip.planned [seat.taken]
 }

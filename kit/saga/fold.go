@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // Fold replays what was taken and decided. It decides nothing. Where the definition does not give the commands that were recorded,
 // nothing further is folded: the instance keeps what it hears, and sends nothing.
-func (i *instance[S]) Fold(t Taken, noted es.Event) {
+func (i *instance[S]) Fold(t machine.Taken, noted es.Event) {
 	i.take(t, noted)
 	for _, d := range t.Decisions {
 		if i.changed != "" {
@@ -24,17 +25,14 @@ func (i *instance[S]) Fold(t Taken, noted es.Event) {
 			if d = i.fold(d); slices.Equal(was, d.Commands) {
 				continue
 			}
-			i.changed = fmt.Sprintf("%s: attempt %d of %s asks for %s, recorded are %s", DefinitionChanged, d.Attempt, d.Step, named(d.Commands), named(was))
+			i.changed = fmt.Sprintf("%s: attempt %d of %s asks for %s, recorded are %s", machine.DefinitionChanged, d.Attempt, d.Step, named(d.Commands), named(was))
 			continue
 		}
-		i.changed = fmt.Sprintf("%s: it has no step %s that was %s", DefinitionChanged, d.Step, d.Kind)
+		i.changed = fmt.Sprintf("%s: it has no step %s that was %s", machine.DefinitionChanged, d.Step, d.Kind)
 	}
 }
 
-// DefinitionChanged is why an instance is stuck whose definition gives other commands than it gave when they were recorded.
-const DefinitionChanged = "definition_changed"
-
-func named(cs []Command) string {
+func named(cs []machine.Command) string {
 	if len(cs) == 0 {
 		return "no commands"
 	}
@@ -49,21 +47,21 @@ func named(cs []Command) string {
 }
 
 // knows tells whether the definition can have made a decision.
-func (i *instance[S]) knows(d Decision) bool {
+func (i *instance[S]) knows(d machine.Decision) bool {
 	p, n := i.step(d.Step)
 	switch {
 	case d.Step == "":
 		return true
-	case p == nil, d.Kind == Assumed && i.def.Steps[n].Late == nil:
+	case p == nil, d.Kind == machine.Assumed && i.def.Steps[n].Late == nil:
 		return false
 	}
 	return true
 }
 
 // take is the only way in which an instance takes an input: Step takes a new one, a restart what was stored.
-func (i *instance[S]) take(t Taken, noted es.Event) {
+func (i *instance[S]) take(t machine.Taken, noted es.Event) {
 	if s := t.Started; s != nil {
-		i.phase, i.version, i.correlation = Doing, s.Version, s.Correlation
+		i.phase, i.version, i.correlation = machine.Doing, s.Version, s.Correlation
 	}
 	if e := t.Event; e != nil {
 		i.heard[source{e.Stream, e.Revision}] = true
@@ -83,7 +81,7 @@ func (i *instance[S]) take(t Taken, noted es.Event) {
 	}
 }
 
-func (i *instance[S]) ring(t TimerDue) {
+func (i *instance[S]) ring(t machine.TimerDue) {
 	p, _ := i.step(t.Step)
 	switch {
 	case p == nil:
@@ -95,38 +93,38 @@ func (i *instance[S]) ring(t TimerDue) {
 }
 
 // fold is the only way in which a decision changes an instance. It gives the decision with the commands that it asks for.
-func (i *instance[S]) fold(d Decision) Decision {
+func (i *instance[S]) fold(d machine.Decision) machine.Decision {
 	p, n := i.step(d.Step)
 	switch d.Kind {
-	case Began:
+	case machine.Began:
 		d.Commands = i.begun(n, d)
-	case Extended:
+	case machine.Extended:
 		p.due, p.late = false, ""
 		p.wait(d)
-	case Assumed:
+	case machine.Assumed:
 		i.def.Steps[n].Late(&i.state)
 		i.finish(n)
-	case Done:
+	case machine.Done:
 		i.finish(n)
-	case Late:
+	case machine.Late:
 		p.late = d.Code
-	case Failed:
-		i.phase, i.failure, i.asked = Undo, d.Code, time.Time{}
+	case machine.Failed:
+		i.phase, i.failure, i.asked = machine.Undo, d.Code, time.Time{}
 		p.stopWaiting()
 		i.revoke(n)
-	case Undoing:
+	case machine.Undoing:
 		d.Commands = i.undoing(n, d)
-	case Undone:
+	case machine.Undone:
 		p.undone = true
 		for _, one := range p.parts {
 			one.undoneAt = one.undoes
 		}
 		i.revoke(n)
-	case Stuck:
+	case machine.Stuck:
 		i.stuck = &d
-	case Ended:
+	case machine.Ended:
 		i.phase, i.until = d.How, d.Until
-	case Reopened:
+	case machine.Reopened:
 		i.reopen()
 	default:
 		panic(fmt.Sprintf("%s: unknown decision %q", i.name, d.Kind))
@@ -136,20 +134,20 @@ func (i *instance[S]) fold(d Decision) Decision {
 }
 
 // settle: what moves on is stuck no longer.
-func (i *instance[S]) settle(d Decision) {
+func (i *instance[S]) settle(d machine.Decision) {
 	switch s := i.stuck; {
-	case s == nil || d.Kind == Stuck:
+	case s == nil || d.Kind == machine.Stuck:
 	case !s.Effect.IsZero():
 		if f := i.issued[s.Effect]; f == nil || f.answered || f.revoked {
 			i.stuck = nil
 		}
-	case d.Kind == Failed, d.Kind == Ended, d.Kind == Reopened, s.Step == d.Step && (d.Kind == Done || d.Kind == Undone || s.Item == d.Item):
+	case d.Kind == machine.Failed, d.Kind == machine.Ended, d.Kind == machine.Reopened, s.Step == d.Step && (d.Kind == machine.Done || d.Kind == machine.Undone || s.Item == d.Item):
 		i.stuck = nil
 	}
 }
 
 // begun begins an attempt at the items of a step: at one, or at all that have not come.
-func (i *instance[S]) begun(n int, d Decision) (asked []Command) {
+func (i *instance[S]) begun(n int, d machine.Decision) (asked []machine.Command) {
 	s, p := &i.def.Steps[n], &i.steps[n]
 	items := []string{d.Item}
 	if s.Items == nil || d.Item == "" {
@@ -177,9 +175,9 @@ func (i *instance[S]) begun(n int, d Decision) (asked []Command) {
 }
 
 // undoing begins an attempt to undo the items of a step: one, or all that are not undone.
-func (i *instance[S]) undoing(n int, d Decision) (asked []Command) {
+func (i *instance[S]) undoing(n int, d machine.Decision) (asked []machine.Command) {
 	s, p := &i.def.Steps[n], &i.steps[n]
-	i.phase = Undo
+	i.phase = machine.Undo
 	for _, one := range i.toUndo(s, p) {
 		if d.Item != one.item && (d.Item != "" || p.undoing || s.Undone != nil && i.isUndone(s, p, one)) {
 			continue
@@ -202,7 +200,7 @@ func (i *instance[S]) finish(n int) {
 
 // reopen leads back to before the first step. What the steps did is still known.
 func (i *instance[S]) reopen() {
-	i.phase, i.asked, i.askedOver, i.until = Doing, time.Time{}, false, time.Time{}
+	i.phase, i.asked, i.askedOver, i.until = machine.Doing, time.Time{}, false, time.Time{}
 	i.opening++
 	for n := range i.steps {
 		p := &i.steps[n]
@@ -213,7 +211,7 @@ func (i *instance[S]) reopen() {
 	}
 }
 
-func (i *instance[S]) note(e Noted, noted es.Event) {
+func (i *instance[S]) note(e machine.Noted, noted es.Event) {
 	i.cause, i.stated = e.ID.String(), e.Stated
 	at := At{es.AnyStreamID(e.Stream), e.Revision}
 	if len(i.heard) == 1 {
@@ -236,7 +234,7 @@ func (i *instance[S]) note(e Noted, noted es.Event) {
 		}
 	}
 	if reaches(i.table.reopens[e.Type], noted, i.id.N) {
-		i.asked, i.askedOver = e.Recorded, i.phase == Completed
+		i.asked, i.askedOver = e.Recorded, i.phase == machine.Completed
 	}
 	if f == nil {
 		return
@@ -320,7 +318,7 @@ func (i *instance[S]) issue(n int, one *part, d es.Direction, ask func(S, Turn) 
 	if i.issued[id] != nil {
 		panic(fmt.Sprintf("%s: attempt %d of step %q was made before for item %q", i.name, attempt, step, one.item))
 	}
-	f := &issue{at: n, part: one, opening: i.opening, effect: Effect{
+	f := &issue{at: n, part: one, opening: i.opening, effect: machine.Effect{
 		ID: id, Step: step, Item: one.item, Attempt: attempt, Direction: d, Command: commands[0],
 		NotBefore: after, Causation: i.cause, Correlation: i.correlation, Stated: i.stated,
 	}}
@@ -329,8 +327,8 @@ func (i *instance[S]) issue(n int, one *part, d es.Direction, ask func(S, Turn) 
 	return f
 }
 
-func commandOf(f *issue) Command {
-	return Command{f.effect.Item, f.effect.Command.CommandType(), digestOf(f.effect.Command)}
+func commandOf(f *issue) machine.Command {
+	return machine.Command{Item: f.effect.Item, Type: f.effect.Command.CommandType(), Digest: digestOf(f.effect.Command)}
 }
 
 // digestOf tells commands apart.

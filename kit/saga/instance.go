@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // instance is a fold of its own stream, and nothing else.
@@ -16,7 +17,7 @@ type instance[S any] struct {
 	id    es.StreamID
 	name  string // id, written
 
-	phase       Phase
+	phase       machine.Phase
 	version     int
 	correlation string
 	state       S
@@ -25,7 +26,7 @@ type instance[S any] struct {
 	issued      map[es.UUID]*issue
 	order       []*issue // as issued
 	failure     es.Code
-	stuck       *Decision
+	stuck       *machine.Decision
 	changed     string    // how the definition differs from what was recorded; "": it does not
 	cause       string    // the newest input
 	stated      time.Time // its stated business time
@@ -51,21 +52,21 @@ func newInstance[S any](def *Definition[S], t *table[S], id es.StreamID) *instan
 
 func (i *instance[S]) ID() es.StreamID { return i.id }
 
-func (i *instance[S]) Step(in Input, now time.Time) (t Taken, ok bool) {
+func (i *instance[S]) Step(in machine.Input, now time.Time) (t machine.Taken, ok bool) {
 	now = es.Micro(now)
 	var noted es.Event
 	switch in := in.(type) {
-	case Heard:
+	case machine.Heard:
 		if !i.takes(in) {
 			return t, false
 		}
 		if i.phase == "" {
-			t.Started = &Started{i.def.Name, i.def.Version, in.Meta.Correlation}
+			t.Started = &machine.Started{Saga: i.def.Name, Version: i.def.Version, Correlation: in.Meta.Correlation}
 		}
 		noted = in.Event
-		t.Event = &Noted{
+		t.Event = &machine.Noted{
 			Type: in.Event.EventType(), Schema: in.Meta.Schema, Data: in.Data, Stream: in.Stream.String(),
-			Revision: in.Revision, ID: in.ID, Stated: in.stated(),
+			Revision: in.Revision, ID: in.ID, Stated: in.Stated(),
 		}
 		if in.Meta.Effect.Instance == i.name {
 			t.Event.Effect = in.Meta.Effect.ID
@@ -73,26 +74,26 @@ func (i *instance[S]) Step(in Input, now time.Time) (t Taken, ok bool) {
 		if len(i.table.reopens[t.Event.Type]) > 0 {
 			t.Event.Recorded = es.Micro(in.Created)
 		}
-	case Answer:
+	case machine.Answer:
 		if f := i.issued[in.Effect]; f == nil || f.answered || i.changed != "" {
 			return t, false
 		}
-		a := Answered(in)
+		a := machine.Answered(in)
 		t.Answer = &a
-	case Due:
-		n := slices.IndexFunc(i.Timers(), func(t Timer) bool { return t.ID == in.Timer })
+	case machine.Due:
+		n := slices.IndexFunc(i.Timers(), func(t machine.Timer) bool { return t.ID == in.Timer })
 		if n < 0 {
 			return t, false
 		}
 		due := i.Timers()[n]
-		t.Timer = &TimerDue{Timer: in.Timer, Step: due.Step, Reminder: due.Reminder}
-	case Broken:
+		t.Timer = &machine.TimerDue{Timer: in.Timer, Step: due.Step, Reminder: due.Reminder}
+	case machine.Broken:
 		f := i.issued[in.Effect]
 		if f == nil || f.answered || f.revoked || i.stuck != nil || i.changed != "" {
 			return t, false
 		}
-		t.Decisions = append(t.Decisions, i.fold(Decision{Kind: Stuck, Step: f.effect.Step, Effect: in.Effect, Message: in.Message}))
-	case Resumed:
+		t.Decisions = append(t.Decisions, i.fold(machine.Decision{Kind: machine.Stuck, Step: f.effect.Step, Effect: in.Effect, Message: in.Message}))
+	case machine.Resumed:
 		if i.phase == "" {
 			return t, false
 		}
@@ -107,10 +108,12 @@ func (i *instance[S]) Step(in Input, now time.Time) (t Taken, ok bool) {
 	return t, t.Event != nil || t.Answer != nil || t.Timer != nil || len(t.Decisions) > 0
 }
 
-func (i *instance[S]) Holds(in Heard) bool { return i.heard[source{in.Stream.String(), in.Revision}] }
+func (i *instance[S]) Holds(in machine.Heard) bool {
+	return i.heard[source{in.Stream.String(), in.Revision}]
+}
 
 // takes tells whether an event is an input of this instance that it does not hold yet.
-func (i *instance[S]) takes(in Heard) bool {
+func (i *instance[S]) takes(in machine.Heard) bool {
 	typ := in.Event.EventType()
 	if i.Holds(in) {
 		return false
@@ -132,7 +135,7 @@ func (i *instance[S]) takes(in Heard) bool {
 
 func (i *instance[S]) Knows(effect es.UUID) bool { return i.issued[effect] != nil }
 
-func (i *instance[S]) Effects() (out []Effect) {
+func (i *instance[S]) Effects() (out []machine.Effect) {
 	if i.changed != "" {
 		return nil
 	}
@@ -144,19 +147,19 @@ func (i *instance[S]) Effects() (out []Effect) {
 	return out
 }
 
-func (i *instance[S]) Timers() (out []Timer) {
+func (i *instance[S]) Timers() (out []machine.Timer) {
 	if i.changed != "" {
 		return nil
 	}
 	for n := range i.steps {
 		s, p := &i.def.Steps[n], &i.steps[n]
-		t := Timer{Step: s.Name, Since: p.since}
+		t := machine.Timer{Step: s.Name, Since: p.since}
 		if s.awaits() {
 			t.Hears = i.sentTo()
 		}
 		for _, f := range i.order {
 			if f.at == n && !f.revoked {
-				t.Streams = append(t.Streams, Target{f.effect.ID, f.effect.Command.Stream(), f.from})
+				t.Streams = append(t.Streams, machine.Target{Effect: f.effect.ID, Stream: f.effect.Command.Stream(), From: f.from})
 			}
 		}
 		attempt := es.EffectID(i.name, s.Name, "", p.does, es.Do)
@@ -202,14 +205,14 @@ func (i *instance[S]) Due(now time.Time) (at time.Time) {
 	return at
 }
 
-func (i *instance[S]) Status() Status {
-	s := Status{Saga: i.id.Category, Version: i.version, Phase: i.phase, Failure: i.failure}
-	if i.phase == Completed {
+func (i *instance[S]) Status() machine.Status {
+	s := machine.Status{Saga: i.id.Category, Version: i.version, Phase: i.phase, Failure: i.failure}
+	if i.phase == machine.Completed {
 		s.Until = i.until
 	}
 	for n, p := range i.steps {
-		if i.phase == Doing && p.begun && !p.done || i.phase == Undo && p.undoing && !p.undone {
-			s.Step, s.Reminded, s.Awaits = i.def.Steps[n].Name, p.reminded, i.phase == Doing && i.def.Steps[n].awaits()
+		if i.phase == machine.Doing && p.begun && !p.done || i.phase == machine.Undo && p.undoing && !p.undone {
+			s.Step, s.Reminded, s.Awaits = i.def.Steps[n].Name, p.reminded, i.phase == machine.Doing && i.def.Steps[n].awaits()
 			if p.late != "" {
 				s.Stuck = fmt.Sprintf("%s: late %s", s.Step, p.late)
 			}

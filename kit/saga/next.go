@@ -5,15 +5,13 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 const (
 	maxTries   = 5           // attempts of what must happen, before the instance is stuck
 	firstPause = time.Second // before the second attempt; then doubled
 )
-
-// ReopenedTooLate is why a completed instance is stuck that heard a reopening event after the time for it.
-const ReopenedTooLate es.Code = "reopened_too_late"
 
 func pauseBefore(attempt int, now time.Time) time.Time {
 	if attempt < 2 {
@@ -23,43 +21,43 @@ func pauseBefore(attempt int, now time.Time) time.Time {
 }
 
 // next is the one decision the state calls for, if any. It is the whole of the engine's logic.
-func (i *instance[S]) next(now time.Time) (d Decision, ok bool) {
+func (i *instance[S]) next(now time.Time) (d machine.Decision, ok bool) {
 	d = i.decide(now)
 	return d, d.Kind != ""
 }
 
-func (i *instance[S]) decide(now time.Time) Decision {
+func (i *instance[S]) decide(now time.Time) machine.Decision {
 	switch i.phase {
-	case Doing:
+	case machine.Doing:
 		return i.nextDoing(now)
-	case Undo, Compensated:
+	case machine.Undo, machine.Compensated:
 		return i.nextUndoing(now)
-	case Completed:
+	case machine.Completed:
 		return i.nextCompleted()
 	}
-	return Decision{}
+	return machine.Decision{}
 }
 
 // exhausted tells whether something was refused too often. What is heard later may still show that it came.
 func (i *instance[S]) exhausted() bool { return i.stuck != nil && i.stuck.Effect.IsZero() }
 
-func (i *instance[S]) nextDoing(now time.Time) Decision {
+func (i *instance[S]) nextDoing(now time.Time) machine.Decision {
 	n := slices.IndexFunc(i.steps, func(p progress) bool { return !p.done })
 	if n < 0 {
 		return i.completed(now)
 	}
 	s, p := &i.def.Steps[n], &i.steps[n]
 	if c := i.aborts(); c != "" && !i.pivotBegun() && !i.exhausted() {
-		return Decision{Kind: Failed, Step: s.Name, Code: c}
+		return machine.Decision{Kind: machine.Failed, Step: s.Name, Code: c}
 	}
 	if !p.begun {
 		return i.begin(s, p, now)
 	}
 	if more := i.more(s, p); more != "" {
-		return Decision{Kind: Began, Step: s.Name, Item: more, Attempt: 1, At: now}
+		return machine.Decision{Kind: machine.Began, Step: s.Name, Item: more, Attempt: 1, At: now}
 	}
 	if i.allCame(s, p) {
-		return Decision{Kind: Done, Step: s.Name}
+		return machine.Decision{Kind: machine.Done, Step: s.Name}
 	}
 	if d := i.nextRefused(n, now); d.Kind != "" || i.exhausted() {
 		return d
@@ -82,7 +80,7 @@ func (i *instance[S]) more(s *Step[S], p *progress) string {
 
 // nextRefused is about the items that were refused. What may be undone is undone as a whole, once it is known how much of it happened.
 // What must happen is tried again item by item.
-func (i *instance[S]) nextRefused(n int, now time.Time) Decision {
+func (i *instance[S]) nextRefused(n int, now time.Time) machine.Decision {
 	s, p := &i.def.Steps[n], &i.steps[n]
 	must := s.Insists || i.pivotDone()
 	unknown := !must && p.open() > 0 && !p.due
@@ -94,18 +92,18 @@ func (i *instance[S]) nextRefused(n int, now time.Time) Decision {
 		switch {
 		case code == "" || i.came(s, one):
 		case !must && !i.exhausted():
-			return Decision{Kind: Failed, Step: s.Name, Code: code}
+			return machine.Decision{Kind: machine.Failed, Step: s.Name, Code: code}
 		case s.Do != nil && one.does-one.base < maxTries:
 			return i.again(s, one, now)
 		case !i.exhausted():
-			return Decision{Kind: Stuck, Step: s.Name, Item: one.item, Code: code, Message: "refused too often"}
+			return machine.Decision{Kind: machine.Stuck, Step: s.Name, Item: one.item, Code: code, Message: "refused too often"}
 		}
 	}
-	return Decision{}
+	return machine.Decision{}
 }
 
 // nextWaiting is about what has not come in time.
-func (i *instance[S]) nextWaiting(n int, now time.Time) Decision {
+func (i *instance[S]) nextWaiting(n int, now time.Time) machine.Decision {
 	s, p := &i.def.Steps[n], &i.steps[n]
 	var d Deadline
 	if s.Deadline != nil {
@@ -114,45 +112,46 @@ func (i *instance[S]) nextWaiting(n int, now time.Time) Decision {
 	pivot := i.def.pivot()
 	switch {
 	case p.due && (pivot < 0 || n < pivot):
-		return Decision{Kind: Failed, Step: s.Name, Code: either(d.Code, "timed_out")}
+		return machine.Decision{Kind: machine.Failed, Step: s.Name, Code: either(d.Code, "timed_out")}
 	case p.due && s.Late != nil:
-		return Decision{Kind: Assumed, Step: s.Name}
+		return machine.Decision{Kind: machine.Assumed, Step: s.Name}
 	case p.due && p.late == "":
-		return Decision{Kind: Late, Step: s.Name, Code: either(d.Code, "timed_out")}
+		return machine.Decision{Kind: machine.Late, Step: s.Name, Code: either(d.Code, "timed_out")}
 	case d.For != "" && d.For != p.waits:
-		b := Decision{Kind: Extended, Step: s.Name, At: now}
-		b.limit(d, now)
+		b := machine.Decision{Kind: machine.Extended, Step: s.Name, At: now}
+		limit(&b, d, now)
 		return b
 	}
-	return Decision{}
+	return machine.Decision{}
 }
 
 // begin is the first attempt at a step, or the next one of a step without items.
-func (i *instance[S]) begin(s *Step[S], p *progress, now time.Time) Decision {
+func (i *instance[S]) begin(s *Step[S], p *progress, now time.Time) machine.Decision {
 	attempt := 1
 	for _, one := range p.parts { // it was reopened
 		attempt = max(attempt, one.does+1)
 	}
 	if attempt > 1 && s.Done != nil && i.more(s, p) == "" && i.allCame(s, p) {
-		return Decision{Kind: Done, Step: s.Name}
+		return machine.Decision{Kind: machine.Done, Step: s.Name}
 	}
-	b := Decision{Kind: Began, Step: s.Name, Attempt: attempt, At: now}
+	b := machine.Decision{Kind: machine.Began, Step: s.Name, Attempt: attempt, At: now}
 	if s.Deadline != nil {
-		b.limit(s.Deadline(i.state), now)
+		limit(&b, s.Deadline(i.state), now)
 	}
 	return b
 }
 
 // again is the next attempt at one item.
-func (i *instance[S]) again(s *Step[S], one *part, now time.Time) Decision {
-	b := Decision{Kind: Began, Step: s.Name, Item: one.item, Attempt: one.does + 1, At: now, After: pauseBefore(one.does+1-one.base, now)}
+func (i *instance[S]) again(s *Step[S], one *part, now time.Time) machine.Decision {
+	b := machine.Decision{Kind: machine.Began, Step: s.Name, Item: one.item, Attempt: one.does + 1, At: now, After: pauseBefore(one.does+1-one.base, now)}
 	if s.Items == nil && s.Deadline != nil {
-		b.limit(s.Deadline(i.state), now)
+		limit(&b, s.Deadline(i.state), now)
 	}
 	return b
 }
 
-func (b *Decision) limit(d Deadline, now time.Time) {
+// limit puts a deadline into the decision that begins a wait.
+func limit(b *machine.Decision, d Deadline, now time.Time) {
 	b.For = d.For
 	if d.Within > 0 {
 		b.Deadline = now.Add(d.Within)
@@ -164,7 +163,7 @@ func (b *Decision) limit(d Deadline, now time.Time) {
 
 // nextUndoing goes in reverse, each step finished before the one before it. An item that was undone and came after all
 // is undone again, also after the end.
-func (i *instance[S]) nextUndoing(now time.Time) Decision {
+func (i *instance[S]) nextUndoing(now time.Time) machine.Decision {
 	for n := len(i.steps) - 1; n >= 0; n-- {
 		s, p := &i.def.Steps[n], &i.steps[n]
 		parts := i.toUndo(s, p)
@@ -176,22 +175,22 @@ func (i *instance[S]) nextUndoing(now time.Time) Decision {
 		case len(left) == 0 && p.undone:
 			continue
 		case len(left) == 0:
-			return Decision{Kind: Undone, Step: s.Name}
+			return machine.Decision{Kind: machine.Undone, Step: s.Name}
 		case p.undone:
-			return Decision{Kind: Undoing, Step: s.Name, Item: left[0].item, Attempt: left[0].undoes + 1, At: now}
+			return machine.Decision{Kind: machine.Undoing, Step: s.Name, Item: left[0].item, Attempt: left[0].undoes + 1, At: now}
 		case !p.undoing:
-			return Decision{Kind: Undoing, Step: s.Name, Attempt: 1, At: now}
+			return machine.Decision{Kind: machine.Undoing, Step: s.Name, Attempt: 1, At: now}
 		}
 		return i.undoAgain(s, left, now)
 	}
-	if i.phase == Compensated {
-		return Decision{}
+	if i.phase == machine.Compensated {
+		return machine.Decision{}
 	}
-	return Decision{Kind: Ended, How: Compensated}
+	return machine.Decision{Kind: machine.Ended, How: machine.Compensated}
 }
 
 // undoAgain is about the items whose undo was refused.
-func (i *instance[S]) undoAgain(s *Step[S], left []*part, now time.Time) Decision {
+func (i *instance[S]) undoAgain(s *Step[S], left []*part, now time.Time) machine.Decision {
 	for _, one := range left {
 		refused, tries := one.undoRefused, one.undoes-one.undoneAt
 		if one.undo != nil {
@@ -200,16 +199,16 @@ func (i *instance[S]) undoAgain(s *Step[S], left []*part, now time.Time) Decisio
 		switch {
 		case refused == "":
 		case tries < maxTries:
-			return Decision{Kind: Undoing, Step: s.Name, Item: one.item, Attempt: one.undoes + 1, At: now, After: pauseBefore(tries+1, now)}
+			return machine.Decision{Kind: machine.Undoing, Step: s.Name, Item: one.item, Attempt: one.undoes + 1, At: now, After: pauseBefore(tries+1, now)}
 		case !i.exhausted():
-			return Decision{Kind: Stuck, Step: s.Name, Item: one.item, Code: refused, Message: "its undo was refused too often"}
+			return machine.Decision{Kind: machine.Stuck, Step: s.Name, Item: one.item, Code: refused, Message: "its undo was refused too often"}
 		}
 	}
-	return Decision{}
+	return machine.Decision{}
 }
 
-func (i *instance[S]) completed(now time.Time) Decision {
-	d := Decision{Kind: Ended, How: Completed}
+func (i *instance[S]) completed(now time.Time) machine.Decision {
+	d := machine.Decision{Kind: machine.Ended, How: machine.Completed}
 	if i.def.Reopen.Within > 0 {
 		d.Until = now.Add(i.def.Reopen.Within)
 	}
@@ -217,14 +216,14 @@ func (i *instance[S]) completed(now time.Time) Decision {
 }
 
 // nextCompleted: an event that reopens was heard after the end, or before it when it was too late to stop.
-func (i *instance[S]) nextCompleted() Decision {
+func (i *instance[S]) nextCompleted() machine.Decision {
 	switch {
 	case i.asked.IsZero() || i.stuck != nil || !i.askedOver && i.aborts() == "":
-		return Decision{}
+		return machine.Decision{}
 	case i.asked.After(i.until):
-		return Decision{Kind: Stuck, Code: ReopenedTooLate, Message: "recorded at " + i.asked.Format(time.RFC3339) + ", it could be reopened until " + i.until.Format(time.RFC3339)}
+		return machine.Decision{Kind: machine.Stuck, Code: machine.ReopenedTooLate, Message: "recorded at " + i.asked.Format(time.RFC3339) + ", it could be reopened until " + i.until.Format(time.RFC3339)}
 	}
-	return Decision{Kind: Reopened}
+	return machine.Decision{Kind: machine.Reopened}
 }
 
 func (i *instance[S]) aborts() es.Code {

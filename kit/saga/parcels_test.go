@@ -7,6 +7,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 )
 
@@ -158,7 +159,7 @@ func sendings() saga.Definition[sending] {
 // TestKnobsOfParcels tells each knob that a saga of several instances, items and waits has in a file of its own.
 func TestKnobsOfParcels(t *testing.T) {
 	t.Parallel()
-	c, err := es.NewCatalog(saga.Catalog(), []es.Definition{
+	c, err := es.NewCatalog(machine.Catalog(), []es.Definition{
 		es.Define[parcelsAsked](1), es.Define[parcelsAdded](1), es.Define[parcelsFetched](1), es.Define[parcelsArrived](1), es.Define[parcelsPaid](1),
 		es.Define[parcelsRecalled](1), es.Define[parcelsReturned](1), es.Define[deskPacked](1), es.Define[deskFull](1), es.Define[deskUnpacked](1),
 		es.Define[deskJammed](1), es.Define[vanLoaded](1), es.Define[vanFull](1),

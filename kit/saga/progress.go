@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // progress is how far a step is, since the instance began or was reopened.
@@ -35,7 +36,7 @@ type part struct {
 
 // issue is an effect and what became of it.
 type issue struct {
-	effect   Effect
+	effect   machine.Effect
 	at       int // step
 	part     *part
 	opening  int // how often the instance had been reopened
@@ -117,7 +118,7 @@ func (p *progress) open() (owed int) {
 	return owed
 }
 
-func (p *progress) wait(d Decision) {
+func (p *progress) wait(d machine.Decision) {
 	p.waits, p.since, p.deadline, p.remind, p.reminded = d.For, d.At, d.Deadline, d.Remind, 0
 }
 

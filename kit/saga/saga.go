@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 // Definition is a saga over state S, read from top to bottom as a table.
@@ -16,6 +17,11 @@ type Definition[S any] struct {
 	Abort   func(S) es.Code // stop and undo, unless the pivot has begun; "" = go on
 	Steps   []Step[S]
 	Reopen  Reopen[S] // zero: what has ended stays as it is
+}
+
+// Saga is any Definition, for lists of them: []saga.Saga{Placement, Cancellation}.
+type Saga interface {
+	Machine() (machine.Machine, error)
 }
 
 // Step is one row. Every function but On and Late is a question about S: the answers may come in any order.

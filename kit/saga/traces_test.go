@@ -6,6 +6,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 	"github.com/daybook-dev/daybook/kit/saga/sagatest"
 )
 
@@ -142,7 +143,7 @@ func (note) Decide(room) ([]es.Event, error) { return nil, nil }
 // TestKnobs tells each knob of a definition in a file of its own.
 func TestKnobs(t *testing.T) {
 	t.Parallel()
-	c, err := es.NewCatalog(saga.Catalog(), []es.Definition{
+	c, err := es.NewCatalog(machine.Catalog(), []es.Definition{
 		es.Define[dinnerAsked](1), es.Define[dinnerDropped](1), es.Define[tableHeld](1), es.Define[tableTaken](1),
 		es.Define[tableFreed](1), es.Define[cardWaits](1), es.Define[cardKnown](1), es.Define[cardKept](1),
 		es.Define[dinnerAgreed](1), es.Define[kitchenKnows](1), es.Define[kitchenClosed](1),

@@ -15,6 +15,7 @@ import (
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga"
+	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the sagas do now into the traces")
@@ -34,7 +35,7 @@ const Key = "o1"
 // block the instance is folded again from what was stored, and must wait for the same.
 func Run(t *testing.T, s saga.Saga, c *es.Catalog, number int, glob string) {
 	t.Helper()
-	m, err := saga.Compile(s)
+	m, err := machine.Compile(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +65,14 @@ func Run(t *testing.T, s saga.Saga, c *es.Catalog, number int, glob string) {
 
 type player struct {
 	t         *testing.T
-	m         saga.Machine
+	m         machine.Machine
 	c         *es.Catalog
-	run       saga.Running
+	run       machine.Running
 	now       time.Time
 	labels    map[es.UUID]string
-	issued    []saga.Effect
+	issued    []machine.Effect
 	revisions map[string]uint64
-	stored    []saga.Stepped
+	stored    []machine.Stepped
 	timer     es.UUID // the last one fed
 }
 
@@ -116,7 +117,7 @@ func (p *player) block(out *strings.Builder, line string) {
 	out.WriteString(p.waits(p.run))
 	again := p.m.New(p.run.ID())
 	for _, e := range p.stored {
-		if err := saga.Refold(again, p.c, e); err != nil {
+		if err := machine.Refold(again, p.c, e); err != nil {
 			p.t.Fatal(err)
 		}
 	}
@@ -126,9 +127,9 @@ func (p *player) block(out *strings.Builder, line string) {
 }
 
 // stored is an event as it comes back from the store.
-func stored(t *testing.T, c *es.Catalog, taken saga.Taken) saga.Stepped {
+func stored(t *testing.T, c *es.Catalog, taken machine.Taken) machine.Stepped {
 	t.Helper()
-	typ, schema, data, err := c.Encode(saga.Stepped{Taken: []saga.Taken{taken}})
+	typ, schema, data, err := c.Encode(machine.Stepped{Taken: []machine.Taken{taken}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,11 +137,11 @@ func stored(t *testing.T, c *es.Catalog, taken saga.Taken) saga.Stepped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e.(saga.Stepped) //nolint:forcetypeassert // it was one
+	return e.(machine.Stepped) //nolint:forcetypeassert // it was one
 }
 
 // Lines tell what was taken, but for the event heard, and what was decided, but for the digests of commands.
-func Lines(t saga.Taken) (out []string) {
+func Lines(t machine.Taken) (out []string) {
 	add := func(kind string, v any) { out = append(out, kind+" "+encode(v)) }
 	if t.Started != nil {
 		add("started", t.Started)
@@ -160,7 +161,7 @@ func Lines(t saga.Taken) (out []string) {
 }
 
 // Owed writes all that an instance waits for, ids included: two instances of the same history agree in it.
-func Owed(r saga.Running) string {
+func Owed(r machine.Running) string {
 	var b strings.Builder
 	for _, f := range r.Effects() {
 		fmt.Fprintf(&b, "%s %s %s %s after %v cause %s\n", f.ID, f.Command.CommandType(), f.Command.Stream(), encode(f.Command.Decision()), f.NotBefore, f.Causation)
@@ -169,7 +170,7 @@ func Owed(r saga.Running) string {
 	return b.String()
 }
 
-func (p *player) waits(r saga.Running) string {
+func (p *player) waits(r machine.Running) string {
 	var waits []string
 	for _, f := range r.Effects() {
 		w := p.labels[f.ID]
@@ -195,9 +196,9 @@ func (p *player) waits(r saga.Running) string {
 	return "waits for " + strings.Join(waits, ", ") + "\n"
 }
 
-func (p *player) inputs(line string) iter.Seq[saga.Input] {
+func (p *player) inputs(line string) iter.Seq[machine.Input] {
 	verb, rest, _ := strings.Cut(line, " ")
-	return func(yield func(saga.Input) bool) {
+	return func(yield func(machine.Input) bool) {
 		switch verb {
 		case "wait":
 			d, err := time.ParseDuration(rest)
@@ -205,18 +206,18 @@ func (p *player) inputs(line string) iter.Seq[saga.Input] {
 				p.t.Fatal(err)
 			}
 			p.now = p.now.Add(d)
-			for id, due := p.due(); due && yield(saga.Due{Timer: id}); id, due = p.due() {
+			for id, due := p.due(); due && yield(machine.Due{Timer: id}); id, due = p.due() {
 				p.timer = id
 			}
 		case "old":
-			yield(saga.Due{Timer: p.timer})
+			yield(machine.Due{Timer: p.timer})
 		case "accept":
-			yield(saga.Answer{Effect: p.effect(rest).ID})
+			yield(machine.Answer{Effect: p.effect(rest).ID})
 		case "broken":
-			yield(saga.Broken{Effect: p.effect(rest).ID, Message: "cannot be carried out"})
+			yield(machine.Broken{Effect: p.effect(rest).ID, Message: "cannot be carried out"})
 		case "reject":
 			code, label, _ := strings.Cut(rest, " ")
-			yield(saga.Answer{Effect: p.effect(label).ID, Code: es.Code(code)})
+			yield(machine.Answer{Effect: p.effect(label).ID, Code: es.Code(code)})
 		default:
 			yield(p.heard(verb, rest))
 		}
@@ -234,7 +235,7 @@ func (p *player) due() (id es.UUID, ok bool) {
 	return id, ok
 }
 
-func (p *player) heard(typ, rest string) saga.Heard {
+func (p *player) heard(typ, rest string) machine.Heard {
 	category, _, _ := strings.Cut(typ, ".")
 	r := es.Record{Type: typ, Stream: es.StreamID{Category: category, Key: Key}}
 	meta := es.Meta{Schema: p.version(typ), Correlation: "order-" + Key}
@@ -270,21 +271,21 @@ func (p *player) heard(typ, rest string) saga.Heard {
 	}
 	r.ID = es.DerivedID(es.UUID{}, name, r.Revision)
 	r.Data, r.Meta = []byte(rest), []byte(encode(meta))
-	h, err := saga.HeardOf(p.c, r)
+	h, err := machine.HeardOf(p.c, r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return h
 }
 
-func (p *player) effect(label string) saga.Effect {
+func (p *player) effect(label string) machine.Effect {
 	for i, f := range p.issued {
 		if label == fmt.Sprintf("e%d", i+1) {
 			return f
 		}
 	}
 	p.t.Fatalf("no command %q yet", label)
-	return saga.Effect{}
+	return machine.Effect{}
 }
 
 // named writes labels in place of effect ids.

@@ -1,17 +1,16 @@
-package saga
+// Package machine is what the engines run of a process: a checked saga.Definition with its state type erased, what its instances
+// take, decide and owe, and the record of it. Those who write processes need nothing of it; they test with package sagatest.
+package machine
 
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
 )
-
-// Saga is any Definition, for lists of them: []saga.Saga{Placement, Cancellation}.
-type Saga interface{ compile() (Machine, error) }
 
 // Machine is a checked Definition with its state type erased: what the orchestrator holds.
 type Machine struct {
@@ -51,14 +50,14 @@ type Running interface {
 }
 
 // Compile checks definitions; a mistake in one stops the program at start.
-func Compile(sagas ...Saga) (out []Machine, err error) {
+func Compile[S interface{ Machine() (Machine, error) }](sagas ...S) (out []Machine, err error) {
 	type version struct {
 		name string
 		v    int
 	}
 	twice := map[version]bool{}
 	for _, s := range sagas {
-		m, e := s.compile()
+		m, e := s.Machine()
 		if e == nil && twice[version{m.Name, m.Version}] {
 			e = fmt.Errorf("saga %s version %d is defined twice", m.Name, m.Version)
 		}
@@ -66,60 +65,6 @@ func Compile(sagas ...Saga) (out []Machine, err error) {
 		out, err = append(out, m), errors.Join(err, e)
 	}
 	return out, err
-}
-
-func (d Definition[S]) compile() (Machine, error) {
-	if err := d.check(); err != nil {
-		return Machine{}, err
-	}
-	t := table[S]{named: map[string][]Reply[S]{}, answers: map[string][]Reply[S]{}, reopens: map[string][]Reply[S]{}}
-	add := func(to map[string][]Reply[S], replies []Reply[S]) {
-		for _, r := range replies {
-			to[r.eventType] = append(to[r.eventType], r)
-		}
-	}
-	add(t.named, d.On)
-	add(t.named, d.Reopen.On)
-	add(t.reopens, d.Reopen.On)
-	for n := range d.Steps {
-		named, answers := d.Steps[n].replies()
-		add(t.named, named)
-		add(t.answers, answers)
-	}
-	starts := func(e es.Event) (int, bool) {
-		if e.EventType() != d.Start.eventType {
-			return 0, false
-		}
-		return d.Start.starts(e)
-	}
-	return Machine{
-		Name: d.Name, Version: d.Version, Starts: starts,
-		StartsOn: d.Start.eventType, Numbers: t.numbers,
-		Named: slices.Sorted(maps.Keys(t.named)), Answers: slices.Sorted(maps.Keys(t.answers)),
-		New: func(id es.StreamID) Running { return newInstance(&d, &t, id) },
-	}, nil
-}
-
-// table finds the folds of an event type.
-type table[S any] struct {
-	named   map[string][]Reply[S] // with or without an effect; Start is folded once, by itself
-	answers map[string][]Reply[S] // only to an effect of the instance
-	reopens map[string][]Reply[S] // of those named
-}
-
-func (t *table[S]) numbers(e es.Event) (out []int) {
-	for _, r := range t.named[e.EventType()] {
-		for _, n := range r.to(e) {
-			if !slices.Contains(out, n) {
-				out = append(out, n)
-			}
-		}
-	}
-	return out
-}
-
-func reaches[S any](replies []Reply[S], e es.Event, n int) bool {
-	return slices.ContainsFunc(replies, func(r Reply[S]) bool { return r.reaches(e, n) })
 }
 
 // Refold replays one event of an instance's stream. Its errors say that this program cannot read the instance.
@@ -143,4 +88,25 @@ func Refold(r Running, c *es.Catalog, e es.Event) (err error) {
 		r.Fold(t, noted)
 	}
 	return nil
+}
+
+// Fits checks sagas against the catalogue of the program: no saga is called as the category of an aggregate, and each event that one
+// hears exists.
+func Fits(c *es.Catalog, sagas ...Machine) (err error) {
+	aggregates := map[string]bool{}
+	for d := range c.Definitions() {
+		category, _, _ := strings.Cut(d.Type, ".")
+		aggregates[category] = true
+	}
+	for _, m := range sagas {
+		if aggregates[m.Name] {
+			err = errors.Join(err, fmt.Errorf("saga %s version %d has the name of an aggregate: both would write the streams %s-…", m.Name, m.Version, m.Name))
+		}
+		for _, typ := range slices.Concat([]string{m.StartsOn}, m.Named, m.Answers) {
+			if c.Version(typ) == 0 {
+				err = errors.Join(err, fmt.Errorf("saga %s version %d hears %s, which is not in the catalogue", m.Name, m.Version, typ))
+			}
+		}
+	}
+	return err
 }

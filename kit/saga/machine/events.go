@@ -1,4 +1,4 @@
-package saga
+package machine
 
 import (
 	"encoding/json"
@@ -137,6 +137,12 @@ func (s Stepped) Status(was Status) Status {
 
 // Catalog is the engine's own event, beside events.Catalog.
 func Catalog() []es.Definition { return []es.Definition{es.DefineSaga[Stepped](1)} }
+
+// Why an instance is stuck by itself.
+const (
+	DefinitionChanged         = "definition_changed" // its definition gives other commands than were recorded
+	ReopenedTooLate   es.Code = "reopened_too_late"  // it heard a reopening event after the time for it
+)
 
 // Phase is how far an instance is.
 type Phase string

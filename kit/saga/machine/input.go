@@ -1,4 +1,4 @@
-package saga
+package machine
 
 import (
 	"time"
@@ -50,7 +50,8 @@ func HeardOf(c *es.Catalog, r es.Record) (Heard, error) {
 // metadata keeps a stated time apart only where it was raised.
 const statedMargin = time.Minute
 
-func (h Heard) stated() time.Time {
+// Stated is the business time that was stated with the event; zero: none was.
+func (h Heard) Stated() time.Time {
 	switch at := h.Meta.OccurredAt; {
 	case !h.Meta.StatedAt.IsZero():
 		return h.Meta.StatedAt
