@@ -24,12 +24,8 @@ var Bookings = projection.Table[Row]{
 	Schema: `
 		create table bookings (
 			like engine,
-			room   text    not null,
-			night  text    not null,
-			guest  text    not null,
-			price  integer not null,
-			status text    not null,
-			why    text    not null
+			room text not null, night text not null, guest text not null, price integer not null,
+			status text not null, why text not null
 		)`,
 	On: []projection.Fold[Row]{
 		projection.On(func(r *Row, e BookingAsked, _ es.Recorded) { *r = Row{e.Room, e.Night, e.Guest, e.Price, "asked", ""} }),
@@ -40,7 +36,6 @@ var Bookings = projection.Table[Row]{
 
 // booking reads one booking that reflects everything up to a position; nil if there is none.
 func booking(ctx context.Context, view query.View, id string, position uint64) (*Row, error) {
-	ask := query.Ask{Key: id, MinPosition: position}
-	row, _, err := query.One[Row](ctx, view, ask, `select `+query.Columns[Row]()+` from {bookings} where key = $1`, id)
+	row, _, err := query.One[Row](ctx, view, query.Ask{Key: id, MinPosition: position}, `select `+query.Columns[Row]()+` from {bookings} where key = $1`, id)
 	return row, err
 }

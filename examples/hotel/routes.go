@@ -1,6 +1,7 @@
 package hotel
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -13,9 +14,7 @@ import (
 
 // Domain is the hotel, for runtime.Run.
 func Domain() runtime.Domain {
-	return runtime.Domain{
-		Catalog: Catalog(), Projections: []projection.Projection{Bookings}, Sagas: []saga.Saga{Stay}, Routes: routes,
-	}
+	return runtime.Domain{Catalog: Catalog(), Projections: []projection.Projection{Bookings}, Sagas: []saga.Saga{Stay}, Routes: routes}
 }
 
 func routes(s *runtime.Services) (http.Handler, error) {
@@ -43,9 +42,11 @@ func routes(s *runtime.Services) (http.Handler, error) {
 		}
 	})
 	mux.HandleFunc("GET /bookings/{id}", func(w http.ResponseWriter, r *http.Request) {
-		position, _ := strconv.ParseUint(r.FormValue("min_position"), 10, 64) // not given: as it is now
+		position, wrong := strconv.ParseUint(cmp.Or(r.FormValue("min_position"), "0"), 10, 64)
 		row, err := booking(r.Context(), view, r.PathValue("id"), position)
 		switch {
+		case wrong != nil:
+			answer(w, http.StatusBadRequest, map[string]string{"error": wrong.Error()})
 		case err != nil:
 			fail(w, s, err)
 		case row == nil:
