@@ -186,7 +186,7 @@ func TestAPartitionWithoutRoomStallsNoOther(t *testing.T) {
 		select {
 		case <-in.came:
 		case <-late:
-			t.Fatal("it has room for ever")
+			t.Fatal("it always has room")
 		}
 	}
 	for i := range 20 {

@@ -36,7 +36,7 @@ func TestHealthOfAnIdleFeedClearsByItself(t *testing.T) {
 	for _, tt := range []struct {
 		what, named string
 		fail, heal  func()
-	}{ // when a broker goes, its group does, and then its partitions are nobody's
+	}{ // when a broker goes, its group does, and then its partitions have no owner
 		{"checkpoints", "look", func() { b.mu.Lock(); b.away = away; b.mu.Unlock() }, func() { both(nil) }},
 		{"the relay's row", "look", func() { s.mu.Lock(); s.away = away; s.mu.Unlock() }, func() { both(nil) }},
 		{"both", "look", func() { both(away) }, func() { both(nil) }},

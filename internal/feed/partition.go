@@ -128,7 +128,7 @@ func (p *partition) receive(ctx context.Context) error {
 		if err := p.deliver(ctx, messages); err != nil {
 			return err
 		}
-		if p.seen() > before { // copies of what was seen may come for ever, and be all that comes
+		if p.seen() > before { // copies of what was seen may go on coming, and be all that comes
 			p.heard, p.owed = time.Now(), owed{}
 		}
 	}

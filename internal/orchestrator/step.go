@@ -156,7 +156,7 @@ func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s machine.Steppe
 	if err != nil {
 		return fmt.Errorf("append to %s: %w", e.id, err)
 	}
-	// Of all that it says: two processes that step one instance must not be told that each other's event is theirs.
+	// Of all that it says: two processes that step one instance must not take each other's event for theirs.
 	p.ID = es.DerivedID(es.UUID{}, e.id.String(), e.next, p.Type, p.Data)
 	o.hit(failpoint.SagaEventBefore)
 	if _, err := o.cfg.Store.Append(ctx, e.id, es.Expected(e.next)-1, []es.Proposed{p}); err != nil { //nolint:gosec // below 2^63

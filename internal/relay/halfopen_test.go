@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A connection on which nothing is answered any more must not hold the relay up for ever: it is given up, and another one is used.
+// A connection on which nothing is answered any more does not hold the relay up: it is given up, and another one is used.
 func TestAHalfOpenConnectionIsGivenUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

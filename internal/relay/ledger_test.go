@@ -112,7 +112,7 @@ func TestCaughtUpWithWhatIsNotRelayed(t *testing.T) {
 	select {
 	case <-l.moved:
 	default:
-		t.Error("nobody is told")
+		t.Error("no signal is given")
 	}
 	if l.caughtUp(6, at.Add(time.Second)); !l.checkpoint().CaughtUpAt.Equal(at.Add(time.Second)) {
 		t.Error("not caught up at the end of the log")

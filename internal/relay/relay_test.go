@@ -436,7 +436,7 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 	}
 }
 
-// untilItEnds stands for a connection that is never closed.
+// untilItEnds is a connection that is never closed.
 func untilItEnds(ctx context.Context) error { <-ctx.Done(); return nil }
 
 func (w *world) incarnation() string {

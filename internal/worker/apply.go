@@ -244,7 +244,7 @@ type undecodable struct {
 	err    error
 }
 
-// of is the failure of a build that reads it. What rows it is about nobody can tell.
+// of is the failure of a build that reads it. What rows it is about is not known.
 func (u undecodable) of(b *build) error { return failure.At(b.who(), u.record, "", u.err) }
 
 // decode opens what some projection reads, and says of which events that cannot be opened they are.
