@@ -30,7 +30,7 @@ type fetcher struct {
 	landed  chan *flight
 	flying  map[int][]*flight // by leader; under noLeader the look-up of leaders
 	cluster string            // whose offsets are known; "" none are
-	stale   bool              // what the client remembers of the cluster
+	stale   bool              // what the client remembers of the cluster; at first that may be an error of before
 }
 
 // flight is a request under way.
@@ -58,7 +58,7 @@ func newFetcher(f *Feed, assigned []kafka.PartitionAssignment) *fetcher {
 	n := len(assigned)
 	x := &fetcher{
 		feed: f, byPart: make(map[int]*inbox, n), room: make(chan struct{}, 1), doubts: make(chan doubt, n), landed: make(chan *flight),
-		flying: map[int][]*flight{},
+		flying: map[int][]*flight{}, stale: true,
 	}
 	for _, a := range assigned {
 		in := newInbox(a, x.room)

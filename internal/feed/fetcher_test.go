@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -32,6 +33,7 @@ type brokers struct {
 	fetches atomic.Int64
 	dialled atomic.Int64
 	mute    atomic.Int64 // connections numbered up to it are silent
+	refuse  atomic.Bool  // new connections
 }
 
 func startBrokers(t *testing.T, nodes int) *brokers {
@@ -69,6 +71,9 @@ func (b *brokers) run() {
 }
 
 func (b *brokers) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if b.refuse.Load() {
+		return nil, errors.New("refused")
+	}
 	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	return &numbered{Conn: c, b: b, n: b.dialled.Add(1)}, err
 }
@@ -314,6 +319,22 @@ func TestASilentConnectionIsGivenUp(t *testing.T) {
 	b.fetcher.doubt(7, time.Now())
 	if m := b.next(7, prompt); string(m[0].Value) != "unheard" {
 		t.Errorf("got %q", m[0].Value)
+	}
+}
+
+// The client remembers for up to its TTL that no broker answered. A generation that begins after the outage does not report that one.
+func TestAGenerationDoesNotBelieveAnEarlierOutage(t *testing.T) {
+	t.Parallel()
+	b := startBrokers(t, 1)
+	x := b.fetcher
+	b.refuse.Store(true)
+	if _, err := x.feed.client.Metadata(t.Context(), &kafka.MetadataRequest{Topics: []string{topic.DefaultName}}); err == nil {
+		t.Fatal("no broker can be reached, and the client has metadata")
+	}
+	b.refuse.Store(false)
+	fl := &flight{leader: noLeader, inboxes: x.all}
+	if x.lookUp(x.stale)(t.Context(), fl); fl.err != nil {
+		t.Fatal(fl.err)
 	}
 }
 
