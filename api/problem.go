@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,6 +98,7 @@ var kinds = map[es.Code]kind{
 	"stock_invalid":            {422, "Invalid stock"},
 	"customer_invalid":         {422, "Invalid customer"},
 	"too_many_streams":         {429, "Too many event streams"},
+	"request_cancelled":        {statusCancelled, "Request cancelled"},
 	"price_changed":            {409, "Price changed"},
 	"conflict":                 {409, "Concurrent change"},
 	"internal":                 {500, "Internal error"},
@@ -106,6 +108,18 @@ var kinds = map[es.Code]kind{
 	"newer_version":            {503, "Newer program required"},
 	"unreadable_event":         {503, "Unreadable event"},
 	"outcome_unknown":          {504, "Outcome unknown"},
+}
+
+// statusCancelled is counted where the caller has closed the connection before its answer, so that this is no error of the server. RFC
+// 9110 has none; 499 is what nginx logs.
+const statusCancelled = 499
+
+// Cancelled is the problem of a request whose caller has closed the connection; nil while it waits.
+func Cancelled(r *http.Request) *Problem {
+	if !errors.Is(context.Cause(r.Context()), context.Canceled) {
+		return nil
+	}
+	return NewProblem("request_cancelled", "the connection was closed before the answer")
 }
 
 func kindOf(code es.Code) kind {

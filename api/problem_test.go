@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/labstack/echo/v4"
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -48,6 +52,26 @@ func TestErrorsBecomeProblems(t *testing.T) {
 		}
 		if tt.code == "internal" && p.Detail != "the request could not be carried out" {
 			t.Errorf("a caller reads %q", p.Detail)
+		}
+	}
+}
+
+// A caller who leaves is no error of the server, whatever the operation makes of it.
+func TestACancelledRequestIsNoServerError(t *testing.T) {
+	for _, err := range []error{context.Canceled, es.ErrUnknownOutcome, errors.New("broken off")} {
+		e := api.NewEcho(slog.New(slog.DiscardHandler))
+		e.GET("/", func(echo.Context) error { return fmt.Errorf("asking: %w", err) })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, tt := range []struct {
+			ctx       context.Context //nolint:containedctx // a case
+			cancelled bool
+		}{{ctx, true}, {t.Context(), false}} {
+			answer := httptest.NewRecorder()
+			e.ServeHTTP(answer, httptest.NewRequestWithContext(tt.ctx, http.MethodGet, "/", nil))
+			if (answer.Code == 499) != tt.cancelled {
+				t.Errorf("%v, cancelled %t: %d %s", err, tt.cancelled, answer.Code, answer.Body)
+			}
 		}
 	}
 }

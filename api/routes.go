@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -102,6 +101,9 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 		if p.Code == "outcome_unknown" && Reads(c.Request().Method) { // a query has no outcome
 			p = refused(shop.Unreachable())
 		}
+		if cancelled := Cancelled(c.Request()); cancelled != nil {
+			p = cancelled
+		}
 		id := RequestOf(c.Request().Context()).TraceID
 		if id == "" {
 			id, _ = traceOf(c.Request())
@@ -109,8 +111,8 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 		if p.Status >= http.StatusInternalServerError {
 			level := slog.LevelError
 			switch {
-			case p.Code == "not_yet" || p.Code == "rebuilding" || errors.Is(context.Cause(c.Request().Context()), context.Canceled):
-				level = slog.LevelDebug // nothing is broken: too early, or the caller has disconnected
+			case p.Code == "not_yet" || p.Code == "rebuilding":
+				level = slog.LevelDebug // nothing is broken: too early
 			case p.RetryAfter > 0:
 				level = slog.LevelDebug // health logs a failing dependency once, and metrics count requests by status
 			}

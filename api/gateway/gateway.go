@@ -67,11 +67,12 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) && !errors.Is(context.Cause(r.Context()), errLate) {
-				return
+			p := api.Cancelled(r)
+			if p == nil {
+				log.Debug("gateway could not reach an API", "target", target.Host, "error", err)
+				p = problem(r)
 			}
-			log.Debug("gateway could not reach an API", "target", target.Host, "error", err)
-			_ = problem(r).Write(w, api.TraceID(r))
+			_ = p.Write(w, api.TraceID(r))
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

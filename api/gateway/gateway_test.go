@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -80,6 +81,27 @@ func TestOperationsGoToTheirSide(t *testing.T) {
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusGatewayTimeout || res.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("with no command API: %s %s", res.Status, res.Header)
+	}
+}
+
+// The figures of the gateway do not count a caller who leaves as an answer.
+func TestACancelledRequestIsCountedAsSuch(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	asked := make(chan struct{})
+	queries := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))
+	defer queries.Close()
+	proxy, err := gateway.Proxy(queries.URL, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { <-asked; leave() }()
+	answer := httptest.NewRecorder()
+	proxy.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/orders", nil))
+	if answer.Code != 499 {
+		t.Errorf("%d %s", answer.Code, answer.Body)
 	}
 }
 
