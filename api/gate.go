@@ -72,9 +72,11 @@ func (all shapes) operation(o *openapi3.Operation, common openapi3.Parameters) (
 	}
 	for _, code := range slices.Sorted(maps.Keys(o.Responses.Map())) {
 		if code[0] == '2' {
-			op.gives = append(op.gives, slices.Sorted(maps.Keys(o.Responses.Value(code).Value.Content))...)
+			op.gives = append(op.gives, slices.Collect(maps.Keys(o.Responses.Value(code).Value.Content))...)
 		}
 	}
+	slices.Sort(op.gives)
+	op.gives = slices.Compact(op.gives)
 	if o.RequestBody != nil {
 		op.needed = o.RequestBody.Value.Required
 		op.body, err = all.of(o.RequestBody.Value.Content["application/json"].Schema, o.OperationID)
