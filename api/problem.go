@@ -48,85 +48,12 @@ func (p *Problem) At(pointer string, code, format string, args ...any) *Problem 
 	return p
 }
 
-type kind struct {
-	status int
-	title  string
-}
-
-// kinds has the codes whose status is not 409, and those that need a title. Any other rejection is a conflict of state.
-var kinds = map[es.Code]kind{
-	"malformed_json":           {400, "Malformed JSON"},
-	"malformed_parameter":      {400, "Malformed parameter"},
-	"unknown_parameter":        {400, "Unknown parameter"},
-	"idempotency_key_required": {400, "Idempotency-Key required"},
-	"bad_time":                 {400, "Invalid time"},
-	"bad_cursor":               {400, "Invalid cursor"},
-	"bad_range":                {400, "Invalid range"},
-	"not_found":                {404, "Not found"},
-	"not_found_at":             {404, "Not found at that time"},
-	"route_not_found":          {404, "Not found"},
-	"product_not_found":        {404, "Product not found"},
-	"stock_not_found":          {404, "Stock not found"},
-	"order_not_found":          {404, "Order not found"},
-	"customer_not_found":       {404, "Customer not found"},
-	"host_not_served":          {421, "Host not served"},
-	"cross_origin":             {403, "Cross-origin request refused"},
-	"malformed_request":        {400, "Malformed request"},
-	"unexpected_body":          {400, "Unexpected body"},
-	"headers_too_large":        {431, "Headers too large"},
-	"not_acceptable":           {406, "Not acceptable"},
-	"method_not_allowed":       {405, "Method not allowed"},
-	"body_too_slow":            {408, "Request timeout"},
-	"precondition_failed":      {412, "Precondition failed"},
-	"body_too_large":           {413, "Body too large"},
-	"unsupported_encoding":     {415, "Unsupported content encoding"},
-	"unsupported_media_type":   {415, "Unsupported media type"},
-	"validation":               {422, "Validation failed"},
-	"idempotency_key_reused":   {422, "Idempotency-Key reused"},
-	"card_number_refused":      {422, "Card number refused"},
-	"unknown_sku":              {422, "Unknown SKU"},
-	"unknown_customer":         {422, "Unknown customer"},
-	"discontinued":             {422, "Product discontinued"},
-	"no_price":                 {422, "No price in this currency"},
-	"unknown_currency":         {422, "Unknown currency"},
-	"unknown_region":           {422, "Region required"},
-	"unknown_shipping_method":  {422, "Unknown shipping method"},
-	"not_shipped_there":        {422, "Destination not served"},
-	"unknown_tax_class":        {422, "Unknown tax class"},
-	"order_invalid":            {422, "Invalid order"},
-	"product_invalid":          {422, "Invalid product"},
-	"stock_invalid":            {422, "Invalid stock"},
-	"customer_invalid":         {422, "Invalid customer"},
-	"too_many_streams":         {429, "Too many event streams"},
-	"request_cancelled":        {statusCancelled, "Request cancelled"},
-	"price_changed":            {409, "Price changed"},
-	"conflict":                 {409, "Concurrent change"},
-	"internal":                 {500, "Internal error"},
-	"unavailable":              {503, "Unavailable"},
-	"not_yet":                  {503, "Read model behind"},
-	"rebuilding":               {503, "Read model rebuilding"},
-	"newer_version":            {503, "Newer program required"},
-	"unreadable_event":         {503, "Unreadable event"},
-	"outcome_unknown":          {504, "Outcome unknown"},
-}
-
-// statusCancelled is counted where the caller has closed the connection before its answer, so that this is no error of the server. RFC
-// 9110 has none; 499 is what nginx logs.
-const statusCancelled = 499
-
 // Cancelled is the problem of a request whose caller has closed the connection; nil while it waits.
 func Cancelled(r *http.Request) *Problem {
 	if !errors.Is(context.Cause(r.Context()), context.Canceled) {
 		return nil
 	}
 	return NewProblem("request_cancelled", "the connection was closed before the answer")
-}
-
-func kindOf(code es.Code) kind {
-	if k, ok := kinds[code]; ok {
-		return k
-	}
-	return kind{http.StatusConflict, "Conflict with the current state"}
 }
 
 // AsProblem maps every error to a problem: its own, those of echo, and refusals of the shop (shop.RefusalOf).

@@ -65,9 +65,9 @@ func Routes(e *echo.Echo, gate *Gate, operations openapi.StrictServerInterface, 
 	r := newRouter(e, gate, stages(gate, Front{}), sides)
 	openapi.RegisterHandlers(r, openapi.NewStrictHandler(operations, decodedBy(r.stages)))
 	if slices.Contains(sides, Queries) {
-		e.GET("/", Index("Daybook", Link{"API document (OpenAPI)", "/openapi.yaml"}, Link{"Document of the Kafka topic (AsyncAPI)", "/asyncapi.yaml"}, Link{"Is it ready?", "/readyz"}))
-		e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", Spec) })
-		e.GET("/asyncapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", AsyncSpec) })
+		if err := docs(e); err != nil {
+			return err
+		}
 	}
 	return r.err()
 }
