@@ -189,7 +189,7 @@ var kinds = map[es.Code]kind{
 		"The caller, or all callers together, have as many event streams open as the server serves. Close one, or ask again after `Retry-After`.",
 	},
 	"request_cancelled": {
-		statusCancelled, "Request cancelled",
+		StatusCancelled, "Request cancelled",
 		"The caller closed the connection before the answer. It is counted and not sent. A command may have taken effect: repeat it with the same key.",
 	},
 	"price_changed": {
@@ -266,9 +266,9 @@ var kinds = map[es.Code]kind{
 	},
 }
 
-// statusCancelled is counted where the caller has closed the connection before its answer, so that this is no error of the server. RFC
+// StatusCancelled is counted where the caller has closed the connection before its answer, so that this is no error of the server. RFC
 // 9110 has none; 499 is what nginx logs.
-const statusCancelled = 499
+const StatusCancelled = 499
 
 func kindOf(code es.Code) kind {
 	if k, ok := kinds[code]; ok {

@@ -101,7 +101,7 @@ func Errors(log *slog.Logger) echo.HTTPErrorHandler {
 		if p.Code == "outcome_unknown" && Reads(c.Request().Method) { // a query has no outcome
 			p = refused(shop.Unreachable())
 		}
-		if cancelled := Cancelled(c.Request()); cancelled != nil {
+		if cancelled := Cancelled(c.Request()); cancelled != nil && p.Status >= http.StatusInternalServerError {
 			p = cancelled
 		}
 		id := RequestOf(c.Request().Context()).TraceID

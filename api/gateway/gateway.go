@@ -38,6 +38,9 @@ const more = 2 * time.Second
 // errLate is the cause of a request that the API did not answer in time.
 var errLate = errors.New("the API did not answer in its time")
 
+// errCutOff is the cause of an answer to a request that the API took for cancelled. If it was not, the connection between is broken.
+var errCutOff = errors.New("the API lost the connection")
+
 // Proxy forwards requests to an API in another process, streams included. It does not retry: the caller has the key and may. It answers
 // a request that the API does not answer in time.
 func Proxy(to string, log *slog.Logger) (http.Handler, error) {
@@ -63,6 +66,9 @@ func Proxy(to string, log *slog.Logger) (http.Handler, error) {
 		ModifyResponse: func(res *http.Response) error {
 			if begun, ok := res.Request.Context().Value(begunKey{}).(func()); ok {
 				begun()
+			}
+			if res.StatusCode == api.StatusCancelled {
+				return errCutOff
 			}
 			return nil
 		},

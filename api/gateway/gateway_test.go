@@ -105,6 +105,21 @@ func TestACancelledRequestIsCountedAsSuch(t *testing.T) {
 	}
 }
 
+// An API whose connection to the gateway breaks takes the request for cancelled. The caller, who still waits, may repeat it.
+func TestABrokenConnectionBehindTheGatewayIsNoCancellation(t *testing.T) {
+	queries := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(api.StatusCancelled) }))
+	defer queries.Close()
+	proxy, err := gateway.Proxy(queries.URL, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	proxy.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/orders", nil))
+	if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
 func TestProxyNeedsAnAddress(t *testing.T) {
 	if _, err := gateway.Proxy("not an address", slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("no error")
