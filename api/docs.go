@@ -34,7 +34,7 @@ code { font-family: ui-monospace, monospace; font-size: .92em } td, th { text-al
 </body></html>
 `))
 
-// prose marks what stands between backquotes as code.
+// prose shows the parts of a text that are quoted by ` as code.
 func prose(text string) template.HTML {
 	var b strings.Builder
 	for i, part := range strings.Split(text, "`") {

@@ -10,7 +10,7 @@ import (
 type kind struct {
 	status int
 	title  string
-	// text says what it means and what to do, in sentences with code between backquotes.
+	// text says what it means and what to do, in sentences with code quoted by `.
 	text string
 }
 
