@@ -79,8 +79,8 @@ func (o *Orchestrator) apply(ctx context.Context, partition int, after uint64, e
 
 // applyTo steps one instance, and gives the row to be written, unless one as new is known to stand.
 func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []delivery) (row, bool, error) {
-	e := o.instances.take(id)
-	defer o.instances.leave(e)
+	e := o.take(id)
+	defer o.leave(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	o.metrics.inputs.Add(float64(len(ds)))
@@ -127,8 +127,11 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at checkpoint.
 
 // saved remembers that a row stands, so that it is not written again for each repeated input.
 func (o *Orchestrator) saved(r row) {
-	e := o.instances.take(r.id)
-	defer o.instances.leave(e)
+	e, kept := o.instances.Get(r.id)
+	if !kept {
+		return
+	}
+	defer o.leave(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.run != nil {
@@ -160,12 +163,12 @@ func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
 // has not settled.
 func (o *Orchestrator) settled(d delivery) bool {
 	in, heard := d.in.(machine.Heard)
-	e := o.instances.peek(d.to)
-	if !heard || e == nil {
+	e, kept := o.instances.Get(d.to)
+	if !kept {
 		return false
 	}
-	defer o.instances.leave(e)
-	if !e.mu.TryLock() {
+	defer o.leave(e)
+	if !heard || !e.mu.TryLock() {
 		return false
 	}
 	defer e.mu.Unlock()

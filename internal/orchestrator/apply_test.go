@@ -98,7 +98,7 @@ func TestRepeatedInputIsWaitedFor(t *testing.T) {
 	p := partitionOf("o1")
 	w.place("o1", "tok_approve", "A")
 	crashed := w.alone(nil)
-	e := crashed.instances.take(es.StreamID{Category: "placement", Key: "o1"})
+	e := crashed.take(es.StreamID{Category: "placement", Key: "o1"})
 	batch := w.of(p)
 	rec := batch[len(batch)-1]
 	ds, err := crashed.deliveries(rec, nil)
@@ -131,7 +131,7 @@ func TestOlderRowDoesNotReplace(t *testing.T) {
 	if err := w.apply(o, p); err != nil {
 		t.Fatal(err)
 	}
-	e := o.instances.take(es.StreamID{Category: "placement", Key: "o1"})
+	e := o.take(es.StreamID{Category: "placement", Key: "o1"})
 	old := o.rowOf(e)
 	w.cancel("o1")
 	if err := w.apply(o, p); err != nil {
@@ -191,8 +191,8 @@ func TestStaleInstanceIsReadAgain(t *testing.T) {
 	x, y, z := w.alone(nil), w.alone(nil), w.alone(nil)
 	send := func(o *Orchestrator, command string) {
 		t.Helper()
-		e := o.instances.take(es.StreamID{Category: "placement", Key: "o1"})
-		defer o.instances.leave(e)
+		e := o.take(es.StreamID{Category: "placement", Key: "o1"})
+		defer o.leave(e)
 		for _, f := range e.run.Effects() {
 			if f.Command.CommandType() != command {
 				continue
@@ -211,7 +211,7 @@ func TestStaleInstanceIsReadAgain(t *testing.T) {
 		}
 	}
 	must(w.apply(x, here))
-	if err := z.load(t.Context(), z.instances.take(es.StreamID{Category: "placement", Key: "o1"})); err != nil {
+	if err := z.load(t.Context(), z.take(es.StreamID{Category: "placement", Key: "o1"})); err != nil {
 		t.Fatal(err)
 	}
 	send(x, "stock.reserve")

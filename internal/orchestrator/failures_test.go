@@ -192,7 +192,7 @@ func TestStoreFails(t *testing.T) {
 			return nil
 		},
 	})
-	w.start(func(_ *process, c *Config) { c.Instances = 3 }) // and little memory
+	w.start(func(_ *process, c *Config) { c.Hold = 20 << 10 }) // and little memory
 	var ids []string
 	for i := range 25 {
 		id := fmt.Sprintf("o%d", i)

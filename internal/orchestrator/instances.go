@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
@@ -23,7 +22,7 @@ type entry struct {
 	started time.Time
 	sending map[es.UUID]*sending
 
-	users int // instances.mu
+	recorded int // bytes of the events that run is folded from
 }
 
 // sending is what this process knows of an effect. It is lost with the process, and costs a repeat then.
@@ -35,60 +34,23 @@ type sending struct {
 	err      string
 }
 
-// instances keeps entries in memory, the least recently used leaving first. One in use stays: two entries of one
-// instance would step against each other.
-type instances struct {
-	mu     sync.Mutex
-	most   int
-	byID   map[es.StreamID]*list.Element // of *entry
-	recent list.List
-}
-
-func (is *instances) init(most int) { is.most, is.byID = most, map[es.StreamID]*list.Element{} }
-
 // take gives the entry of an instance, to be left again.
-func (is *instances) take(id es.StreamID) *entry {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	at, ok := is.byID[id]
-	if !ok {
-		at = is.recent.PushFront(&entry{id: id})
-		is.byID[id] = at
-	}
-	is.recent.MoveToFront(at)
-	e := at.Value.(*entry) //nolint:forcetypeassert // nothing else is put in
-	e.users++
-	return e
+func (o *Orchestrator) take(id es.StreamID) *entry {
+	return o.instances.Take(id, func() *entry { return &entry{id: id} })
 }
 
-// peek is take for an instance that is in memory, else nil.
-func (is *instances) peek(id es.StreamID) *entry {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	at, ok := is.byID[id]
-	if !ok {
-		return nil
-	}
-	e := at.Value.(*entry) //nolint:forcetypeassert // nothing else is put in
-	e.users++
-	return e
+func (o *Orchestrator) leave(e *entry) { o.instances.Leave(e.id) }
+
+// weigh says about what an instance takes in memory: twice what its events have, as it keeps what they say and remembers each input, and
+// what is known of what it sends. The caller holds e.mu.
+func (o *Orchestrator) weigh(e *entry) {
+	o.instances.Weigh(e.id, 2*e.recorded+sendingOverhead*len(e.sending))
 }
 
-func (is *instances) leave(e *entry) {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	e.users--
-	for at := is.recent.Back(); at != nil && len(is.byID) > is.most; {
-		before := at.Prev()
-		if old := at.Value.(*entry); old.users == 0 { //nolint:forcetypeassert // likewise
-			is.recent.Remove(at)
-			delete(is.byID, old.id)
-		}
-		at = before
-	}
-}
+// sendingOverhead is about what it takes to know of one effect, in bytes.
+const sendingOverhead = 200
 
-func (e *entry) drop() { e.run, e.next, e.saved = nil, 0, 0 }
+func (e *entry) drop() { e.run, e.next, e.saved, e.recorded = nil, 0, 0, 0 }
 
 func (e *entry) sendingOf(effect es.UUID) *sending {
 	if e.sending == nil {

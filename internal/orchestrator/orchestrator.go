@@ -17,6 +17,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/duerows"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/internal/lru"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga/machine"
@@ -47,7 +48,7 @@ type Config struct {
 	// Wake, which may be nil, subscribes to Channel, which other processes notify: postgres.Listener's Subscribe.
 	Wake func(channel string) (wake <-chan struct{}, cancel func())
 
-	Instances  int           // kept in memory when not in use; 0: 5,000
+	Hold       int           // bytes of instances kept in memory when not in use; 0: 32 MiB
 	Workers    int           // instances of one partition whose effects are run at a time; 0: 32
 	Poll       time.Duration // how often due rows are looked for; 0: 1 s
 	Resend     time.Duration // when a command that was accepted, but not answered, is sent again; 0: 1 min, then doubled up to 10 min
@@ -97,7 +98,7 @@ type Orchestrator struct {
 	versions    map[version]*machine.Machine
 	routes      map[string]*route // by event type
 	checkpoints *checkpoint.Set
-	instances   instances
+	instances   *lru.Cache[es.StreamID, *entry] // two entries of one instance would step against each other
 	saver       saver
 	rows        *duerows.Watch
 	metrics     *metrics
@@ -132,7 +133,7 @@ func Deploy(ctx context.Context, store es.Store, log es.Log, c *es.Catalog, saga
 
 // New gives an orchestrator; a feed runs it.
 func New(cfg Config) (*Orchestrator, error) {
-	cfg.Instances = orElse(cfg.Instances, 5_000)
+	cfg.Hold = orElse(cfg.Hold, 32<<20)
 	cfg.Workers = orElse(cfg.Workers, 32)
 	cfg.Poll = orElse(cfg.Poll, time.Second)
 	cfg.Resend = orElse(cfg.Resend, time.Minute)
@@ -170,7 +171,7 @@ func New(cfg Config) (*Orchestrator, error) {
 		o.health = (*health.Board)(nil).Reporter(Group)
 	}
 	o.routes = o.table()
-	o.instances.init(cfg.Instances)
+	o.instances = lru.New[es.StreamID, *entry](cfg.Hold)
 	o.checkpoints = checkpoint.NewSet(checkpoint.Saga, cfg.Pool, checkpoint.Here(cfg.Incarnation, cfg.Partitions), o.names())
 	o.saver.init(cfg.Pool, o.checkpoints, o.hit)
 	o.metrics = newMetrics(cfg.Registerer, cfg.Pool)

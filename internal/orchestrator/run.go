@@ -20,8 +20,8 @@ const (
 // run sends what an instance owes and feeds the answers at once, until nothing more is due; then it writes when to look
 // again. It gives the revision up to which it has looked. revision: of the row that was due.
 func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64) (uint64, error) {
-	e := o.instances.take(id)
-	defer o.instances.leave(e)
+	e := o.take(id)
+	defer o.leave(e)
 	if err := o.refresh(ctx, e, revision); err != nil {
 		return 0, err
 	}

@@ -24,6 +24,7 @@ var errNoInstance = errors.New("no such saga instance")
 // step gives inputs to an instance, in order, and stores what it makes of them. The caller holds e.mu. After an error
 // what was stored is not known: give the same inputs again. An instance that does not exist takes only what starts it.
 func (o *Orchestrator) step(ctx context.Context, e *entry, ds ...delivery) error {
+	defer o.weigh(e)
 	fresh := false
 	if e.run == nil && !starts(ds) {
 		if err := o.load(ctx, e); err != nil {
@@ -170,15 +171,17 @@ func (o *Orchestrator) appendOne(ctx context.Context, e *entry, s machine.Steppe
 	if e.next == 0 {
 		e.started = now
 	}
-	e.next, e.lastAt = e.next+1, at
+	e.next, e.lastAt, e.recorded = e.next+1, at, e.recorded+len(p.Data)+len(p.Meta)
 	return nil
 }
 
 // load folds an instance's stream afresh; e.run stays nil if there is none.
 func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 	e.drop()
+	defer o.weigh(e)
 	var run machine.Running
 	var next uint64
+	recorded := 0
 	for r, err := range o.cfg.Store.Read(ctx, e.id, 0) {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", e.id, err)
@@ -204,8 +207,9 @@ func (o *Orchestrator) load(ctx context.Context, e *entry) error {
 			return err
 		}
 		next, e.lastAt = r.Revision+1, rec.OccurredAt()
+		recorded += len(r.Data) + len(r.Meta)
 	}
-	e.run, e.next, e.resume = run, next, true
+	e.run, e.next, e.resume, e.recorded = run, next, true, recorded
 	o.metrics.loaded.Inc()
 	return nil
 }

@@ -35,7 +35,7 @@ func HandleAll[S any, P State[S]](ctx context.Context, h *Handler, asked []Asked
 	if err != nil {
 		return nil, err
 	}
-	defer h.lanes.leave(stream)
+	defer h.lanes.Leave(stream)
 	due := make([]*pending[S], 0, len(all))
 	for _, p := range all {
 		if p.err = l.future(p.call); p.err != nil {

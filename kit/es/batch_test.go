@@ -266,7 +266,7 @@ func TestPoisonedStream(t *testing.T) {
 
 func TestManyStreamsAtOnce(t *testing.T) {
 	f := begin(t)
-	es.SetBudget(f.h, 4<<10) // a few lanes
+	f.h.Hold(4 << 10) // a few lanes
 	var replies []<-chan reply
 	for i := range 400 {
 		replies = append(replies, f.send(t.Context(), Add{K: strconv.Itoa(i % 40), Tag: tag(i), N: 1, Text: strings.Repeat("x", 100)}, es.Call{ID: id(i)}))

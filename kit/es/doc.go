@@ -1,5 +1,6 @@
 // Package es is the kernel: events, the catalog that names them, commands that decide them, and the lanes that make a
-// decision durable exactly once. It imports the standard library only.
+// decision durable exactly once. Outside the standard library it imports internal/lru alone, which imports
+// nothing else either.
 //
 //	command ──▶ lane of its stream ──▶ decided on the cached state ──▶ appended at the exact revision ──▶ answered
 //	              (one after another)       (a pure function)           (with what queued up meanwhile)

@@ -5,25 +5,13 @@ import (
 	"fmt"
 )
 
-// SetBudget bounds what a handler's lanes may hold, in bytes.
-func SetBudget(h *Handler, bytes int) { h.lanes.budget = bytes }
-
 // CheckLanes says what is wrong with the lanes of an idle handler, and how many there are.
 func CheckLanes(h *Handler) (n int, err error) {
-	h.lanes.mu.Lock()
-	defer h.lanes.mu.Unlock()
-	weight := 0
-	for s, at := range h.lanes.byStream {
-		entry := at.Value.(*laneEntry)
-		weight += entry.weight
-		if entry.users != 0 {
-			return 0, fmt.Errorf("lane of %s has %d users", s, entry.users)
-		}
+	n, inUse, _ := h.lanes.Kept()
+	if inUse != 0 {
+		return 0, fmt.Errorf("%d lanes are in use", inUse)
 	}
-	if weight != h.lanes.weight || len(h.lanes.byStream) != h.lanes.recent.Len() {
-		return 0, fmt.Errorf("%d lanes weigh %d, remembered are %d that weigh %d", len(h.lanes.byStream), weight, h.lanes.recent.Len(), h.lanes.weight)
-	}
-	return len(h.lanes.byStream), nil
+	return n, nil
 }
 
 // HasNUL is what refuses text with U+0000 in JSON.
@@ -41,7 +29,7 @@ func Queued[S any, P State[S]](h *Handler, s StreamID) int {
 	if err != nil {
 		panic(err)
 	}
-	defer h.lanes.leave(s)
+	defer h.lanes.Leave(s)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.queue)
@@ -53,7 +41,7 @@ func Abandon[S any, P State[S]](h *Handler, d Decision[S]) {
 	if err != nil {
 		panic(err)
 	}
-	defer h.lanes.leave(l.stream)
+	defer h.lanes.Leave(l.stream)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	p := &pending[S]{ctx: ctx, decision: d, call: Call{ID: randomUUID()}, done: make(chan struct{})}

@@ -28,7 +28,10 @@ type decided struct {
 	events   []UUID
 }
 
-const rememberCommands = 72 * time.Hour
+const (
+	rememberCommands = 72 * time.Hour
+	commandOverhead  = 200 // bytes that remembering a command takes
+)
 
 func (f *folded[S, P]) expected() Expected { return Expected(f.next) - 1 } //nolint:gosec // revisions stay below 2^63
 

@@ -1,11 +1,12 @@
 package es
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/lru"
 )
 
 // Handler runs commands. It is one per process and knows no aggregate: a lane per stream is made from
@@ -14,7 +15,7 @@ type Handler struct {
 	store   Store
 	catalog *Catalog
 	now     func() time.Time
-	lanes   lanes
+	lanes   *lru.Cache[StreamID, any] // of *lane[S, P]; two of one stream would decide against each other
 
 	mu       sync.Mutex
 	underway map[underway]chan struct{}
@@ -29,7 +30,7 @@ type underway struct {
 func NewHandler(store Store, catalog *Catalog, now func() time.Time) *Handler {
 	return &Handler{
 		store: store, catalog: catalog, now: now,
-		lanes:    lanes{byStream: map[StreamID]*list.Element{}, budget: DefaultHold},
+		lanes:    lru.New[StreamID, any](DefaultHold),
 		underway: map[underway]chan struct{}{},
 	}
 }
@@ -39,7 +40,7 @@ const DefaultHold = 64 << 20
 
 // Hold sets how many bytes of folded streams are kept, so that a command on one of them reads nothing. A stream that had to leave is
 // read from its beginning by its next command: who goes round in more streams than fit pays for each stream's whole length every time.
-func (h *Handler) Hold(bytes int) { h.lanes.hold(bytes) }
+func (h *Handler) Hold(bytes int) { h.lanes.Hold(bytes) }
 
 // Catalog is what the handler encodes and decodes with.
 func (h *Handler) Catalog() *Catalog { return h.catalog }
@@ -62,7 +63,7 @@ func handle[S any, P State[S]](ctx context.Context, h *Handler, stream StreamID,
 	if err != nil {
 		return Receipt{}, err
 	}
-	defer h.lanes.leave(stream)
+	defer h.lanes.Leave(stream)
 	if call.ID.IsZero() {
 		call.ID = randomUUID()
 	}
@@ -117,7 +118,7 @@ func undecided[S any, P State[S]](h *Handler, stream StreamID, id UUID) (bool, e
 	if err != nil {
 		return false, err
 	}
-	defer h.lanes.leave(stream)
+	defer h.lanes.Leave(stream)
 	decided, warm := l.knows(id)
 	return warm && !decided, nil
 }

@@ -24,6 +24,19 @@ type lane[S any, P State[S]] struct {
 	warm   bool // folded is the stream as it once was
 }
 
+// laneOf gives the lane of a stream, to be left again.
+func laneOf[S any, P State[S]](h *Handler, s StreamID) (*lane[S, P], error) {
+	if s.Key == "" {
+		return nil, fmt.Errorf("command for %s without a key", s.Category)
+	}
+	l, ok := h.lanes.Take(s, func() any { return &lane[S, P]{h: h, stream: s} }).(*lane[S, P])
+	if !ok {
+		h.lanes.Leave(s)
+		return nil, fmt.Errorf("category %q belongs to two state types", s.Category)
+	}
+	return l, nil
+}
+
 // pending is one call in a lane. Without a decision it only asks whether its command has been decided.
 type pending[S any] struct {
 	ctx      context.Context // the caller's: once it has ended the answer is not waited for
@@ -119,13 +132,13 @@ func (l *lane[S, P]) submit(calls ...*pending[S]) {
 	l.busy = true
 	l.mu.Unlock()
 	if lead {
-		l.h.lanes.stay(l.stream)
+		l.h.lanes.Get(l.stream) // its caller may leave before
 		go l.lead(context.WithoutCancel(calls[0].ctx))
 	}
 }
 
 func (l *lane[S, P]) lead(ctx context.Context) {
-	defer l.h.lanes.leave(l.stream)
+	defer l.h.lanes.Leave(l.stream)
 	for {
 		l.mu.Lock()
 		n := min(len(l.queue), maxBatchCommands)
@@ -140,7 +153,7 @@ func (l *lane[S, P]) lead(ctx context.Context) {
 		for len(batch) > 0 {
 			batch = batch[l.run(ctx, batch):]
 		}
-		l.h.lanes.weigh(l.stream, l.folded.bytes())
+		l.h.lanes.Weigh(l.stream, l.folded.bytes())
 	}
 }
 

@@ -21,7 +21,7 @@ func (f *fixture) prepared(ctx context.Context, key string, call es.Call, prepar
 // Fifty at once with one key: one effect, one answer, one look at the prices.
 func TestPreparedInParallel(t *testing.T) {
 	f := begin(t)
-	es.SetBudget(f.h, 0) // no lane outlives its last user
+	f.h.Hold(0) // no lane outlives its last user
 	f.store.Fail(memory.Faults{BeforeAppend: func(context.Context, es.StreamID, es.Expected, []es.Proposed) error {
 		time.Sleep(5 * time.Millisecond)
 		return nil

@@ -87,7 +87,7 @@ func randomFaults(t *testing.T, seed uint64) {
 	var handlers []*es.Handler
 	for range processes {
 		h := es.NewHandler(store, catalog(t), time.Now)
-		es.SetBudget(h, store.chance(3)*2000)
+		h.Hold(store.chance(3) * 2000)
 		handlers = append(handlers, h)
 	}
 	var mu sync.Mutex

@@ -168,7 +168,7 @@ func (n *Node) orchestrator(ctx context.Context, first map[string]uint64) (feed.
 	})
 	o, err := orchestrator.New(orchestrator.Config{
 		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.pool("sagas"), Sagas: machines, First: first,
-		Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Logger: n.log, Registerer: n.metrics,
+		Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Hold: int(n.cfg.memory().instances), Logger: n.log, Registerer: n.metrics,
 		Health: health,
 	})
 	if err != nil {

@@ -18,8 +18,9 @@ import (
 //	blocks            4/64   the event store's pages that were read. Only with the role eventstore
 //	tables            4/64   its tables of what was written last, of which there may be four. Likewise
 //	states            4/64   streams that commands are decided on, folded
+//	instances         2/64   sagas' instances, folded. Only with the role sagas
 //	keys              1/64   keys of personal data
-//	the rest         27/64   connections, requests under way, buffers of feeds and relay, garbage
+//	the rest         25/64   connections, requests under way, buffers of feeds and relay, garbage
 //
 // What a process does not run leaves its share to the rest. All but Postgres is on the heap of the collector, whose limit is their sum.
 const (
@@ -28,6 +29,7 @@ const (
 	shareBlocks    = 4
 	shareTables    = 4
 	shareStates    = 4
+	shareInstances = 2
 	shareKeys      = 1
 	tablesAtOnce   = 4
 	programCode    = 48 << 20 // mapped from the executable
@@ -40,11 +42,13 @@ const (
 
 // memory is a target, split.
 type memory struct {
-	postgres, blocks, tables, states, keys, rest int64
+	postgres, blocks, tables, states, instances, keys, rest int64
 }
 
 // collected is the limit of the collector.
-func (m memory) collected() int64 { return m.blocks + m.tables + m.states + m.keys + m.rest }
+func (m memory) collected() int64 {
+	return m.blocks + m.tables + m.states + m.instances + m.keys + m.rest
+}
 
 // memory splits the target of this process.
 func (c Config) memory() memory {
@@ -52,10 +56,10 @@ func (c Config) memory() memory {
 	if target == 0 {
 		target = usualMemory(machineMemory(os.DirFS("/")))
 	}
-	return splitMemory(target, c.Has(RolePostgres) && c.Postgres == "", c.Has(RoleEventStore) && c.EventStore == "")
+	return splitMemory(target, c.Has(RolePostgres) && c.Postgres == "", c.Has(RoleEventStore) && c.EventStore == "", c.Has(RoleSagas))
 }
 
-func splitMemory(target int64, postgres, eventStore bool) (m memory) {
+func splitMemory(target int64, postgres, eventStore, sagas bool) (m memory) {
 	left := max(target, leastMemory) - programCode
 	part := left / shares
 	if postgres {
@@ -64,8 +68,11 @@ func splitMemory(target int64, postgres, eventStore bool) (m memory) {
 	if eventStore {
 		m.blocks, m.tables = shareBlocks*part, shareTables*part
 	}
+	if sagas {
+		m.instances = shareInstances * part
+	}
 	m.states, m.keys = shareStates*part, shareKeys*part
-	m.rest = left - m.postgres - m.blocks - m.tables - m.states - m.keys
+	m.rest = left - m.postgres - m.blocks - m.tables - m.states - m.instances - m.keys
 	return m
 }
 

@@ -20,12 +20,13 @@ func TestMemoryIsSplitWithinItsTarget(t *testing.T) {
 	for _, target := range sizes {
 		for _, postgres := range []bool{true, false} {
 			for _, events := range []bool{true, false} {
-				m := splitMemory(target, postgres, events)
+				sagas := rand.IntN(2) == 0
+				m := splitMemory(target, postgres, events, sagas)
 				if sum := m.postgres + m.collected() + programCode; sum > target || sum < target-shares {
 					t.Fatalf("%d is split into %+v, together %d", target, m, sum)
 				}
-				if (m.postgres > 0) != postgres || (m.blocks > 0) != events || (m.tables > 0) != events {
-					t.Fatalf("%d with Postgres %t, with an event store %t: %+v", target, postgres, events, m)
+				if (m.postgres > 0) != postgres || (m.blocks > 0) != events || (m.tables > 0) != events || (m.instances > 0) != sagas {
+					t.Fatalf("%d with Postgres %t, with an event store %t, with sagas %t: %+v", target, postgres, events, sagas, m)
 				}
 				for what, part := range map[string]int64{"keys": m.keys, "states": m.states, "rest": m.rest} {
 					if part < 2<<20 {
@@ -109,7 +110,7 @@ func TestTheCollectorIsHeldToItsShare(t *testing.T) {
 		}
 	}
 	c.BoundMemory()
-	if got, want := debug.SetMemoryLimit(-1), splitMemory(512<<20, true, true).collected(); got != want || got > 512<<20 {
+	if got, want := debug.SetMemoryLimit(-1), splitMemory(512<<20, true, true, true).collected(); got != want || got > 512<<20 {
 		t.Errorf("the limit is %d, want %d", got, want)
 	}
 	if got := debug.SetGCPercent(100); got != moreBeforeGC {
