@@ -24,9 +24,8 @@ func (s *Server) GetOrderTimeline(ctx context.Context, in openapi.GetOrderTimeli
 	if err != nil {
 		return nil, err
 	}
-	h := pageHeadersOf(ctx, l.Next, l.Answer)
-	body := openapi.TimelinePage{Items: each(l.Items, timelineItem), Position: h.DaybookPosition, Next: l.Next, AsOf: l.AsOf, KnownAt: l.KnownAt}
-	return openapi.GetOrderTimeline200JSONResponse{Body: body, Headers: openapi.GetOrderTimeline200ResponseHeaders(h)}, nil
+	body, h := listed(ctx, l, timelineItem)
+	return openapi.GetOrderTimeline200JSONResponse{Body: openapi.TimelinePage(body), Headers: openapi.GetOrderTimeline200ResponseHeaders(h)}, nil
 }
 
 func timelineItem(i shop.TimelineItem) openapi.TimelineItem {

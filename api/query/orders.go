@@ -3,10 +3,8 @@ package query
 import (
 	"context"
 
-	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/api/openapi"
 	"github.com/daybook-dev/daybook/api/shown"
-	"github.com/daybook-dev/daybook/internal/shop"
 	"github.com/daybook-dev/daybook/projections/orderlist"
 )
 
@@ -35,7 +33,8 @@ func (s *Server) ListOrders(ctx context.Context, in openapi.ListOrdersRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return openapi.ListOrders200JSONResponse{Body: orderPage(l), Headers: openapi.ListOrders200ResponseHeaders(pageHeadersOf(ctx, l.Next, l.Answer))}, nil
+	body, h := listed(ctx, l, orderSummary)
+	return openapi.ListOrders200JSONResponse{Body: openapi.OrderPage(body), Headers: openapi.ListOrders200ResponseHeaders(h)}, nil
 }
 
 // ListCustomerOrders serves GET /v1/customers/{id}/orders.
@@ -44,19 +43,15 @@ func (s *Server) ListCustomerOrders(ctx context.Context, in openapi.ListCustomer
 	if err != nil {
 		return nil, err
 	}
-	return openapi.ListCustomerOrders200JSONResponse{
-		Body: orderPage(l), Headers: openapi.ListCustomerOrders200ResponseHeaders(pageHeadersOf(ctx, l.Next, l.Answer)),
-	}, nil
+	body, h := listed(ctx, l, orderSummary)
+	return openapi.ListCustomerOrders200JSONResponse{Body: openapi.OrderPage(body), Headers: openapi.ListCustomerOrders200ResponseHeaders(h)}, nil
 }
 
-func orderPage(l shop.List[orderlist.Item]) openapi.OrderPage {
-	items := each(l.Items, func(o orderlist.Item) openapi.OrderSummary {
-		return openapi.OrderSummary{
-			Id: o.Key, Number: o.Number, Status: openapi.OrderStatus(o.Status), Total: o.Total, Currency: o.Currency,
-			PlacedAt: o.PlacedAt, Country: o.Country, CustomerId: shown.Some(o.CustomerID),
-		}
-	})
-	return openapi.OrderPage{Items: items, Position: api.Position(l.Position), Next: l.Next, AsOf: l.AsOf, KnownAt: l.KnownAt}
+func orderSummary(o orderlist.Item) openapi.OrderSummary {
+	return openapi.OrderSummary{
+		Id: o.Key, Number: o.Number, Status: openapi.OrderStatus(o.Status), Total: o.Total, Currency: o.Currency,
+		PlacedAt: o.PlacedAt, Country: o.Country, CustomerId: shown.Some(o.CustomerID),
+	}
 }
 
 func value(s *string) string {

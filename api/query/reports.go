@@ -18,10 +18,8 @@ func (s *Server) ReportSales(ctx context.Context, in openapi.ReportSalesRequestO
 	if err != nil {
 		return nil, err
 	}
-	h := pageHeadersOf(ctx, l.Next, l.Answer)
-	items := each(l.Items, func(g sales.Sum) openapi.SalesRow { return salesRow(by, g) })
-	body := openapi.SalesReport{Items: items, Position: h.DaybookPosition, Next: l.Next, AsOf: l.AsOf, KnownAt: l.KnownAt}
-	return openapi.ReportSales200JSONResponse{Body: body, Headers: openapi.ReportSales200ResponseHeaders(h)}, nil
+	body, h := listed(ctx, l, func(g sales.Sum) openapi.SalesRow { return salesRow(by, g) })
+	return openapi.ReportSales200JSONResponse{Body: openapi.SalesReport(body), Headers: openapi.ReportSales200ResponseHeaders(h)}, nil
 }
 
 func dateOf(d *types.Date) *time.Time {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/internal/shop"
@@ -40,19 +41,24 @@ type pageHeaders struct {
 	Link            *string
 }
 
-func pageHeadersOf(ctx context.Context, next *string, a query.Answer) pageHeaders {
-	h := pageHeaders{DaybookPosition: api.Position(a.Position)}
-	if next != nil {
-		h.Link = new(fmt.Sprintf(`<?%scursor=%s>; rel="next"`, api.RequestOf(ctx).OtherQuery("cursor"), *next))
-	}
-	return h
+// page is the body of a list, in the order of generated code.
+type page[W any] struct {
+	Items    []W
+	Next     *string
+	AsOf     *time.Time
+	KnownAt  *time.Time
+	Position string
 }
 
-// each maps the items of a page.
-func each[V, W any](items []V, show func(V) W) []W {
-	out := make([]W, len(items))
-	for i, item := range items {
-		out[i] = show(item)
+// listed gives the body and the headers of a page.
+func listed[V, W any](ctx context.Context, l shop.List[V], show func(V) W) (page[W], pageHeaders) {
+	items := make([]W, len(l.Items))
+	for i, item := range l.Items {
+		items[i] = show(item)
 	}
-	return out
+	h := pageHeaders{DaybookPosition: api.Position(l.Position)}
+	if l.Next != nil {
+		h.Link = new(fmt.Sprintf(`<?%scursor=%s>; rel="next"`, api.RequestOf(ctx).OtherQuery("cursor"), *l.Next))
+	}
+	return page[W]{items, l.Next, l.AsOf, l.KnownAt, h.DaybookPosition}, h
 }

@@ -13,9 +13,8 @@ func (s *Server) ListProducts(ctx context.Context, _ openapi.ListProductsRequest
 	if err != nil {
 		return nil, err
 	}
-	h := pageHeadersOf(ctx, l.Next, l.Answer)
-	body := openapi.ProductPage{Items: each(l.Items, shown.Product), Position: h.DaybookPosition, Next: l.Next, AsOf: l.AsOf, KnownAt: l.KnownAt}
-	return openapi.ListProducts200JSONResponse{Body: body, Headers: openapi.ListProducts200ResponseHeaders(h)}, nil
+	body, h := listed(ctx, l, shown.Product)
+	return openapi.ListProducts200JSONResponse{Body: openapi.ProductPage(body), Headers: openapi.ListProducts200ResponseHeaders(h)}, nil
 }
 
 // GetProduct serves GET /v1/products/{sku}.
