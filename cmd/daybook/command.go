@@ -51,6 +51,16 @@ func load(cmd *cobra.Command) (app.Config, []app.Setting, error) {
 	return app.LoadConfig(app.Sources{File: flags["config"], Environ: os.Environ(), Flags: flags})
 }
 
+// loadQuietly reads the configuration of a command that ends, and gives its logger.
+func loadQuietly(cmd *cobra.Command) (app.Config, *slog.Logger, error) {
+	cfg, settings, err := load(cmd)
+	if err != nil {
+		return cfg, nil, err
+	}
+	log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
+	return cfg, log, err
+}
+
 // quietLogger is for commands that end: they tell what they come to themselves, and log what is wrong, unless another level is asked for.
 func quietLogger(w io.Writer, cfg app.Config, settings []app.Setting) (*slog.Logger, error) {
 	level := "warn"

@@ -63,11 +63,7 @@ func demoCommand() *cobra.Command {
 
 func runDemo(cmd *cobra.Command, file string, o demoOptions) error {
 	ctx := cmd.Context()
-	cfg, settings, err := load(cmd)
-	if err != nil {
-		return err
-	}
-	log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
+	cfg, log, err := loadQuietly(cmd)
 	if err != nil {
 		return err
 	}

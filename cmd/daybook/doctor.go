@@ -28,11 +28,7 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check that event store, Kafka, Postgres and the payment provider agree", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, settings, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
+			cfg, log, err := loadQuietly(cmd)
 			if err != nil {
 				return err
 			}

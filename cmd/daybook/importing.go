@@ -21,11 +21,7 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "online-retail FILE", Short: "Record a file of the Online Retail data set as orders, stock, money and returns", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, settings, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
+			cfg, log, err := loadQuietly(cmd)
 			if err != nil {
 				return err
 			}

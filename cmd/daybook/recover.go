@@ -20,11 +20,7 @@ func recoverCommand() *cobra.Command {
 what it has. Nothing in the event store is removed, and no key of personal data. Secrets that were lost are replaced by
 those that are there. Stop every process of the system first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, settings, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			log, err := quietLogger(cmd.ErrOrStderr(), cfg, settings)
+			cfg, log, err := loadQuietly(cmd)
 			if err != nil {
 				return err
 			}

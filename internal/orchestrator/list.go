@@ -68,10 +68,7 @@ func List(ctx context.Context, q Querier, f Filter) ([]Instance, error) {
 		where ($1 = '' or saga = $1) and ($2 = '' or key = $2) and ($3 or phase in ('doing', 'undoing') or due_at is not null or stuck <> '')
 			and (not $4 or stuck <> '') and instance > $5
 		order by instance limit $6`, f.Saga, f.Key, f.Ended, f.Stuck, f.After, orElse(f.Limit, 100))
-	if err != nil {
-		return nil, fmt.Errorf("list saga instances: %w", err)
-	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (i Instance, err error) {
+	return collected(rows, err, "list saga instances", func(row pgx.CollectableRow) (i Instance, err error) {
 		var events int64
 		var waiting []byte
 		err = row.Scan(&i.Stream, &i.Saga, &i.Key, &i.Version, &events, &i.Phase, &i.Step, &i.Failure, &i.Stuck, &i.Error,
@@ -82,8 +79,16 @@ func List(ctx context.Context, q Querier, f Filter) ([]Instance, error) {
 		}
 		return i, err
 	})
+}
+
+// collected gives the rows of a query, or its error with what it was for.
+func collected[T any](rows pgx.Rows, err error, what string, row pgx.RowToFunc[T]) ([]T, error) {
+	var out []T
+	if err == nil {
+		out, err = pgx.CollectRows(rows, row)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("list saga instances: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return out, nil
 }
@@ -102,14 +107,7 @@ func Needs(ctx context.Context, q Querier) ([]Need, error) {
 		where phase in ('doing', 'undoing')
 			or reopens_until > (select coalesce(min(t), now()) from daybook.uptime cross join unnest(caught_up_at) as t)
 		group by 1, 2 order by 1, 2`)
-	if err != nil {
-		return nil, fmt.Errorf("read which sagas run: %w", err)
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Need])
-	if err != nil {
-		return nil, fmt.Errorf("read which sagas run: %w", err)
-	}
-	return out, nil
+	return collected(rows, err, "read which sagas run", pgx.RowToStructByPos[Need])
 }
 
 // Count is how many instances of a saga are where.
@@ -126,12 +124,5 @@ func Counts(ctx context.Context, q Querier) ([]Count, error) {
 	rows, err := q.Query(ctx, `
 		select saga, phase, stuck <> '', count(*), min(started_at) from daybook.saga_instance
 		where phase in ('doing', 'undoing') group by 1, 2, 3 order by 1, 2, 3`)
-	if err != nil {
-		return nil, fmt.Errorf("count saga instances: %w", err)
-	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Count])
-	if err != nil {
-		return nil, fmt.Errorf("count saga instances: %w", err)
-	}
-	return out, nil
+	return collected(rows, err, "count saga instances", pgx.RowToStructByPos[Count])
 }

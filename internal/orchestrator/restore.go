@@ -49,12 +49,9 @@ func (o *Orchestrator) restore(ctx context.Context) error {
 // lost are the sagas that lack checkpoints, and where the first of them begins.
 func (o *Orchestrator) lost(ctx context.Context) (lost map[string]bool, from uint64, err error) {
 	rows, err := o.cfg.Pool.Query(ctx, `select name from daybook.saga_checkpoint where name = any($1) group by name having count(*) >= $2`, o.names(), o.cfg.Partitions)
+	known, err := collected(rows, err, "read which sagas have checkpoints", pgx.RowTo[string])
 	if err != nil {
-		return nil, 0, fmt.Errorf("read which sagas have checkpoints: %w", err)
-	}
-	known, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, 0, fmt.Errorf("read which sagas have checkpoints: %w", err)
+		return nil, 0, err
 	}
 	lost = map[string]bool{}
 	for _, name := range o.names() {

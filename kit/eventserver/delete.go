@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -19,20 +20,7 @@ func (t unaryTrailers) SetTrailer(md metadata.MD) { _ = grpc.SetTrailer(t.ctx, m
 
 func (s *Server) deleteStream(ctx context.Context, r *streams.DeleteReq) (*streams.DeleteResp, error) {
 	o := r.GetOptions()
-	var expected store.Expected
-	switch e := o.GetExpectedStreamRevision().(type) {
-	case *streams.DeleteReq_Options_Revision:
-		expected = revision(e.Revision)
-	case *streams.DeleteReq_Options_NoStream:
-		expected = store.ExpectNoStream
-	case *streams.DeleteReq_Options_StreamExists:
-		expected = store.ExpectExists
-	case *streams.DeleteReq_Options_Any:
-		expected = store.ExpectAny
-	default:
-		return nil, invalid("the delete names no expected revision").GRPCStatus().Err()
-	}
-	position, err := s.remove(ctx, store.SoftDelete, string(o.GetStreamIdentifier().GetStreamName()), expected)
+	position, err := s.remove(ctx, store.SoftDelete, "delete", o, o.GetExpectedStreamRevision() != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -42,20 +30,7 @@ func (s *Server) deleteStream(ctx context.Context, r *streams.DeleteReq) (*strea
 
 func (s *Server) tombstone(ctx context.Context, r *streams.TombstoneReq) (*streams.TombstoneResp, error) {
 	o := r.GetOptions()
-	var expected store.Expected
-	switch e := o.GetExpectedStreamRevision().(type) {
-	case *streams.TombstoneReq_Options_Revision:
-		expected = revision(e.Revision)
-	case *streams.TombstoneReq_Options_NoStream:
-		expected = store.ExpectNoStream
-	case *streams.TombstoneReq_Options_StreamExists:
-		expected = store.ExpectExists
-	case *streams.TombstoneReq_Options_Any:
-		expected = store.ExpectAny
-	default:
-		return nil, invalid("the tombstone names no expected revision").GRPCStatus().Err()
-	}
-	position, err := s.remove(ctx, store.Tombstone, string(o.GetStreamIdentifier().GetStreamName()), expected)
+	position, err := s.remove(ctx, store.Tombstone, "tombstone", o, o.GetExpectedStreamRevision() != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +38,28 @@ func (s *Server) tombstone(ctx context.Context, r *streams.TombstoneReq) (*strea
 		Position: &streams.TombstoneResp_Position{CommitPosition: position, PreparePosition: position}}}, nil
 }
 
-func (s *Server) remove(ctx context.Context, kind store.Kind, stream string, expected store.Expected) (uint64, error) {
+// removal is the options of a delete, or of a tombstone.
+type removal interface {
+	GetStreamIdentifier() *shared.StreamIdentifier
+	GetRevision() uint64
+	GetNoStream() *shared.Empty
+	GetStreamExists() *shared.Empty
+	GetAny() *shared.Empty
+}
+
+// remove deletes or tombstones a stream. expects: the options name an expected revision.
+func (s *Server) remove(ctx context.Context, kind store.Kind, what string, o removal, expects bool) (uint64, error) {
+	stream, expected := string(o.GetStreamIdentifier().GetStreamName()), revision(o.GetRevision())
+	switch {
+	case !expects:
+		return 0, invalid("the %s names no expected revision", what).GRPCStatus().Err()
+	case o.GetNoStream() != nil:
+		expected = store.ExpectNoStream
+	case o.GetStreamExists() != nil:
+		expected = store.ExpectExists
+	case o.GetAny() != nil:
+		expected = store.ExpectAny
+	}
 	if err := s.may(ctx, access.Delete, stream); err != nil {
 		return 0, end(unaryTrailers{ctx}, err)
 	}

@@ -20,6 +20,5 @@ type Queries struct{ View query.View }
 
 // Get gives one customer, now or at the moment asked for; nil if there was none.
 func (q Queries) Get(ctx context.Context, ask query.Ask, id string) (*Customer, query.Answer, error) {
-	ask.Key = id
-	return query.One[Customer](ctx, q.View, ask, `select `+query.Columns[Customer]()+` from {customers} where key = $1`, id)
+	return query.ByKey[Customer](ctx, q.View, ask, "customers", id)
 }

@@ -20,8 +20,7 @@ type Queries struct{ View query.View }
 
 // Get gives one product, now or at the moment asked for; nil if there was none.
 func (q Queries) Get(ctx context.Context, ask query.Ask, sku string) (*Product, query.Answer, error) {
-	ask.Key = sku
-	return query.One[Product](ctx, q.View, ask, `select `+query.Columns[Product]()+` from {products} where key = $1`, sku)
+	return query.ByKey[Product](ctx, q.View, ask, "products", sku)
 }
 
 // List gives at most limit products after a SKU, in the order of SKUs; more says that there are others.

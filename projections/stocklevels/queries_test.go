@@ -35,12 +35,7 @@ func TestQueries(t *testing.T) {
 	if got, _, err := q.Get(t.Context(), query.Ask{}, "C"); err != nil || got != nil {
 		t.Errorf("%v, %+v", err, got)
 	}
-	levels, more, _, err := q.List(t.Context(), query.Ask{}, "", 1)
-	if err != nil || !more || len(levels) != 1 || levels[0].SKU != "A" {
-		t.Errorf("%v, %+v", err, levels)
-	}
-	levels, more, _, err = q.List(t.Context(), query.Ask{}, "A", 1)
-	if err != nil || more || len(levels) != 1 || levels[0].SKU != "B.1" {
-		t.Errorf("%v, %+v", err, levels)
+	if got, _, err := q.Get(t.Context(), query.Ask{}, "B.1"); err != nil || got == nil || got.SKU != "B.1" {
+		t.Errorf("%v, %+v", err, got)
 	}
 }

@@ -68,18 +68,10 @@ func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
 	var r Record
 	want := max(from, 1)
 	for ok := it.First(); ok; ok = it.Next() {
-		position := binary.BigEndian.Uint64(it.Key()[1:])
-		if position != want {
-			return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
+		if err := recordAt(it, want, &r); err != nil {
+			return err
 		}
 		want++
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return fmt.Errorf("read position %d: %w", position, err)
-		}
-		if err := decodeRecord(position, v, &r); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
 		if r.Stream != nil && !visit(&r) {
 			return nil
 		}
@@ -89,6 +81,21 @@ func (s *Store) ReadAll(from uint64, visit func(*Record) bool) error {
 	}
 	if want <= end {
 		return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
+	}
+	return nil
+}
+
+// recordAt reads what an iterator of the log is at, which must be a position.
+func recordAt(it *pebble.Iterator, position uint64, r *Record) error {
+	if binary.BigEndian.Uint64(it.Key()[1:]) != position {
+		return fmt.Errorf("%w: position %d is missing", ErrCorrupt, position)
+	}
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return fmt.Errorf("read position %d: %w", position, err)
+	}
+	if err := decodeRecord(position, v, r); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return nil
 }
@@ -107,18 +114,10 @@ func (s *Store) ReadAllBackwards(before uint64, visit func(*Record) bool) error 
 	var r Record
 	want := upper - 1
 	for ok := it.Last(); ok; ok = it.Prev() {
-		position := binary.BigEndian.Uint64(it.Key()[1:])
-		if position != want {
-			return fmt.Errorf("%w: position %d is missing", ErrCorrupt, want)
+		if err := recordAt(it, want, &r); err != nil {
+			return err
 		}
 		want--
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return fmt.Errorf("read position %d: %w", position, err)
-		}
-		if err := decodeRecord(position, v, &r); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
 		if r.Stream != nil && !visit(&r) {
 			return nil
 		}

@@ -155,10 +155,8 @@ func followFromEnd(s *subject) {
 	s.same(s.stream(""), 3, f.until(1), e)
 }
 
-// followUnderLoad joins while others append, again and again from where it was, and must see what ReadAll sees.
-func followUnderLoad(s *subject) {
-	const writers, each = 4, 150
-	start := s.end()
+// appendAtOnce lets writers append to a stream each, one event after another, until the group is done.
+func (s *subject) appendAtOnce(writers, each int) *sync.WaitGroup {
 	var all sync.WaitGroup
 	for w := range writers {
 		all.Go(func() {
@@ -170,6 +168,14 @@ func followUnderLoad(s *subject) {
 			}
 		})
 	}
+	return &all
+}
+
+// followUnderLoad joins while others append, again and again from where it was, and must see what ReadAll sees.
+func followUnderLoad(s *subject) {
+	const writers, each = 4, 150
+	start := s.end()
+	all := s.appendAtOnce(writers, each)
 	var got []es.Record
 	for at := start; len(got) < writers*each && !s.Failed(); {
 		f := s.follow(at)
@@ -236,17 +242,7 @@ func followEnds(s *subject) {
 func noLateEvents(s *subject) {
 	const writers, each = 8, 40
 	start := s.end()
-	var all sync.WaitGroup
-	for w := range writers {
-		all.Go(func() {
-			for i := range each {
-				if _, err := s.Store.Append(s.ctx, s.stream(string(rune('a'+w))), es.Expected(i)-1, s.propose(1)); err != nil {
-					s.Errorf("append: %v", err)
-					return
-				}
-			}
-		})
-	}
+	all := s.appendAtOnce(writers, each)
 	var seen []es.UUID
 	for at := start; len(seen) < writers*each && !s.Failed(); {
 		got := s.readAll(at)
