@@ -169,7 +169,7 @@ func TestReportAnotherAmount(t *testing.T) {
 func TestReportContradictions(t *testing.T) {
 	after := func(more ...es.Event) []es.Event { return append([]es.Event{initiated, asked}, more...) }
 	contradicted := events.PaymentOutcomeContradicted{
-		OrderID: "o1", Attempt: 1, Stands: "declined", Reported: "payment.authorised", Amount: gbp(500), Reference: "ch_1",
+		OrderID: "o1", Attempt: 1, State: "declined", Reported: "payment.authorised", Amount: gbp(500), Reference: "ch_1",
 	}
 	undo := voidOf(1)
 	undo.Key = "o1/1/void/1"
@@ -179,19 +179,19 @@ func TestReportContradictions(t *testing.T) {
 
 	// money for an attempt that was barred
 	barred := contradicted
-	barred.Stands = "barred"
+	barred.State = "barred"
 	undo.N, undo.Key = 1, "o1/1/void/1"
 	given(t, initiated, nothing).When(report(held)).Then(barred, undo)
 
 	// no money where some was held: kept, and nothing moves
 	given(t, after(held)...).When(report(declined)).
-		Then(events.PaymentOutcomeContradicted{OrderID: "o1", Attempt: 1, Stands: "authorised", Reported: "payment.declined", Reference: "ch_1"})
+		Then(events.PaymentOutcomeContradicted{OrderID: "o1", Attempt: 1, State: "authorised", Reported: "payment.declined", Reference: "ch_1"})
 
 	// two charges for one attempt
 	other := held
 	other.Reference = "ch_2"
 	given(t, after(held)...).When(report(other)).
-		Then(events.PaymentOutcomeContradicted{OrderID: "o1", Attempt: 1, Stands: "authorised", Reported: "payment.authorised ch_2"})
+		Then(events.PaymentOutcomeContradicted{OrderID: "o1", Attempt: 1, State: "authorised", Reported: "payment.authorised ch_2"})
 }
 
 func TestReportVoid(t *testing.T) {

@@ -72,11 +72,11 @@ func (a Attempt) authorised(e events.PaymentAuthorised) ([]es.Event, error) {
 	case a.Reference != "" && (a.State == Authorised || a.State == Voided || a.State == Expired):
 		// Another charge under the attempt's key. Its void would be taken for the first one's: people decide.
 		return a.contradict(events.PaymentOutcomeContradicted{
-			OrderID: e.OrderID, Attempt: e.Attempt, Stands: string(a.State), Reported: e.EventType() + " " + e.Reference,
+			OrderID: e.OrderID, Attempt: e.Attempt, State: string(a.State), Reported: e.EventType() + " " + e.Reference,
 		})
 	}
 	facts, err := a.contradict(events.PaymentOutcomeContradicted{
-		OrderID: e.OrderID, Attempt: e.Attempt, Stands: string(a.State), Reported: e.EventType(), Amount: e.Amount, Reference: e.Reference,
+		OrderID: e.OrderID, Attempt: e.Attempt, State: string(a.State), Reported: e.EventType(), Amount: e.Amount, Reference: e.Reference,
 	})
 	if len(facts) == 0 || err != nil {
 		return facts, err
@@ -103,7 +103,7 @@ func (a Attempt) declined(e events.PaymentDeclined) ([]es.Event, error) {
 		return es.Nothing() // no money either way
 	}
 	return a.contradict(events.PaymentOutcomeContradicted{
-		OrderID: e.OrderID, Attempt: e.Attempt, Stands: string(a.State), Reported: e.EventType(), Reference: e.Reference,
+		OrderID: e.OrderID, Attempt: e.Attempt, State: string(a.State), Reported: e.EventType(), Reference: e.Reference,
 	})
 }
 

@@ -64,7 +64,7 @@ var Projection = projection.Table[Row]{
 		shown(func(e events.PaymentVoidFailed) string { return "void failed: " + e.Code }),
 		shown(func(e events.PaymentOutcomeUnknown) string { return e.Operation + ": no answer from the provider" }),
 		shown(func(e events.PaymentOutcomeContradicted) string {
-			return fmt.Sprintf("%s reported after %s", e.Reported, e.Stands)
+			return fmt.Sprintf("%s reported after %s", e.Reported, e.State)
 		}),
 		shown(func(e events.PaymentRecorded) string { return fmt.Sprintf("%s received: %s", e.Amount, e.Method) }),
 		shown(func(e events.PaymentRefundRecorded) string {

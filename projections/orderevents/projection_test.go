@@ -63,7 +63,7 @@ func TestSummaries(t *testing.T) {
 		"nothing to void":                                 events.PaymentVoidSucceeded{},
 		"void failed: try_later":                          events.PaymentVoidFailed{Code: "try_later"},
 		"authorise: no answer from the provider":          events.PaymentOutcomeUnknown{Operation: "authorise"},
-		"payment.authorised reported after declined":      events.PaymentOutcomeContradicted{Reported: "payment.authorised", Stands: "declined"},
+		"payment.authorised reported after declined":      events.PaymentOutcomeContradicted{Reported: "payment.authorised", State: "declined"},
 		"29.93 GBP received: import":                      events.PaymentRecorded{Amount: money, Method: "import"},
 		"29.93 GBP given back: import":                    events.PaymentRefundRecorded{Amount: money, Method: "import"},
 	} {
