@@ -123,7 +123,7 @@ func (s Shop) Quote(r Request, offer func(sku string) (Offer, bool)) (Quote, err
 func (q Quote) Snapshot(orderID string) events.OrderPlaced {
 	lines := slices.Clone(q.Lines)
 	for i := range lines {
-		lines[i].ReservationID = ReservationID(orderID, lines[i].Line, 1)
+		lines[i].ReservationID = FirstReservation(orderID, lines[i].Line)
 	}
 	return events.OrderPlaced{
 		OrderID: orderID, ShipTo: events.Address{Country: q.Country, TaxRegion: q.TaxRegion}, Currency: q.Currency, Lines: lines, Goods: q.Goods, Discount: q.Discount, Discounts: q.Discounts,

@@ -39,7 +39,7 @@ func (o Order) payment() payment.Record {
 
 func (o Order) stock() (all []asked[stock.Stock]) {
 	for _, l := range o.Lines {
-		id := order.ReservationID(o.Invoice, l.Line, 1)
+		id := order.FirstReservation(o.Invoice, l.Line)
 		all = append(all,
 			asked[stock.Stock]{o.At, stock.Reserve{SKU: l.SKU, ReservationID: id, OrderID: o.Invoice, Quantity: l.Quantity, Recorded: true}, o.Invoice},
 			asked[stock.Stock]{o.At, stock.Commit{SKU: l.SKU, ReservationID: id, OrderID: o.Invoice, Quantity: l.Quantity, Recorded: true}, o.Invoice})
@@ -94,7 +94,7 @@ func (o Order) snapshot(list map[string]int64) events.OrderPlaced {
 			Line: l.Line, SKU: l.SKU, Name: l.Name, Quantity: l.Quantity,
 			ListPrice: list[l.SKU], UnitPrice: l.Price, Agreed: list[l.SKU] != l.Price,
 			TaxClass: product.StandardTax, Total: l.Price * int64(l.Quantity),
-			ReservationID: order.ReservationID(o.Invoice, l.Line, 1), Ref: fmt.Sprintf("line:%d", l.Source),
+			ReservationID: order.FirstReservation(o.Invoice, l.Line), Ref: fmt.Sprintf("line:%d", l.Source),
 		})
 	}
 	return e
