@@ -24,7 +24,8 @@ test: ## everything that decides whether a change may land
 	$(GO) vet $(PACKAGES)
 	@mkdir -p bin
 	@set -o pipefail; $(GO) test -vet=off -v -timeout 40m $(PACKAGES) 2>&1 | tee bin/test.log | grep --line-buffered -aE '^(ok|FAIL|panic|exit)|--- (FAIL|SKIP)|_test\.go:|SKIP' || \
-	  { echo "what failed, from bin/test.log:"; awk 'NR == FNR { if (/^ *--- FAIL: /) failed[$$3]; next } /^=== / { on = $$3 in failed } on' bin/test.log bin/test.log | tail -n 500; exit 1; }
+	  { echo "what failed, from bin/test.log:"; awk 'NR == FNR { if (/^ *--- FAIL: /) failed[$$3]; next } /^=== / { on = $$3 in failed } on' bin/test.log bin/test.log | tail -n 500; \
+	    echo "in short:"; awk -f .ci/failures.awk bin/test.log; exit 1; }
 
 test-long: ## the heavy versions: the whole file killed in the middle, long outages, more seeds
 	DAYBOOK_LONG=1 $(GO) test -timeout 3h -tags long ./...
