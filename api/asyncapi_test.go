@@ -9,10 +9,12 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -246,7 +248,7 @@ func line(g *ast.CommentGroup) string { return strings.Join(strings.Fields(g.Tex
 
 func validator(t *testing.T, eventType string, version int) *jsonschema.Schema {
 	t.Helper()
-	source, ok := api.EventSchema(eventType, fmt.Sprint(version))
+	source, ok := api.EventSchema(eventType, strconv.Itoa(version))
 	if !ok {
 		t.Fatalf("%s version %d has no schema", eventType, version)
 	}
@@ -301,10 +303,7 @@ func TestGoldenEventsFitTheirSchemas(t *testing.T) {
 				}
 			}
 			for name := range data {
-				changed := map[string]any{}
-				for k, v := range data {
-					changed[k] = v
-				}
+				changed := maps.Clone(data)
 				changed[name] = []any{map[string]any{"other": true}}
 				if schema.Validate(changed) == nil {
 					t.Errorf("%s fits with another %s", d.Type, name)

@@ -430,7 +430,7 @@ func TestEmptyIfMatchIsRefused(t *testing.T) {
 func TestAdjustmentOfNothingIsRefused(t *testing.T) {
 	for _, change := range []string{"0", "-0", "0.0", "0e5"} {
 		e, _ := serve(t)
-		req := httptest.NewRequest("POST", "/v1/stock/MUG/adjustments", strings.NewReader(`{"change":`+change+`,"reason":"none"}`))
+		req := httptest.NewRequest(http.MethodPost, "/v1/stock/MUG/adjustments", strings.NewReader(`{"change":`+change+`,"reason":"none"}`))
 		req.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a"}}
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, req)

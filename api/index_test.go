@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 func TestIndexLinks(t *testing.T) {
 	e, _ := serve(t)
 	w := httptest.NewRecorder()
-	e.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	var index struct {
 		Title string
 		Links []struct{ Name, Href string }
@@ -21,7 +22,7 @@ func TestIndexLinks(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &index); err != nil || w.Code != 200 || len(index.Links) == 0 {
 		t.Fatalf("%d %s %v", w.Code, w.Body, err)
 	}
-	page := httptest.NewRequest("GET", "/", nil)
+	page := httptest.NewRequest(http.MethodGet, "/", nil)
 	page.Header.Set("Accept", "text/html,application/xhtml+xml")
 	p := httptest.NewRecorder()
 	e.ServeHTTP(p, page)
@@ -37,7 +38,7 @@ func TestIndexLinks(t *testing.T) {
 			continue
 		}
 		w := httptest.NewRecorder()
-		e.ServeHTTP(w, httptest.NewRequest("GET", l.Href, nil))
+		e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, l.Href, nil))
 		if w.Code == 404 {
 			t.Errorf("%s leads nowhere", l.Href)
 		}

@@ -4,6 +4,7 @@ package apitest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,7 +27,7 @@ func FieldOrder() (Order, error) {
 	}
 	schemas := member(member(document.Content[0], "components"), "schemas")
 	if schemas == nil {
-		return Order{}, fmt.Errorf("openapi.yaml has no schemas")
+		return Order{}, errors.New("openapi.yaml has no schemas")
 	}
 	o := Order{map[string]*yaml.Node{}}
 	for i := 0; i+1 < len(schemas.Content); i += 2 {

@@ -125,14 +125,8 @@ func TestOtherEncodingsAreNamed(t *testing.T) {
 // An invoice that is too large as a whole is left out with all of its lines, and it alone.
 func TestInvoicesTooLarge(t *testing.T) {
 	costly := strings.Replace(strings.Replace(good, "2.55", "90071992547.00", 1), ",6,", ",999,", 1)
-	many := make([]string, order.MaxRecordedLines+1)
-	for i := range many {
-		many[i] = good
-	}
-	long := make([]string, order.MaxRecordedLines)
-	for i := range long {
-		long[i] = strings.Replace(good, "WHITE HANGING HEART", strings.Repeat("W", 190), 1)
-	}
+	many := slices.Repeat([]string{good}, order.MaxRecordedLines+1)
+	long := slices.Repeat([]string{strings.Replace(good, "WHITE HANGING HEART", strings.Repeat("W", 190), 1)}, order.MaxRecordedLines)
 	postage := strings.Replace(good, "85123a", "POST", 1)
 	for _, tt := range []struct {
 		name  string

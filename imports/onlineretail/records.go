@@ -55,7 +55,7 @@ func readPhysical(r io.Reader) ([]physical, error) {
 			}
 			all = append(all, p)
 		}
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 	}

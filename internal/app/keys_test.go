@@ -96,8 +96,7 @@ func TestEveryKeyOfTheShopMatters(t *testing.T) {
 
 // keysOf lists the leaves of a configuration's struct.
 func keysOf(t reflect.Type, at string) (keys []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		key := at + f.Tag.Get("koanf")
 		switch {
 		case f.Type.Kind() == reflect.Struct:

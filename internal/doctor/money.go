@@ -174,7 +174,7 @@ func (h *history) checkMoney() {
 			continue
 		}
 		resting++
-		if want, have := o.owes(), o.held()+o.recorded-o.returned; want != have && !(o.unpaid() && h.excused(o)) {
+		if want, have := o.owes(), o.held()+o.recorded-o.returned; want != have && (!o.unpaid() || !h.excused(o)) {
 			h.out.find(Finding{
 				Invariant: "I4", Stream: s,
 				Problem: fmt.Sprintf("the order is %s; held %d, received %d, given back %d", o.state.Status, o.held(), o.recorded, o.returned),

@@ -138,7 +138,7 @@ func (h *history) promised(stream, sku, id string, p *promise) {
 		h.out.find(f.values(o.state.Placed.Lines[i].Quantity, p.quantity))
 	}
 	ended := o.state.Status == orders.Rejected || o.state.Status == orders.Cancelled || o.state.Status == orders.Closed
-	if p.open > 0 && ended && h.atRest(o) && !(p.recorded && h.excused(o)) {
+	if p.open > 0 && ended && h.atRest(o) && (!p.recorded || !h.excused(o)) {
 		f.Problem = fmt.Sprintf("reservation %s is open, its order is %s", id, o.state.Status)
 		h.out.find(f.values(0, p.open))
 	}
@@ -159,7 +159,7 @@ func (h *history) kept(o *order) {
 		if p != nil {
 			have = p.open + p.committed
 		}
-		if have != want && !(unsent(p, want) && h.excused(o)) {
+		if have != want && (!unsent(p, want) || !h.excused(o)) {
 			h.out.find(Finding{
 				Invariant: "I5", Stream: es.StreamID{Category: "order", Key: o.key}.String(),
 				Problem: fmt.Sprintf("line %d of an order that is %s: units of %s promised or sent", l.Line, o.state.Status, l.SKU),

@@ -1,9 +1,9 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,7 +71,7 @@ func TestMetricsOfARunningProcess(t *testing.T) {
 	}
 	for _, engine := range []string{"projections", "sagas", "reactors"} {
 		for partition := range 12 {
-			labels := map[string]string{"consumer": engine, "partition": fmt.Sprint(partition)}
+			labels := map[string]string{"consumer": engine, "partition": strconv.Itoa(partition)}
 			if !has(families["daybook_feed_lag_events"], labels) || !has(families["daybook_feed_lag_seconds"], labels) {
 				t.Errorf("there is no lag of %v", labels)
 			}

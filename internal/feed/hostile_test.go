@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -224,7 +225,7 @@ func TestCheckpointAheadOfTheLogHoldsItsPartition(t *testing.T) {
 			eventually(t, "Health to name the checkpoint and the command", func() bool {
 				err := f.Health()
 				return err != nil && strings.Contains(err.Error(), fmt.Sprintf("partition %d", held)) &&
-					strings.Contains(err.Error(), fmt.Sprint(int64(ahead))) && strings.Contains(err.Error(), "daybook recover")
+					strings.Contains(err.Error(), strconv.FormatInt(int64(ahead), 10)) && strings.Contains(err.Error(), "daybook recover")
 			})
 			s.record(50)
 			s.publish(once)

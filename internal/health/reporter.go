@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -218,16 +219,14 @@ func (r *Reporter) ask(ctx context.Context) Verdict {
 const summaryParts = 3
 
 // summary names the first broken parts: in an outage most say the same. The caller holds r.mu.
-func (r *Reporter) summary() (s string) {
+func (r *Reporter) summary() string {
+	var said []string
 	parts := r.parts()
-	for i, part := range parts[:min(len(parts), summaryParts)] {
-		if i > 0 {
-			s += "; "
-		}
-		s += part + ": " + r.broken[part].Error()
+	for _, part := range parts[:min(len(parts), summaryParts)] {
+		said = append(said, part+": "+r.broken[part].Error())
 	}
 	if more := len(parts) - summaryParts; more > 0 {
-		s += fmt.Sprintf("; and %d more", more)
+		said = append(said, fmt.Sprintf("and %d more", more))
 	}
-	return s
+	return strings.Join(said, "; ")
 }

@@ -126,12 +126,12 @@ func random() []byte {
 }
 
 // keep reads the secret at path, or has it made if there is no such file.
-func keep(path string, make func() ([]byte, error)) (string, error) {
+func keep(path string, fresh func() ([]byte, error)) (string, error) {
 	text, err := read(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return text, err
 	}
-	content, err := make()
+	content, err := fresh()
 	if err == nil {
 		err = create(path, content)
 	}

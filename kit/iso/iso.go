@@ -41,7 +41,7 @@ func Currency(code string) (decimals int, ok bool) {
 // Currencies lists the codes of all currencies in order.
 func Currencies() []string {
 	var codes []string
-	for _, c := range strings.Fields(currencies) {
+	for c := range strings.FieldsSeq(currencies) {
 		codes = append(codes, c[:3])
 	}
 	return codes
@@ -55,7 +55,7 @@ var (
 
 func readCurrencies() map[string]int {
 	decimals := map[string]int{}
-	for _, c := range strings.Fields(currencies) {
+	for c := range strings.FieldsSeq(currencies) {
 		decimals[c[:3]] = int(c[3] - '0')
 	}
 	return decimals

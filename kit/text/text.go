@@ -9,6 +9,7 @@
 package text
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -72,11 +73,11 @@ func Check(s string, most int) error {
 	}
 	switch {
 	case !seen:
-		return fmt.Errorf("is empty")
+		return errors.New("is empty")
 	case n > most:
 		return fmt.Errorf("has more than %d characters", most)
 	case s != Clean(s):
-		return fmt.Errorf("is not trimmed, or not in normalisation form C")
+		return errors.New("is not trimmed, or not in normalisation form C")
 	}
 	return nil
 }
@@ -94,7 +95,7 @@ func EmailPattern() string {
 }
 
 // TokenPattern is of what a payment provider gives out.
-const TokenPattern = `^[!-~]{1,200}$`
+const TokenPattern = `^[!-~]{1,200}$` //nolint:gosec // it is no token
 
 // class lists the characters of a kind as a regular expression does between brackets. Those below U+0100 are escaped in the one way
 // that every engine knows, the others stand there as they are.

@@ -78,7 +78,7 @@ func wholeTopic(t *testing.T, brokers string) (all []kafka.Message) {
 	defer transport.CloseIdleConnections()
 	client := &kafka.Client{Addr: kafka.TCP(strings.Split(brokers, ",")...), Transport: transport}
 	for part := range topic.DefaultPartitions {
-		for offset, high := int64(kafka.FirstOffset), int64(1); offset < high; {
+		for offset, high := kafka.FirstOffset, int64(1); offset < high; {
 			page, err := kafkaread.Fetch(t.Context(), client, kafkaread.Request{
 				Topic: topic.DefaultName, Partition: part, Offset: offset, MaxBytes: 1 << 20, MaxWait: 100 * time.Millisecond,
 			})

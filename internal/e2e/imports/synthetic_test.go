@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func (f *synthetic) sell(s shape, i, n int) {
 	bad := func(reason string, count int) {
 		f.rejects[reason] += count
 	}
-	number := fmt.Sprint(invoice)
+	number := strconv.Itoa(invoice)
 	tooMany := n > 5000
 	var firstSKU string
 	var first [2]int
@@ -133,7 +134,7 @@ func (f *synthetic) sell(s shape, i, n int) {
 		f.lines++
 		bad("malformed", 1)
 	case 7:
-		line(fmt.Sprint(900000+i%100000), "DOT", 1, 100)
+		line(strconv.Itoa(900000+i%100000), "DOT", 1, 100)
 		bad("shipping_without_goods", 1)
 	case 8, 9:
 		f.at = f.at.Add(time.Minute)
@@ -183,7 +184,7 @@ func TestImportOfThePublicShape(t *testing.T) {
 		"orders": int64(f.orders), "guests": int64(f.guests), "products": int64(len(f.skus)), "customers": int64(len(f.customers)), "units": int64(f.units),
 		"goods": f.goods, "shipping": f.postage, "total": f.goods + f.postage, "returned_units": int64(f.back), "refunded": f.refunded, "repeated": 0,
 	} {
-		if fmt.Sprint(got[name]) != fmt.Sprint(n) {
+		if fmt.Sprint(got[name]) != strconv.FormatInt(n, 10) {
 			t.Errorf("%s is %v, the generator counted %d", name, got[name], n)
 		}
 	}

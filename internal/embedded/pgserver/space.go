@@ -17,7 +17,7 @@ func (s *Server) Health() error {
 	}
 	select {
 	case <-s.process().done:
-		return errors.Join(errors.New("Postgres has ended and is being started again"), s.space.Err())
+		return errors.Join(errors.New("the server has ended and is being started again"), s.space.Err())
 	default:
 	}
 	if err := s.space.Err(); err != nil {

@@ -37,7 +37,7 @@ func (l *ledger) pass(at uint64, counts bool) {
 func (l *ledger) finish(e *list.Element) { l.open.Remove(e) }
 
 // reached is the last event up to which all are done, and how many they are.
-func (l *ledger) reached() (at uint64, sequence int64, any bool) {
+func (l *ledger) reached() (at uint64, sequence int64, ok bool) {
 	if first := l.open.Front(); first != nil {
 		e, _ := first.Value.(*entry)
 		if e.before == nil {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 )
@@ -25,10 +26,7 @@ var engineComments = map[string]string{
 
 // Describe gives the comment of the table, under "", and those of all its columns that have one.
 func (p Plan) Describe() map[string]string {
-	all := map[string]string{}
-	for name, text := range engineComments {
-		all[name] = text
-	}
+	all := maps.Clone(engineComments)
 	for _, m := range commented.FindAllStringSubmatch(p.Schema, -1) {
 		all[m[1]] = strings.ReplaceAll(m[2], "''", "'")
 	}
