@@ -236,7 +236,7 @@ func (w *world) crash(name string) {
 	run.now = again
 }
 
-// timers feeds what is due: what stands in the streams waited on comes first.
+// timers feeds what is due: what the streams waited on hold comes first.
 func (w *world) timers(name string) {
 	run := w.runs[name]
 	for _, t := range run.now.Timers() {
@@ -271,7 +271,7 @@ func (w *world) report(intent es.Record, e es.Event) {
 	}
 }
 
-// provider makes one charge go on: in the end its truth is told.
+// provider makes one charge go on: in the end it reports what happened.
 func (w *world) provider(c *charge, settle bool) {
 	if c.over {
 		return

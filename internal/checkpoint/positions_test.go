@@ -7,7 +7,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 )
 
-// A build in the common transaction stands where its group does; one that goes by itself has a row of its own.
+// A build in the common transaction has the position of its group; one that goes by itself has a row of its own.
 func TestPositionsOfEveryKind(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)

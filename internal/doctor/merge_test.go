@@ -30,7 +30,7 @@ func TestTablesAreReadInOneSnapshot(t *testing.T) {
 	}
 	exec(`create table rows (n int)`)
 	exec(`insert into rows values (1)`)
-	err := pgx.BeginTxFunc(t.Context(), pool, asItStands, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(t.Context(), pool, asOfNow, func(tx pgx.Tx) error {
 		var snapshot string
 		if err := tx.QueryRow(t.Context(), `select pg_export_snapshot()`).Scan(&snapshot); err != nil {
 			return err

@@ -27,7 +27,7 @@ func checkRows(ctx context.Context, cfg Config, r *Report) ([]*build, error) {
 		return nil, fmt.Errorf("connecting to Postgres: %w", err)
 	}
 	defer conn.Release()
-	tx, err := conn.BeginTx(ctx, asItStands)
+	tx, err := conn.BeginTx(ctx, asOfNow)
 	if err != nil {
 		return nil, fmt.Errorf("reading the read models: %w", err)
 	}
@@ -51,7 +51,7 @@ func checkRows(ctx context.Context, cfg Config, r *Report) ([]*build, error) {
 	return builds, nil
 }
 
-var asItStands = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+var asOfNow = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
 // compareAll reads the builds' tables, several at a time, over connections that share the snapshot of tx.
 func compareAll(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, builds []*build, r *Report) error {
@@ -96,7 +96,7 @@ func compareAll(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, builds []*bu
 
 // besides runs f in a snapshot that another transaction exported.
 func besides(ctx context.Context, pool *pgxpool.Pool, snapshot string, f func(context.Context, pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, pool, asItStands, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, pool, asOfNow, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `set transaction snapshot '`+snapshot+`'`); err != nil {
 			return fmt.Errorf("taking over a snapshot of the read models: %w", err)
 		}

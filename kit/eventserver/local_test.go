@@ -81,7 +81,7 @@ func TestLocalCallsEnd(t *testing.T) {
 }
 
 // A client that takes nothing stops being sent to, and holds up neither others nor the server's end.
-func TestLocalReaderStandsStill(t *testing.T) {
+func TestLocalReaderThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	s, err := eventserver.Start(t.Context(), eventserver.Config{Dir: t.TempDir()})
 	clienttest.Must(t, err)

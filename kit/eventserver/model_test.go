@@ -84,8 +84,8 @@ func (s *modelStream) newest(id uuid.UUID, now time.Time) int64 {
 	return -1
 }
 
-// standsAt tells whether the events are shown from a revision on.
-func (s *modelStream) standsAt(from int64, ids []uuid.UUID, now time.Time) bool {
+// isAt tells whether the events are shown from a revision on.
+func (s *modelStream) isAt(from int64, ids []uuid.UUID, now time.Time) bool {
 	for i, id := range ids {
 		at := int(from) + i
 		if at > int(s.last()) || s.events[at].id != id || !s.shows(at, now) {
@@ -139,7 +139,7 @@ func (s *modelStream) append(expected int64, ids []uuid.UUID, said *limits, now 
 		if expected == noStream && s.limits.Before > 0 && s.limits.Before <= s.last() {
 			from = s.limits.Before
 		}
-		if s.standsAt(from, ids, now) {
+		if s.isAt(from, ids, now) {
 			return answer{revision: from + int64(len(ids)) - 1}
 		}
 	}

@@ -36,7 +36,7 @@ type instance[S any] struct {
 	opening     int       // how often it was reopened
 }
 
-// source is where an event stands. Instances remember them one by one, not as a high-water mark per
+// source is the place of an event in its stream. Instances remember them one by one, not as a high-water mark per
 // stream: a reply fed straight from a receipt may overtake an older one that comes through Kafka.
 type source struct {
 	stream   string

@@ -91,7 +91,7 @@ func TestSplit(t *testing.T) {
 		}
 		for _, in := range e.Taken {
 			if in.Event.Revision != next {
-				t.Errorf("input %d stands where %d should", in.Event.Revision, next)
+				t.Errorf("input %d is where %d should be", in.Event.Revision, next)
 			}
 			next++
 		}

@@ -103,7 +103,7 @@ func TestWhatIsProducedIsFetched(t *testing.T) {
 	}
 }
 
-func TestClientsAreToldTheAddressListenedOn(t *testing.T) {
+func TestClientsAreGivenTheAddressListenedOn(t *testing.T) {
 	t.Parallel()
 	s := start(t, kafkaserver.Config{})
 	meta, err := client(t, s).Metadata(t.Context(), &kafka.MetadataRequest{})

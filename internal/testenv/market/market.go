@@ -148,7 +148,7 @@ func (s *Market) StillTrue(t testing.TB) {
 		case is.Get("Location") != was.Get("Location") || revision(is) != revision(was):
 			t.Errorf("%s under %s: answered %s %s, now %s %s", k.path, k.key, was.Get("Location"), was.Get("ETag"), is.Get("Location"), is.Get("ETag"))
 		}
-		if b, then := whatStands(t, a), whatStands(t, k.answer); b != then {
+		if b, then := withoutPosition(t, a), withoutPosition(t, k.answer); b != then {
 			t.Errorf("%s under %s: answered %s, now %s", k.path, k.key, then, b)
 		}
 	}
@@ -160,8 +160,8 @@ func revision(h http.Header) string {
 	return r
 }
 
-// whatStands is an answer's body without the position, which says how far the answer saw.
-func whatStands(t testing.TB, a testenv.Answer) string {
+// withoutPosition is an answer's body without the position, which says how far the answer saw.
+func withoutPosition(t testing.TB, a testenv.Answer) string {
 	t.Helper()
 	o := a.Object(t)
 	delete(o, "position")

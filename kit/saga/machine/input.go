@@ -100,7 +100,7 @@ type Timer struct {
 type Target struct {
 	Effect es.UUID
 	Stream es.StreamID
-	From   uint64 // what stands before has been heard
+	From   uint64 // what is recorded before has been heard
 }
 
 // Status is what people want to know of an instance.
