@@ -17,7 +17,7 @@ type Consumer interface {
 	Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error)
 	// Apply takes the next events of a partition, in order, and everything the partition has between after and
 	// the last of them. It moves the checkpoint from after to that last position in the transaction that keeps
-	// what the events did. ErrFenced: somebody else moved it. After any error the same events come again, with backoff, for ever.
+	// what the events did. ErrFenced: somebody else moved it. After any error the same events come again, with backoff, until they are applied.
 	Apply(ctx context.Context, partition int, after uint64, events []es.Record) error
 	// Own is called once per assignment and runs beside Apply until ctx ends, when the partition is given up;
 	// it may return at once.

@@ -4,7 +4,7 @@
 // # Trust
 //
 // The event store is the truth, the consumer's checkpoint says how much of it has been applied, and Kafka is a fast hint.
-// Group membership only says who should work on a partition: two that both believe so are told apart by the checkpoint's
+// Group membership only says who should work on a partition: two that both believe so are distinguished by the checkpoint's
 // compare-and-set. Offsets only say where to resume; one that the broker does not have means its first. Losing all
 // of a broker's data, or finding another broker in its place, therefore loses and repeats nothing.
 // A process that has died is missed by its group after six seconds; then others are given its partitions.
@@ -82,7 +82,7 @@
 // Most events change nothing of a consumer but its checkpoint. A Selective consumer says which, and those are held for a
 // moment: they are applied with the next that concerns somebody, or together when Config.Hold is over. It is only when they are
 // applied that changes, never whether, in which order or after what; the checkpoint stays behind meanwhile, and a process
-// that ends leaves them to whoever takes over. A partition settles what it holds before it heals or looks whether it is idle.
+// that ends leaves them to the process that takes over. A partition settles what it holds before it heals or looks whether it is idle.
 //
 // # Failure
 //

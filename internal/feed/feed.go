@@ -157,7 +157,7 @@ const (
 )
 
 // Run feeds until ctx ends, and then returns nil; everything passing is waited for. It returns an error only when the
-// topic does not have the partitions that it was told of.
+// topic does not have the partitions that the configuration names.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.transport.CloseIdleConnections()
 	if err := f.topic(ctx); err != nil {

@@ -293,7 +293,7 @@ func TestMalformedMessageIsSkipped(t *testing.T) {
 	b.await(t, s.store)
 }
 
-// Two members share the partitions and the checkpoints; whoever stays takes over.
+// Two members share the partitions and the checkpoints; the one that stays takes over.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	s, b := newShop(t), newBook()

@@ -29,7 +29,7 @@ const (
 	patience   = time.Minute
 )
 
-// shop is a log, a broker, and a relay that can be told to lose things on the way.
+// shop is a log, a broker, and a relay that loses things on the way when a test asks for it.
 type shop struct {
 	t      *testing.T
 	store  *memory.Store
@@ -310,7 +310,7 @@ func (b *book) looks() int {
 	return b.asked
 }
 
-// eventually waits for a condition that nobody signals.
+// eventually waits for a condition that has no signal.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

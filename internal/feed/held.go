@@ -6,7 +6,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// held is the newest events of a partition, which follow on from the checkpoint and concern nobody: they wait for some that
+// held is the newest events of a partition, which follow on from the checkpoint and do not concern the consumer: they wait for some that
 // do, or for their time. A process that ends meanwhile has not applied them, and the checkpoint says so.
 type held struct {
 	concerns func(partition int, event es.Record) bool // nil: nothing is held

@@ -27,7 +27,7 @@ func TestHeldEventsAreAppliedOnceAndInOrder(t *testing.T) {
 		case 3:
 			return errors.New("not now"), nil
 		case 5:
-			return nil, errors.New("committed, and nobody was told")
+			return nil, errors.New("committed, and the answer is lost")
 		}
 		return nil, nil
 	}
@@ -49,7 +49,7 @@ func TestHeldEventsAreAppliedOnceAndInOrder(t *testing.T) {
 	b.await(t, s.store)
 }
 
-// Nobody else has to come: they are held for a while, together.
+// No other event has to come: they are held for a while, together.
 func TestHeldEventsAreAppliedInTheEnd(t *testing.T) {
 	t.Parallel()
 	s, b := newShop(t), newBook()

@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/topic"
 )
 
-// rawMember is a member of a consumer group that does what it is told.
+// rawMember is a member of a consumer group that a test directs.
 type rawMember struct {
 	t      *testing.T
 	client *kgo.Client
@@ -74,7 +74,7 @@ func (m *rawMember) described() (state string, members int) {
 
 // A leader dies before it has given out the parts, and a member that waits for its own is given up. The embedded broker has then
 // miscounted those that have joined: it forms no group before a timer has run out, and begins that anew at each join. Processes
-// that give up their joins and repeat them, by turns, must not keep each other waiting for ever.
+// that give up their joins and repeat them, by turns, must not keep each other waiting without end.
 func TestProcessesDoNotKeepEachOtherFromJoining(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

@@ -33,8 +33,8 @@ type partition struct {
 	at     uint64         // the checkpoint, as last read or moved
 	within bool           // the log is known to reach it
 	moved  time.Time      // when that was
-	known  uint64         // an event of the partition is known to stand here
-	clear  uint64         // none stands in (at, clear]
+	known  uint64         // an event of the partition is known to be here
+	clear  uint64         // none is in (at, clear]
 	heard  time.Time      // when messages came last, or the relay moved while it rested
 	asked  <-chan outlook // what it is about to compare itself with; nil: it has not asked
 	answer *outlook       // to that, not yet compared
@@ -342,7 +342,7 @@ func (p *partition) apply(ctx context.Context, events []es.Record, release func(
 		}
 		release()
 		p.feed.metrics.failures.Inc()
-		if !errors.Is(err, ErrFenced) || try > 0 { // being fenced once is how two owners are told apart
+		if !errors.Is(err, ErrFenced) || try > 0 { // being fenced once is how one of two owners learns of the other
 			p.set(applying, fmt.Errorf("apply %d events after %d: %w", len(events), p.at, err))
 			_ = later.Wait(ctx, try+1)
 		}

@@ -26,7 +26,7 @@ type Scan struct {
 // NewScan makes what the feeds of a process share.
 func NewScan(log es.Log, partitions int) *Scan { return &Scan{log: log, partitions: partitions} }
 
-// request is one partition's wish for its events in (after, upto].
+// request asks for a partition's events in (after, upto].
 type request struct {
 	part        int
 	after, upto uint64
@@ -47,7 +47,7 @@ func (r *request) left() bool {
 	}
 }
 
-// lingers is how long a pass waits for one of its readers. Whoever takes longer is left behind, and reads the rest by another pass.
+// lingers is how long a pass waits for one of its readers. One that takes longer is left behind, and reads the rest by another pass.
 const lingers = 2 * time.Second
 
 // ErrLeft says that the reader left the pass before its end, or was left behind: what is missing is read by another one.

@@ -41,7 +41,7 @@ func TestReleasedReaderGetsNoLaterChunk(t *testing.T) {
 	}
 }
 
-// A reader that is stuck holds up no other reader of its pass, and is told that it was left behind.
+// A reader that is stuck holds up no other reader of its pass, and gets an error that says that it was left behind.
 func TestStuckReaderIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	store := memory.New()

@@ -34,7 +34,7 @@ var catches = []catch{
 	{"gap-ignored", "internal/feed", []string{"TestFollow"}},
 	{"prev-wrong", "internal/relay", []string{"TestCheckpointNeverSaysMoreThanIsAcknowledged"}},
 	{"undo-not-recorded", "commands/stock", []string{"TestAReleaseOvertakesItsReservation", "TestRelease"}},
-	{"effect-lost-at-crash", "internal/orchestrator", []string{"TestWhatIsOwedStandsWithTheCheckpoint"}},
+	{"effect-lost-at-crash", "internal/orchestrator", []string{"TestWhatIsOwedIsWrittenWithTheCheckpoint"}},
 	{"stale-rejection", "kit/es", []string{"TestAnswersThatAppendNothingAreFresh"}},
 	{"attempt-missing", "kit/es", []string{"TestUUID"}},
 	{"compensation-forgotten", "sagas", []string{"TestTraces", "TestAnyOrder"}},

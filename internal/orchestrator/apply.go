@@ -77,7 +77,7 @@ func (o *Orchestrator) apply(ctx context.Context, partition int, after uint64, e
 	return nil
 }
 
-// applyTo steps one instance, and gives the row to be written, unless one as new is known to stand.
+// applyTo steps one instance, and gives the row to be written, unless one as new is known to be written.
 func (o *Orchestrator) applyTo(ctx context.Context, id es.StreamID, ds []delivery) (row, bool, error) {
 	e := o.take(id)
 	defer o.leave(e)
@@ -125,7 +125,7 @@ func (o *Orchestrator) commit(ctx context.Context, partition int, at checkpoint.
 	return nil
 }
 
-// saved remembers that a row stands, so that it is not written again for each repeated input.
+// saved remembers that a row is written, so that it is not written again for each repeated input.
 func (o *Orchestrator) saved(r row) {
 	e, kept := o.instances.Get(r.id)
 	if !kept {
@@ -159,7 +159,7 @@ func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
 	return false
 }
 
-// settled tells whether an instance in memory holds an input and a row as new as that stands. One that is just being stepped
+// settled tells whether an instance in memory holds an input and a row as new as that is written. One that is just being stepped
 // has not settled.
 func (o *Orchestrator) settled(d delivery) bool {
 	in, heard := d.in.(machine.Heard)

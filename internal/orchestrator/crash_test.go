@@ -76,7 +76,7 @@ func crash(t *testing.T, point failpoint.Name, n int64, lost bool) {
 	for _, id := range compensated {
 		w.await("placement-"+id, machine.Compensated)
 	}
-	w.conservedSoon(ids, []string{"A", "B", "C"}) // the late yes may have come while nobody was there: then it counts
+	w.conservedSoon(ids, []string{"A", "B", "C"}) // the late yes may have come while no process was there: then it counts
 }
 
 // TestTwoProcesses feeds the same partitions to two processes, as a zombie and its successor are.

@@ -30,8 +30,8 @@ func (o *Orchestrator) sendOne(ctx context.Context, e *entry, f machine.Effect, 
 	case err == nil && receipt.Replayed:
 		outcome = "repeated"
 		o.accepted(e, f, receipt)
-	case err == nil && len(receipt.Events) == 0: // the wish stands under another id
-		outcome = "stands"
+	case err == nil && len(receipt.Events) == 0: // it was done by a command with another id
+		outcome = "already_done"
 		r.answer(delivery{to: e.id, in: machine.Answer{Effect: f.ID}})
 	case err == nil:
 		r.mu.Lock()

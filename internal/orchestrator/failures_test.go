@@ -147,8 +147,8 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-// TestWishThatStands: the reservation was made under another id: its command leaves no event, and the instance keeps that.
-func TestWishThatStands(t *testing.T) {
+// TestCommandThatWasDoneUnderAnotherID: the reservation was made under another id: its command leaves no event, and the instance keeps that.
+func TestCommandThatWasDoneUnderAnotherID(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
 	w.receive("A", 5)

@@ -35,7 +35,7 @@ func (p *pausing) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQue
 
 // A feed looks at all checkpoints while partitions are being applied. What it read before one moved must not be taken for
 // where that one is: the worker would be fenced by itself.
-func TestLookingFencesNobody(t *testing.T) {
+func TestLookingFencesNoWorker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
 	slow := &pausing{read: make(chan struct{}), goOn: make(chan struct{})}
@@ -47,7 +47,7 @@ func TestLookingFencesNobody(t *testing.T) {
 	}
 	defer pool.Close()
 	o := w.alone(func(c *Config) { c.Pool = pool })
-	p := partitionOf("nobody")
+	p := partitionOf("unused")
 	first, err := o.Checkpoints(t.Context(), []int{p})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestLookingFencesNobody(t *testing.T) {
 	at := first[p]
 	apply := func() {
 		t.Helper()
-		r := es.Record{Stream: es.StreamID{Category: "product", Key: "nobody"}, Position: at + 1, Type: "product.renamed", Data: []byte("{}"), Meta: []byte(`{"schema":1}`)}
+		r := es.Record{Stream: es.StreamID{Category: "product", Key: "unused"}, Position: at + 1, Type: "product.renamed", Data: []byte("{}"), Meta: []byte(`{"schema":1}`)}
 		if err := o.Apply(t.Context(), p, at, []es.Record{r}); err != nil {
 			t.Error(err)
 		}

@@ -8,9 +8,9 @@ import (
 	"github.com/daybook-dev/daybook/sagas"
 )
 
-// TestWhatIsOwedStandsWithTheCheckpoint: a process has heard an order, moved its checkpoint, and is gone before it has sent
-// anything. The event will not come again: what stands in Postgres must be enough for the next process to go on.
-func TestWhatIsOwedStandsWithTheCheckpoint(t *testing.T) {
+// TestWhatIsOwedIsWrittenWithTheCheckpoint: a process has heard an order, moved its checkpoint, and is gone before it has sent
+// anything. The event will not come again: what Postgres has must be enough for the next process to go on.
+func TestWhatIsOwedIsWrittenWithTheCheckpoint(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{})
 	w.provider()
@@ -32,7 +32,7 @@ func TestWhatIsOwedStandsWithTheCheckpoint(t *testing.T) {
 		}
 	}
 	if at[p] < heard {
-		t.Fatalf("the checkpoint is at %d, the order stands at %d: the test proves nothing", at[p], heard)
+		t.Fatalf("the checkpoint is at %d, the order is at %d: the test proves nothing", at[p], heard)
 	}
 	owed, err := List(t.Context(), w.pool, Filter{Key: "o1"})
 	if err != nil || len(owed) != 1 || owed[0].NextLook == nil || owed[0].NextLook.After(time.Now().Add(time.Second)) {

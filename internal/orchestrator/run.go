@@ -135,7 +135,7 @@ func (o *Orchestrator) feed(ctx context.Context, e *entry, ds []delivery) error 
 	if e.run == nil {
 		return nil
 	}
-	for id := range e.sending { // those that nobody waits for any more
+	for id := range e.sending { // those that are not waited for any more
 		owed := slices.ContainsFunc(e.run.Effects(), func(f machine.Effect) bool { return f.ID == id }) ||
 			slices.ContainsFunc(e.run.Timers(), func(t machine.Timer) bool { return t.ID == id })
 		if !owed {
@@ -145,7 +145,7 @@ func (o *Orchestrator) feed(ctx context.Context, e *entry, ds []delivery) error 
 	return nil
 }
 
-// timer handles a due timer: an answer that stands in the streams it waits on is fed instead. It is put off if its commands were only
+// timer handles a due timer: an answer in the streams it waits on is fed instead. It is put off if its commands were only
 // sent now, and for as long as the system was down since the wait began: time in which no answer could have come does not count.
 func (o *Orchestrator) timer(ctx context.Context, e *entry, t machine.Timer, sent *round) error {
 	outcome := func(how string) { o.metrics.timers.WithLabelValues(e.id.Category, how).Inc() }

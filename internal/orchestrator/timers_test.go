@@ -36,7 +36,7 @@ func (w *world) asked() (rec es.Record) {
 	return rec
 }
 
-// TestDueTimerReadsFirst: the yes stands in the payment's stream, but what would bring it is far behind.
+// TestDueTimerReadsFirst: the yes is in the payment's stream, but what would bring it is far behind.
 func TestDueTimerReadsFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sagas.Deadlines{Authorise: 5 * time.Second}) // time for the answer to be there before
@@ -81,12 +81,12 @@ func TestDueTimerWaitsForTheStore(t *testing.T) {
 		s := w.order("o1").Status
 		return s == order.Confirmed || s == order.Rejected, string(s)
 	})
-	// The store came back before the answer stood: either end is right, as long as the order ends whole.
+	// The store came back before the answer was recorded: either end is right, as long as the order ends whole.
 	p.deaf.Store(false)
 	w.conservedSoon([]string{"o1"}, []string{"A"})
 }
 
-// TestOutageIsNotTheProvidersSilence: nobody was there to send the authorisation until its deadline had long passed.
+// TestOutageIsNotTheProvidersSilence: no process was there to send the authorisation until its deadline had long passed.
 func TestOutageIsNotTheProvidersSilence(t *testing.T) {
 	t.Parallel()
 	const within = 5 * time.Second

@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
 
-// row is an instance as it stands in Postgres.
+// row is an instance as Postgres has it.
 type row struct {
 	id        es.StreamID
 	partition int

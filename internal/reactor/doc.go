@@ -7,7 +7,7 @@
 //
 // # What holds
 //
-// An intent is an event, so it stands before anything is called. Its row is written in the transaction that moves the
+// An intent is an event, so it is recorded before anything is called. Its row is written in the transaction that moves the
 // checkpoint past it, so no crash loses it; the row goes when the reactor says that the outcome is recorded.
 // Attend may come twice for one intent, also at the same time from two processes while a partition changes hands:
 // reactors load the intent's stream first, and give the outside world a key under which a repeat is harmless.
@@ -22,7 +22,7 @@
 //
 // # Failures
 //
-// An error or a panic of Attend is logged and tried again with backoff, for ever; only that row waits. The same holds for rows
+// An error or a panic of Attend is logged and tried again with backoff until it succeeds; only that row waits. The same holds for rows
 // of a reactor that this program does not have: they stay. Apply's errors are the feed's to repeat.
 // A row that another session holds is written later; an event that would wake it does so once it is free. Intents whose last try
 // failed share a part of the partition's calls, so that they leave room for the others.

@@ -12,7 +12,7 @@ import (
 
 // A feed looks at all checkpoints while partitions are being applied. What it read before one moved must not be taken for
 // where that one is: the worker would be fenced by itself.
-func TestLookingFencesNobody(t *testing.T) {
+func TestLookingFencesNoWorker(t *testing.T) {
 	t.Parallel()
 	e := engine(t, postgrestest.New(t), nil, asking(func(context.Context, reactor.Task) (reactor.Next, error) { return reactor.Done(), nil }))
 	at := checkpointOf(t, e)

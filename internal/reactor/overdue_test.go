@@ -34,7 +34,7 @@ func (l *lines) count(what string) int {
 	return strings.Count(l.buf.String(), what)
 }
 
-// An intent that nobody has an outcome of for long is worth one warning. A buyer who has to act has time of their own: none.
+// An intent without an outcome for long is worth one warning. A buyer who has to act has time of their own: none.
 func TestOverdueIsLoggedOnceAndWaitingNever(t *testing.T) {
 	t.Parallel()
 	log := &lines{}

@@ -21,7 +21,7 @@
 //
 // When something fails:
 //
-//   - Kafka away, no leader, outcome unknown: the same batch again, with backoff, for ever. The topic gone, or a broker
+//   - Kafka away, no leader, outcome unknown: the same batch again, with backoff, until Kafka has it. The topic gone, or a broker
 //     that came up empty: the topic is made again and the relay goes on; consumers see the gap and heal from the store.
 //   - Event store away: follow it again from the last position read. Another incarnation: refuse.
 //   - Postgres away, lock lost, fenced: everything stops at once; stand by.

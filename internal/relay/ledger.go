@@ -66,7 +66,7 @@ func (l *ledger) ack(partition int, position uint64) {
 	l.advance()
 }
 
-// pass notes that a record was read which is not relayed. The position passes it with what stands before it.
+// pass notes that a record was read which is not relayed. The position passes it with what is before it.
 func (l *ledger) pass(rec es.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 )
 
 // Whatever the order of acknowledgements, the checkpoint is the longest prefix of the log that is acknowledged, and its
-// last positions are those of that prefix. What is not relayed is acknowledged with what stands before it, and is no last position.
+// last positions are those of that prefix. What is not relayed is acknowledged with what is before it, and is no last position.
 func TestCheckpointNeverSaysMoreThanIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -65,7 +65,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		active:       gauge("active", "1 if this process is the relay that publishes."),
-		position:     gauge("position", "Checkpoint: everything up to this position stands in Kafka."),
+		position:     gauge("position", "Checkpoint: everything up to this position is in Kafka."),
 		lagPositions: gauge("lag_positions", "How far the checkpoint is behind the end of the log."),
 		lagSeconds:   gauge("lag_seconds", "Age of the oldest event that is read and not acknowledged by Kafka."),
 		events:       counter("events_total", "Events that Kafka has acknowledged, repetitions included."),

@@ -73,8 +73,8 @@ func waitForTurn(ctx context.Context, cfg Config, standing func()) (*turn, error
 	}
 }
 
-// connect opens a connection of its own, outside the pool. Postgres is told to notice quickly that we are gone, also
-// when the whole machine is: until then nobody else gets the lock.
+// connect opens a connection of its own, outside the pool. Postgres is set to notice quickly that this process is gone, also
+// when the whole machine is: until then no other process gets the lock.
 func connect(ctx context.Context, cfg Config) (*pgx.Conn, error) {
 	pg := cfg.Pool.Config().ConnConfig.Copy()
 	pg.RuntimeParams["application_name"] = "daybook-relay"

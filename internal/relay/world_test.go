@@ -235,7 +235,7 @@ func (w *world) partitions() [][]topic.Message {
 	return out
 }
 
-// topicNow reads what stands in Kafka, decoded.
+// topicNow reads what Kafka has, decoded.
 func (w *world) topicNow() [][]topic.Message {
 	w.Helper()
 	c, done := w.client()
@@ -364,7 +364,7 @@ func (l *flakyLog) Follow(ctx context.Context, after uint64) iter.Seq2[es.Record
 	}
 }
 
-// fail cuts everyone who follows, and lets nobody follow again while err is not nil.
+// fail cuts everyone who follows, and lets none follow again while err is not nil.
 func (l *flakyLog) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 )
 
 // Own implements feed.Consumer: the partition's builds that do not belong to its group go by themselves until they join it, and
-// whoever has partition 0 points to new builds when they have come as far as those before them.
+// the owner of partition 0 points to new builds when they have come as far as those before them.
 func (w *Worker) Own(ctx context.Context, partition int) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -106,7 +106,7 @@ func (w *Worker) approach(ctx context.Context, partition int, b *build) (joined 
 		})
 	}
 	switch {
-	case errors.Is(failed, errMoved), failed == nil && errors.Is(err, feed.ErrLeft): // begin anew from where it stands
+	case errors.Is(failed, errMoved), failed == nil && errors.Is(err, feed.ErrLeft): // begin anew from where it is
 		return false, nil
 	case failed != nil:
 		return false, failed

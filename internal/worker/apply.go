@@ -14,7 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// patience bounds one transaction, so that a connection nobody answers on does not hold its partition for ever.
+// patience bounds one transaction, so that a connection without answers does not hold its partition without end.
 const patience = time.Minute
 
 // Apply implements feed.Consumer. It feeds the members of the partition's group; the other builds go by themselves.
@@ -169,7 +169,7 @@ func (w *Worker) members(ctx context.Context, s *share, out map[*build]error) er
 		}
 		stay = append(stay, b)
 	}
-	if len(stay) == 0 { // nobody would be spared
+	if len(stay) == 0 { // none would be spared
 		stay, s.leaving = s.group.members, nil
 	}
 	if t := blocked(s.partition, stay, failed); t != nil {
@@ -195,7 +195,7 @@ func blocked(partition int, builds []*build, failed []undecodable) error {
 	switch len(t.builds) {
 	case 0:
 		return nil
-	case len(builds): // nobody would be spared
+	case len(builds): // none would be spared
 		return t.err
 	}
 	return t

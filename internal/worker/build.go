@@ -21,7 +21,7 @@ const patiently = `select set_config('lock_timeout', '0', true), set_config('sta
 // lockBuilds serialises the making and removing of builds among processes.
 const lockBuilds = `select pg_advisory_xact_lock(hashtextextended('daybook.projection_build', 0))`
 
-// build is a build as it stands in Postgres, with the code that feeds it.
+// build is a build as Postgres has it, with the code that feeds it.
 type build struct {
 	plan    plan.Plan
 	id      int64
@@ -121,7 +121,7 @@ func (b *build) make(ctx context.Context, tx pgx.Tx, cfg Config) error {
 	}
 	for _, sql := range []string{
 		`insert into daybook.projection_group (part) select generate_series(0, $1 - 1) on conflict do nothing`,
-		// Where nothing has been applied yet it belongs to the group from the start, which whoever feeds that must know.
+		// Where nothing has been applied yet it belongs to the group from the start, which the one that feeds that must know.
 		`update daybook.projection_group set epoch = nextval('daybook.projection_epoch')
 			where part in (select part from daybook.projection_group where part < $1 and position = 0 order by part for update)`,
 	} {
@@ -169,7 +169,7 @@ func (b *build) createTables(ctx context.Context, tx pgx.Tx) error {
 	}
 	sql := []string{`alter table ` + name + ` add primary key (key, suffix), set (fillfactor = 85)`}
 	if b.plan.History {
-		// The next version's begin stands in the row before it, in no index, on a page with room: a HOT update.
+		// The next version's begin is in the row before it, in no index, on a page with room: a HOT update.
 		sql = append(sql, `create table `+history+` (like `+name+`, valid_to timestamptz not null, recorded_to timestamptz not null,
 			primary key (key, suffix, version)) with (fillfactor = 85)`)
 	}

@@ -16,7 +16,7 @@
 //
 // The builds that are fed together in a partition are its group, and have one checkpoint in common: a row of
 // daybook.projection_group with a position and an epoch. A build is a member as long as it has no row of its own in
-// daybook.projection_checkpoint; whoever asks how far a build is reads daybook.projection_progress, which knows both.
+// daybook.projection_checkpoint; a reader of how far a build is uses daybook.projection_progress, which knows both.
 //
 // A batch moves the group's row only from the position and the epoch that it was made for, which both locks it and tells
 // whether it was there. Each change of members gives the row a new epoch, never used before, and is committed
@@ -40,8 +40,8 @@
 //	           └──── in trouble ────┘
 //
 // A build that goes by itself is fed from the event store, by transactions and connections that no other build waits for. Close
-// behind its group it joins: it locks the group for the moment that the few events between take, so that it stands exactly
-// where the others do. A worker that is given a partition first puts out the members whose code it does not have. The first build
+// behind its group it joins: it locks the group for the moment that the few events between take, so that it is exactly
+// where the others are. A worker that is given a partition first puts out the members whose code it does not have. The first build
 // of a projection serves at once, and queries wait for positions; a later one is pointed to, in one transaction, when it has come
 // as far as the one before it in every partition. A build remembers a fingerprint of its tables and events: start refuses code
 // that changed without a new version, and builds of another incarnation of the store or another number of partitions.
@@ -53,6 +53,6 @@
 // batch for the others, and if that cannot be committed either, it stays. It goes on by itself, each second anew where it fails,
 // comes as far as it can, and may join again after a while that is longer each time. Waiting for the group's row, or a Postgres
 // that is away, full or slow for most, is the fault of no build. A build that is alone in its group fails its batch: feed tries
-// again for ever, the partition is held up, and the feed's Health names the event. The worker's Health names the builds that are
+// again until it succeeds, the partition is held up, and the feed's Health names the event. The worker's Health names the builds that are
 // held up by themselves.
 package worker

@@ -94,7 +94,7 @@ func (w *Worker) putOut(ctx context.Context, partitions []int) error {
 
 const lockGroups = `select from daybook.projection_group where part = any($1) order by part for update`
 
-// regrouped notes who belongs to a partition's group now, and wakes whoever looks after those that do not.
+// regrouped notes who belongs to a partition's group now, and wakes those that look after the builds that do not.
 func (w *Worker) regrouped(partition int, g group) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

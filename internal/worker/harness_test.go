@@ -24,7 +24,7 @@ import (
 
 const partitions = 3
 
-// Two events of parcels, one of labels with the same keys, one that nobody folds.
+// Two events of parcels, one of labels with the same keys, one that no projection folds.
 
 type counted struct {
 	Items []item    `json:"items,omitempty"`

@@ -184,8 +184,8 @@ func TestALockedReadModelIsBusy(t *testing.T) {
 	}
 }
 
-// The checkpoint that all have in common is no build's fault: who waits for it leaves nobody behind.
-func TestWaitingForTheGroupIsNobodysFault(t *testing.T) {
+// The checkpoint that all have in common is no build's fault: a batch that waits for it leaves no build behind.
+func TestWaitingForTheGroupIsNoBuildsFault(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
 	j := busy(60, rand.New(rand.NewPCG(32, 33)).IntN)

@@ -11,7 +11,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres"
 )
 
-// settings of each transaction. A crash may lose it, for its checkpoint stands in it. Every statement looks rows
+// settings of each transaction. A crash may lose it, for its checkpoint is in it. Every statement looks rows
 // up by their primary keys, whatever the tables hold: nothing else may be planned, so a plan made while a table was empty
 // is as good as any later, and one per statement and connection is enough. Planning each time costs more than half of
 // a live event.
@@ -29,7 +29,7 @@ const tightened = `select set_config('lock_timeout', $1, true), set_config('stat
 var (
 	// Waiting for a checkpoint is the fault of no build: another worker has it.
 	forCheckpoint = limits{20 * time.Second, 50 * time.Second}
-	// A build that is alone in a batch keeps nobody else waiting.
+	// A build that is alone in a batch keeps no other waiting.
 	forOne = limits{20 * time.Second, 50 * time.Second}
 	// One that catches up alone gives its connection back soon.
 	forApart = limits{time.Second, 30 * time.Second}

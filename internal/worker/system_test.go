@@ -177,7 +177,7 @@ func TestFromTheLogToTheQuery(t *testing.T) {
 	l.settled(l.append(busy(10, rng.IntN)))
 }
 
-// Whoever follows a row is woken by changes in its partition, and not by those in others or by the relay.
+// A reader that follows a row is woken by changes in its partition, and not by those in others or by the relay.
 func TestWatchersAreWokenForTheirPartition(t *testing.T) {
 	t.Parallel()
 	l := newLine(t, postgrestest.New(t))

@@ -10,7 +10,7 @@ import (
 )
 
 // Rows and checkpoint change together or not at all: Postgres refuses one of the two, at the statement or as late as the
-// commit, and nothing of the batch stands. Where it is a build's rows that are refused, the build stays behind, rows and checkpoint,
+// commit, and nothing of the batch is kept. Where it is a build's rows that are refused, the build stays behind, rows and checkpoint,
 // and the others go on. What was refused comes again and counts once.
 func TestRowsAndCheckpointStandOrFallTogether(t *testing.T) {
 	t.Parallel()

@@ -147,7 +147,7 @@ func TestConnectionsCutMidBatch(t *testing.T) {
 	checkAll(t, pool, j)
 }
 
-// A fold that fails takes its own read model out, and nobody else's batch fails for it.
+// A fold that fails takes its own read model out, and no other's batch fails for it.
 func TestFailingFoldFailsItsReadModelOnly(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
@@ -180,7 +180,7 @@ func TestFailingFoldFailsItsReadModelOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if uint64(position) != j.records[1].Position || n != 3 {
-		t.Errorf("it stands at %d with a sum of %d, want %d and 3", position, n, j.records[1].Position)
+		t.Errorf("it is at %d with a sum of %d, want %d and 3", position, n, j.records[1].Position)
 	}
 }
 
@@ -193,7 +193,7 @@ func until(t *testing.T, fact func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("it has not come true within a minute")
+			t.Fatal("it is not so within a minute")
 		}
 	}
 }
