@@ -1,15 +1,15 @@
 package order_test
 
 import (
-	"flag"
-	"os"
 	"slices"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/modeltest"
 	"github.com/daybook-dev/daybook/kit/es"
-	"pgregory.net/rapid"
 )
 
 // Whatever commands come, in whatever order: units are neither lost nor made, an order ends once, its snapshot stays, and
@@ -100,19 +100,4 @@ func anyCommand(t *rapid.T, recorded bool) es.Decision[order.Order] {
 	}
 }
 
-// TestMain tries the model with 2,000 sequences of commands, with DAYBOOK_LONG set with 50,000.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	checks := "2000"
-	if os.Getenv("DAYBOOK_LONG") != "" {
-		checks = "50000"
-	}
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", checks); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { modeltest.Main(m) }

@@ -1,15 +1,15 @@
 package payment_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/modeltest"
 	"github.com/daybook-dev/daybook/kit/es"
-	"pgregory.net/rapid"
 )
 
 // provider is the other side: what it truly holds, whatever reports say and in whatever order they arrive.
@@ -183,19 +183,4 @@ func TestMoneyIsConserved(t *testing.T) {
 	})
 }
 
-// TestMain tries the model with 2,000 sequences of commands, with DAYBOOK_LONG set with 50,000.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	checks := "2000"
-	if os.Getenv("DAYBOOK_LONG") != "" {
-		checks = "50000"
-	}
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", checks); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { modeltest.Main(m) }

@@ -1,16 +1,16 @@
 package stock_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/internal/modeltest"
 	"github.com/daybook-dev/daybook/kit/es"
-	"pgregory.net/rapid"
 )
 
 // ledger counts what the events say, as an auditor would: by adding up, knowing nothing of reservations' states.
@@ -125,19 +125,4 @@ func anyCommand(t *rapid.T, now time.Time) es.Decision[stock.Stock] {
 	}
 }
 
-// TestMain tries the model with 2,000 sequences of commands, with DAYBOOK_LONG set with 50,000.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	checks := "2000"
-	if os.Getenv("DAYBOOK_LONG") != "" {
-		checks = "50000"
-	}
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", checks); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { modeltest.Main(m) }

@@ -60,7 +60,7 @@ var areas = []area{
 	{name: "runtime", packages: []string{"kit/runtime"}, imports: []string{"kernel", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery"}},
 	{name: "program", packages: []string{"internal/app"}, imports: []string{"kernel", "kit", "runtime", "tools", "topic", "events", "commands", "read models", "processes", "effects", "imports",
 		"use cases", "transports"}},
-	{name: "tests", packages: []string{"internal/testenv", "internal/viewtest", "internal/e2e", "internal/agreement", "internal/mutant", "internal/floors", "internal/recipes", "deploy"}, imports: []string{
+	{name: "tests", packages: []string{"internal/testenv", "internal/modeltest", "internal/viewtest", "internal/e2e", "internal/agreement", "internal/mutant", "internal/floors", "internal/recipes", "deploy"}, imports: []string{
 		"kernel", "kernel's tests", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery", "operations", "runtime", "program", "events", "commands", "read models", "processes",
 		"effects", "imports", "use cases", "transports"}},
 	{name: "command line", packages: []string{"cmd"}, imports: []string{"kernel", "kit", "event server", "tools", "adapters", "topic", "relay", "engines", "operations", "runtime", "program", "processes",
