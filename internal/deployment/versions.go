@@ -1,10 +1,12 @@
 package deployment
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,13 +48,21 @@ func VersionsOf(c *es.Catalog, sagas map[string]int) Versions {
 	return v
 }
 
+// released is the version of a program that was released: not a commit, nor what was built after a release.
+var released = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+$`)
+
 // OlderError says that the log may hold what a program cannot read.
 type OlderError struct {
-	Program string // the version of the program that is needed at least
+	Program string // the version of the program that is needed at least, or of the unreleased build that wrote
 	Missing []string
 }
 
 func (e *OlderError) Error() string {
+	if !released.MatchString(e.Program) { // it may be older or newer than this one
+		return fmt.Sprintf("this event store was written by an unreleased build (%s) whose events this one does not know: %s; "+
+			"what unreleased builds write is read by them alone: run that build, or begin with an empty event store, see docs/upgrading.md",
+			cmp.Or(e.Program, "without a version"), strings.Join(e.Missing, ", "))
+	}
 	return fmt.Sprintf("daybook %s or a newer one is needed: it has run on this event store, which may hold %s; "+
 		"to go back, restore a backup of before it ran, see docs/upgrading.md", e.Program, strings.Join(e.Missing, ", "))
 }

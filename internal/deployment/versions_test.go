@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -42,7 +43,7 @@ func TestVersionsOnlyGrow(t *testing.T) {
 	three, v3 := program(t, 2, 2, es.Define[sent](1))
 	raise := func(c *es.Catalog, name string, v Versions) error { return Raise(t.Context(), store, c, name, v) }
 	for range 2 {
-		if err := raise(one, "1.0", v1); err != nil {
+		if err := raise(one, "1.0.0", v1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,18 +59,36 @@ func TestVersionsOnlyGrow(t *testing.T) {
 			}
 		}
 	}
-	if err := errors.Join(raise(two, "2.0", v2), Check(t.Context(), store, v2), Check(t.Context(), store, v3)); err != nil {
+	if err := errors.Join(raise(two, "2.0.0", v2), Check(t.Context(), store, v2), Check(t.Context(), store, v3)); err != nil {
 		t.Fatal(err)
 	}
-	refused(raise(one, "1.0", v1), "daybook 2.0 or a newer one", "payment.paid version 2 (up to 1 here)", "parcel.sent version 1 (unknown here)")
-	refused(Check(t.Context(), store, v1), "daybook 2.0")
-	if err := raise(three, "3.0", v3); err != nil {
+	refused(raise(one, "1.0.0", v1), "daybook 2.0.0 or a newer one", "payment.paid version 2 (up to 1 here)", "parcel.sent version 1 (unknown here)")
+	refused(Check(t.Context(), store, v1), "daybook 2.0.0")
+	if err := raise(three, "3.0.0", v3); err != nil {
 		t.Fatal(err)
 	}
-	refused(raise(two, "2.0", v2), "daybook 3.0", "saga billing version 2 (up to 1 here)")
-	refused(raise(one, "1.0", v1), "daybook 3.0", "payment.paid version 2")
+	refused(raise(two, "2.0.0", v2), "daybook 3.0.0", "saga billing version 2 (up to 1 here)")
+	refused(raise(one, "1.0.0", v1), "daybook 3.0.0", "payment.paid version 2")
 	if n := len(store.All(0)); n != 3 {
 		t.Errorf("%d events stand, want one per program", n)
+	}
+}
+
+// What an unreleased build wrote is not said to need a newer program: the build may be older than this one.
+func TestEventsOfUnreleasedBuilds(t *testing.T) {
+	t.Parallel()
+	one, v1 := program(t, 1, 1)
+	two, v2 := program(t, 1, 1, es.Define[sent](1))
+	for _, build := range []string{"d0f948a", "v0.1.0-5-gd0f948a", "0.1.0-dirty", "dev", ""} {
+		store := memory.New()
+		if err := Raise(t.Context(), store, two, build, v2); err != nil {
+			t.Fatal(err)
+		}
+		err := Raise(t.Context(), store, one, "1.0.0", v1)
+		if want := "written by an unreleased build (" + cmp.Or(build, "without a version") + ") whose events this one does not know: parcel.sent version 1 (unknown here)"; err == nil ||
+			!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "newer") {
+			t.Errorf("%v does not say %q", err, want)
+		}
 	}
 }
 
@@ -85,12 +104,12 @@ func TestMixedVersionsStartAtOnce(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				if i%2 == 0 {
-					if err := Raise(t.Context(), store, young, "2.0", v2); err != nil {
+					if err := Raise(t.Context(), store, young, "2.0.0", v2); err != nil {
 						failed <- err
 					}
 					return
 				}
-				err := Raise(t.Context(), store, old, "1.0", v1)
+				err := Raise(t.Context(), store, old, "1.0.0", v1)
 				if _, older := errors.AsType[*OlderError](err); err != nil && !older {
 					failed <- fmt.Errorf("older program: %w", err)
 				}
