@@ -141,7 +141,7 @@ func (l *lane[S, P]) propose(p *pending[S], e Event, i int, now, last time.Time)
 	if c, _, _ := strings.Cut(e.EventType(), "."); c != l.stream.Category {
 		return Proposed{}, folding{}, fmt.Errorf("%s does not belong in %s", e.EventType(), l.stream)
 	}
-	if strings.HasPrefix(e.EventType(), SagaPrefix) {
+	if strings.HasPrefix(e.EventType(), sagaPrefix) {
 		return Proposed{}, folding{}, fmt.Errorf("%s is the saga engine's: no command records it", e.EventType())
 	}
 	typ, schema, data, err := l.h.catalog.Encode(e)

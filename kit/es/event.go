@@ -21,15 +21,15 @@ type Record struct {
 	Meta     []byte
 }
 
-// SagaPrefix begins the types of a saga's own events, which are recorded and not relayed. Only DefineSaga takes one.
-const SagaPrefix = "saga."
+// sagaPrefix begins the types of a saga's own events, which are recorded and not relayed. Only DefineSaga takes one.
+const sagaPrefix = "saga."
 
 // RelayFilter is the number of the rule that Relayed is. A change of the rule raises it: a chain of events that was made under one number
 // has other links than one that was made under another.
 const RelayFilter = 1
 
 // Relayed tells whether the event leaves the store: it is recorded, and no saga's own. Every relay must agree on it.
-func (r Record) Relayed() bool { return r.Recorded() && !strings.HasPrefix(r.Type, SagaPrefix) }
+func (r Record) Relayed() bool { return r.Recorded() && !strings.HasPrefix(r.Type, sagaPrefix) }
 
 // Recorded tells whether the log has the event: it is not one of the store's own.
 func (r Record) Recorded() bool {

@@ -38,12 +38,6 @@ func (s *Server) Health() error {
 	return diskspace.Takes(s.cfg.Store.Dir)
 }
 
-// Backup copies a data directory that no server has open.
-func Backup(ctx context.Context, dir, to string) (m store.Manifest, err error) {
-	err = offline(dir, func(s *store.Store) error { m, err = s.Backup(ctx, to); return err })
-	return m, err
-}
-
 // WriteArchive writes a backup of a data directory that no server has open as an archive.
 func WriteArchive(ctx context.Context, dir string, w io.Writer) (m store.Manifest, err error) {
 	err = offline(dir, func(s *store.Store) error { m, err = s.WriteArchive(ctx, w); return err })

@@ -58,7 +58,7 @@ func TestAdministration(t *testing.T) {
 		t.Errorf("the restored store has %d events, want 53", n)
 	}
 	// A subscriber with a checkpoint of the old history sees where the new one begins.
-	last := clienttest.ReadStream(t, c2, eventserver.IncarnationStream, esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
+	last := clienttest.ReadStream(t, c2, "$incarnation", esdb.ReadStreamOptions{From: esdb.End{}, Direction: esdb.Backwards}, 1)
 	if last[0].Event.EventNumber != 1 {
 		t.Errorf("the restored incarnation is event %d", last[0].Event.EventNumber)
 	}

@@ -131,8 +131,3 @@
 //
 // A call that panics ends with Internal and is logged. A panic of the store's writer ends the process.
 package eventserver
-
-import "github.com/daybook-dev/daybook/internal/eventserver/store"
-
-// IncarnationStream is the system stream whose newest event says which history this is.
-const IncarnationStream = store.IncarnationStream

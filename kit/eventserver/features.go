@@ -8,8 +8,8 @@ import (
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 )
 
-// Version is the EventStoreDB version whose behaviour this server follows.
-const Version = "24.6.0"
+// followedVersion is the EventStoreDB version whose behaviour this server follows.
+const followedVersion = "24.6.0"
 
 type features struct {
 	serverfeatures.UnimplementedServerFeaturesServer
@@ -17,7 +17,7 @@ type features struct {
 
 // GetSupportedMethods lists what clients may call. Names are lower case: clients compare them so.
 func (*features) GetSupportedMethods(context.Context, *shared.Empty) (*serverfeatures.SupportedMethods, error) {
-	out := &serverfeatures.SupportedMethods{EventStoreServerVersion: Version}
+	out := &serverfeatures.SupportedMethods{EventStoreServerVersion: followedVersion}
 	for _, m := range supported {
 		out.Methods = append(out.Methods, &serverfeatures.SupportedMethod{
 			ServiceName: strings.ToLower(m.service), MethodName: strings.ToLower(m.method), Features: m.features})

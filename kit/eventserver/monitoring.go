@@ -109,7 +109,7 @@ func (s *Server) figures() statsResp {
 		"es-incarnation":              s.store.Incarnation(),
 		"proc-startTime":              s.started.UTC().Format(time.RFC3339),
 		"proc-uptimeSeconds":          strconv.FormatInt(int64(time.Since(s.started).Seconds()), 10),
-		"es-version":                  Version,
+		"es-version":                  followedVersion,
 		"es-maximumAppendSizeInBytes": strconv.Itoa(s.cfg.MaxAppendBytes),
 	}
 }

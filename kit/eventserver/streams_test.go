@@ -53,7 +53,7 @@ func TestReadAllDirections(t *testing.T) {
 	if len(all) != 604 {
 		t.Fatalf("%d events, want 604", len(all))
 	}
-	if e := all[0].Event; e.StreamID != eventserver.IncarnationStream || !strings.Contains(string(e.Data), s.Incarnation()) {
+	if e := all[0].Event; e.StreamID != "$incarnation" || !strings.Contains(string(e.Data), s.Incarnation()) {
 		t.Errorf("the log begins with %s %s %s", e.StreamID, e.EventType, e.Data)
 	}
 	for i, e := range all {

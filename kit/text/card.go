@@ -16,8 +16,8 @@ func Card(s string) bool { return scan(s, false) }
 // a card scheme's do, are as long, and no other digits adjoin them.
 func CardID(s string) bool { return !uuid.MatchString(s) && scan(s, true) }
 
-// Separators is how many characters may stand between two digits of one number.
-const Separators = 5
+// mostSeparators is how many characters may stand between two digits of one number.
+const mostSeparators = 5
 
 var (
 	uuid  = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
@@ -119,7 +119,7 @@ func scan(s string, id bool) bool {
 	all := symbols(s)
 	for i, d := range all {
 		if d < 0 {
-			if gap++; d == letter || gap > Separators {
+			if gap++; d == letter || gap > mostSeparators {
 				r.reset()
 			}
 			continue

@@ -55,7 +55,7 @@ func TestCardNumbersAreFound(t *testing.T) {
 // A card's number is found whatever is round it and between its digits.
 func TestCardNumbersAreFoundInAnyText(t *testing.T) {
 	letters := rapid.StringOfN(rapid.RuneFrom(nil, unicode.L), 0, 30, -1)
-	separators := rapid.StringOfN(rapid.RuneFrom([]rune(" -_./\t\n\u00a0\u200b\u2013,:;*#|'\"()"), unicode.P, unicode.Zs), 0, text.Separators, -1)
+	separators := rapid.StringOfN(rapid.RuneFrom([]rune(" -_./\t\n\u00a0\u200b\u2013,:;*#|'\"()"), unicode.P, unicode.Zs), 0, 5, -1)
 	rapid.Check(t, func(t *rapid.T) {
 		var b strings.Builder
 		b.WriteString(rapid.String().Draw(t, "before") + letters.Draw(t, "letters") + " ")

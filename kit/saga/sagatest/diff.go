@@ -5,8 +5,8 @@ import "strings"
 // around is how many equal lines are shown before and after a change.
 const around = 3
 
-// Diff shows two texts line by line: "-" is only in the first, "+" only in the second. Of longer equal parts it shows the ends.
-func Diff(want, got string) string {
+// diff shows two texts line by line: "-" is only in the first, "+" only in the second. Of longer equal parts it shows the ends.
+func diff(want, got string) string {
 	a, b := strings.Split(want, "\n"), strings.Split(got, "\n")
 	common := make([][]int, len(a)+1) // length of the longest common part of a[i:] and b[j:]
 	for i := range common {

@@ -16,7 +16,7 @@ func TestDiff(t *testing.T) {
 		{"X 2 3 4 5 6 7 8 9 Y", "2 3 4 5 6 7 8 9", "- X\n  2\n  3\n  4\n…\n  7\n  8\n  9\n- Y"},
 		{"0 2 3 4 5 6 7", "1 2 3 4 5 6 7", "- 0\n+ 1\n  2\n  3\n  4\n…"},
 	} {
-		if d := Diff(lines(c.want), lines(c.got)); d != c.diff {
+		if d := diff(lines(c.want), lines(c.got)); d != c.diff {
 			t.Errorf("%q and %q differ by\n%s\nwant\n%s", c.want, c.got, d, c.diff)
 		}
 	}

@@ -20,8 +20,8 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write what the sagas do now into the traces")
 
-// Key of the instance that a trace tells about.
-const Key = "o1"
+// instanceKey is the key of the instance that a trace tells about.
+const instanceKey = "o1"
 
 // Run replays every trace that matches glob. A block is one input line, "----", the outcome, an empty line:
 //
@@ -49,7 +49,7 @@ func Run(t *testing.T, s saga.Saga, c *es.Catalog, number int, glob string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			id := es.StreamID{Category: m[0].Name, Key: Key, N: number}
+			id := es.StreamID{Category: m[0].Name, Key: instanceKey, N: number}
 			p := player{t: t, m: m[0], c: c, run: m[0].New(id), now: time.Unix(0, 0).UTC(), labels: map[es.UUID]string{}, revisions: map[string]uint64{}}
 			got := p.play(string(src))
 			if *rewrite {
@@ -57,7 +57,7 @@ func Run(t *testing.T, s saga.Saga, c *es.Catalog, number int, glob string) {
 					t.Fatal(err)
 				}
 			} else if got != string(src) {
-				t.Error("the trace differs from what the saga does now (-rewrite accepts it):\n" + Diff(string(src), got))
+				t.Error("the trace differs from what the saga does now (-rewrite accepts it):\n" + diff(string(src), got))
 			}
 		})
 	}
@@ -237,8 +237,8 @@ func (p *player) due() (id es.UUID, ok bool) {
 
 func (p *player) heard(typ, rest string) machine.Heard {
 	category, _, _ := strings.Cut(typ, ".")
-	r := es.Record{Type: typ, Stream: es.StreamID{Category: category, Key: Key}}
-	meta := es.Meta{Schema: p.version(typ), Correlation: "order-" + Key}
+	r := es.Record{Type: typ, Stream: es.StreamID{Category: category, Key: instanceKey}}
+	meta := es.Meta{Schema: p.version(typ), Correlation: "order-" + instanceKey}
 	if after, ok := strings.CutPrefix(rest, "for "); ok {
 		var label string
 		label, rest, _ = strings.Cut(after, " ")
