@@ -1,4 +1,4 @@
-package doctor
+package checks
 
 import (
 	"maps"
@@ -6,6 +6,7 @@ import (
 
 	orders "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -16,12 +17,12 @@ type taken struct {
 	incomplete map[string]bool
 }
 
-func (h *history) imported(e es.Recorded) {
+func (b *books) imported(e es.Recorded) {
 	switch i := e.Event.(type) {
 	case events.ImportBegan:
-		h.imports[e.Stream.String()] = &taken{began: i, incomplete: map[string]bool{}}
+		b.imports[e.Stream.String()] = &taken{began: i, incomplete: map[string]bool{}}
 	case events.ImportEnded:
-		if t := h.imports[e.Stream.String()]; t != nil {
+		if t := b.imports[e.Stream.String()]; t != nil {
 			t.ended = true
 		}
 	}
@@ -29,9 +30,9 @@ func (h *history) imported(e es.Recorded) {
 
 // excused tells whether what an order lacks is still to come: an import that has not ended recorded it or a return of it. The order
 // is noted.
-func (h *history) excused(o *order) bool {
+func (b *books) excused(o *order) bool {
 	for _, name := range o.from {
-		if t := h.imports[name]; t != nil && !t.ended && o.state.Placed.Recorded {
+		if t := b.imports[name]; t != nil && !t.ended && o.state.Placed.Recorded {
 			t.incomplete[o.key] = true
 			return true
 		}
@@ -51,23 +52,23 @@ func unsent(p *promise, want int) bool {
 }
 
 // checkImports says which imports have not ended, and holds each to its window.
-func (h *history) checkImports() {
-	for _, name := range slices.Sorted(maps.Keys(h.imports)) {
-		t := h.imports[name]
+func (b *books) checkImports() {
+	for _, name := range slices.Sorted(maps.Keys(b.imports)) {
+		t := b.imports[name]
 		if t.ended {
 			continue
 		}
 		whole := 0
-		for _, o := range h.orders {
+		for _, o := range b.orders {
 			if slices.Contains(o.from, name) && o.state.Status != orders.None {
 				whole++
 			}
 		}
-		h.out.notef("%s is under way or was broken off, at %d of %d orders, of which %d are incomplete; run the import again to go on",
+		b.out.Notef("%s is under way or was broken off, at %d of %d orders, of which %d are incomplete; run the import again to go on",
 			name, whole, t.began.Orders, len(t.incomplete))
 		if n := len(t.incomplete); n > t.began.Window {
-			h.out.find(Finding{Invariant: "I4", Stream: name, Problem: "more orders are incomplete than an import has under way at once"}.values(t.began.Window, n))
+			b.out.Find(doctor.Finding{Invariant: "I4", Stream: name, Problem: "more orders are incomplete than an import has under way at once"}.Values(t.began.Window, n))
 		}
 	}
-	h.out.Checked["imports"] = len(h.imports)
+	b.out.Checked["imports"] = len(b.imports)
 }

@@ -1,4 +1,4 @@
-package doctor
+package checks
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/imports/onlineretail"
+	"github.com/daybook-dev/daybook/internal/doctor/doctortest"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -28,15 +29,15 @@ func imported(n int) string {
 }
 
 // take imports the file until part of its commands are answered.
-func (w *world) take(file string, part float64) (*onlineretail.History, error) {
-	w.t.Helper()
+func take(t *testing.T, w *doctortest.World, file string, part float64) (*onlineretail.History, error) {
+	t.Helper()
 	h, err := onlineretail.Read(strings.NewReader(file))
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(w.t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	im := &onlineretail.Import{Handler: w.handler, History: h, Progress: func(done, of int) {
+	im := &onlineretail.Import{Handler: w.Handler, History: h, Progress: func(done, of int) {
 		if float64(done) > part*float64(of) {
 			cancel()
 		}
@@ -49,17 +50,17 @@ func (w *world) take(file string, part float64) (*onlineretail.History, error) {
 func TestBrokenOffImportIsNoFinding(t *testing.T) {
 	file := imported(200)
 	for part := 0.03; part < 1; part += 0.07 {
-		w := newWorld(t)
-		if _, err := w.take(file, part); err == nil {
+		w := doctortest.New(t)
+		if _, err := take(t, w, file, part); err == nil {
 			t.Fatalf("at %.2f the import was not broken off", part)
 		}
-		if r := w.look(); !r.Healthy || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "import-online-retail-") {
+		if r := examine(t, w, w.Store); !r.Healthy || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "import-online-retail-") {
 			t.Errorf("at %.2f: %v, %v", part, r.Notes, r.Findings)
 		}
-		if _, err := w.take(file, 2); err != nil {
+		if _, err := take(t, w, file, 2); err != nil {
 			t.Fatal(err)
 		}
-		if r := w.look(); !r.Healthy || len(r.Notes) != 0 || r.Checked["imports"] != 1 {
+		if r := examine(t, w, w.Store); !r.Healthy || len(r.Notes) != 0 || r.Checked["imports"] != 1 {
 			t.Errorf("after the end: %v, %v", r.Notes, r.Findings)
 		}
 	}
@@ -69,27 +70,27 @@ func TestBrokenOffImportIsNoFinding(t *testing.T) {
 func TestBrokenOffRunOfAnImportWithRejectsIsNoFinding(t *testing.T) {
 	file := imported(200)
 	for part := 0.52; part < 1; part += 0.04 {
-		w := newWorld(t)
-		whole := w.handler
-		w.handler = es.NewHandler(narrow{w.store}, w.catalog, time.Now)
-		if h, err := w.take(file, 2); err != nil || len(h.Orders) != 100 {
+		w := doctortest.New(t)
+		whole := w.Handler
+		w.Handler = es.NewHandler(narrow{w.Store}, w.Catalog, time.Now)
+		if h, err := take(t, w, file, 2); err != nil || len(h.Orders) != 100 {
 			t.Fatalf("%d orders, %v", len(h.Orders), err)
 		}
-		if r := w.look(); !r.Healthy || len(r.Notes) != 0 {
+		if r := examine(t, w, w.Store); !r.Healthy || len(r.Notes) != 0 {
 			t.Errorf("after a run with rejects: %v, %v", r.Notes, r.Findings)
 		}
-		w.handler = whole
-		if _, err := w.take(file, part); err == nil {
+		w.Handler = whole
+		if _, err := take(t, w, file, part); err == nil {
 			t.Fatalf("at %.2f the import was not broken off", part)
 		}
-		if r := w.look(); !r.Healthy || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "of 200 orders") {
+		if r := examine(t, w, w.Store); !r.Healthy || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "of 200 orders") {
 			t.Errorf("at %.2f: %v, %v", part, r.Notes, r.Findings)
 		}
 		for range 2 {
-			if h, err := w.take(file, 2); err != nil || len(h.Orders) != 200 {
+			if h, err := take(t, w, file, 2); err != nil || len(h.Orders) != 200 {
 				t.Fatalf("%d orders, %v", len(h.Orders), err)
 			}
-			if r := w.look(); !r.Healthy || len(r.Notes) != 0 {
+			if r := examine(t, w, w.Store); !r.Healthy || len(r.Notes) != 0 {
 				t.Errorf("after the end: %v, %v", r.Notes, r.Findings)
 			}
 		}
@@ -116,14 +117,14 @@ func TestBrokenOffImportOfALongerFileIsNoFinding(t *testing.T) {
 		}
 	}
 	for part := 0.03; part < 1; part += 0.07 {
-		w := newWorld(t)
-		if _, err := w.take(file.String(), 2); err != nil {
+		w := doctortest.New(t)
+		if _, err := take(t, w, file.String(), 2); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.take(longer, part); err == nil {
+		if _, err := take(t, w, longer, part); err == nil {
 			t.Fatalf("at %.2f the import was not broken off", part)
 		}
-		if r := w.look(); !r.Healthy || len(r.Notes) != 1 {
+		if r := examine(t, w, w.Store); !r.Healthy || len(r.Notes) != 1 {
 			t.Errorf("at %.2f: %v, %v", part, r.Notes, r.Findings)
 		}
 	}
@@ -133,20 +134,22 @@ func TestBrokenOffImportOfALongerFileIsNoFinding(t *testing.T) {
 func TestFaultsOfImportsAreFound(t *testing.T) {
 	file := imported(200)
 	for _, part := range []float64{0.5, 2} {
-		w := newWorld(t)
-		if _, err := w.take(file, part); (err == nil) != (part > 1) {
+		w := doctortest.New(t)
+		if _, err := take(t, w, file, part); (err == nil) != (part > 1) {
 			t.Fatal(err)
 		}
-		w.must(es.Handle(t.Context(), w.handler, payment.Record{OrderID: "500001", RecordID: "again", Amount: events.Money{Amount: 1, Currency: "GBP"}, Method: "x"}, es.Call{}))
-		w.look().finds(t, "I4", "payment-500001", "expected 4.00 GBP, found 4.01 GBP")
+		if _, err := es.Handle(t.Context(), w.Handler, payment.Record{OrderID: "500001", RecordID: "again", Amount: events.Money{Amount: 1, Currency: "GBP"}, Method: "x"}, es.Call{}); err != nil {
+			t.Fatal(err)
+		}
+		finds(t, examine(t, w, w.Store), "I4", "payment-500001", "expected 4.00 GBP, found 4.01 GBP")
 	}
-	w := newWorld(t)
+	w := doctortest.New(t)
 	ended := events.ImportEnded{ImportID: "online-retail-" + digest(t, file)}
-	if _, err := w.take(file, 0.5); err == nil {
+	if _, err := take(t, w, file, 0.5); err == nil {
 		t.Fatal("the import was not broken off")
 	}
-	tell[anyImport](w, ended.ImportID, es.Call{}, ended)
-	if r := w.look(); r.Healthy {
+	doctortest.Tell[anyImport](w, ended.ImportID, es.Call{}, ended)
+	if r := examine(t, w, w.Store); r.Healthy {
 		t.Error("an import that says that it ended is excused")
 	}
 }

@@ -1,4 +1,4 @@
-package doctor
+package checks
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -35,34 +36,21 @@ func (c charge) String() string {
 const pageOfCharges = 1000
 
 // ledger is what the provider says, once before the log was read for the last time and once after.
-type ledger struct{ before, after []charge }
-
-// readLedger reads the provider's ledger with the log in between: whatever was charged before the log was read is known to
-// it, if not to be found wrong, and whatever the log knows has been charged since.
-func readLedger(ctx context.Context, cfg Config, h *history) (l ledger, err error) {
-	if cfg.Provider == "" {
-		h.out.skipf("the provider's ledger: no address of a simulator")
-		return l, nil
-	}
-	if l.before, err = allCharges(ctx, cfg.Provider); err != nil {
-		return l, err
-	}
-	end := h.end
-	if err := h.read(ctx); err != nil {
-		return l, err
-	}
-	if h.end > end {
-		h.moved()
-	}
-	l.after, err = allCharges(ctx, cfg.Provider)
-	h.out.Checked["charges"] = len(l.after)
-	return l, err
+type ledger struct {
+	at            string // its URL
+	before, after []charge
 }
 
-// moved says that the log has grown since everything seemed to be at rest.
-func (h *history) moved() {
-	h.out.AtRest = false
-	h.out.Moving = listed(h.out.Moving, "the log has grown while it was looked at")
+// read is called with the log read in between: whatever was charged before is known to it, if not to be found wrong, and whatever the
+// log knows has been charged since.
+func (l *ledger) read(ctx context.Context, r *doctor.Report) error {
+	all, err := allCharges(ctx, l.at)
+	if err != nil {
+		return fmt.Errorf("reading the provider's ledger: %w", err)
+	}
+	l.before, l.after = l.after, all
+	r.Checked["charges"] = len(all)
+	return nil
 }
 
 func allCharges(ctx context.Context, base string) (all []charge, err error) {
@@ -105,7 +93,7 @@ func charges(ctx context.Context, base, after string) ([]charge, error) {
 
 // compareLedger is the provider's side of I4, both ways. A charge that changed while the log was read is left to the next
 // time.
-func (h *history) compareLedger(l ledger) {
+func (b *books) compareLedger(l *ledger) {
 	byID := map[string]charge{}
 	for _, c := range l.after {
 		byID[c.ID] = c
@@ -121,18 +109,18 @@ func (h *history) compareLedger(l ledger) {
 		}
 		k := once{c.OrderID, c.Attempt}
 		if before := charged[k]; before != "" {
-			h.out.find(Finding{
+			b.out.Find(doctor.Finding{
 				Invariant: "I4", Stream: payments(c.OrderID), Row: "charge " + c.ID,
 				Problem: fmt.Sprintf("attempt %d was charged twice", c.Attempt),
-			}.values("only "+before, c.ID))
+			}.Values("only "+before, c.ID))
 		}
 		charged[k] = c.ID
-		h.known(c)
+		b.known(c)
 	}
-	for _, key := range slices.Sorted(maps.Keys(h.orders)) {
-		o := h.orders[key]
+	for _, key := range slices.Sorted(maps.Keys(b.orders)) {
+		o := b.orders[key]
 		for _, n := range o.numbers() {
-			h.refers(o, n, byID)
+			b.refers(o, n, byID)
 		}
 	}
 }
@@ -140,51 +128,51 @@ func (h *history) compareLedger(l ledger) {
 func payments(key string) string { return es.StreamID{Category: "payment", Key: key}.String() }
 
 // known holds a charge that was made to what the log says of its order.
-func (h *history) known(c charge) {
-	f := Finding{Invariant: "I4", Stream: payments(c.OrderID), Row: "charge " + c.ID}
-	o := h.orders[c.OrderID]
+func (b *books) known(c charge) {
+	f := doctor.Finding{Invariant: "I4", Stream: payments(c.OrderID), Row: "charge " + c.ID}
+	o := b.orders[c.OrderID]
 	switch {
 	case o == nil:
 		f.Problem = "the provider knows a charge of an order that does not exist"
-		h.out.find(f.values("none", c))
+		b.out.Find(f.Values("none", c))
 		return
-	case !h.atRest(o):
+	case !b.atRest(o):
 		return // the log may still learn of it
 	}
 	a := o.attempts[c.Attempt]
 	switch {
 	case a == nil || !a.references[c.ID]:
 		f.Problem = "the log does not know of this charge"
-		h.out.find(f.values("none", c))
+		b.out.Find(f.Values("none", c))
 	case a.effect.String() != c.EffectID:
 		f.Problem = "the charge names another effect than its intent"
-		h.out.find(f.values(a.effect, c.EffectID))
+		b.out.Find(f.Values(a.effect, c.EffectID))
 	case a.held != c.Open:
 		f.Problem = fmt.Sprintf("what is held for attempt %d", c.Attempt)
-		h.out.find(f.values(money(a.held, c.Currency), c))
+		b.out.Find(f.Values(money(a.held, c.Currency), c))
 	case c.Captured != c.Refunded:
 		f.Problem = "the provider has captured what the log does not know of"
-		h.out.find(f.values(c.Refunded, c.Captured))
+		b.out.Find(f.Values(c.Refunded, c.Captured))
 	}
 }
 
 // refers holds an attempt's references to the ledger, at any time: a charge that was reported stays there.
-func (h *history) refers(o *order, n int, byID map[string]charge) {
+func (b *books) refers(o *order, n int, byID map[string]charge) {
 	for reference := range o.attempts[n].references {
-		f := Finding{Invariant: "I4", Stream: payments(o.key), Row: "charge " + reference}
+		f := doctor.Finding{Invariant: "I4", Stream: payments(o.key), Row: "charge " + reference}
 		c, ok := byID[reference]
 		switch {
 		case !ok:
 			f.Problem = fmt.Sprintf("attempt %d names a charge that the provider does not know", n)
 		case c.OrderID != o.key || c.Attempt != n:
 			f.Problem = "the charge is of another order or attempt"
-			f = f.values(fmt.Sprintf("%s, attempt %d", o.key, n), fmt.Sprintf("%s, attempt %d", c.OrderID, c.Attempt))
+			f = f.Values(fmt.Sprintf("%s, attempt %d", o.key, n), fmt.Sprintf("%s, attempt %d", c.OrderID, c.Attempt))
 		case c.Currency != o.state.Placed.Currency:
 			f.Problem = "the charge is in another currency"
-			f = f.values(o.state.Placed.Currency, c.Currency)
+			f = f.Values(o.state.Placed.Currency, c.Currency)
 		default:
 			continue
 		}
-		h.out.find(f)
+		b.out.Find(f)
 	}
 }

@@ -1,4 +1,4 @@
-package doctor
+package checks
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	orders "github.com/daybook-dev/daybook/commands/order"
 	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/events"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -34,11 +35,11 @@ type attempt struct {
 	intents    []es.UUID       // event ids: to authorise, to void
 }
 
-func (h *history) order(key string) *order {
-	o := h.orders[key]
+func (b *books) order(key string) *order {
+	o := b.orders[key]
 	if o == nil {
 		o = &order{key: key, attempts: map[int]*attempt{}, currency: map[string]bool{}}
-		h.orders[key] = o
+		b.orders[key] = o
 	}
 	return o
 }
@@ -133,7 +134,7 @@ func (o *order) owes() int64 {
 }
 
 // atRest tells whether nothing is to be expected of an order any more without somebody asking for it.
-func (h *history) atRest(o *order) bool {
+func (b *books) atRest(o *order) bool {
 	switch o.state.Status {
 	case orders.None, orders.Placed, orders.Cancelling:
 		return false
@@ -142,46 +143,36 @@ func (h *history) atRest(o *order) bool {
 	if o.state.Placed.Recorded && o.state.Status != orders.Closed && o.state.Status != orders.Cancelled || o.asking() {
 		return false
 	}
-	for _, id := range h.dueOf[o.key] {
-		if h.instances[id] == nil && h.due[id].record.Position > h.deployed[id.Category] {
-			return false
-		}
-	}
-	for _, i := range h.byKey[o.key] {
-		if i.standing(h.cfg.Now(), o).kind != ended {
-			return false
-		}
-	}
-	return true
+	return b.seen.Resting(o.key)
 }
 
 // checkMoney is I4 without the provider's side.
-func (h *history) checkMoney() {
+func (b *books) checkMoney() {
 	resting := 0
-	for _, key := range slices.Sorted(maps.Keys(h.orders)) {
-		o := h.orders[key]
-		s := es.StreamID{Category: "payment", Key: key}.String()
+	for _, key := range slices.Sorted(maps.Keys(b.orders)) {
+		o := b.orders[key]
+		s := payments(key)
 		if o.state.Status == orders.None {
-			h.out.find(Finding{Invariant: "I4", Stream: s, Problem: "there is money of an order that does not exist"})
+			b.out.Find(doctor.Finding{Invariant: "I4", Stream: s, Problem: "there is money of an order that does not exist"})
 			continue
 		}
 		for c := range o.currency {
 			if want := o.state.Placed.Currency; c != want {
-				h.out.find(Finding{Invariant: "I4", Stream: s, Problem: "money in another currency than the order's"}.values(want, c))
+				b.out.Find(doctor.Finding{Invariant: "I4", Stream: s, Problem: "money in another currency than the order's"}.Values(want, c))
 			}
 		}
-		if !h.atRest(o) {
+		if !b.atRest(o) {
 			continue
 		}
 		resting++
-		if want, have := o.owes(), o.held()+o.recorded-o.returned; want != have && (!o.unpaid() || !h.excused(o)) {
-			h.out.find(Finding{
+		if want, have := o.owes(), o.held()+o.recorded-o.returned; want != have && (!o.unpaid() || !b.excused(o)) {
+			b.out.Find(doctor.Finding{
 				Invariant: "I4", Stream: s,
 				Problem: fmt.Sprintf("the order is %s; held %d, received %d, given back %d", o.state.Status, o.held(), o.recorded, o.returned),
-			}.values(money(want, o.state.Placed.Currency), money(have, o.state.Placed.Currency)))
+			}.Values(money(want, o.state.Placed.Currency), money(have, o.state.Placed.Currency)))
 		}
 	}
-	h.out.Checked["orders at rest"] = resting
+	b.out.Checked["orders"], b.out.Checked["orders at rest"] = len(b.orders), resting
 }
 
 func (o *order) numbers() []int {

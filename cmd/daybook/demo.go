@@ -19,7 +19,8 @@ import (
 	"github.com/daybook-dev/daybook/imports/onlineretail"
 	"github.com/daybook-dev/daybook/internal/app"
 	"github.com/daybook-dev/daybook/internal/demo"
-	"github.com/daybook-dev/daybook/internal/doctor"
+	"github.com/daybook-dev/daybook/kit/doctor"
+	"github.com/daybook-dev/daybook/kit/runtime"
 )
 
 // demoEnd is the demo's report with the doctor's.
@@ -83,7 +84,7 @@ func runDemo(cmd *cobra.Command, file string, o demoOptions) error {
 	end.Report, err = demo.Run(ctx, demo.Config{API: at, Plan: plan, Rate: o.rate, Patience: o.patience, Shared: o.shared, Progress: show})
 	done()
 	if err == nil && !o.noDoctor {
-		end.Doctor, err = examine(ctx, cfg, log, time.Minute, acknowledged(end.Report)...)
+		end.Doctor, err = app.Examine(ctx, cfg, log, runtime.ExamineOptions{Acknowledged: acknowledged(end.Report)})
 		if errors.Is(err, fs.ErrNotExist) && o.api != "" {
 			end.Notes, err = append(end.Notes, "no system of this machine is known, so the doctor could not look at it"), nil
 		}
@@ -156,7 +157,7 @@ func printDemo(w io.Writer, end demoEnd, asJSON bool) error {
 		err = json.NewEncoder(w).Encode(end)
 	} else {
 		if _, err = io.WriteString(w, end.String()); err == nil && end.Doctor != nil {
-			err = printReport(w, end.Doctor, false)
+			err = end.Doctor.Write(w, false)
 		}
 	}
 	if err == nil && (!end.Healthy || end.Doctor != nil && !end.Doctor.Healthy) {

@@ -56,14 +56,11 @@ func printRecovery(w io.Writer, r *app.Recovery) error {
 	for _, t := range r.Plan.Troubles {
 		fmt.Fprintf(&b, "  %s\n", t.What)
 	}
-	if l := r.Losses; l != nil && len(l.Orders)+l.Others > 0 {
-		fmt.Fprintf(&b, "What Postgres and Kafka still know of, and the event store does not have:\n")
-		for _, o := range l.Orders {
-			fmt.Fprintf(&b, "  %s\n", o)
+	for i, l := range r.Lost {
+		if i == 0 {
+			fmt.Fprintln(&b, "What Postgres and Kafka still know of, and the event store does not have:")
 		}
-		if l.Others > 0 {
-			fmt.Fprintf(&b, "  %d events of products, stock and customers\n", l.Others)
-		}
+		fmt.Fprintf(&b, "  %s\n", l)
 	}
 	for i, s := range r.Steps {
 		if i == 0 {

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/api"
+	"github.com/daybook-dev/daybook/checks"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/embedded/simulator"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/reactor"
 	"github.com/daybook-dev/daybook/kit/runtime"
 	"github.com/daybook-dev/daybook/reactors/paymentprovider"
@@ -44,6 +46,13 @@ func domain(c Config) runtime.Domain {
 				return simulator.Start(ctx, simulator.Config{Dir: at.Dir, Listen: at.Listen, HostNames: at.HostNames, Logger: at.Logger, Registerer: at.Registerer})
 			},
 		}},
+		Checks: func(at runtime.Addresses) []doctor.Check {
+			if c.PaymentProvider != "" { // it has no such ledger
+				return checks.All("")
+			}
+			return checks.All(at.Get(atProvider))
+		},
+		Lost:       amend,
 		Document:   "/openapi.yaml",
 		SchemaPath: api.SchemaPath,
 		Problems:   runtime.Problems{Refuse: api.Refuse, Unread: api.Unread},

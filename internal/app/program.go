@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/runtime"
 )
@@ -43,9 +43,9 @@ func Recover(ctx context.Context, cfg Config, version string, log *slog.Logger, 
 // NewCatalog is every event that Daybook writes, the engines' own included.
 func NewCatalog() (*es.Catalog, error) { return domain(Config{}).AllEvents() }
 
-// TopicKeys are the keys of the topic's messages, made if there are none.
-func TopicKeys(cfg Config, log *slog.Logger) (*topic.Keys, error) {
-	return runtime.TopicKeys(cfg.Config, log)
+// Examine lets the doctor look at the shop that runs, or at what one has left behind.
+func Examine(ctx context.Context, cfg Config, log *slog.Logger, o runtime.ExamineOptions) (*doctor.Report, error) {
+	return runtime.Examine(ctx, domain(cfg), cfg.Config, log, o)
 }
 
 // Addresses are where everything of a running shop is: what run.json holds.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/plan"
@@ -47,7 +48,7 @@ type version struct {
 	sums  []uint64
 }
 
-func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build, error) {
+func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *doctor.Report) ([]*build, error) {
 	plans, err := plan.Compile(cfg.Projections...)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 		serving[name] = true
 		i := slices.IndexFunc(plans, func(p plan.Plan) bool { return p.Name == name && p.Version == number })
 		if i < 0 {
-			r.skipf("read model %s: version %d serves, which this program does not have", name, number)
+			r.Skipf("read model %s: version %d serves, which this program does not have", name, number)
 			return nil
 		}
 		b := &build{plan: plans[i], schema: schema, types: map[string]bool{}}
@@ -82,7 +83,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 			b.types[t] = true
 		}
 		if len(at) != cfg.Partitions {
-			r.find(Finding{Invariant: "I3", Row: schema, Problem: "the build's partitions"}.values(cfg.Partitions, len(at)))
+			r.Find(doctor.Finding{Invariant: "I3", Row: schema, Problem: "the build's partitions"}.Values(cfg.Partitions, len(at)))
 			return nil
 		}
 		builds = append(builds, b)
@@ -93,7 +94,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *Report) ([]*build
 	}
 	for _, p := range plans {
 		if !serving[p.Name] {
-			r.skipf("read model %s: no build serves", p.Name)
+			r.Skipf("read model %s: no build serves", p.Name)
 		}
 	}
 	for _, b := range builds {

@@ -7,17 +7,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/commands/payment"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/topic"
-	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // checkEngines looks at what the engines keep in Postgres: whatever is owed by the log must have a row that somebody will
 // look at, else it is lost; and the relay's row must not claim more than the log has.
-func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error {
+func checkEngines(ctx context.Context, cfg Config, h *history, r *doctor.Report) error {
 	if cfg.Pool == nil {
-		r.skipf("Postgres: no address")
+		r.Skipf("Postgres: no address")
 		return nil
 	}
 	behind, err := h.behind(ctx)
@@ -27,12 +26,12 @@ func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error 
 	for _, b := range behind {
 		switch {
 		case cfg.Stopped:
-			r.notef("%s", b)
-		case r.AtRest: // it was there before
-			r.find(Finding{Invariant: "I3", Problem: "a checkpoint has gone back: " + b})
+			r.Notef("%s", b)
+		case h.top.AtRest: // it was there before
+			r.Find(doctor.Finding{Invariant: "I3", Problem: "a checkpoint has gone back: " + b})
 		default:
 			if now := cfg.Now(); now.Sub(h.newest) >= cfg.Patience {
-				r.find(Finding{Invariant: "I3", Problem: fmt.Sprintf("nothing was recorded for %s, and %s", now.Sub(h.newest).Round(time.Second), b)})
+				r.Find(doctor.Finding{Invariant: "I3", Problem: fmt.Sprintf("nothing was recorded for %s, and %s", now.Sub(h.newest).Round(time.Second), b)})
 			}
 		}
 	}
@@ -45,13 +44,13 @@ func checkEngines(ctx context.Context, cfg Config, h *history, r *Report) error 
 		return err
 	}
 	for _, a := range ahead {
-		r.find(Finding{Invariant: "I3", Row: fmt.Sprintf("%s %s", a.Kind, a.Name), Problem: fmt.Sprintf("%s; %s", a, checkpoint.Remedy)})
+		r.Find(doctor.Finding{Invariant: "I3", Row: fmt.Sprintf("%s %s", a.Kind, a.Name), Problem: fmt.Sprintf("%s; %s", a, checkpoint.Remedy)})
 	}
-	if r.AtRest && h.end > rested { // checkRelay read on: rows of what it read may not be there yet
+	if h.top.AtRest && h.end > rested { // checkRelay read on: rows of what it read may not be there yet
 		h.moved()
 		return nil
 	}
-	if !r.AtRest {
+	if !h.top.AtRest {
 		return nil // rows follow the log
 	}
 	return h.checkWaiting(ctx)
@@ -68,10 +67,10 @@ func (h *history) checkRelay(ctx context.Context) error {
 			return err
 		}
 	}
-	f := Finding{Invariant: "I8", Row: "daybook.relay"}
+	f := doctor.Finding{Invariant: "I8", Row: "daybook.relay"}
 	if state.Position > h.end {
 		f.Problem = "the relay says that it is beyond the end of the log"
-		h.out.find(f.values(h.end, state.Position))
+		h.out.Find(f.Values(h.end, state.Position))
 		return nil
 	}
 	last := make([]uint64, h.cfg.Partitions)
@@ -83,7 +82,7 @@ func (h *history) checkRelay(ctx context.Context) error {
 	for p, want := range last {
 		if p < len(state.Last) && state.Last[p] != want {
 			f.Problem = fmt.Sprintf("the relay's last position of partition %d", p)
-			h.out.find(f.values(want, state.Last[p]))
+			h.out.Find(f.Values(want, state.Last[p]))
 		}
 	}
 	return nil
@@ -106,6 +105,9 @@ func (h *history) checkWaiting(ctx context.Context) error {
 	if _, err := pgx.ForEachRow(rows, []any{&name, &one.revision, &one.due}, func() error { known[name] = one; return nil }); err != nil {
 		return fmt.Errorf("reading what sagas wait for: %w", err)
 	}
+	if err := h.readIntents(ctx); err != nil {
+		return err
+	}
 	end, err := h.cfg.Log.End(ctx)
 	if err != nil {
 		return fmt.Errorf("asking where the log ends: %w", err)
@@ -118,52 +120,17 @@ func (h *history) checkWaiting(ctx context.Context) error {
 		have, ok := known[id.String()]
 		wants := len(i.run.Effects())+len(i.run.Timers()) > 0
 		revision := i.events - 1
-		f := Finding{Invariant: "I6", Stream: id.String(), Revision: &revision, Row: "daybook.saga_instance " + id.String()}
+		f := doctor.Finding{Invariant: "I6", Stream: id.String(), Revision: &revision, Row: "daybook.saga_instance " + id.String()}
 		switch {
 		case wants && (!ok || !have.due):
 			f.Problem = "no engine will look at an instance that still owes something"
-			h.out.find(f)
+			h.out.Find(f)
 		case ok && uint64(have.revision) > i.events: //nolint:gosec // not negative
 			f.Problem = "the row knows more than the instance's stream"
-			h.out.find(f.values(i.events, have.revision))
+			h.out.Find(f.Values(i.events, have.revision))
 		}
 	}
 	h.out.Checked["saga rows"] = len(known)
-	return h.checkIntents(ctx)
-}
-
-func (h *history) checkIntents(ctx context.Context) error {
-	rows, err := h.cfg.Pool.Query(ctx, `select intent::text from daybook.reactor_waiting`)
-	if err != nil {
-		return fmt.Errorf("reading what reactors wait for: %w", err)
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("reading what reactors wait for: %w", err)
-	}
-	open := map[es.UUID]bool{}
-	for _, n := range names {
-		if id, err := es.ParseUUID(n); err == nil {
-			open[id] = true
-		}
-	}
-	for key, o := range h.orders {
-		for _, a := range o.payment.Attempts {
-			if !a.State.Open() && a.NextVoid() == payment.VoidDone {
-				continue
-			}
-			attended := false
-			for _, id := range o.attempt(a.N).intents {
-				attended = attended || open[id]
-			}
-			if !attended {
-				h.out.find(Finding{
-					Invariant: "I6", Stream: es.StreamID{Category: "payment", Key: key}.String(), Row: "daybook.reactor_waiting",
-					Problem: fmt.Sprintf("the provider is never asked about attempt %d, which is %s, void %q", a.N, a.State, a.Void),
-				})
-			}
-		}
-	}
-	h.out.Checked["open intents"] = len(open)
+	h.checkIntents()
 	return nil
 }

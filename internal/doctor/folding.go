@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -21,7 +22,7 @@ type folder struct {
 	builds  []*build
 	sums    sums
 	spare   []uint64 // room for sums, cut off piece by piece
-	found   *Report
+	found   *doctor.Report
 	records chan []placed
 }
 
@@ -38,7 +39,7 @@ const (
 
 // foldAll folds the log into every build at once, each partition as far as the build's checkpoint there. No row
 // belongs to two partitions, so they are folded beside one another.
-func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build, r *Report) error {
+func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build, r *doctor.Report) error {
 	var upto uint64
 	for _, b := range builds {
 		upto = max(upto, slices.Max(b.at))
@@ -49,7 +50,7 @@ func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build
 	folders := make([]*folder, min(runtime.GOMAXPROCS(0), cfg.Partitions))
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range folders {
-		f := &folder{catalog: cfg.Catalog, builds: builds, sums: sums{types: types.Copy()}, found: newReport(), records: make(chan []placed, waitMost)}
+		f := &folder{catalog: cfg.Catalog, builds: builds, sums: sums{types: types.Copy()}, found: doctor.NewReport(), records: make(chan []placed, waitMost)}
 		folders[i] = f
 		group.Go(func() error { f.run(); return nil })
 	}
@@ -58,16 +59,16 @@ func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	found := newReport()
+	found := doctor.NewReport()
 	for _, f := range folders {
-		found.merge(f.found)
+		found.Merge(f.found)
 	}
-	slices.SortStableFunc(found.Findings, func(a, b Finding) int { return cmp.Compare(a.Position, b.Position) })
-	r.merge(found)
+	slices.SortStableFunc(found.Findings, func(a, b doctor.Finding) int { return cmp.Compare(a.Position, b.Position) })
+	r.Merge(found)
 	for _, b := range builds {
 		for p, checkpoint := range b.at {
 			if checkpoint > seen[p] {
-				r.find(Finding{Invariant: "I3", Row: b.table(""), Problem: fmt.Sprintf("the checkpoint of partition %d is beyond the log", p)}.values(seen[p], checkpoint))
+				r.Find(doctor.Finding{Invariant: "I3", Row: b.table(""), Problem: fmt.Sprintf("the checkpoint of partition %d is beyond the log", p)}.Values(seen[p], checkpoint))
 			}
 		}
 	}
@@ -122,7 +123,7 @@ func (f *folder) run() {
 	for records := range f.records {
 		for _, r := range records {
 			if err := f.one(r.record, r.partition); err != nil {
-				f.found.find(at("I3", r.record, "it cannot be folded: %v", err))
+				f.found.Find(at("I3", r.record, "it cannot be folded: %v", err))
 			}
 		}
 	}

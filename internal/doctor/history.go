@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/deployment"
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
@@ -17,11 +17,14 @@ import (
 // history is what the log comes to, folded as it is read.
 type history struct {
 	cfg Config
-	out *Report
+	top *doctor.Report // says whether the system is at rest
+	out *doctor.Report // takes what is found now
 
 	end      uint64
 	events   int
-	newest   time.Time // recorded time of the newest event
+	others   int             // of events
+	own      map[string]bool // categories of the domain
+	newest   time.Time       // recorded time of the newest event
 	streams  map[es.StreamID]*stream
 	ids      map[es.UUID]uint64 // of every event, with its position
 	commands map[es.UUID]*command
@@ -29,8 +32,6 @@ type history struct {
 	last     []uint64         // per partition, of what is relayed
 	places   map[uint64]place // of what is relayed
 
-	orders    map[string]*order
-	shelves   map[string]*shelf
 	machines  map[string]machine.Machine // the newest of each name
 	instances map[es.StreamID]*instance
 	byKey     map[string][]*instance
@@ -38,7 +39,8 @@ type history struct {
 	dueOf     map[string][]es.StreamID
 	deployed  map[string]uint64
 	sealed    map[sealedUnder]*sealedUse
-	imports   map[string]*taken // by stream
+	open      intents
+	attended  map[es.UUID]bool // open, of a system at rest
 }
 
 type stream struct {
@@ -78,16 +80,19 @@ func sumOf(r es.Record) uint64 {
 	return h.Sum64()
 }
 
-func newHistory(cfg Config, out *Report) *history {
+func newHistory(cfg Config, out *doctor.Report) *history {
 	h := &history{
-		cfg: cfg, out: out, streams: map[es.StreamID]*stream{}, ids: map[es.UUID]uint64{}, commands: map[es.UUID]*command{},
-		last: make([]uint64, cfg.Partitions), places: map[uint64]place{},
-		orders: map[string]*order{}, shelves: map[string]*shelf{}, machines: map[string]machine.Machine{},
+		cfg: cfg, top: out, out: out, streams: map[es.StreamID]*stream{}, ids: map[es.UUID]uint64{}, commands: map[es.UUID]*command{},
+		last: make([]uint64, cfg.Partitions), places: map[uint64]place{}, own: map[string]bool{}, machines: map[string]machine.Machine{},
 		instances: map[es.StreamID]*instance{}, byKey: map[string][]*instance{}, due: map[es.StreamID]start{},
-		dueOf: map[string][]es.StreamID{}, deployed: map[string]uint64{},
-		sealed: map[sealedUnder]*sealedUse{}, imports: map[string]*taken{},
+		dueOf: map[string][]es.StreamID{}, deployed: map[string]uint64{}, sealed: map[sealedUnder]*sealedUse{},
+	}
+	for d := range cfg.Catalog.Definitions() {
+		category, _, _ := strings.Cut(d.Type, ".")
+		h.own[category] = true
 	}
 	for _, m := range cfg.Sagas {
+		h.own[m.Name] = true
 		if m.Version >= h.machines[m.Name].Version {
 			h.machines[m.Name] = m
 		}
@@ -106,31 +111,14 @@ func (h *history) read(ctx context.Context) error {
 	return nil
 }
 
-func at(invariant string, r es.Record, format string, args ...any) Finding {
-	revision := r.Revision
-	return Finding{
-		Invariant: invariant, Stream: r.Stream.String(), Revision: &revision, Position: r.Position, Problem: fmt.Sprintf(format, args...),
-	}
-}
-
-func (f Finding) values(expected, found any) Finding {
-	f.Expected, f.Found = brief(fmt.Sprint(expected)), brief(fmt.Sprint(found))
-	return f
-}
-
-const longest = 400 // bytes of a value in a finding
-
-func brief(s string) string {
-	if len(s) > longest {
-		return strings.ToValidUTF8(s[:longest], "") + "…"
-	}
-	return s
+func at(invariant string, r es.Record, format string, args ...any) doctor.Finding {
+	return doctor.At(invariant, es.Recorded{Stream: r.Stream, Revision: r.Revision, Position: r.Position}, format, args...)
 }
 
 func (h *history) add(rec es.Record) {
 	h.events++
 	if rec.Position <= h.end {
-		h.out.find(at("I2", rec, "the position does not follow the one before it").values(fmt.Sprintf("more than %d", h.end), rec.Position))
+		h.out.Find(at("I2", rec, "the position does not follow the one before it").Values(fmt.Sprintf("more than %d", h.end), rec.Position))
 	} else {
 		h.end = rec.Position
 	}
@@ -143,12 +131,12 @@ func (h *history) add(rec es.Record) {
 		h.streams[rec.Stream] = s
 	}
 	if rec.Revision != s.next {
-		h.out.find(at("I2", rec, "the revision does not follow the one before it").values(s.next, rec.Revision))
+		h.out.Find(at("I2", rec, "the revision does not follow the one before it").Values(s.next, rec.Revision))
 	}
 	s.next = rec.Revision + 1
 	s.positions = append(s.positions, rec.Position)
 	if before, twice := h.ids[rec.ID]; twice {
-		h.out.find(at("I1", rec, "event %s is recorded a second time", rec.ID).values(fmt.Sprintf("once, at position %d", before), "again"))
+		h.out.Find(at("I1", rec, "event %s is recorded a second time", rec.ID).Values(fmt.Sprintf("once, at position %d", before), "again"))
 	}
 	h.ids[rec.ID] = rec.Position
 	if rec.Relayed() {
@@ -157,27 +145,29 @@ func (h *history) add(rec es.Record) {
 		h.last[p] = max(h.last[p], rec.Position)
 	}
 
+	if !h.own[rec.Stream.Category] {
+		h.others++
+		return
+	}
 	e, err := h.cfg.Catalog.Open(rec)
 	if err != nil {
-		h.out.find(at("I1", rec, "%s cannot be read: %v", rec.Type, err))
+		h.out.Find(at("I1", rec, "%s cannot be read: %v", rec.Type, err))
 		return
 	}
 	h.sealedIn(e)
 	h.command(rec, e)
 	if err := h.fold(rec, e); err != nil {
-		h.out.find(at("I1", rec, "%s cannot be folded: %v", rec.Type, err))
+		h.out.Find(at("I1", rec, "%s cannot be folded: %v", rec.Type, err))
 	}
 }
 
-// aside are events that no command wrote: those of sagas, deployments, leases and incarnations.
+// aside are events that no command wrote: those of sagas and deployments.
 func (h *history) aside(e es.Recorded) bool {
-	switch e.Stream.Category {
-	case "deployment", "lease", "incarnation":
-		return true
-	}
 	_, is := h.machines[e.Stream.Category]
-	return is
+	return is || e.Stream.Category == deployments
 }
+
+const deployments = "deployment"
 
 // command holds an event to the command it names.
 func (h *history) command(rec es.Record, e es.Recorded) {
@@ -189,7 +179,7 @@ func (h *history) command(rec es.Record, e es.Recorded) {
 		return
 	}
 	if ref.ID.IsZero() || ref.Name == "" {
-		h.out.find(at("I1", rec, "%s belongs to no command", rec.Type))
+		h.out.Find(at("I1", rec, "%s belongs to no command", rec.Type))
 		return
 	}
 	c := h.commands[ref.ID]
@@ -198,18 +188,18 @@ func (h *history) command(rec es.Record, e es.Recorded) {
 		c = &command{stream: rec.Stream, next: rec.Revision, ref: ref}
 		h.commands[ref.ID] = c
 	case c.stream != rec.Stream || c.next != rec.Revision:
-		h.out.find(at("I7", rec, "command %s (%s) took effect again", ref.ID, ref.Name).
-			values(fmt.Sprintf("its events in %s up to revision %d", c.stream, c.next-1), rec.Type))
+		h.out.Find(at("I7", rec, "command %s (%s) took effect again", ref.ID, ref.Name).
+			Values(fmt.Sprintf("its events in %s up to revision %d", c.stream, c.next-1), rec.Type))
 		return
 	case c.ref.Name != ref.Name || string(c.ref.Digest) != string(ref.Digest):
-		h.out.find(at("I7", rec, "command %s is two requests", ref.ID).values(c.ref.Name, ref.Name))
+		h.out.Find(at("I7", rec, "command %s is two requests", ref.ID).Values(c.ref.Name, ref.Name))
 	}
 	if !rec.IsOf(ref, c.n) {
 		invariant, problem := "I1", "its id is not the one that its command and content give it"
 		if c.n > 0 && rec.IsOf(ref, 0) {
 			invariant, problem = "I7", fmt.Sprintf("command %s (%s) took effect again", ref.ID, ref.Name)
 		}
-		h.out.find(at(invariant, rec, "%s", problem))
+		h.out.Find(at(invariant, rec, "%s", problem))
 	}
 	c.n, c.next = c.n+1, rec.Revision+1
 }
@@ -221,18 +211,12 @@ func (h *history) fold(rec es.Record, e es.Recorded) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	switch e.Stream.Category {
-	case "order":
-		h.order(e.Stream.Key).evolve(e)
-	case "payment":
-		h.order(e.Stream.Key).pay(e)
-	case "stock":
-		h.shelf(e.Stream.Key).move(e, h.out, rec)
-	case "import":
-		h.imported(e)
-	case "deployment":
-		if began, ok := e.Event.(deployment.Began); ok {
-			h.deployed[e.Stream.Key] = began.Position
+	if began, ok := e.Event.(deployment.Began); ok && e.Stream.Category == deployments {
+		h.deployed[e.Stream.Key] = began.Position
+	}
+	for _, c := range h.cfg.Checks {
+		if c.Fold != nil {
+			c.Fold(e, h.out)
 		}
 	}
 	if _, is := h.machines[e.Stream.Category]; is {
@@ -255,14 +239,14 @@ func (h *history) checkAcknowledged() {
 	for _, a := range h.cfg.Acknowledged {
 		s := h.streams[es.AnyStreamID(a.Stream)]
 		revision := a.Revision
-		f := Finding{Invariant: "I1", Stream: a.Stream, Revision: &revision, Position: a.Position}
+		f := doctor.Finding{Invariant: "I1", Stream: a.Stream, Revision: &revision, Position: a.Position}
 		switch {
 		case s == nil || uint64(len(s.positions)) <= a.Revision:
 			f.Problem = "what was acknowledged is not there"
-			h.out.find(f)
+			h.out.Find(f)
 		case s.positions[a.Revision] > a.Position:
 			f.Problem = "what was acknowledged is recorded elsewhere"
-			h.out.find(f.values(fmt.Sprintf("at most %d", a.Position), s.positions[a.Revision]))
+			h.out.Find(f.Values(fmt.Sprintf("at most %d", a.Position), s.positions[a.Revision]))
 		}
 	}
 	h.out.Checked["acknowledged answers"] = len(h.cfg.Acknowledged)
@@ -271,27 +255,22 @@ func (h *history) checkAcknowledged() {
 // checkEffects: what says that it answers a saga was asked for by it.
 func (h *history) checkEffects() {
 	if len(h.machines) == 0 {
-		h.out.skipf("sagas: none are known")
+		h.out.Skipf("sagas: none are known")
 		return
 	}
 	for _, e := range h.effects {
 		revision := e.revision
-		f := Finding{Invariant: "I1", Stream: e.stream.String(), Revision: &revision}
+		f := doctor.Finding{Invariant: "I1", Stream: e.stream.String(), Revision: &revision}
 		id := es.AnyStreamID(e.instance)
 		if _, known := h.machines[id.Category]; !known {
 			f.Problem = fmt.Sprintf("answers %s, which is no saga", e.instance)
-			h.out.find(f)
+			h.out.Find(f)
 			continue
 		}
 		if i := h.instances[id]; i == nil || !i.run.Knows(e.id) {
 			f.Problem = fmt.Sprintf("answers effect %s, which %s never asked for", e.id, e.instance)
-			h.out.find(f)
+			h.out.Find(f)
 		}
 	}
 	h.out.Checked["answers to sagas"] = len(h.effects)
-}
-
-// money is the currency's amount for people.
-func money(amount int64, currency string) string {
-	return events.Money{Amount: amount, Currency: currency}.String()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -111,7 +112,7 @@ func (h *history) checkKeys(ctx context.Context) error {
 			h.out.MissingKeys = append(h.out.MissingKeys, under.subject)
 		}
 		use := h.sealed[under]
-		h.out.find(Finding{
+		h.out.Find(doctor.Finding{
 			Invariant: "I9", Stream: use.first.String(), Row: "daybook.personal_key " + under.subject,
 			Problem: fmt.Sprintf("the key of %s is missing: %d personal values cannot be shown, the first in %s", under.subject, use.values, use.event),
 		})

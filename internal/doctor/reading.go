@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
@@ -20,7 +21,7 @@ type reading struct {
 	build  *build
 	table  string
 	past   bool // it is the history
-	report *Report
+	report *doctor.Report
 	sums   sums
 }
 
@@ -29,7 +30,7 @@ func (t *reading) find(k plan.Key, version int64, problem string, expected, foun
 	if version >= 0 {
 		row += fmt.Sprintf(" version %d", version)
 	}
-	t.report.find(Finding{Invariant: "I3", Row: row, Problem: problem}.values(expected, found))
+	t.report.Find(doctor.Finding{Invariant: "I3", Row: row, Problem: problem}.Values(expected, found))
 }
 
 func (t *reading) read(ctx context.Context, tx pgx.Tx) error {

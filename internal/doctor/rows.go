@@ -4,20 +4,18 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/daybook-dev/daybook/kit/es"
-	"github.com/daybook-dev/daybook/kit/projection/plan"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // checkRows is I3: every live build's rows and versions against the fold of the log, each partition as far as its
 // checkpoint, all in one snapshot.
-func checkRows(ctx context.Context, cfg Config, r *Report) ([]*build, error) {
+func checkRows(ctx context.Context, cfg Config, r *doctor.Report) ([]*build, error) {
 	if cfg.Pool == nil {
 		return nil, nil // said already
 	}
@@ -42,28 +40,28 @@ func checkRows(ctx context.Context, cfg Config, r *Report) ([]*build, error) {
 	if err := foldAll(ctx, cfg, tx.Conn().TypeMap(), builds, r); err != nil {
 		return nil, err
 	}
-	r.took("the log is folded into rows", "", began)
+	took(r, "the log is folded into rows", "", began)
 	began = time.Now()
 	if err := compareAll(ctx, cfg.Pool, tx, builds, r); err != nil {
 		return nil, err
 	}
-	r.took("rows and versions are compared", "I3", began)
+	took(r, "rows and versions are compared", "I3", began)
 	return builds, nil
 }
 
 var asOfNow = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
 // compareAll reads the builds' tables, several at a time, over connections that share the snapshot of tx.
-func compareAll(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, builds []*build, r *Report) error {
+func compareAll(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, builds []*build, r *doctor.Report) error {
 	var snapshot string
 	if err := tx.QueryRow(ctx, `select pg_export_snapshot()`).Scan(&snapshot); err != nil {
 		return fmt.Errorf("sharing a snapshot of the read models: %w", err)
 	}
 	var all []*reading
 	for _, b := range builds {
-		all = append(all, &reading{build: b, table: b.table(""), report: newReport()})
+		all = append(all, &reading{build: b, table: b.table(""), report: doctor.NewReport()})
 		if b.plan.History {
-			all = append(all, &reading{build: b, table: b.table("_history"), past: true, report: newReport()})
+			all = append(all, &reading{build: b, table: b.table("_history"), past: true, report: doctor.NewReport()})
 		}
 	}
 	work := make(chan *reading, len(all))
@@ -89,7 +87,7 @@ func compareAll(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, builds []*bu
 	}
 	for _, t := range all {
 		t.missing()
-		r.merge(t.report)
+		r.Merge(t.report)
 	}
 	return nil
 }
@@ -102,29 +100,4 @@ func besides(ctx context.Context, pool *pgxpool.Pool, snapshot string, f func(co
 		}
 		return f(ctx, tx)
 	})
-}
-
-// checkLevels holds the stock read model to the doctor's own count, where both have come as far.
-func (h *history) checkLevels(builds []*build) {
-	for _, b := range builds {
-		if b.plan.Name != "stock_levels" {
-			continue
-		}
-		onHand := slices.IndexFunc(b.plan.Columns, func(c plan.Column) bool { return c.Name == "on_hand" })
-		reserved := slices.IndexFunc(b.plan.Columns, func(c plan.Column) bool { return c.Name == "reserved" })
-		for _, p := range b.parts {
-			for k, row := range p.rows {
-				s := h.shelves[k.Key]
-				if s == nil || onHand < 0 || reserved < 0 || uint64(row.stamp.Revision) != s.revision { //nolint:gosec // a revision
-					continue
-				}
-				fields := p.batch.Fields(k)
-				have, want := fmt.Sprintf("%v and %v", deref(fields[onHand]), deref(fields[reserved])), fmt.Sprintf("%d and %d", s.onHand, s.reserved)
-				if have != want {
-					h.out.find(Finding{Invariant: "I5", Stream: es.StreamID{Category: "stock", Key: k.Key}.String(), Row: b.table("") + " " + k.String(),
-						Problem: "on hand and reserved"}.values(want, have))
-				}
-			}
-		}
-	}
 }

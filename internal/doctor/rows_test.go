@@ -9,9 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/daybook-dev/daybook/internal/doctor/doctortest"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
@@ -25,16 +27,16 @@ func readModels() []projection.Projection {
 }
 
 // posted is a shop whose read models are written.
-func posted(t *testing.T, w *world) (*pgxpool.Pool, Config) {
+func posted(t *testing.T, w *doctortest.World) (*pgxpool.Pool, Config) {
 	t.Helper()
 	pool := postgrestest.New(t)
-	p, err := worker.New(t.Context(), worker.Config{Pool: pool, Projections: readModels(), Catalog: w.catalog, Log: w.store, Incarnation: "memory"})
+	p, err := worker.New(t.Context(), worker.Config{Pool: pool, Projections: readModels(), Catalog: w.Catalog, Log: w.Store, Incarnation: "memory"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	parts := make([][]es.Record, topic.DefaultPartitions)
-	for _, r := range w.store.All(0) {
+	for _, r := range w.Store.All(0) {
 		if r.Relayed() {
 			n := topic.PartitionOf(r.Stream.Partition(), len(parts))
 			parts[n] = append(parts[n], r)
@@ -47,15 +49,15 @@ func posted(t *testing.T, w *world) (*pgxpool.Pool, Config) {
 			}
 		}
 	}
-	cfg := w.config()
+	cfg := config(w)
 	cfg.Pool, cfg.Projections, cfg.Stopped = pool, readModels(), true
 	return pool, cfg
 }
 
 func TestBrokenRows(t *testing.T) {
-	w := shop(t)
+	w := doctortest.Shop(t)
 	pool, cfg := posted(t, w)
-	r := examineLog(t, cfg, w.charges)
+	r := look(t, cfg)
 	for _, f := range r.Findings {
 		t.Error(f)
 	}
@@ -86,10 +88,10 @@ func TestBrokenRows(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			undo := change(t, pool, tt.sql)
 			defer undo()
-			examineLog(t, cfg, w.charges).finds(t, tt.invariant, tt.words...)
+			finds(t, look(t, cfg), tt.invariant, tt.words...)
 		})
 	}
-	if r := examineLog(t, cfg, w.charges); !r.Healthy {
+	if r := look(t, cfg); !r.Healthy {
 		t.Errorf("put right again: %v", r.Findings)
 	}
 }
@@ -141,10 +143,10 @@ func change(t *testing.T, pool *pgxpool.Pool, sql string) (undo func()) {
 // Each partition is compared as far as its checkpoint, so that a system that runs can be looked at.
 func TestRowsBehindTheLog(t *testing.T) {
 	t.Parallel()
-	w := shop(t)
+	w := doctortest.Shop(t)
 	_, cfg := posted(t, w)
-	w.place("later", 1, "")
-	r := examineLog(t, cfg, w.charges)
+	w.Place("later", 1, "")
+	r := look(t, cfg)
 	if !r.Healthy || len(r.Notes) == 0 || r.AtRest {
 		t.Errorf("at rest %t, %v, %v", r.AtRest, r.Notes, r.Findings)
 	}
@@ -153,12 +155,12 @@ func TestRowsBehindTheLog(t *testing.T) {
 // What is owed by the log needs a row that somebody looks at.
 func TestNeverLookedAt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stocked("A", 100)
-	w.place("confirmed", 2, "")
+	w := doctortest.New(t)
+	w.Stocked("A", 100)
+	w.Place("confirmed", 2, "")
 	pool, cfg := posted(t, w)
 	// A placement that has asked for its stock, and no row.
-	cfg.Log = w.alter(func(log []es.Record) []es.Record {
+	cfg.Log = w.Altered(func(log []es.Record) []es.Record {
 		kept := log[:0]
 		for _, r := range log {
 			if r.Stream.Category == "placement" && r.Revision > 0 || r.Stream.Category == "payment" && r.Revision > 1 {
@@ -167,9 +169,9 @@ func TestNeverLookedAt(t *testing.T) {
 			kept = append(kept, r)
 		}
 		return kept
-	}).Log
-	look := func() *Report {
-		out := &Report{Checked: map[string]int{}, Breaches: map[string]int{}}
+	})
+	look := func() *doctor.Report {
+		out := &doctor.Report{Checked: map[string]int{}, Breaches: map[string]int{}}
 		cfg.Partitions = topic.DefaultPartitions
 		h := newHistory(cfg, out)
 		if err := h.read(t.Context()); err != nil {
@@ -185,8 +187,7 @@ func TestNeverLookedAt(t *testing.T) {
 		return out
 	}
 	r := look()
-	r.finds(t, "I6", "placement-confirmed@0", "no engine will look")
-	r.finds(t, "I6", "payment-confirmed", "the provider is never asked")
+	finds(t, r, "I6", "placement-confirmed@0", "no engine will look")
 	exec := func(sql string, args ...any) {
 		t.Helper()
 		if _, err := pool.Exec(t.Context(), sql, args...); err != nil {
@@ -195,30 +196,33 @@ func TestNeverLookedAt(t *testing.T) {
 	}
 	exec(`insert into daybook.saga_instance (instance, saga, key, partition, revision, version, phase, step, failure, stuck, waiting, due_at, started_at, updated_at)
 		values ('placement-confirmed', 'placement', 'confirmed', 0, 1, 1, 'doing', '', '', '', '[]', 'now', 'now', 'now')`)
-	log := w.store.All(0)
-	intent := log[find(log, "payment-confirmed", "payment.authorisation_requested")]
+	log := w.Store.All(0)
+	intent := log[doctortest.Find(log, "payment-confirmed", "payment.authorisation_requested")]
 	exec(`insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at)
 		values ('paymentprovider', $1, 0, 'payment-confirmed', 1, 'now', 'now', 'now')`, intent.ID.String())
 	if r := look(); len(r.Findings) > 0 {
 		t.Error(r.Findings)
 	}
+	exec(`insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at)
+		values ('paymentprovider', $1, 0, 'payment-lost', 0, 'now', 'now', 'now')`, es.DerivedID(intent.ID, "lost").String())
+	finds(t, look(), "I6", "payment-lost", "an intent that is not recorded")
 	exec(`update daybook.saga_instance set revision = 99`)
-	look().finds(t, "I6", "placement-confirmed", "knows more")
+	finds(t, look(), "I6", "placement-confirmed", "knows more")
 	exec(`insert into daybook.relay (position, last, partitions, incarnation) values (3, array_fill(0, array[12]), 12, 'memory')`)
-	look().finds(t, "I8", "the relay's last position of partition")
+	finds(t, look(), "I8", "the relay's last position of partition")
 	exec(`update daybook.relay set position = 100000`)
-	look().finds(t, "I8", "beyond the end of the log")
+	finds(t, look(), "I8", "beyond the end of the log")
 }
 
 // The log may grow while it is looked at. What the relay has carried by then is read too, but rows of it are not missed yet.
 func TestLogGrowsWhileLookedAt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.stocked("A", 100)
-	w.place("confirmed", 2, "")
+	w := doctortest.New(t)
+	w.Stocked("A", 100)
+	w.Place("confirmed", 2, "")
 	pool, cfg := posted(t, w)
 	cfg.Partitions = topic.DefaultPartitions
-	all := w.store.All(0)
+	all := w.Store.All(0)
 	var begun []es.Record // up to a placement that owes something
 	for _, r := range all {
 		if r.Stream.Category == "placement" && r.Revision > 0 || r.Stream.Category == "payment" {
@@ -231,21 +235,21 @@ func TestLogGrowsWhileLookedAt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &Report{Checked: map[string]int{}, Breaches: map[string]int{}, AtRest: true}
-	cfg.Log = altered{w.store, begun[:find(begun, "order-confirmed", "order.placed")]}
+	out := &doctor.Report{Checked: map[string]int{}, Breaches: map[string]int{}, AtRest: true}
+	cfg.Log = w.Log(begun[:doctortest.Find(begun, "order-confirmed", "order.placed")])
 	h := newHistory(cfg, out)
 	if err := h.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	before := h.end
-	h.cfg.Log = altered{w.store, begun}
+	h.cfg.Log = w.Log(begun)
 	if err := checkEngines(t.Context(), h.cfg, h, out); err != nil {
 		t.Fatal(err)
 	}
 	if h.end == before || len(h.instances) == 0 {
 		t.Fatalf("nothing was read on: %d, %d instances", h.end, len(h.instances))
 	}
-	if out.AtRest || out.Breaches["I6"] > 0 {
-		t.Errorf("at rest %t, %v", out.AtRest, out.Findings)
+	if h.top.AtRest || out.Breaches["I6"] > 0 {
+		t.Errorf("at rest %t, %v", h.top.AtRest, out.Findings)
 	}
 }

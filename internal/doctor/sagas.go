@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/saga/machine"
 )
@@ -48,7 +49,8 @@ const (
 	lost    = "lost"    // it waits for nothing
 )
 
-func (i *instance) standing(now time.Time, o *order) standing {
+func (h *history) standing(i *instance) standing {
+	now := h.cfg.Now()
 	status, effects, timers := i.run.Status(), i.run.Effects(), i.run.Timers()
 	var owed []string
 	for _, f := range effects {
@@ -72,8 +74,9 @@ func (i *instance) standing(now time.Time, o *order) standing {
 		return standing{waiting, "an event"}
 	case status.Phase.Over():
 		return standing{kind: ended}
-	case o != nil && o.asking():
-		return standing{waiting, "the payment's outcome"}
+	}
+	if what := h.awaits(i.id.Key); what != "" {
+		return standing{waiting, what}
 	}
 	return standing{lost, fmt.Sprintf("%s %s", status.Phase, status.Step)}
 }
@@ -97,30 +100,32 @@ func (h *history) checkSagas() {
 	for _, id := range h.missing() {
 		r := h.due[id].record
 		if !late(r.Created) {
-			h.out.Moving = listed(h.out.Moving, "%s has not begun", id)
+			h.top.Movef("%s has not begun", id)
 			continue
 		}
-		h.out.find(at("I6", r, "%s should have started %s", r.Type, id))
+		h.out.Find(at("I6", r, "%s should have started %s", r.Type, id))
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(h.instances), func(a, b es.StreamID) int { return strings.Compare(a.String(), b.String()) }) {
 		i := h.instances[id]
-		s := i.standing(now, h.orders[id.Key])
+		s := h.standing(i)
 		count[s.kind]++
 		revision := i.events - 1
-		f := Finding{Invariant: "I6", Stream: id.String(), Revision: &revision}
+		f := doctor.Finding{Invariant: "I6", Stream: id.String(), Revision: &revision}
 		switch {
 		case s.kind == stuck:
-			h.out.notef("%s is stuck: %s", id, s.why)
+			h.out.Notef("%s is stuck: %s", id, s.why)
 		case s.kind == waiting:
-			h.out.notef("%s waits for %s", id, s.why)
+			h.out.Notef("%s waits for %s", id, s.why)
+		case s.kind == lost && !h.top.AtRest && !late(i.last):
+			h.top.Movef("%s has not ended (%s) and may have an answer that it has not heard", id, s.why)
 		case s.kind == lost:
 			f.Problem = fmt.Sprintf("it has not ended (%s) and waits for nothing", s.why)
-			h.out.find(f)
+			h.out.Find(f)
 		case s.kind == owing && late(i.last):
 			f.Problem = fmt.Sprintf("nothing has happened for %s, and it owes %s", now.Sub(i.last).Round(time.Second), s.why)
-			h.out.find(f)
+			h.out.Find(f)
 		case s.kind == owing:
-			h.out.Moving = listed(h.out.Moving, "%s owes %s", id, s.why)
+			h.top.Movef("%s owes %s", id, s.why)
 		}
 	}
 	for kind, n := range count {

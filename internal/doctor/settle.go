@@ -23,8 +23,8 @@ func (h *history) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		h.out.AtRest = moving == ""
-		if h.out.AtRest {
+		h.top.AtRest = moving == ""
+		if h.top.AtRest {
 			end, err := h.cfg.Log.End(ctx)
 			if err != nil {
 				return fmt.Errorf("asking where the log ends: %w", err)
@@ -35,7 +35,7 @@ func (h *history) settle(ctx context.Context) error {
 			continue // it has moved on meanwhile
 		}
 		if h.cfg.Stopped || !h.cfg.Now().Before(until) {
-			h.out.Moving = listed(h.out.Moving, "%s", moving)
+			h.top.Movef("%s", moving)
 			return nil
 		}
 		select {
@@ -51,17 +51,19 @@ func (h *history) moving(ctx context.Context) (string, error) {
 	if missing := h.missing(); len(missing) > 0 {
 		return fmt.Sprintf("%s has not begun", missing[0]), nil
 	}
-	now := h.cfg.Now()
 	for id, i := range h.instances {
-		if s := i.standing(now, h.orders[id.Key]); s.kind == owing {
+		if s := h.standing(i); s.kind == owing {
 			return fmt.Sprintf("%s owes %s", id, s.why), nil
 		}
 	}
 	behind, err := h.behind(ctx)
-	if err != nil || len(behind) == 0 {
+	if err != nil {
 		return "", err
 	}
-	return behind[0], nil
+	if len(behind) > 0 {
+		return behind[0], nil
+	}
+	return "", h.readIntents(ctx)
 }
 
 // behind lists who has not yet come to the end of what was read: relay, read models, sagas, reactors.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/kafkaread"
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 const (
@@ -19,13 +20,13 @@ const (
 )
 
 // checkTopic is I8: it reads every record that the topic still holds.
-func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
+func checkTopic(ctx context.Context, cfg Config, h *history, r *doctor.Report) error {
 	if len(cfg.Brokers) == 0 {
-		r.skipf("Kafka: no address")
+		r.Skipf("Kafka: no address")
 		return nil
 	}
 	if cfg.Keys == nil {
-		r.skipf("Kafka: no keys of its messages")
+		r.Skipf("Kafka: no keys of its messages")
 		return nil
 	}
 	transport := &kafka.Transport{ClientID: "daybook-doctor", DialTimeout: 5 * time.Second}
@@ -33,14 +34,14 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 	client := &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: transport, Timeout: fetchTime}
 	ends, err := offsets(ctx, client, cfg)
 	if errors.Is(err, kafka.UnknownTopicOrPartition) {
-		r.skipf("Kafka: there is no topic %s", cfg.Topic)
+		r.Skipf("Kafka: there is no topic %s", cfg.Topic)
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("asking for the offsets of %s: %w", cfg.Topic, err)
 	}
 	if len(ends) != cfg.Partitions {
-		r.find(Finding{Invariant: "I8", Row: cfg.Topic, Problem: "the topic's partitions"}.values(cfg.Partitions, len(ends)))
+		r.Find(doctor.Finding{Invariant: "I8", Row: cfg.Topic, Problem: "the topic's partitions"}.Values(cfg.Partitions, len(ends)))
 		return nil
 	}
 	for p := range cfg.Partitions {
@@ -52,7 +53,7 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 		r.Checked["kafka duplicates"] += w.repeated
 		if n := len(w.unreadable); n > 0 {
 			r.Checked["kafka unreadable"] += n
-			r.notef("%d batches on %s/%d cannot be read and are skipped by every consumer, the first at offset %d: %v",
+			r.Notef("%d batches on %s/%d cannot be read and are skipped by every consumer, the first at offset %d: %v",
 				n, cfg.Topic, p, w.unreadable[0].Offset, w.unreadable[0].Err)
 		}
 		for _, reason := range topic.UnverifiedReasons() {
@@ -61,7 +62,7 @@ func checkTopic(ctx context.Context, cfg Config, h *history, r *Report) error {
 				continue
 			}
 			r.Checked["kafka "+strings.ReplaceAll(string(reason), "_", " ")] += u.count
-			r.notef("%d messages on %s/%d are not the relay's and are skipped by every consumer, the first at offset %d: %s",
+			r.Notef("%d messages on %s/%d are not the relay's and are skipped by every consumer, the first at offset %d: %s",
 				u.count, cfg.Topic, p, u.first, reason.Error())
 		}
 	}
@@ -142,7 +143,7 @@ type unverified struct {
 func (w *watch) message(m kafka.Message) {
 	w.records++
 	h := w.history
-	f := Finding{Invariant: "I8", Row: fmt.Sprintf("%s/%d@%d", m.Topic, m.Partition, m.Offset)}
+	f := doctor.Finding{Invariant: "I8", Row: fmt.Sprintf("%s/%d@%d", m.Topic, m.Partition, m.Offset)}
 	d, err := w.keys.Open(m)
 	if reason, ok := errors.AsType[topic.Unverified](err); ok {
 		if w.unverified == nil {
@@ -157,7 +158,7 @@ func (w *watch) message(m kafka.Message) {
 	}
 	if err != nil {
 		f.Problem = err.Error()
-		h.out.find(f)
+		h.out.Find(f)
 		return
 	}
 	rec := d.Record
@@ -170,19 +171,19 @@ func (w *watch) message(m kafka.Message) {
 	switch {
 	case !recorded:
 		f.Problem = "the log has no event at this position"
-		h.out.find(f)
+		h.out.Find(f)
 		return
 	case truth.partition != w.partition:
 		f.Problem = "it is in another partition than its key's"
-		h.out.find(f.values(truth.partition, w.partition))
+		h.out.Find(f.Values(truth.partition, w.partition))
 		return
 	case truth.sum != sumOf(rec):
 		f.Problem = "it is not the event that the log has at this position"
-		h.out.find(f)
+		h.out.Find(f)
 	}
 	if d.Prev < truth.prev {
 		f.Problem = "its ce_prev hides a gap"
-		h.out.find(f.values(fmt.Sprintf("at least %d", truth.prev), d.Prev))
+		h.out.Find(f.Values(fmt.Sprintf("at least %d", truth.prev), d.Prev))
 	}
 	switch {
 	case w.high == 0:
@@ -192,7 +193,7 @@ func (w *watch) message(m kafka.Message) {
 	default:
 		if truth.prev > w.high {
 			f.Problem = "an event before it was left out, or comes later"
-			h.out.find(f.values(fmt.Sprintf("position %d", truth.prev), rec.Position))
+			h.out.Find(f.Values(fmt.Sprintf("position %d", truth.prev), rec.Position))
 		}
 		w.high = rec.Position
 	}

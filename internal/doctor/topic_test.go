@@ -7,24 +7,26 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/doctor/doctortest"
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/topic/topictest"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
 func topicKeys(tb testing.TB) *topic.Keys { tb.Helper(); return topictest.Keys(tb) }
 
 // published is what a relay puts into each partition.
-func published(w *world) [][]kafka.Message {
+func published(t testing.TB, w *doctortest.World) [][]kafka.Message {
 	parts := make([][]kafka.Message, topic.DefaultPartitions)
 	last := make([]uint64, len(parts))
-	for _, r := range w.store.All(0) {
+	for _, r := range w.Store.All(0) {
 		if !r.Relayed() {
 			continue
 		}
 		p := topic.PartitionOf(r.Stream.Partition(), len(parts))
-		parts[p] = append(parts[p], topictest.Message(w.t, topicKeys(w.t), topic.DefaultName, p, r, last[p], "memory"))
+		parts[p] = append(parts[p], topictest.Message(t, topicKeys(t), topic.DefaultName, p, r, last[p], "memory"))
 		last[p] = r.Position
 	}
 	return parts
@@ -50,8 +52,8 @@ func recordOf(t testing.TB, m kafka.Message) topic.Message {
 }
 
 func TestBrokenTopics(t *testing.T) {
-	w := shop(t)
-	full := published(w)
+	w := doctortest.Shop(t)
+	full := published(t, w)
 	p := fullest(full)
 	again := func(m kafka.Message, change func(*es.Record, *uint64)) kafka.Message {
 		d := recordOf(t, m)
@@ -111,10 +113,10 @@ func TestBrokenTopics(t *testing.T) {
 		})
 	}
 	t.Run("no such event", func(t *testing.T) {
-		sparse := newWorld(t)
-		sparse.store.Step = 2
-		sparse.stocked("A", 100)
-		sparse.place("confirmed", 2, "")
+		sparse := doctortest.New(t)
+		sparse.Store.Step = 2
+		sparse.Stocked("A", 100)
+		sparse.Place("confirmed", 2, "")
 		checkPartition(t, sparse, []string{"no event at this position"}, func(m []kafka.Message) []kafka.Message {
 			m[2] = again(m[2], func(r *es.Record, _ *uint64) { r.Position-- })
 			return m
@@ -122,12 +124,12 @@ func TestBrokenTopics(t *testing.T) {
 	})
 }
 
-func checkPartition(t *testing.T, w *world, words []string, change func([]kafka.Message) []kafka.Message) {
+func checkPartition(t *testing.T, w *doctortest.World, words []string, change func([]kafka.Message) []kafka.Message) {
 	t.Helper()
-	full := published(w)
+	full := published(t, w)
 	p := fullest(full)
-	out := &Report{Checked: map[string]int{}, Breaches: map[string]int{}}
-	h := newHistory(Config{Log: w.store, Catalog: w.catalog, Sagas: w.machines, Partitions: topic.DefaultPartitions}, out)
+	out := &doctor.Report{Checked: map[string]int{}, Breaches: map[string]int{}}
+	h := newHistory(Config{Log: w.Store, Catalog: w.Catalog, Sagas: w.Machines, Partitions: topic.DefaultPartitions}, out)
 	if err := h.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -141,13 +143,13 @@ func checkPartition(t *testing.T, w *world, words []string, change func([]kafka.
 		}
 		return
 	}
-	out.finds(t, "I8", words...)
+	finds(t, out, "I8", words...)
 }
 
 // The same over the wire.
 func TestBrokenBroker(t *testing.T) {
 	t.Parallel()
-	w := shop(t)
+	w := doctortest.Shop(t)
 	broker, err := kafkaserver.Start(t.Context(), kafkaserver.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +163,7 @@ func TestBrokenBroker(t *testing.T) {
 		t.Helper()
 		topictest.Produce(t, broker.Addr(), p, messages...)
 	}
-	parts := published(w)
+	parts := published(t, w)
 	sent := 0
 	for p, messages := range parts {
 		if len(messages) > 0 {
@@ -169,14 +171,14 @@ func TestBrokenBroker(t *testing.T) {
 			sent += len(messages)
 		}
 	}
-	cfg := w.config()
+	cfg := config(w)
 	cfg.Brokers, cfg.Keys = brokers, topicKeys(t)
-	r := examineLog(t, cfg, w.charges)
+	r := look(t, cfg)
 	if !r.Healthy || r.Checked["kafka records"] != sent {
 		t.Errorf("%d of %d records, %v", r.Checked["kafka records"], sent, r.Findings)
 	}
 	produce(0, kafka.Message{Value: []byte("hello")})
-	r = examineLog(t, cfg, w.charges)
+	r = look(t, cfg)
 	if !r.Healthy || r.Checked["kafka unsigned"] != 1 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "1 messages on "+topic.DefaultName+"/0") {
 		t.Errorf("a message without a signature: healthy %v, checked %v, notes %q", r.Healthy, r.Checked, r.Notes)
 	}

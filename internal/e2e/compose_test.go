@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/testenv"
 	"github.com/daybook-dev/daybook/internal/testenv/tour"
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // composed is docker-compose.yml brought up under a project's name of its own, with images that were built here.

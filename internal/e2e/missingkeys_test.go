@@ -11,8 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // database is a connection to the Postgres that a process runs.

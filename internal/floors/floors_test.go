@@ -32,7 +32,7 @@ var areas = []area{
 	{name: "standard", packages: []string{"internal/lru"}, pure: true},
 	{name: "kernel", packages: []string{"kit/es"}, imports: []string{"standard"}, apart: true, pure: true},
 	{name: "kernel's tests", packages: []string{"kit/es/estest", "kit/es/memory"}, imports: []string{"kernel"}, apart: true, pure: true},
-	{name: "kit", packages: []string{"kit/saga", "kit/projection", "kit/reactor", "kit/iso", "kit/text"}, imports: []string{"kernel"}, apart: true, pure: true},
+	{name: "kit", packages: []string{"kit/saga", "kit/projection", "kit/reactor", "kit/doctor", "kit/iso", "kit/text"}, imports: []string{"kernel"}, apart: true, pure: true},
 	{name: "queries", packages: []string{"kit/projection/query"}, imports: []string{"kernel", "kit"}},
 	{name: "event server", packages: []string{"kit/eventserver", "internal/eventserver"}, imports: []string{"tools"}, tests: []string{"kernel", "adapters"}},
 
@@ -41,6 +41,7 @@ var areas = []area{
 	{name: "read models", packages: []string{"projections"}, imports: []string{"kernel", "kit", "queries", "events"}, apart: true, pure: true},
 	{name: "processes", packages: []string{"sagas"}, imports: []string{"kernel", "kit", "events", "commands"}, pure: true},
 	{name: "effects", packages: []string{"reactors"}, imports: []string{"kernel", "kit", "events", "commands"}, tests: []string{"tools", "feed", "engines"}},
+	{name: "checks", packages: []string{"checks"}, imports: []string{"kernel", "kit", "events", "commands"}, tests: []string{"imports", "doctor"}, pure: true},
 	{name: "imports", packages: []string{"imports"}, imports: []string{"kernel", "kit", "events", "commands"}},
 	{name: "use cases", packages: []string{"internal/shop"}, imports: []string{"kernel", "kit", "queries", "events", "commands", "read models", "adapters"}, plain: true},
 	{name: "transports", packages: []string{"api"}, imports: []string{"kernel", "kit", "queries", "events", "commands", "read models", "use cases"}, tests: []string{"adapters"}},
@@ -55,22 +56,21 @@ var areas = []area{
 	{name: "engines", packages: []string{"internal/worker", "internal/reader", "internal/orchestrator", "internal/reactor"}, imports: []string{"standard", "kernel", "kit", "queries", "tools", "adapters",
 		"topic", "feed"}, apart: true},
 	{name: "recovery", packages: []string{"internal/recovery"}, imports: []string{"kernel", "kit", "tools", "adapters", "topic", "relay", "feed", "engines"}},
-	{name: "operations", packages: []string{"internal/doctor", "internal/demo", "internal/bench"}, imports: []string{"kernel", "kit", "event server", "tools",
+	{name: "doctor", packages: []string{"internal/doctor"}, imports: []string{"kernel", "kit", "tools", "adapters", "topic"}},
+	{name: "operations", packages: []string{"internal/demo", "internal/bench"}, imports: []string{"kernel", "kit", "event server", "tools",
 		"adapters", "topic", "relay", "feed", "engines", "events", "commands", "imports"}},
-	{name: "runtime", packages: []string{"kit/runtime"}, imports: []string{"kernel", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery"}},
-	{name: "program", packages: []string{"internal/app"}, imports: []string{"kernel", "kit", "runtime", "tools", "topic", "events", "commands", "read models", "processes", "effects", "imports",
+	{name: "runtime", packages: []string{"kit/runtime"}, imports: []string{"kernel", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery", "doctor"}},
+	{name: "program", packages: []string{"internal/app"}, imports: []string{"kernel", "kit", "runtime", "tools", "topic", "events", "commands", "read models", "processes", "effects", "checks", "imports",
 		"use cases", "transports"}},
 	{name: "tests", packages: []string{"internal/testenv", "internal/modeltest", "internal/viewtest", "internal/e2e", "internal/agreement", "internal/mutant", "internal/floors", "internal/recipes", "deploy"}, imports: []string{
-		"kernel", "kernel's tests", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery", "operations", "runtime", "program", "events", "commands", "read models", "processes",
-		"effects", "imports", "use cases", "transports"}},
+		"kernel", "kernel's tests", "kit", "queries", "event server", "tools", "adapters", "topic", "relay", "feed", "engines", "recovery", "doctor", "operations", "runtime", "program", "events", "commands", "read models", "processes",
+		"effects", "checks", "imports", "use cases", "transports"}},
 	{name: "command line", packages: []string{"cmd"}, imports: []string{"kernel", "kit", "event server", "tools", "adapters", "topic", "relay", "engines", "operations", "runtime", "program", "processes",
 		"imports"}},
 }
 
 // holes are imports that the rules forbid: what the shop needs and the kit does not offer yet. Each is in use, else it goes.
-var holes = map[[2]string]string{
-	{"internal/recovery", "commands/lease"}: "numbers of orders that are lost are not given again",
-}
+var holes = map[[2]string]string{}
 
 // protocols are of servers.
 var protocols = []string{"jackc/pgx", "segmentio/kafka-go", "twmb/franz-go", "google.golang.org/grpc", "EventStore/", "labstack/echo", "go.opentelemetry.io", "prometheus/"}
@@ -259,6 +259,15 @@ func TestFloorsRefuse(t *testing.T) {
 		{"internal/app", module + "/internal/relay", false, true},
 		{"internal/app", module + "/kit/runtime", false, false},
 		{"kit/runtime", module + "/internal/relay", false, false},
+		{"kit/runtime", module + "/internal/doctor", false, false},
+		{"kit/runtime", module + "/checks", false, true},
+		{"internal/recovery", module + "/commands/lease", false, true},
+		{"internal/doctor", module + "/checks", false, true},
+		{"internal/doctor", module + "/events", false, true},
+		{"internal/doctor", module + "/commands/order", false, true},
+		{"checks", module + "/kit/doctor", false, false},
+		{"checks", module + "/internal/doctor", false, true},
+		{"checks", "github.com/jackc/pgx/v5", false, true},
 		{"kit/runtime", module + "/events", false, true},
 		{"kit/runtime", module + "/commands/order", false, true},
 		{"kit/runtime", module + "/api", false, true},

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/daybook-dev/daybook/commands/lease"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/orchestrator"
 	"github.com/daybook-dev/daybook/internal/reactor"
@@ -17,23 +16,19 @@ import (
 	"github.com/daybook-dev/daybook/internal/secrets"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
-	"github.com/daybook-dev/daybook/kit/es"
 )
 
-// Steps says for people what Carry will do.
-func Steps(p *Plan, l *Losses) (steps []string) {
-	if l != nil && l.Number > 0 {
-		steps = append(steps, fmt.Sprintf("give no order a number up to %d again", l.Number))
-	}
+// Steps says for people what Carry will do, after what the domain does.
+func Steps(p *Plan) (steps []string) {
 	for _, part := range p.Parts() {
 		steps = append(steps, fmt.Sprintf("%s: %s", part, will[part]))
 	}
 	return steps
 }
 
-// Carry does what a plan says. No role of the system may run: it holds the relay's lock, and refuses while others are connected.
-// Interrupted anywhere, it is done again.
-func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) error {
+// Carry does what a plan says, after amend: what the domain does first, while what was lost can still be seen. No role of the system may
+// run: it holds the relay's lock, and refuses while others are connected. Interrupted anywhere, it is done again.
+func Carry(ctx context.Context, cfg Config, p *Plan, amend func(context.Context) error) error {
 	cfg.defaults()
 	parts := p.Parts()
 	if len(parts) == 0 {
@@ -43,10 +38,8 @@ func Carry(ctx context.Context, cfg Config, h *es.Handler, p *Plan, l *Losses) e
 		if err := noOtherProcess(ctx, conn); err != nil {
 			return err
 		}
-		if l != nil {
-			if err := passNumbers(ctx, h, l.Number); err != nil {
-				return err
-			}
+		if err := amend(ctx); err != nil {
+			return err
 		}
 		failpoint.Hit(failpoint.RecoverNumbersAfter)
 		if slices.Contains(parts, Topic) {
@@ -113,25 +106,6 @@ func noOtherProcess(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if len(others) > 0 {
 		return fmt.Errorf("processes of the system are connected to Postgres (%s): stop them first", strings.Join(others, "; "))
-	}
-	return nil
-}
-
-// passNumbers leases every number up to one that an order had: none is given twice, though its lease is lost.
-func passNumbers(ctx context.Context, h *es.Handler, most uint64) error {
-	l, err := es.Load[lease.Lease](ctx, h, lease.OrderNumber.Name, nil)
-	if err != nil {
-		return fmt.Errorf("read how far numbers are leased: %w", err)
-	}
-	from := max(l.State.To+1, lease.OrderNumber.First)
-	if most < from {
-		return nil
-	}
-	of := lease.OrderNumber
-	of.Block = most - from + 1
-	_, err = es.Handle(ctx, h, lease.Take{Range: of}, es.Call{Actor: es.Actor{ID: "daybook", Kind: "service"}})
-	if err != nil {
-		return fmt.Errorf("pass over the numbers up to %d: %w", most, err)
 	}
 	return nil
 }

@@ -6,7 +6,7 @@
 // history, would silently pass over events.
 //
 //	Diagnose ── what disagrees ──▶ refusal to start, naming `daybook recover`
-//	   └─────── Plan ── Carry ───▶ 1. numbers that orders lost with the store had are not given out again
+//	   └─────── Plan ── Carry ───▶ 1. the domain passes over what it must not give out again, as numbers of orders that are lost
 //	                               2. the topic is deleted
 //	                               3. one transaction: what disagrees is forgotten
 //

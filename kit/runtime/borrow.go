@@ -19,6 +19,11 @@ func SystemFor(ctx context.Context, d Domain, cfg Config, log *slog.Logger, role
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
+	return borrow(ctx, d, cfg, log, roles)
+}
+
+// borrow runs a system of some roles until it is released.
+func borrow(ctx context.Context, d Domain, cfg Config, log *slog.Logger, roles func(string) bool) (*System, func() error, error) {
 	cfg.Roles = slices.DeleteFunc(d.Roles(), func(r string) bool { return !roles(r) })
 	cfg.AdminListen = "127.0.0.1:0"
 	node, err := Start(ctx, d, cfg, log)
@@ -35,6 +40,7 @@ func SystemFor(ctx context.Context, d Domain, cfg Config, log *slog.Logger, role
 	if node.system != nil {
 		return node.system, release, nil
 	}
+	var system *System
 	sec, err := secrets.Load(secrets.Config{Dir: cfg.SecretsDir()}, d.needs(cfg.Roles))
 	if err == nil {
 		system, err = connect(ctx, d, cfg, merge(configured(d, cfg), node.addresses), local(node.servers), nil, sec, log, nil, nil)
@@ -43,6 +49,17 @@ func SystemFor(ctx context.Context, d Domain, cfg Config, log *slog.Logger, role
 		return nil, nil, errors.Join(err, release())
 	}
 	return system, func() error { system.Close(); return release() }, nil
+}
+
+// anywhere lets all servers listen on free ports.
+func anywhere(d Domain, cfg Config) (Domain, Config) {
+	const free = "127.0.0.1:0"
+	cfg.EventStoreListen, cfg.KafkaListen, cfg.PostgresListen = free, free, free
+	d.Servers = slices.Clone(d.Servers)
+	for i := range d.Servers {
+		d.Servers[i].Listen = free
+	}
+	return d, cfg
 }
 
 func serversOfRecord(role string) bool {

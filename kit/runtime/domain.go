@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/plan"
@@ -33,6 +34,10 @@ type Domain struct {
 	Document string
 	// SchemaPath is where the API serves the schema of an event; nil: it serves none.
 	SchemaPath func(eventType string, version int) string
+	// Checks are what the doctor looks at beside what it knows of every domain. They are made anew for each examination. nil: there are none.
+	Checks func(Addresses) []doctor.Check
+	// Lost looks at what the event store has lost, for what must not be given out or done a second time. nil: nothing must not.
+	Lost func(context.Context, Loss) (Amends, error)
 	// Problems write what is refused before it reaches the handler of Routes; zero: as plain problem+json.
 	Problems Problems
 	// Fronted: the handler of Routes does itself what Services.Front would.

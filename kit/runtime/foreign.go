@@ -14,8 +14,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/secrets"
 )
 
-// ErrLostKeys refuses to go on without keys that may be in a backup.
-var ErrLostKeys = errors.New("take the secrets directory from a backup of this installation; if its keys are lost, give --accept-lost-keys")
+// errLostKeys refuses to go on without keys that may be in a backup.
+var errLostKeys = errors.New("take the secrets directory from a backup of this installation; if its keys are lost, give --accept-lost-keys")
 
 // passwordFile holds the password of the superuser of the embedded Postgres.
 func passwordFile(cfg Config) string { return filepath.Join(cfg.SecretsDir(), "postgres.password") }

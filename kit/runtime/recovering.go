@@ -32,11 +32,12 @@ func (s *System) agrees(ctx context.Context, keys *topic.Keys) error {
 
 // Recovery is what disagrees, what was lost by it, and what is done.
 type Recovery struct {
-	Plan   *recovery.Plan   `json:"plan"`
-	Losses *recovery.Losses `json:"losses,omitempty"`
-	Steps  []string         `json:"steps"`
-	File   string           `json:"-"`
-	Done   bool             `json:"-"`
+	Plan   *recovery.Plan `json:"plan"`
+	Losses any            `json:"losses,omitempty"` // as the domain says
+	Lost   []string       `json:"-"`                // the same for people
+	Steps  []string       `json:"steps"`
+	File   string         `json:"-"`
+	Done   bool           `json:"-"`
 	// Password: the embedded Postgres was given the password in the file of secrets.
 	Password bool `json:"password_set,omitempty"`
 }
@@ -49,14 +50,13 @@ type RecoverOptions struct {
 	ReadModels bool // build the read models anew, whether they disagree or not
 }
 
-// ErrOtherStore refuses to make Postgres follow an event store of another installation.
-var ErrOtherStore = errors.New("this event store has never fed this Postgres: connect the one that did, or give --accept-other-store, " +
+// errOtherStore refuses to make Postgres follow an event store of another installation.
+var errOtherStore = errors.New("this event store has never fed this Postgres: connect the one that did, or give --accept-other-store, " +
 	"by which everything that Postgres knows of the other one is forgotten, but for the keys of personal data")
 
 // Recover makes the servers of a stopped system belong together again.
 func Recover(ctx context.Context, d Domain, cfg Config, log *slog.Logger, o RecoverOptions) (r *Recovery, err error) {
-	const free = "127.0.0.1:0"
-	cfg.EventStoreListen, cfg.KafkaListen, cfg.PostgresListen = free, free, free
+	d, cfg = anywhere(d, cfg)
 	r = &Recovery{}
 	system, release, err := SystemFor(ctx, d, cfg, log, serversOfRecord)
 	if errors.Is(err, pgserver.ErrPassword) {
@@ -101,24 +101,30 @@ func Recover(ctx context.Context, d Domain, cfg Config, log *slog.Logger, o Reco
 	if len(r.Plan.Troubles) == 0 {
 		return r, nil
 	}
-	if !r.Plan.Other && r.Plan.Lost() {
-		if r.Losses, err = recovery.FindLosses(ctx, ask, r.Plan); err != nil {
+	amends := Amends{}
+	if !r.Plan.Other && r.Plan.Lost() && d.Lost != nil {
+		if amends, err = system.amends(ctx, ask, r.Plan); err != nil {
 			return nil, err
 		}
 	}
-	r.Steps = recovery.Steps(r.Plan, r.Losses)
+	r.Losses, r.Lost, r.Steps = amends.Losses, amends.Lost, append(amends.Steps, recovery.Steps(r.Plan)...)
 	switch {
 	case !o.Do:
 		return r, nil
 	case r.Plan.Other && !o.OtherStore:
-		return r, ErrOtherStore
+		return r, errOtherStore
 	case ask.Take != nil && !o.LostKeys:
-		return r, ErrLostKeys
+		return r, errLostKeys
 	}
 	if r.File, err = r.keep(cfg.DataDir); err != nil {
 		return r, err
 	}
-	err = recovery.Carry(ctx, ask, system.Handler, r.Plan, r.Losses)
+	err = recovery.Carry(ctx, ask, r.Plan, func(ctx context.Context) error {
+		if amends.Do == nil {
+			return nil
+		}
+		return amends.Do(ctx, system.Handler)
+	})
 	r.Done = err == nil
 	return r, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/embedded/kafkaserver"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
+	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/eventserver/eventservertest"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -54,8 +55,8 @@ func table[E es.Event](name string) projection.Table[row] {
 	}
 }
 
-// opens runs a domain and gives its services, a view of its read model, and what its metrics say.
-func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, query.View, func() string) {
+// opens runs a domain and gives its services, a view of its read model, what its metrics say, and what the doctor finds.
+func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, query.View, func() string, func() *doctor.Report) {
 	t.Helper()
 	var services *runtime.Services
 	var view query.View
@@ -86,7 +87,14 @@ func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Serv
 	if err := node.Ready(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	return services, view, func() string {
+	examined := func() *doctor.Report {
+		r, err := runtime.Examine(t.Context(), d, cfg, slog.New(slog.DiscardHandler), runtime.ExamineOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	said := func() string {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.Addresses().Admin+"/metrics", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -102,6 +110,7 @@ func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Serv
 		}
 		return string(b)
 	}
+	return services, view, said, examined
 }
 
 // shows waits until a read model has reached a position, and tells how many rows it has.
@@ -124,8 +133,8 @@ func TestDomainsShareServers(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = broker.Close() })
 	store := eventservertest.Start(t)
-	inns, allInns, ofInns := opens[InnOpened](t, "inn", store, broker.Addr())
-	bars, allBars, ofBars := opens[BarOpened](t, "bar", store, broker.Addr())
+	inns, allInns, ofInns, innsExamined := opens[InnOpened](t, "inn", store, broker.Addr())
+	bars, allBars, ofBars, barsExamined := opens[BarOpened](t, "bar", store, broker.Addr())
 
 	first, err := es.Handle[Inn](t.Context(), inns.Handler, OpenInn{"a"}, es.Call{})
 	if err != nil {
@@ -144,6 +153,11 @@ func TestDomainsShareServers(t *testing.T) {
 	for name, said := range map[string]string{"inn": ofInns(), "bar": ofBars()} {
 		if !strings.Contains(said, "\n"+name+"_build_info") || strings.Contains(said, "\ndaybook_") {
 			t.Errorf("metrics of %s: %s", name, said)
+		}
+	}
+	for name, r := range map[string]*doctor.Report{"inn": innsExamined(), "bar": barsExamined()} {
+		if !r.Healthy || !r.AtRest || r.Checked["events of others"] != 1 || r.Checked["kafka records"] == 0 || r.Checked["rows"] != 1 {
+			t.Errorf("the doctor on %s: looked at %v, found %v, moving %v, skipped %v", name, r.Checked, r.Findings, r.Moving, r.Skipped)
 		}
 	}
 	all, err := (&kafka.Client{Addr: kafka.TCP(broker.Addr())}).Metadata(t.Context(), &kafka.MetadataRequest{})

@@ -44,8 +44,8 @@ func (n *Node) topicKeys() (*topic.Keys, error) {
 	return topic.NewKeys(secrets.KnownRelayKeys(n.system.Pool, read, n.cfg.Has(RoleRelay)), n.log)
 }
 
-// TopicKeys are the keys of the topic's messages, made if there are none.
-func TopicKeys(cfg Config, log *slog.Logger) (*topic.Keys, error) {
+// topicKeys are the keys of the topic's messages, made if there are none.
+func topicKeys(cfg Config, log *slog.Logger) (*topic.Keys, error) {
 	read, err := secrets.RelayKeys(cfg.SecretsDir())
 	if err != nil {
 		return nil, err

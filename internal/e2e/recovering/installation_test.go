@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // installation is a shop with what its three servers were at three moments: after each, two orders more had been confirmed.

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/daybook-dev/daybook/internal/demo"
-	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // Demonstrated is what a demo reports.

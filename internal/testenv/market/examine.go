@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/daybook-dev/daybook/internal/doctor"
 	"github.com/daybook-dev/daybook/internal/testenv"
+	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
 // Examine asks the doctor about a data directory, and fails the test if it finds anything.

@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -45,32 +43,5 @@ func TestTablesAreReadInOneSnapshot(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// What is found beside one another is counted whole, and of each invariant the first findings are kept.
-func TestReportsAreMerged(t *testing.T) {
-	t.Parallel()
-	all := newReport()
-	for part := range 3 {
-		r := newReport()
-		for i := range 40 {
-			r.find(Finding{Invariant: "I3", Problem: fmt.Sprint(part, i)})
-		}
-		r.find(Finding{Invariant: "I5", Problem: strconv.Itoa(part)})
-		r.Checked["rows"] = 10 + part
-		r.skipf("part %d", part)
-		r.notef("part %d of 100%%", part)
-		all.merge(r)
-	}
-	if all.Breaches["I3"] != 120 || all.Breaches["I5"] != 3 || all.Checked["rows"] != 33 || len(all.Skipped) != 3 || len(all.Notes) != 3 || all.Notes[2] != "part 2 of 100%" {
-		t.Errorf("%+v", all)
-	}
-	kept := map[string]int{}
-	for _, f := range all.Findings {
-		kept[f.Invariant]++
-	}
-	if kept["I3"] != mostKept || kept["I5"] != 3 || all.Findings[40].Problem != "0" || all.Findings[41].Problem != fmt.Sprint(1, 0) {
-		t.Errorf("%v, %v", kept, all.Findings[40:42])
 	}
 }
