@@ -4,8 +4,7 @@ package hotel
 
 import "github.com/daybook-dev/daybook/kit/es"
 
-// A booking is asked for, and ends confirmed or rejected. A night of a room is held for one booking at a time. A guest pays out of a
-// purse.
+// A booking ends confirmed or rejected. A night of a room is held for one booking at a time. A guest pays out of a purse.
 type (
 	BookingAsked struct {
 		Booking, Room, Guest string

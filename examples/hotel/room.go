@@ -1,6 +1,10 @@
 package hotel
 
-import "github.com/daybook-dev/daybook/kit/es"
+import (
+	"github.com/daybook-dev/daybook/kit/doctor"
+	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/runtime"
+)
 
 // Room knows for which booking each night is held.
 type Room struct{ Nights map[string]string }
@@ -48,4 +52,21 @@ func (c Free) Decide(r Room) ([]es.Event, error) {
 		return es.Nothing()
 	}
 	return es.Facts(RoomFreed{c.Night, c.Booking})
+}
+
+// nights is looked at by the doctor: each night of a room is held for one booking at a time.
+func nights(runtime.Addresses) []doctor.Check {
+	held := map[string]string{}
+	return []doctor.Check{{Name: "nights", Fold: func(e es.Recorded, r *doctor.Report) {
+		switch f := e.Event.(type) {
+		case RoomHeld:
+			night := e.Stream.Key + " " + f.Night
+			if by := held[night]; by != "" {
+				r.Find(doctor.At("H1", e, "the night is held already").Values(by, f.Booking))
+			}
+			held[night] = f.Booking
+		case RoomFreed:
+			delete(held, e.Stream.Key+" "+f.Night)
+		}
+	}}}
 }

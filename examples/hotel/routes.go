@@ -14,7 +14,7 @@ import (
 
 // Domain is the hotel, for runtime.Run.
 func Domain() runtime.Domain {
-	return runtime.Domain{Catalog: Catalog(), Projections: []projection.Projection{Bookings}, Sagas: []saga.Saga{Stay}, Routes: routes}
+	return runtime.Domain{Catalog: Catalog(), Projections: []projection.Projection{Bookings}, Sagas: []saga.Saga{Stay}, Routes: routes, Checks: nights}
 }
 
 func routes(s *runtime.Services) (http.Handler, error) {

@@ -5,8 +5,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/saga"
 )
 
-// Stay takes a booking to confirmed, or undoes what was done for it and rejects it. The steps are done from top to bottom, and undone
-// from bottom to top.
+// Stay confirms a booking, or rejects it. Its steps are done from top to bottom, and undone from bottom to top.
 var Stay = saga.Definition[BookingAsked]{
 	Name: "stay", Version: 1,
 	Start: saga.Start(nil, func(b *BookingAsked, e BookingAsked) { *b = e }),

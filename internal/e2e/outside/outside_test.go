@@ -60,7 +60,7 @@ func run(t *testing.T, dir, modfile string, args ...string) (string, time.Durati
 }
 
 // The hotel of the README is built, examined and tested from outside the house, and runs: its test books rooms over HTTP, sees one booking
-// undone, stops the program and starts it again.
+// undone, kills the program, starts it again, and has the doctor look at it.
 func TestHotel(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(root(t), "examples", "hotel")
