@@ -121,7 +121,7 @@ func start(t *testing.T, cfg runtime.Config) (kill func(), url string) {
 	t.Cleanup(func() { _ = process.Process.Signal(syscall.SIGTERM); <-ended }) // if it has not ended already
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	for deadline := time.After(2 * time.Minute); ; {
+	for deadline := time.After(5 * time.Minute); ; {
 		if at, err := runtime.ReadAddresses(cfg.DataDir); err == nil && ready(t, at.API) {
 			return func() { _ = process.Process.Kill(); <-ended }, at.API
 		}
