@@ -3,9 +3,11 @@ package es
 import (
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // RFC 9562 §5.5 prescribes SHA-1 for version 5
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // UUID is an RFC 9562 UUID.
@@ -68,16 +70,55 @@ var namespace = UUID{0xda, 0x7b, 0x00, 0x4b, 0, 0, 0x40, 0, 0x80}
 
 // v5 derives an id from the JSON array of parts, which no two lists of parts share (RFC 9562 §5.5).
 func v5(parts ...any) (u UUID) {
-	b, err := json.Marshal(parts)
+	b := append(make([]byte, 0, 512), namespace[:]...)
+	for i, part := range parts {
+		b = append(b, "[,"[min(i, 1)])
+		b = appendJSON(b, part)
+	}
+	b = append(b, ']')
+	sum := sha1.Sum(b) //nolint:gosec // see above
+	copy(u[:], sum[:])
+	u[6], u[8] = u[6]&0x0f|0x50, u[8]&0x3f|0x80
+	return u
+}
+
+// appendJSON appends what json.Marshal gives. Ids are derived all the time, and most parts need nothing of it.
+func appendJSON(b []byte, part any) []byte {
+	switch p := part.(type) {
+	case string:
+		if unescaped(p) {
+			return append(append(append(b, '"'), p...), '"')
+		}
+	case Direction:
+		return appendJSON(b, string(p))
+	case UUID:
+		var text [36]byte
+		p.encode(&text)
+		return append(append(append(b, '"'), text[:]...), '"')
+	case int:
+		return strconv.AppendInt(b, int64(p), 10)
+	case uint64:
+		return strconv.AppendUint(b, p, 10)
+	case []byte:
+		if p != nil {
+			return append(base64.StdEncoding.AppendEncode(append(b, '"'), p), '"')
+		}
+	}
+	encoded, err := json.Marshal(part)
 	if err != nil { // parts are strings, numbers, bytes and UUIDs
 		panic(err)
 	}
-	h := sha1.New() //nolint:gosec // see above
-	h.Write(namespace[:])
-	h.Write(b)
-	copy(u[:], h.Sum(nil))
-	u[6], u[8] = u[6]&0x0f|0x50, u[8]&0x3f|0x80
-	return u
+	return append(b, encoded...)
+}
+
+// unescaped tells whether JSON has a text as it is between its quotes.
+func unescaped(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // CommandID is the id of what a caller asked for once, however often it asks. resource is the target stream

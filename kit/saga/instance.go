@@ -153,6 +153,9 @@ func (i *instance[S]) Timers() (out []machine.Timer) {
 	}
 	for n := range i.steps {
 		s, p := &i.def.Steps[n], &i.steps[n]
+		if len(p.remind) == 0 && (p.deadline.IsZero() || p.due) {
+			continue
+		}
 		t := machine.Timer{Step: s.Name, Since: p.since}
 		if s.awaits() {
 			t.Hears = i.sentTo()
