@@ -14,8 +14,6 @@ import (
 	"github.com/daybook-dev/daybook/internal/groupcommit"
 )
 
-var ()
-
 const (
 	keyBytes  = 32
 	remember  = 30 * time.Second // how long a key may be used without asking for it again
@@ -102,11 +100,15 @@ func (k *Keys) Load(ctx context.Context, subjects ...string) error {
 	return nil
 }
 
-// ensure reads the keys of subjects, which are distinct, and makes those that are missing.
+// ensure reads the keys of subjects, which are distinct, and makes those that are missing. One subject alone is likely to be new: making its
+// key reads one that is there.
 func (k *Keys) ensure(ctx context.Context, subjects []string) (map[string]known, error) {
-	found, err := k.read(ctx, subjects)
-	if err != nil {
-		return nil, err
+	found := map[string]known{}
+	if len(subjects) > 1 {
+		var err error
+		if found, err = k.read(ctx, subjects); err != nil {
+			return nil, err
+		}
 	}
 	missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { _, ok := found[s]; return ok })
 	if len(missing) == 0 {
@@ -166,17 +168,17 @@ func (k *Keys) read(ctx context.Context, subjects []string) (map[string]known, e
 	if err != nil {
 		return nil, fmt.Errorf("keys of personal data: %w", err)
 	}
-	return k.remember(asked, rows)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
+	if err != nil {
+		return nil, fmt.Errorf("keys of personal data: %w", err)
+	}
+	return k.remember(asked, found)
 }
 
 const selectKeys = "select subject, key_id, kek_id, wrapped from daybook.personal_key where subject = any($1)"
 
 // remember unwraps keys that were asked for at a moment.
-func (k *Keys) remember(asked time.Time, rows pgx.Rows) (map[string]known, error) {
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
-	if err != nil {
-		return nil, fmt.Errorf("keys of personal data: %w", err)
-	}
+func (k *Keys) remember(asked time.Time, found []row) (_ map[string]known, err error) {
 	fresh := make(map[string]known, len(found))
 	for _, r := range found {
 		key := known{id: r.KeyID, until: asked.Add(remember)}

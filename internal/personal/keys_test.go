@@ -268,9 +268,17 @@ func TestKeysAreSynced(t *testing.T) {
 	keys := open(t, pool, newKey())
 	seen.reset()
 	seal(t, keys, "customer-C1", "name", "Ada")
-	// The key is read back after that.
-	if i, j, k := seen.index("synchronous_commit = on"), seen.index("insert into daybook.personal_key"), slices.Index(seen.statements, "commit"); i < 0 || j < i || k < j || k == len(seen.statements)-1 {
+	if i, j := seen.index("'synchronous_commit', 'on'"), seen.index("insert into daybook.personal_key"); i < 0 || j < i || len(seen.statements) != 3 {
 		t.Errorf("statements: %q", seen.statements)
+	}
+	// A key that could not be committed is not used, though it was read back.
+	exec(t, pool, `create function daybook.refuse() returns trigger language plpgsql as 'begin raise exception ''no''; end';
+		create constraint trigger refuse after insert on daybook.personal_key deferrable initially deferred for each row execute function daybook.refuse()`)
+	if _, err := keys.Seal(t.Context(), "customer-C2", stream, "order.placed", "name", "Ada"); err == nil {
+		t.Error("a key that was not committed was used")
+	}
+	if _, ok := keys.recall("customer-C2"); ok || count(t, pool) != 1 {
+		t.Errorf("a key that was not committed is remembered: %t; %d keys", ok, count(t, pool))
 	}
 	err = durably(t.Context(), pool, func(tx pgx.Tx) error {
 		var setting string

@@ -42,8 +42,8 @@ func together(insert func(ctx context.Context, subjects []string) (map[string]kn
 	})
 }
 
-// insert makes keys for those subjects that have none, waits until they are on disk, whatever the server's own setting is,
-// and reads them back, in one round trip. The second process keeps the first one's key.
+// insert makes keys for those subjects that have none, reads them back, and waits until they are on disk, whatever the server's own setting
+// is, in one round trip: a batch is a transaction. The second process keeps the first one's key.
 func (k *Keys) insert(ctx context.Context, subjects []string) (made map[string]known, err error) {
 	subjects = slices.Sorted(slices.Values(subjects)) // two processes that make the same ones do not deadlock
 	ids, wrapped := make([]string, len(subjects)), make([][]byte, len(subjects))
@@ -57,35 +57,19 @@ func (k *Keys) insert(ctx context.Context, subjects []string) (made map[string]k
 			return nil, err
 		}
 	}
-	conn, err := k.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("write keys of personal data: %w", err)
-	}
-	defer conn.Release() // which closes one that is inside a transaction
 	asked := k.now()
+	var there []row
 	b := &pgx.Batch{}
-	b.Queue("begin")
-	b.Queue("set local synchronous_commit = on")
+	b.Queue("select set_config('synchronous_commit', 'on', true)")
 	b.Queue(`insert into daybook.personal_key (subject, key_id, kek_id, wrapped)
 		select subject, key_id, $3, wrapped from unnest($1::text[], $2::text[], $4::bytea[]) as made (subject, key_id, wrapped)
 		on conflict (subject) do nothing`, subjects, ids, k.ring.first(), wrapped)
-	b.Queue("commit")
-	b.Queue(selectKeys, subjects)
-	res := conn.SendBatch(ctx, b)
-	for i := 0; i < b.Len()-1 && err == nil; i++ {
-		_, err = res.Exec()
-	}
-	if err == nil {
-		var rows pgx.Rows
-		if rows, err = res.Query(); err == nil {
-			made, err = k.remember(asked, rows)
-		}
-	}
-	if closing := res.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
+	b.Queue(selectKeys, subjects).Query(func(rows pgx.Rows) (err error) {
+		there, err = pgx.CollectRows(rows, pgx.RowToStructByName[row])
+		return err
+	})
+	if err := k.pool.SendBatch(ctx, b).Close(); err != nil { // nil: it is committed
 		return nil, fmt.Errorf("write keys of personal data: %w", err)
 	}
-	return made, nil
+	return k.remember(asked, there)
 }
