@@ -3,10 +3,12 @@ package reactor
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
-	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
@@ -14,6 +16,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/postgres"
 	"github.com/daybook-dev/daybook/kit/es"
+	"github.com/daybook-dev/daybook/kit/reactor"
 )
 
 var (
@@ -22,8 +25,10 @@ var (
 )
 
 // Concerns implements feed.Selective: whether the event is an intent, or wakes some.
-func (e *Engine) Concerns(_ int, event es.Record) bool {
-	return len(e.opens[event.Type]) > 0 || len(e.wakes[event.Type]) > 0
+func (e *Engine) Concerns(partition int, event es.Record) bool {
+	return len(e.opens[event.Type]) > 0 || slices.ContainsFunc(e.wakes[event.Type], func(name string) bool {
+		return e.open.mayHave(partition, waking{name, event.Stream.String()})
+	})
 }
 
 // Prepare makes the checkpoints of reactors that have none, and refuses to go on with those of another event store, another number of
@@ -58,7 +63,7 @@ func (e *Engine) Checkpoints(ctx context.Context, partitions []int) (map[int]uin
 // Farthest implements feed.Several.
 func (e *Engine) Farthest(partition int) uint64 { return e.checkpoints.Farthest(partition) }
 
-// Apply opens the intents among the events and moves the checkpoints, in one transaction.
+// Apply tries the intents among the events, opens those that are not settled at once, and moves the checkpoints, in one transaction.
 func (e *Engine) Apply(ctx context.Context, partition int, after uint64, events []es.Record) error {
 	err := e.apply(ctx, partition, after, events)
 	if ctx.Err() == nil && postgres.Unreachable(err) {
@@ -76,44 +81,36 @@ func (e *Engine) apply(ctx context.Context, partition int, after uint64, events 
 	if err != nil {
 		return err
 	}
-	move := e.checkpoints.Move(partition, at, last)
-	opened := false
-	var missed []waking
-	options := pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off; set local lock_timeout = '1s'"}
-	err = pgx.BeginTxFunc(ctx, e.cfg.Pool, options, func(tx pgx.Tx) error {
-		if err := e.checkpoints.In(ctx, tx, move); err != nil {
-			return err
+	asked, woken := e.pick(at, events)
+	if len(woken) > 0 {
+		if err := e.open.load(ctx, e.cfg.Pool, partition); err != nil {
+			return fmt.Errorf("reactors, open intents of partition %d: %w", partition, err)
 		}
-		for _, name := range e.names {
-			from := at[name]
-			if from >= last {
-				continue
-			}
-			due, held, err := e.applyTo(ctx, tx, name, partition, from, events)
-			if err != nil {
-				return fmt.Errorf("reactor %s, partition %d, %d to %d: %w", name, partition, from, last, err)
-			}
-			opened = opened || due || len(held) > 0
-			for _, stream := range held {
-				missed = append(missed, waking{name, stream})
-			}
+	}
+	first := e.tryFirst(ctx, partition, asked)
+	defer first.written() // whether they are or not
+	c := change{partition: partition, move: e.checkpoints.Move(partition, at, last), rows: first.left(asked)}
+	for _, w := range woken {
+		if e.open.mayHave(partition, w) || slices.ContainsFunc(c.rows, func(r openRow) bool { return r.waking() == w }) {
+			c.woken = append(c.woken, w)
 		}
-		failpoint.Hit(failpoint.ReactorWaitingBefore)
-		return nil
-	})
+	}
+	due, err := e.write(ctx, &c)
 	if err != nil {
-		return err
+		e.open.forget(partition) // another process may have opened some
+		return fmt.Errorf("reactors, partition %d, up to %d: %w", partition, last, err)
 	}
 	failpoint.Hit(failpoint.ReactorWaitingAfter)
-	e.checkpoints.Moved(move)
+	e.checkpoints.Moved(c.move)
+	e.open.add(partition, c.rows)
 	e.mu.Lock()
-	for _, w := range missed {
+	for _, w := range c.missed {
 		e.missed[w] = partition
 	}
 	owner := e.owners[partition]
 	e.mu.Unlock()
-	if opened {
-		wake(owner)
+	if due && owner != nil {
+		wake(owner.wake)
 	}
 	return nil
 }
@@ -121,24 +118,112 @@ func (e *Engine) apply(ctx context.Context, partition int, after uint64, events 
 // waking is that an event makes the open intents of a stream due.
 type waking struct{ reactor, stream string }
 
-// applyTo tells whether rows are due because of the events, and gives the streams that could not be woken.
-func (e *Engine) applyTo(ctx context.Context, tx pgx.Tx, name string, partition int, from uint64, events []es.Record) (due bool, held []string, err error) {
-	open, woken := e.pick(name, from, events)
-	if len(open) > 0 {
-		n, err := e.open(ctx, tx, name, partition, open)
-		if err != nil {
-			return false, nil, err
+// pick gives the events that are intents, and what they make due, in the order of the reactors' names.
+func (e *Engine) pick(at checkpoint.ByName, events []es.Record) (asked []row, woken []waking) {
+	now := e.now()
+	for _, name := range e.names {
+		for _, r := range events {
+			if r.Position <= at[name] {
+				continue
+			}
+			if slices.Contains(e.opens[r.Type], name) {
+				task := reactor.Task{ID: r.ID, Stream: r.Stream, Revision: r.Revision, Recorded: es.Micro(r.Created), Opened: now}
+				asked = append(asked, row{reactor: name, task: task, position: r.Position, typ: r.Type, due: now})
+			}
+			if slices.Contains(e.wakes[r.Type], name) {
+				woken = append(woken, waking{name, r.Stream.String()})
+			}
 		}
-		due = n > 0
 	}
-	if len(woken) > 0 {
-		n, left, err := e.rouse(ctx, tx, name, woken)
-		if err != nil {
-			return false, nil, err
+	return asked, woken
+}
+
+// change is what a batch comes to in Postgres.
+type change struct {
+	partition int
+	move      checkpoint.Move
+	rows      []openRow
+	woken     []waking
+	missed    []waking // of those, what could not be woken
+}
+
+// openRow is a row as it is written first.
+type openRow struct {
+	row
+
+	memo []byte // nil: none
+}
+
+func (r row) waking() waking { return waking{r.reactor, r.task.Stream.String()} }
+
+const unsynced = "select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $1, true)"
+
+// write makes a change, in one transaction, and tells whether rows are due because of it before they are looked for.
+func (e *Engine) write(ctx context.Context, c *change) (due bool, err error) {
+	if len(c.rows)+len(c.woken) == 0 {
+		failpoint.Hit(failpoint.ReactorWaitingBefore)
+		return false, e.moveAlone(ctx, c.move)
+	}
+	options := pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off; set local lock_timeout = '1s'"}
+	err = pgx.BeginTxFunc(ctx, e.cfg.Pool, options, func(tx pgx.Tx) error {
+		if err := e.checkpoints.In(ctx, tx, c.move); err != nil {
+			return err
 		}
-		due, held = due || n > 0, left
+		if err := e.insert(ctx, tx, c.partition, c.rows); err != nil {
+			return fmt.Errorf("open %d intents: %w", len(c.rows), err)
+		}
+		for name, streams := range byReactor(c.woken) {
+			n, held, err := e.rouse(ctx, tx, name, streams)
+			if err != nil {
+				return fmt.Errorf("reactor %s, wake intents: %w", name, err)
+			}
+			due = due || n > 0 || len(held) > 0
+			for _, stream := range held {
+				c.missed = append(c.missed, waking{name, stream})
+			}
+		}
+		failpoint.Hit(failpoint.ReactorWaitingBefore)
+		return nil
+	})
+	soon := e.now().Add(e.cfg.Poll)
+	due = due || slices.ContainsFunc(c.rows, func(r openRow) bool { return r.due.Before(soon) })
+	return due, err
+}
+
+// moveAlone moves checkpoints with which nothing else is written, in one round trip: a batch is a transaction. If one of several names is
+// fenced, the others have moved rightly.
+func (e *Engine) moveAlone(ctx context.Context, move checkpoint.Move) error {
+	var b pgx.Batch
+	b.Queue(unsynced, "1s")
+	e.checkpoints.Queue(&b, move)
+	res := e.cfg.Pool.SendBatch(ctx, &b)
+	_, err := res.Exec()
+	var tag pgconn.CommandTag
+	if err == nil {
+		tag, err = res.Exec()
 	}
-	return due, held, nil
+	if closing := res.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return fmt.Errorf("move checkpoints: %w", err)
+	}
+	return e.checkpoints.Check(tag, move)
+}
+
+// byReactor gives the streams to be woken, in the order of the reactors' names.
+func byReactor(woken []waking) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for len(woken) > 0 { // they come in this order
+			name, streams := woken[0].reactor, []string(nil)
+			for ; len(woken) > 0 && woken[0].reactor == name; woken = woken[1:] {
+				streams = append(streams, woken[0].stream)
+			}
+			if !yield(name, streams) {
+				return
+			}
+		}
+	}
 }
 
 type querier interface {
@@ -202,40 +287,27 @@ func (o *owner) misses() bool {
 	return false
 }
 
-// pick gives the events that are intents for a reactor, and the streams whose intents become due.
-func (e *Engine) pick(name string, from uint64, events []es.Record) (open []es.Record, woken []string) {
-	for _, r := range events {
-		if r.Position <= from {
-			continue
-		}
-		for _, of := range e.opens[r.Type] {
-			if of == name {
-				open = append(open, r)
-			}
-		}
-		for _, of := range e.wakes[r.Type] {
-			if of == name {
-				woken = append(woken, r.Stream.String())
-			}
+func (e *Engine) insert(ctx context.Context, tx pgx.Tx, partition int, rows []openRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	n := len(rows)
+	names, ids, streams, types := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	revisions, positions, tries := make([]int64, n), make([]int64, n), make([]int32, n)
+	recorded, opened, due, memos := make([]time.Time, n), make([]time.Time, n), make([]time.Time, n), make([]*string, n)
+	for i, r := range rows {
+		names[i], ids[i], streams[i], types[i] = r.reactor, r.task.ID.String(), r.task.Stream.String(), r.typ
+		revisions[i], positions[i], tries[i] = int64(r.task.Revision), int64(r.position), int32(r.task.Tries) //nolint:gosec // below 2^63, and small
+		recorded[i], opened[i], due[i] = r.task.Recorded, r.task.Opened, r.due
+		if r.memo != nil {
+			memos[i] = new(string(r.memo))
 		}
 	}
-	return open, woken
-}
-
-func (e *Engine) open(ctx context.Context, tx pgx.Tx, name string, partition int, open []es.Record) (int64, error) {
-	ids, streams := make([]string, len(open)), make([]string, len(open))
-	revisions, recorded := make([]string, len(open)), make([]string, len(open))
-	positions, types := make([]string, len(open)), make([]string, len(open))
-	for i, r := range open {
-		ids[i], streams[i] = r.ID.String(), r.Stream.String()
-		revisions[i] = strconv.FormatUint(r.Revision, 10)
-		positions[i], types[i] = strconv.FormatUint(r.Position, 10), r.Type
-		recorded[i] = es.Micro(r.Created).Format("2006-01-02T15:04:05.000000Z")
-	}
-	tag, err := tx.Exec(ctx, `
-		insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at, position, type)
-		select $1, i::uuid, $2, s, r::bigint, c::timestamptz, $7, $7, p::bigint, t
-		from unnest($3::text[], $4::text[], $5::text[], $6::text[], $8::text[], $9::text[]) u (i, s, r, c, p, t)
-		on conflict do nothing`, name, partition, ids, streams, revisions, recorded, e.now(), positions, types)
-	return tag.RowsAffected(), err
+	_, err := tx.Exec(ctx, `
+		insert into daybook.reactor_waiting (reactor, intent, partition, stream, revision, recorded_at, opened_at, due_at, position, type, tries, memo)
+		select r, i::uuid, $1, s, n, c, o, d, p, t, tries, m::jsonb
+		from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::bigint[], $10::text[],
+			$11::int[], $12::text[]) u (r, i, s, n, c, o, d, p, t, tries, m)
+		on conflict do nothing`, partition, names, ids, streams, revisions, recorded, opened, due, positions, types, tries, memos)
+	return err
 }

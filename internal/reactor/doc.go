@@ -1,14 +1,19 @@
 // Package reactor delivers events to the only code that calls the outside world, at least once each.
 //
-//	         feed                    Apply, one transaction               Own, the partition's owner
-//	events ───────▶ intents picked ──▶ checkpoint + waiting rows ──wake──▶ Attend ─▶ Done: row gone
-//	                                                            ▲             │
-//	                                                            └── due_at ◀──┴ Again: 1, 2, 4 … 30 s, or as said
+//	         feed             Apply              one transaction              Own, the partition's owner
+//	events ───────▶ Attend, briefly ─┬─▶ checkpoint + waiting rows ──wake──▶ Attend ─▶ Done: row gone
+//	                                 │                         ▲                │
+//	                                 └▶ Done: checkpoint       └──── due_at ◀───┴ Again: 1, 2, 4 … 30 s, or as said
 //
 // # What holds
 //
 // An intent is an event, so it is recorded before anything is called. Its row is written in the transaction that moves the
-// checkpoint past it, so no crash loses it; the row goes when the reactor says that the outcome is recorded.
+// checkpoint past it, so no crash loses it; the row goes when the reactor says that the outcome is recorded. An intent is tried once
+// before: if its outcome is recorded within a moment it needs no row. A crash until the checkpoint has moved brings it again.
+//
+// Only who moves a partition's checkpoint opens intents in it, so it knows which streams have some: an event that wakes none moves a
+// checkpoint, no more, and may wait for others.
+//
 // Attend may come twice for one intent, also at the same time from two processes while a partition changes hands:
 // reactors load the intent's stream first, and give the outside world a key under which a repeat is harmless.
 //

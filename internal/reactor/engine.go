@@ -42,6 +42,8 @@ type Config struct {
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // none if nil
 	Health      *health.Reporter      // one of its own if nil
+
+	patience time.Duration // how long a batch waits for the first tries at its intents; 250 ms if 0
 }
 
 // Engine is a feed.Consumer: all reactors of a process.
@@ -57,10 +59,13 @@ type Engine struct {
 	metrics     metrics
 	health      *health.Reporter
 
-	mu      sync.Mutex
-	owners  map[int]chan struct{} // partition → wake
-	failing map[string]failing    // open intents whose last tries ended in an error
-	missed  map[waking]int        // partition, of what was held when it was to be woken
+	open openStreams
+
+	mu        sync.Mutex
+	owners    map[int]*owner     // by partition
+	failing   map[string]failing // open intents whose last tries ended in an error
+	missed    map[waking]int     // partition, of what was held when it was to be woken
+	slowUntil time.Time          // first tries are not waited for
 }
 
 type failing struct {
@@ -82,6 +87,7 @@ func New(cfg Config) (*Engine, error) {
 	orDefault(&cfg.BackoffMost, 30*time.Second)
 	orDefault(&cfg.Poll, time.Second)
 	orDefault(&cfg.AlertAfter, 10*time.Minute)
+	orDefault(&cfg.patience, 250*time.Millisecond)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -92,7 +98,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Logger.With("part", "reactors"), byName: map[string]reactor.Reactor{},
 		opens: map[string][]string{}, wakes: map[string][]string{},
 		missed: map[waking]int{},
-		owners: map[int]chan struct{}{}, failing: map[string]failing{},
+		owners: map[int]*owner{}, failing: map[string]failing{}, open: openStreams{in: map[int]map[waking]bool{}},
 	}
 	e.rows = duerows.New(cfg.Poll, e.anyDue)
 	for _, r := range cfg.Reactors {

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,10 +22,12 @@ type owner struct {
 	*Engine
 
 	partition int
+	ctx       context.Context //nolint:containedctx // the assignment's, which first tries run under
 	wake      chan struct{}
 	calls     sync.WaitGroup
 
 	mu      sync.Mutex
+	closed  bool            // no call begins any more
 	running map[string]bool // reactor and intent
 	late    map[string]bool // intents whose being overdue has been logged
 	settled map[string]bool // since the rows of this round were read: they say nothing about these any more
@@ -45,17 +46,22 @@ type hold struct {
 // Own attends to a partition's open intents until ctx ends; what is being called then is another owner's to repeat.
 func (e *Engine) Own(ctx context.Context, partition int) {
 	o := &owner{
-		Engine: e, partition: partition, wake: make(chan struct{}, 1), running: map[string]bool{}, late: map[string]bool{}, held: map[string]hold{},
+		Engine: e, partition: partition, ctx: ctx, wake: make(chan struct{}, 1), running: map[string]bool{}, late: map[string]bool{}, held: map[string]hold{},
 		slots: make(chan struct{}, e.cfg.Concurrency), spares: make(chan struct{}, max(1, e.cfg.Concurrency/4)),
 	}
+	e.open.forget(partition)
 	e.mu.Lock()
-	e.owners[partition] = o.wake
+	e.owners[partition] = o
 	e.mu.Unlock()
 	defer func() {
+		o.mu.Lock()
+		o.closed = true
+		o.mu.Unlock()
 		o.calls.Wait()
+		e.open.forget(partition)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if e.owners[partition] == o.wake {
+		if e.owners[partition] == o {
 			delete(e.owners, partition)
 			maps.DeleteFunc(e.failing, func(_ string, f failing) bool { return f.partition == partition })
 			e.health.Forget(atIntents(partition))
@@ -78,6 +84,17 @@ func (e *Engine) Own(ctx context.Context, partition int) {
 		}
 		return 0
 	})
+}
+
+// goOn runs a call beside others, unless the owner has ended.
+func (o *owner) goOn(call func()) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	o.calls.Go(call)
+	return true
 }
 
 func wake(owner chan struct{}) {
@@ -247,12 +264,18 @@ func (o *owner) read(ctx context.Context, until time.Time, after row) ([]row, er
 
 // attend gives whether there is something to do before the next poll.
 func (o *owner) attend(ctx context.Context, r row) bool {
+	next, err := o.try(ctx, r)
+	return ctx.Err() == nil && o.keep(ctx, r, next, err)
+}
+
+// try calls the reactor, and notes how that went.
+func (o *owner) try(ctx context.Context, r row) (reactor.Next, error) {
 	next, err := o.call(ctx, r)
 	if err == nil && next.Closed {
 		failpoint.Hit(failpoint.OutcomeAfter)
 	}
 	if ctx.Err() != nil {
-		return false
+		return next, err
 	}
 	o.tried(o.partition, r, err)
 	result := "again"
@@ -267,26 +290,7 @@ func (o *owner) attend(ctx context.Context, r row) bool {
 	if open := o.now().Sub(r.task.Recorded); o.overdue(r, open > o.cfg.AlertAfter && !next.Closed && !next.Waits) {
 		o.log.Warn("an intent is still without an outcome", "reactor", r.reactor, "stream", r.task.Stream.String(), "open", open.Round(time.Second))
 	}
-	soon, err := o.settle(ctx, r, next, err)
-	if ctx.Err() == nil {
-		o.kept(r, err)
-	}
-	if err != nil && ctx.Err() == nil {
-		o.log.Debug("cannot keep what a reactor came to; it will be called again", "reactor", r.reactor, "stream", r.task.Stream.String(), "error", err)
-	}
-	return soon
-}
-
-// kept notes whether a row could be written.
-func (o *owner) kept(r row, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err == nil {
-		delete(o.held, r.key())
-		return
-	}
-	tries := o.held[r.key()].tries
-	o.held[r.key()] = hold{tries + 1, o.now().Add(o.retries().After(tries + 1))}
+	return next, err
 }
 
 // overdue counts a try that left an intent open for too long, and tells whether it is the first such of this owner.
@@ -311,54 +315,4 @@ func (o *owner) call(ctx context.Context, r row) (next reactor.Next, err error) 
 		}
 	}()
 	return o.byName[r.reactor].Attend(ctx, r.task)
-}
-
-// settle closes the row or says when it is due again. A row that was woken meanwhile is due at once, and one that
-// another owner has settled is left alone.
-func (o *owner) settle(ctx context.Context, r row, next reactor.Next, failed error) (soon bool, err error) {
-	if failed == nil && next.Closed {
-		return false, o.write(ctx, r, nil, `delete from daybook.reactor_waiting where reactor = $1 and intent = $2::uuid`, r.reactor, r.task.ID.String())
-	}
-	memo, after := r.task.Left, o.retries().After(r.task.Tries+1)
-	if failed == nil {
-		if memo, err = json.Marshal(next.Memo); err != nil {
-			return false, fmt.Errorf("encode a memo: %w", err)
-		}
-		if next.After >= 0 {
-			after = next.After
-		}
-	}
-	if len(memo) == 0 {
-		memo = []byte("null")
-	}
-	now := o.now()
-	var due time.Time
-	err = o.write(ctx, r, func(row pgx.Row) error { return row.Scan(&due) }, `
-		update daybook.reactor_waiting set tries = tries + 1, memo = $5, due_at = case when wakes = $4 then $6::timestamptz else $7::timestamptz end
-		where reactor = $1 and intent = $2::uuid and tries = $3 returning due_at`,
-		r.reactor, r.task.ID.String(), r.task.Tries, r.wakes, memo, now.Add(after), now)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil && due.Before(now.Add(o.cfg.Poll)), err
-}
-
-// write runs one statement about a row without waiting for the disk, nor long for a lock, in one round trip: a batch is a transaction.
-// A row that was not found held before is waited for only briefly, for it keeps a slot from others.
-func (o *owner) write(ctx context.Context, about row, read func(pgx.Row) error, sql string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, readWithin)
-	defer cancel()
-	lock := "100ms"
-	o.mu.Lock()
-	if o.held[about.key()].tries > 0 {
-		lock = "1s"
-	}
-	o.mu.Unlock()
-	var b pgx.Batch
-	b.Queue("select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', $1, true)", lock)
-	q := b.Queue(sql, args...)
-	if read != nil {
-		q.QueryRow(read)
-	}
-	return o.cfg.Pool.SendBatch(ctx, &b).Close()
 }

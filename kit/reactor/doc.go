@@ -16,6 +16,6 @@
 //
 // # What the engine holds
 //
-// The intent is written beside the checkpoint in one transaction, so no crash loses it. An error or a panic is tried again with a
+// The checkpoint passes an intent once its outcome is recorded, or in one transaction with a row for it, so no crash loses it. An error or a panic is tried again with a
 // growing pause, and only that intent waits. Nothing here is reachable from a replay or a rebuild.
 package reactor
