@@ -1,9 +1,9 @@
 package shop
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -81,15 +81,19 @@ func (w *waiting) run(ctx context.Context, wake <-chan struct{}) error {
 // look reads the status of all awaited orders in one query, and releases the requests of those that have ended. It tells whether there
 // were any.
 func (w *waiting) look(ctx context.Context) (awaited bool, err error) {
+	var ids []string
+	var revisions []int64
 	w.mu.Lock()
-	ids := slices.Collect(maps.Keys(w.orders))
+	for id, waiters := range w.orders {
+		ids, revisions = append(ids, id), append(revisions, slices.MinFunc(waiters, byRevision).revision)
+	}
 	w.mu.Unlock()
 	if len(ids) == 0 {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	ended, err := w.details.Standing(ctx, ids, w.ends)
+	ended, err := w.details.Ended(ctx, ids, revisions)
 	if err != nil {
 		return true, err
 	}
@@ -107,12 +111,7 @@ func (w *waiting) look(ctx context.Context) (awaited bool, err error) {
 	return true, nil
 }
 
-// ends reports whether a request waits for what an order has come to.
-func (w *waiting) ends(s orderdetails.Standing) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !s.Waits() && slices.ContainsFunc(w.orders[s.Key], func(one *waiter) bool { return s.Revision >= one.revision })
-}
+func byRevision(a, b *waiter) int { return cmp.Compare(a.revision, b.revision) }
 
 func (w *waiting) add(id string, one *waiter) {
 	w.mu.Lock()

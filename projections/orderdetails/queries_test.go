@@ -2,7 +2,6 @@ package orderdetails_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/viewtest"
+	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/kit/projection/query"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
@@ -63,22 +63,12 @@ func TestGet(t *testing.T) {
 	if d := get(query.Ask{}, "o2"); d.Rejection == nil || !cmp.Equal(d.Rejection.Lines, short) {
 		t.Errorf("rejected: %+v", d)
 	}
-	var standing []orderdetails.Standing
-	whole, err := q.Standing(t.Context(), []string{"o1", "o2", "o3", "o4"}, func(s orderdetails.Standing) bool {
-		standing = append(standing, s)
-		return s.Key == "o1"
-	})
+	ended, err := q.Ended(t.Context(), []string{"o1", "o2", "o3", "o4"}, []int64{1, 2, 0, 0}) // o2 has not come so far
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(standing, func(a, b orderdetails.Standing) int { return strings.Compare(a.Key, b.Key) })
-	if diff := cmp.Diff([]orderdetails.Standing{
-		{Key: "o1", Status: "confirmed", PaymentStatus: "authorised", Revision: 1}, {Key: "o2", Status: "rejected", PaymentStatus: "none", Revision: 1},
-	}, standing); diff != "" {
-		t.Errorf("how far they have come (-want +got)\n%s", diff)
-	}
-	if diff := cmp.Diff([]orderdetails.Detail{*get(query.Ask{}, "o1")}, whole); diff != "" {
-		t.Errorf("the one that was wanted (-want +got)\n%s", diff)
+	if diff := cmp.Diff([]orderdetails.Detail{*get(query.Ask{}, "o1")}, ended); diff != "" {
+		t.Errorf("ended (-want +got)\n%s", diff)
 	}
 	for _, id := range []string{"o3", "o4"} {
 		if d := get(query.Ask{}, id); d != nil {
@@ -87,14 +77,30 @@ func TestGet(t *testing.T) {
 	}
 }
 
-func TestWaits(t *testing.T) {
-	for s, want := range map[orderdetails.Standing]bool{
-		{Status: "placed", PaymentStatus: "none"}: true, {Status: "placed", PaymentStatus: "pending"}: true, {Status: "placed", PaymentStatus: "action_required"}: false,
-		{Status: "cancelling", PaymentStatus: "action_required"}: true, {Status: "confirmed", PaymentStatus: "authorised"}: false,
-		{Status: "rejected"}: false, {Status: "cancelled"}: false, {Status: "closed"}: false,
+// A request waits for what sagas do by themselves, not for a buyer who has to act.
+func TestEnded(t *testing.T) {
+	var l viewtest.Log
+	asked := []string{"placed", "requested", "acting", "confirmed", "cancelling", "cancelled", "rejected"}
+	for id, further := range map[string][]es.Event{
+		"placed": nil, "confirmed": {events.OrderConfirmed{}}, "rejected": {events.OrderRejected{Code: "out_of_stock"}},
+		"cancelling": {events.OrderConfirmed{}, events.OrderCancelRequested{}}, "cancelled": {events.OrderCancelRequested{}, events.OrderCancelled{}},
+		"requested": nil, "acting": nil,
 	} {
-		if s.Waits() != want {
-			t.Errorf("%+v waits: %v", s, !want)
-		}
+		l.Add(t, "order-"+id, start, append([]es.Event{placed}, further...)...)
+	}
+	l.Add(t, "payment-requested", start, requested)
+	l.Add(t, "payment-acting", start, requested, action)
+	q := orderdetails.Queries{View: l.View(t, events.Catalog(), orderdetails.Projection)}
+	details, err := q.Ended(t.Context(), asked, make([]int64, len(asked)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ended []string
+	for _, d := range details {
+		ended = append(ended, d.Key)
+	}
+	slices.Sort(ended)
+	if want := []string{"acting", "cancelled", "confirmed", "rejected"}; !slices.Equal(ended, want) {
+		t.Errorf("ended: %v, want %v", ended, want)
 	}
 }
