@@ -139,10 +139,22 @@ func (o *Orchestrator) saved(r row) {
 	}
 }
 
+// savedAt is the revision of the newest row known to be written; 0: none is.
+func (o *Orchestrator) savedAt(id es.StreamID) uint64 {
+	e, kept := o.instances.Get(id)
+	if !kept {
+		return 0
+	}
+	defer o.leave(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.saved
+}
+
 var _ feed.Selective = (*Orchestrator)(nil)
 
-// Concerns implements feed.Selective. An answer that was fed at once from its receipt, and whose instance's row is as new,
-// changes nothing when it comes through Kafka.
+// Concerns implements feed.Selective. An answer that was fed at once from its receipt changes nothing when it comes through Kafka. It waits
+// for others although its instance's row may not be as new yet: Apply writes that row if nothing else has by then.
 func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
 	if o.routes[event.Type] == nil {
 		return false
@@ -159,8 +171,7 @@ func (o *Orchestrator) Concerns(_ int, event es.Record) bool {
 	return false
 }
 
-// settled tells whether an instance in memory holds an input and a row as new as that is written. One that is just being stepped
-// has not settled.
+// settled tells whether an instance in memory holds an input. One that is just being stepped has not settled.
 func (o *Orchestrator) settled(d delivery) bool {
 	in, heard := d.in.(machine.Heard)
 	e, kept := o.instances.Get(d.to)
@@ -172,5 +183,5 @@ func (o *Orchestrator) settled(d delivery) bool {
 		return false
 	}
 	defer e.mu.Unlock()
-	return e.run != nil && e.saved >= e.next && e.run.Holds(in)
+	return e.run != nil && e.run.Holds(in)
 }

@@ -48,6 +48,9 @@ type Config struct {
 	// Wake, which may be nil, subscribes to Channel, which other processes notify: postgres.Listener's Subscribe.
 	Wake func(channel string) (wake <-chan struct{}, cancel func())
 
+	// RowsWithin is how long the row of an instance that was looked at may wait for others; 0: it is written at once.
+	RowsWithin time.Duration
+
 	Hold       int           // bytes of instances kept in memory when not in use; 0: 32 MiB
 	Workers    int           // instances of one partition whose effects are run at a time; 0: 32
 	Poll       time.Duration // how often due rows are looked for; 0: 1 s
@@ -99,7 +102,9 @@ type Orchestrator struct {
 	routes      map[string]*route // by event type
 	checkpoints *checkpoint.Set
 	instances   *lru.Cache[es.StreamID, *entry] // two entries of one instance would step against each other
+	heard       heard
 	saver       saver
+	later       laterRows
 	rows        *duerows.Watch
 	metrics     *metrics
 	health      *health.Reporter
@@ -172,8 +177,10 @@ func New(cfg Config) (*Orchestrator, error) {
 	}
 	o.routes = o.table()
 	o.instances = lru.New[es.StreamID, *entry](cfg.Hold)
+	o.heard.init(cfg.Catalog)
 	o.checkpoints = checkpoint.NewSet(checkpoint.Saga, cfg.Pool, checkpoint.Here(cfg.Incarnation, cfg.Partitions), o.names())
 	o.saver.init(cfg.Pool, o.checkpoints, o.hit)
+	o.later = laterRows{within: cfg.RowsWithin, write: o.keep}
 	o.metrics = newMetrics(cfg.Registerer, cfg.Pool)
 	return o, nil
 }

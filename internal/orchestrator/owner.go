@@ -64,6 +64,7 @@ func (o *Orchestrator) Own(ctx context.Context, partition int) {
 		w.closed = true
 		w.mu.Unlock()
 		w.all.Wait()
+		o.later.flush(context.WithoutCancel(ctx)) // the next owner need not look again
 	}()
 	var wake <-chan struct{}
 	if o.cfg.Wake != nil {
@@ -98,8 +99,10 @@ func (w *owner) look(ctx context.Context) error {
 				return fmt.Errorf("look for due instances of partition %d: %w", w.partition, err)
 			}
 			still[id] = true
-			if w.o.newest[id.Category] != nil && !w.putOff(id, now) { // else another binary's
-				w.start(id, uint64(r.Revision)) //nolint:gosec // written from one
+			revision := uint64(r.Revision) //nolint:gosec // written from one
+			anothers := w.o.newest[id.Category] == nil
+			if !anothers && !w.putOff(id, now) && !w.o.later.covers(id, revision, now) {
+				w.start(id, revision)
 			}
 		}
 		if len(rows) < maxDue {

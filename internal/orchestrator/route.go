@@ -66,7 +66,7 @@ func (o *Orchestrator) deliveries(rec es.Record, at map[string]uint64) ([]delive
 	if r == nil {
 		return nil, nil
 	}
-	in, err := machine.HeardOf(o.cfg.Catalog, rec)
+	in, err := o.heard.of(rec)
 	if err != nil {
 		return nil, failure.At(failure.Who{Kind: "saga", Name: strings.Join(r.names(), ", ")}, rec, "", err)
 	}

@@ -50,11 +50,22 @@ func (o *Orchestrator) run(ctx context.Context, id es.StreamID, revision uint64)
 	}
 	r := o.rowOf(e)
 	e.mu.Unlock()
-	if err := o.saver.save(ctx, saving{rows: []row{r}}); err != nil {
+	if err := o.later.put(ctx, r); err != nil {
 		return 0, err
 	}
-	o.saved(r)
 	return r.revision, nil
+}
+
+// keep writes an owner's row, unless a newer one is known to be written.
+func (o *Orchestrator) keep(ctx context.Context, r row) error {
+	if o.savedAt(r.id) > r.revision {
+		return nil
+	}
+	if err := o.saver.save(ctx, saving{rows: []row{r}}); err != nil {
+		return err
+	}
+	o.saved(r)
+	return nil
 }
 
 // refresh folds the instance again if the row knows more of it than this process does. What was left undecided by a program with

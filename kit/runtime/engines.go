@@ -61,6 +61,8 @@ func (s *System) relayMoved() (woken <-chan struct{}, cancel func()) {
 const (
 	holdRows   = 0
 	holdOthers = 200 * time.Millisecond
+	// holdRowsOfSagas is how long the row of an instance may, after nothing more is owed at the moment: less than its checkpoint.
+	holdRowsOfSagas = 100 * time.Millisecond
 )
 
 // readModels is the reporter of what queries read.
@@ -168,8 +170,8 @@ func (n *Node) orchestrator(ctx context.Context, first map[string]uint64) (feed.
 	})
 	o, err := orchestrator.New(orchestrator.Config{
 		Store: s.Store, Handler: s.Handler, Catalog: s.Catalog, Pool: s.pool("sagas"), Sagas: machines, First: first,
-		Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, Hold: int(n.cfg.memory().instances), Logger: n.log, Registerer: n.metrics,
-		Health: health,
+		Partitions: topic.DefaultPartitions, Incarnation: s.Incarnation, Uptime: clock, Wake: s.Changes.Subscribe, RowsWithin: holdRowsOfSagas,
+		Hold: int(n.cfg.memory().instances), Logger: n.log, Registerer: n.metrics, Health: health,
 	})
 	if err != nil {
 		return nil, nil, err
