@@ -4,17 +4,13 @@ import (
 	"context"
 	"net"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// triedAfter is how long a connection may have been idle before it is tried without a sign that it is dead.
-const triedAfter = time.Second
-
 // doubtful tells a pool which idle connections to try before it gives them out. A server that ends a connection says so at once, and an
 // idle one has nothing else to say: if there is something to read, the first statement would fail in place of another connection
-// being taken.
+// being taken. Without a sign, one is tried that has been idle for longer than triedAfter.
 func doubtful(_ context.Context, p pgxpool.ShouldPingParams) bool {
 	return p.IdleDuration > triedAfter || said(p.Conn.PgConn().Conn())
 }

@@ -26,6 +26,9 @@ func limitUnacknowledged(network, _ string, conn syscall.RawConn) error {
 	return nil
 }
 
+// triedAfter is how long it takes until the system ends a connection whose other end is gone. That is a sign.
+const triedAfter = deadAfter
+
 // readable tells whether a socket has something to read, be it its end.
 func readable(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor

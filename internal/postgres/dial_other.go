@@ -2,10 +2,15 @@
 
 package postgres
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // limitUnacknowledged has no option to set on this system.
 func limitUnacknowledged(_, _ string, _ syscall.RawConn) error { return nil }
 
-// readable is not known on this system: idle connections are tried after a second.
+const triedAfter = time.Second
+
+// readable is not known on this system: idle connections are tried after triedAfter.
 func readable(uintptr) bool { return false }

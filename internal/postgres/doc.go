@@ -9,7 +9,7 @@
 //   - Correctness never rests on an advisory lock or a notification. A process that lost its lock can still write, so
 //     every checkpoint moves by compare-and-set; a notification can be lost, so every waiter also polls.
 //   - synchronous_commit is on unless a transaction says otherwise. It may be off where what is lost with the last
-//     half second is read again from the log: rows and their checkpoint in one transaction.
+//     seconds is read again from the log: rows and their checkpoint in one transaction.
 //   - Statements name their columns. plan_cache_mode=force_custom_plan belongs on connections whose statements first
 //     run on empty tables.
 package postgres

@@ -19,7 +19,7 @@ const (
 	// caught up.
 	pauses = 5
 	// behind is how many periods the row may be behind what the clock knows: an idle installation writes it less often than it looks.
-	behind = 2
+	behind = 4
 	// kept is how long outages are kept: longer than any deadline.
 	kept = "90 days"
 )

@@ -144,6 +144,8 @@ func (c Config) settings(host, port string) []string {
 		"work_mem=" + kilobytes(c.Memory/24), "maintenance_work_mem=" + kilobytes(c.Memory/6), "autovacuum_work_mem=" + kilobytes(c.Memory/24),
 		// No replicas: a table filled in the transaction that made it, as a rebuild does, needs no log.
 		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=1GB", "wal_compression=on",
+		// What is not waited for until it is on disk may be lost up to three times this after a crash; what is waited for is not concerned.
+		"wal_writer_delay=1s",
 		"random_page_cost=1.1", "jit=off", "max_parallel_workers_per_gather=0", // each costs short queries more than it gives
 		"timezone=UTC", "log_timezone=UTC", "lc_messages=C", // the log is read by this program
 		"logging_collector=off", "log_destination=stderr", "log_line_prefix=", "log_checkpoints=off",
