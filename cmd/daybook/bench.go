@@ -21,7 +21,7 @@ func benchCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Measure the system beside pgx and the disk of this machine", Args: cobra.NoArgs,
-		Long: "Starts servers of its own on a new directory, measures them, and prints throughput, latencies, CPU, memory and bytes written\n" +
+		Long: "Starts servers of its own on a new directory, measures them, and prints throughput, latencies, CPU and memory\n" +
 			"beside one INSERT per event through pgx and beside bare synced writes, in the same run. Nothing that runs is touched.",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if c.Binary == "" {

@@ -16,7 +16,7 @@
 //
 // Things that are compared are measured in turns, round after round, so that a noisy machine disturbs all alike; the figure is
 // the median of the rounds, the ratio one of medians. Percentiles are of all rounds together. Each round begins with a
-// warm-up that does not count. CPU, memory and bytes written are of the process under test and its children, from /proc; the CPU
+// warm-up that does not count. CPU and memory are of the process under test and its children, from /proc; the CPU
 // that making the load costs is shown apart, because it comes out of the same cores.
 //
 // Machines differ, and others work on them: absolute figures are worth what the machine's load at the time, which is

@@ -86,7 +86,6 @@ func (b *bench) costs(ctx context.Context) error {
 	b.figure("CPU per order, process", (r.CPU-r.Children)/1000, "ms")
 	b.figure("CPU per order, Postgres", r.Children/1000, "ms")
 	b.figure("kept on disk per order", float64(diskAfter-diskBefore)/float64(n)/1024, "KiB")
-	b.figure("written to disk per order", r.Bytes/1024, "KiB")
 	return b.resident(withOrders)
 }
 

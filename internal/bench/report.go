@@ -19,7 +19,6 @@ type Row struct {
 	Children  float64        `json:"cpu_us_per_op_of_children"` // what of it was its children's: a system's Postgres
 	Load      float64        `json:"cpu_us_per_op_of_load"`     // of the process that makes the load, which shares the machine
 	Memory    float64        `json:"memory_mb"`                 // private and resident, at most at a round's end
-	Bytes     float64        `json:"written_bytes_per_op"`
 	Ratio     float64        `json:"ratio,omitempty"`
 	To        string         `json:"ratio_to,omitempty"`
 	Must      float64        `json:"ratio_must,omitempty"`
@@ -62,7 +61,7 @@ func row(bench, name string, rounds []sample, per int) Row {
 	}
 	r.PerSecond, r.Latency = median(r.Rounds), demo.Measured(all.took)
 	if n := float64(all.ops * per); n > 0 {
-		r.CPU, r.Bytes = float64(all.used.cpu.Microseconds())/n, float64(all.used.written)/n
+		r.CPU = float64(all.used.cpu.Microseconds()) / n
 		r.Load = float64(all.load.cpu.Microseconds()) / n
 		r.Children = float64(all.used.children.Microseconds()) / n
 	}
@@ -94,7 +93,7 @@ func (r *Report) String() string {
 	for _, row := range r.Rows {
 		if row.Bench != bench {
 			bench = row.Bench
-			fmt.Fprintf(&b, "\n%-46s %10s %19s %9s %9s %9s %8s %8s %7s %8s  %s\n", bench, "/s", "of rounds", "p50 ms", "p99 ms", "p999 ms", "CPU µs", "load µs", "MB", "B/op", "ratio")
+			fmt.Fprintf(&b, "\n%-46s %10s %19s %9s %9s %9s %8s %8s %7s  %s\n", bench, "/s", "of rounds", "p50 ms", "p99 ms", "p999 ms", "CPU µs", "load µs", "MB", "ratio")
 		}
 		ratio := ""
 		if row.To != "" {
@@ -117,8 +116,8 @@ func (r *Report) String() string {
 		if len(row.Rounds) > 1 {
 			span = fmt.Sprintf("%.0f–%.0f", slices.Min(row.Rounds), slices.Max(row.Rounds))
 		}
-		fmt.Fprintf(&b, "  %-44s %10.0f %19s %9.2f %9.2f %9.2f %8.1f %8.1f %7.0f %8.0f  %s\n",
-			row.Case, row.PerSecond, span, row.Latency.P50, row.Latency.P99, row.Latency.P999, row.CPU, row.Load, row.Memory, row.Bytes, ratio)
+		fmt.Fprintf(&b, "  %-44s %10.0f %19s %9.2f %9.2f %9.2f %8.1f %8.1f %7.0f  %s\n",
+			row.Case, row.PerSecond, span, row.Latency.P50, row.Latency.P99, row.Latency.P999, row.CPU, row.Load, row.Memory, ratio)
 	}
 	if len(r.Figures) > 0 {
 		b.WriteString("\n")

@@ -10,15 +10,14 @@ type usage struct {
 	cpu      time.Duration
 	children time.Duration // what of that its children used: a system's Postgres
 	resident int64         // bytes that it shares with no other process
-	written  int64         // bytes that went to the disk
 }
 
 func (u usage) since(before usage) usage {
-	return usage{max(0, u.cpu-before.cpu), max(0, u.children-before.children), u.resident, max(0, u.written-before.written)}
+	return usage{max(0, u.cpu-before.cpu), max(0, u.children-before.children), u.resident}
 }
 
 func (u usage) plus(o usage) usage {
-	return usage{u.cpu + o.cpu, u.children + o.children, max(u.resident, o.resident), u.written + o.written}
+	return usage{u.cpu + o.cpu, u.children + o.children, max(u.resident, o.resident)}
 }
 
 // process is one whose usage is measured, with its children or alone.

@@ -18,7 +18,7 @@ func (p process) usage() (u usage, err error) {
 		if pid != p.pid {
 			one.children = one.cpu
 		}
-		u = usage{u.cpu + one.cpu, u.children + one.children, u.resident + one.resident, u.written + one.written}
+		u = usage{u.cpu + one.cpu, u.children + one.children, u.resident + one.resident}
 	}
 	return u, err
 }
@@ -88,14 +88,6 @@ func (u usage) with(pid int, stat []string) usage {
 		if f := strings.Fields(string(b)); len(f) > 2 {
 			u.resident += int64(number(f[1])-number(f[2])) * int64(os.Getpagesize())
 		}
-	}
-	b, err := os.ReadFile(dir + "/io") //nolint:gosec // of the kernel
-	if err != nil {
-		return u // not ours to read
-	}
-	if _, after, ok := strings.Cut(string(b), "\nwrite_bytes: "); ok {
-		line, _, _ := strings.Cut(after, "\n")
-		u.written += int64(number(line))
 	}
 	return u
 }
