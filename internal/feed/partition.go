@@ -120,7 +120,7 @@ func (p *partition) receive(ctx context.Context) error {
 	p.waiting()
 	var messages []topic.Message
 	for _, piece := range t.pieces {
-		messages = append(messages, p.feed.open(p.id, piece.Read())...)
+		messages = append(messages, p.feed.openAll(piece.Piece)...)
 		p.owed.fetched = p.owed.fetched || piece.asked.After(p.owed.since)
 	}
 	if len(messages) > 0 {

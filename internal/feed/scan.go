@@ -13,18 +13,21 @@ import (
 // gather is how long a pass waits for others that want to read the log too.
 const gather = 10 * time.Millisecond
 
-// Scan reads the log for all partitions of all feeds of a process: those that ask at about the same time share one pass,
-// from the lowest of their positions.
+// Scan is what the feeds of a process share. It reads the log for all of their partitions: those that ask at about the same time share one
+// pass, from the lowest of their positions.
 type Scan struct {
 	log        es.Log
 	partitions int
+	opened     opened
 
 	mu      sync.Mutex
 	waiting []*request // for the pass about to begin
 }
 
 // NewScan makes what the feeds of a process share.
-func NewScan(log es.Log, partitions int) *Scan { return &Scan{log: log, partitions: partitions} }
+func NewScan(log es.Log, partitions int) *Scan {
+	return &Scan{log: log, partitions: partitions, opened: opened{parts: map[int]*[openedBatches]openedBatch{}}}
+}
 
 // request asks for a partition's events in (after, upto].
 type request struct {

@@ -44,6 +44,27 @@ type Piece struct {
 // Size is how many bytes there are to read.
 func (p Piece) Size() int { return len(p.batches) }
 
+// Raw is the bytes. They must not be changed.
+func (p Piece) Raw() []byte { return p.batches }
+
+// Batches gives the batches of a piece, which read one by one come to what the piece does. Where they do not follow on it is the piece itself.
+func (p Piece) Batches() []Piece {
+	var all []Piece
+	one := p
+	for base, b := range whole(p.batches, p.High) {
+		one.batches, one.Next = b, min(endOf(base, b), p.High)
+		if one.Next <= one.Offset {
+			return []Piece{p}
+		}
+		all = append(all, one)
+		one.Offset = one.Next
+	}
+	if all == nil {
+		all = append(all, p)
+	}
+	return all
+}
+
 // Read reads the piece.
 func (p Piece) Read() Page {
 	page := Page{Start: p.Start, High: p.High}

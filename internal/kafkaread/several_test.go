@@ -1,6 +1,7 @@
 package kafkaread
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -29,8 +30,18 @@ func TestAPieceKnowsWhereItGoesOn(t *testing.T) {
 		from := rapid.Int64Range(0, 8).Draw(t, "from")
 		first := rapid.Bool().Draw(t, "first of the answer")
 		p := piece("topic", Place{3, from}, part(8, b), first)
-		if page := p.Read(); page.Next != p.Next {
+		page := p.Read()
+		if page.Next != p.Next {
 			t.Fatalf("it goes on at %d, and was read up to %d", p.Next, page.Next)
+		}
+		var each Page
+		for _, b := range p.Batches() {
+			one := b.Read()
+			each.Next = one.Next
+			each.Messages, each.Unreadable = append(each.Messages, one.Messages...), append(each.Unreadable, one.Unreadable...)
+		}
+		if got, want := fmt.Sprint(each.Next, each.Messages, each.Unreadable), fmt.Sprint(page.Next, page.Messages, page.Unreadable); got != want {
+			t.Fatalf("batch by batch it is\n%s, not\n%s", got, want)
 		}
 		if first && len(b) > 0 && from < 8 && p.Next == from {
 			t.Fatal("it would be asked for again without end")
