@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var pathInText = regexp.MustCompile("`((?:api|cmd|commands|docs|events|imports|internal|kit|projections|reactors|sagas)/[a-z0-9/]*(?:[a-z]+\\.(?:go|md|yaml))?)`")
+var pathInText = regexp.MustCompile("`((?:api|checks|cmd|commands|docs|events|imports|internal|kit|projections|reactors|sagas)/[a-z0-9/]*(?:[a-z]+\\.(?:go|md|yaml))?)`")
 
 // A file that ARCHITECTURE.md names is there.
 func TestTheMapNamesWhatIsThere(t *testing.T) {
