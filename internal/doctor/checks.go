@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
-// readOutside reads what other systems keep, with the log in between.
+// readOutside reads what other systems keep, with the log in between. Whoever reads the log on after it makes what was read outside too old.
 func (h *history) readOutside(ctx context.Context) error {
 	spent := map[int]time.Duration{}
 	ask := func() error {
@@ -72,7 +72,11 @@ func (h *history) awaits(key string) string {
 
 // look lets the checks look at everything.
 func (h *history) look(builds []*build) {
-	seen := doctor.Seen{Resting: h.resting, Attended: h.attended, Rows: func(readModel string) iter.Seq[doctor.Row] { return rowsOf(builds, readModel) }}
+	attended := h.attended
+	if !h.top.AtRest { // more may be attended to by now
+		attended = nil
+	}
+	seen := doctor.Seen{Resting: h.resting, Attended: attended, Rows: func(readModel string) iter.Seq[doctor.Row] { return rowsOf(builds, readModel) }}
 	for _, c := range h.cfg.Checks {
 		if c.Look == nil {
 			continue

@@ -90,6 +90,9 @@ func Examine(ctx context.Context, cfg Config) (*doctor.Report, error) {
 		return nil, err
 	}
 	h.out = own
+	if err := h.readOutside(ctx); err != nil { // when nothing else reads the log any more
+		return nil, err
+	}
 	h.look(builds)
 	for _, part := range []*doctor.Report{own, servers, models} {
 		r.Merge(part)
@@ -131,9 +134,6 @@ func (h *history) examineLog(ctx context.Context, settled chan<- struct{}) error
 		return err
 	}
 	close(settled)
-	if err := h.readOutside(ctx); err != nil {
-		return err
-	}
 	return h.examine(
 		step{"answers and acknowledgements", "I1", func() error { h.checkEffects(); h.checkAcknowledged(); return nil }},
 		step{"sagas", "I6", func() error { h.checkSagas(); return nil }},
