@@ -8,7 +8,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/doctor"
 )
 
-// readOutside reads what other systems keep, with the log in between. Whoever reads the log on after it makes what was read outside too old.
+// readOutside reads what other systems keep, with the log in between. If the log is read on after that, what was read outside is too old.
 func (h *history) readOutside(ctx context.Context) error {
 	spent := map[int]time.Duration{}
 	ask := func() error {
