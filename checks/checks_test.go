@@ -3,7 +3,6 @@ package checks
 import (
 	"iter"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,20 +25,7 @@ func examine(t testing.TB, w *doctortest.World, log es.Log) *kit.Report {
 	return r
 }
 
-// finds expects a finding of an invariant that says all of some words.
-func finds(t testing.TB, r *kit.Report, invariant string, words ...string) {
-	t.Helper()
-	for _, f := range r.Findings {
-		text, all := f.String(), f.Invariant == invariant
-		for _, w := range words {
-			all = all && strings.Contains(text, w)
-		}
-		if all {
-			return
-		}
-	}
-	t.Errorf("no finding of %s says %q; there are %v", invariant, words, r.Findings)
-}
+var finds = doctortest.Finds
 
 func TestAllIsWell(t *testing.T) {
 	t.Parallel()
@@ -48,7 +34,7 @@ func TestAllIsWell(t *testing.T) {
 	if !r.Healthy || !r.AtRest || r.Checked["orders"] != 4 || r.Checked["orders at rest"] != 4 || r.Checked["charges"] != 2 || r.Checked["skus"] != 1 {
 		t.Errorf("at rest %t, looked at %v, found %v", r.AtRest, r.Checked, r.Findings)
 	}
-	doctortest.Tell[doctortest.AnyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
+	doctortest.Record[doctortest.AnyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
 	if r := examine(t, w, w.Store); r.Checked["orders"] != 5 || r.Checked["orders at rest"] != 4 {
 		t.Errorf("an order whose saga has not begun: %v", r.Checked)
 	}
@@ -66,23 +52,23 @@ func TestFaultsAreFound(t *testing.T) {
 	}{
 		{name: "money is held for a rejected order", invariant: "I4", words: []string{"payment-short", "rejected", "expected 0.00 GBP, found 9.00 GBP"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyPayment](w, "short", es.Call{}, events.PaymentAuthorised{OrderID: "short", Attempt: 1, Amount: money(900), Reference: "ch_9"})
+				doctortest.Record[doctortest.AnyPayment](w, "short", es.Call{}, events.PaymentAuthorised{OrderID: "short", Attempt: 1, Amount: money(900), Reference: "ch_9"})
 			}},
 		{name: "too little is held", invariant: "I4", words: []string{"payment-confirmed", "expected 5.00 GBP, found 4.99 GBP"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyPayment](w, "confirmed", es.Call{}, events.PaymentAuthorised{OrderID: "confirmed", Attempt: 1, Amount: money(499), Reference: "ch_1"})
+				doctortest.Record[doctortest.AnyPayment](w, "confirmed", es.Call{}, events.PaymentAuthorised{OrderID: "confirmed", Attempt: 1, Amount: money(499), Reference: "ch_1"})
 			}},
 		{name: "money was recorded on top", invariant: "I4", words: []string{"payment-confirmed", "found 5.01 GBP"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyPayment](w, "confirmed", es.Call{}, events.PaymentRecorded{OrderID: "confirmed", RecordID: "r", Amount: money(1), Method: "cash"})
+				doctortest.Record[doctortest.AnyPayment](w, "confirmed", es.Call{}, events.PaymentRecorded{OrderID: "confirmed", RecordID: "r", Amount: money(1), Method: "cash"})
 			}},
 		{name: "another currency", invariant: "I4", words: []string{"payment-confirmed", "expected GBP, found EUR"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyPayment](w, "confirmed", es.Call{}, events.PaymentRecorded{OrderID: "confirmed", RecordID: "r", Amount: events.Money{Amount: 1, Currency: "EUR"}})
+				doctortest.Record[doctortest.AnyPayment](w, "confirmed", es.Call{}, events.PaymentRecorded{OrderID: "confirmed", RecordID: "r", Amount: events.Money{Amount: 1, Currency: "EUR"}})
 			}},
 		{name: "money of no order", invariant: "I4", words: []string{"payment-unknown", "does not exist"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyPayment](w, "unknown", es.Call{}, events.PaymentRecorded{OrderID: "unknown", RecordID: "r", Amount: money(1)})
+				doctortest.Record[doctortest.AnyPayment](w, "unknown", es.Call{}, events.PaymentRecorded{OrderID: "unknown", RecordID: "r", Amount: money(1)})
 			}},
 		{name: "a charge is held for a cancelled order", invariant: "I4", words: []string{"payment-cancelled", "charge ch_2", "holding 7.50 GBP"},
 			tell: func(w *doctortest.World) { w.Charges[1].Status, w.Charges[1].Open = "authorised", 750 }},
@@ -113,23 +99,23 @@ func TestFaultsAreFound(t *testing.T) {
 			}},
 		{name: "stock of a confirmed order is gone", invariant: "I5", words: []string{"order-confirmed", "line 1", "expected 2, found 0"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{}, events.StockReleased{SKU: "A", ReservationID: "confirmed/1/1", OrderID: "confirmed", Quantity: 2})
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{}, events.StockReleased{SKU: "A", ReservationID: "confirmed/1/1", OrderID: "confirmed", Quantity: 2})
 			}},
 		{name: "a reservation of no order", invariant: "I5", words: []string{"stock-A@", "unknown/1/1", "does not exist"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{}, events.StockReserved{SKU: "A", ReservationID: "unknown/1/1", OrderID: "unknown", Quantity: 1})
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{}, events.StockReserved{SKU: "A", ReservationID: "unknown/1/1", OrderID: "unknown", Quantity: 1})
 			}},
 		{name: "more reserved than there is", invariant: "I5", words: []string{"stock-A@", "more is promised than there is"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{}, events.StockReserved{SKU: "A", ReservationID: "confirmed/2/1", OrderID: "confirmed", Quantity: 99})
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{}, events.StockReserved{SKU: "A", ReservationID: "confirmed/2/1", OrderID: "confirmed", Quantity: 99})
 			}},
 		{name: "released twice", invariant: "I5", words: []string{"stock-A@", "gives more than it holds"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{}, events.StockReleased{SKU: "A", ReservationID: "confirmed/1/1", OrderID: "confirmed", Quantity: 3})
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{}, events.StockReleased{SKU: "A", ReservationID: "confirmed/1/1", OrderID: "confirmed", Quantity: 3})
 			}},
 		{name: "a wrong count", invariant: "I5", words: []string{"stock-A@", "expected 99, found 98"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{}, events.StockAdjusted{SKU: "A", Change: -1, OnHand: 98})
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{}, events.StockAdjusted{SKU: "A", Change: -1, OnHand: 98})
 			}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

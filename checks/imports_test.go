@@ -148,7 +148,7 @@ func TestFaultsOfImportsAreFound(t *testing.T) {
 	if _, err := take(t, w, file, 0.5); err == nil {
 		t.Fatal("the import was not broken off")
 	}
-	doctortest.Tell[anyImport](w, ended.ImportID, es.Call{}, ended)
+	doctortest.Record[anyImport](w, ended.ImportID, es.Call{}, ended)
 	if r := examine(t, w, w.Store); r.Healthy {
 		t.Error("an import that says that it ended is excused")
 	}

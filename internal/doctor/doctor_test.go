@@ -56,12 +56,12 @@ func TestBrokenLogs(t *testing.T) {
 			}},
 		{name: "an answer without a question", invariant: "I1", words: []string{"stock-A@", "never asked for"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{Effect: es.EffectRef{ID: confirmed, Instance: "placement-confirmed"}},
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{Effect: es.EffectRef{ID: confirmed, Instance: "placement-confirmed"}},
 					events.StockReservationRefused{SKU: "A", ReservationID: "confirmed/9/1", OrderID: "confirmed"})
 			}},
 		{name: "an answer to no saga", invariant: "I1", words: []string{"is no saga"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyStock](w, "A", es.Call{Effect: es.EffectRef{ID: confirmed, Instance: "shipping-confirmed"}},
+				doctortest.Record[doctortest.AnyStock](w, "A", es.Call{Effect: es.EffectRef{ID: confirmed, Instance: "shipping-confirmed"}},
 					events.StockReservationRefused{SKU: "A", ReservationID: "confirmed/9/1", OrderID: "confirmed"})
 			}},
 		{name: "a revision is missing", invariant: "I2", words: []string{"order-cancelled@2", "expected 1, found 2"},
@@ -76,7 +76,7 @@ func TestBrokenLogs(t *testing.T) {
 			}},
 		{name: "an order without its saga", invariant: "I6", words: []string{"order-late@0", "should have started placement-late"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
+				doctortest.Record[doctortest.AnyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
 			}},
 		{name: "a saga that stopped half way", invariant: "I6", words: []string{"placement-confirmed@", "it owes confirm order"},
 			alter: func(log []es.Record) []es.Record {
@@ -91,8 +91,8 @@ func TestBrokenLogs(t *testing.T) {
 			}},
 		{name: "a command took effect twice", invariant: "I7", words: []string{"order-other@0", "took effect again"},
 			tell: func(w *doctortest.World) {
-				doctortest.Tell[doctortest.AnyOrder](w, "one", es.Call{ID: confirmed}, events.OrderPlaced{OrderID: "one", Recorded: true})
-				doctortest.Tell[doctortest.AnyOrder](w, "other", es.Call{ID: confirmed}, events.OrderPlaced{OrderID: "other", Recorded: true})
+				doctortest.Record[doctortest.AnyOrder](w, "one", es.Call{ID: confirmed}, events.OrderPlaced{OrderID: "one", Recorded: true})
+				doctortest.Record[doctortest.AnyOrder](w, "other", es.Call{ID: confirmed}, events.OrderPlaced{OrderID: "other", Recorded: true})
 			}},
 		{name: "a command took effect twice in a row", invariant: "I7", words: []string{"stock-A@", "took effect again"},
 			tell: func(w *doctortest.World) {
@@ -136,7 +136,7 @@ func TestAcknowledged(t *testing.T) {
 // What is under way is counted, and is wrong only when its time is over.
 func TestMoving(t *testing.T) {
 	w := doctortest.Shop(t)
-	doctortest.Tell[doctortest.AnyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
+	doctortest.Record[doctortest.AnyOrder](w, "late", es.Call{}, events.OrderPlaced{OrderID: "late", Currency: "GBP"})
 	cfg := config(w)
 	cfg.Settle, cfg.Patience, cfg.Stopped = time.Minute, time.Minute, true
 	r := look(t, cfg)

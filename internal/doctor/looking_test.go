@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -22,17 +21,4 @@ func look(t testing.TB, cfg Config) *doctor.Report {
 	return r
 }
 
-// finds expects a finding of an invariant that says all of some words.
-func finds(t testing.TB, r *doctor.Report, invariant string, words ...string) {
-	t.Helper()
-	for _, f := range r.Findings {
-		text, all := f.String(), f.Invariant == invariant
-		for _, w := range words {
-			all = all && strings.Contains(text, w)
-		}
-		if all {
-			return
-		}
-	}
-	t.Errorf("no finding of %s says %q; there are %v", invariant, words, r.Findings)
-}
+var finds = doctortest.Finds

@@ -198,19 +198,19 @@ func (*AnyPayment) Evolve(es.Event)  {}
 func (*AnyStock) Category() string   { return "stock" }
 func (*AnyStock) Evolve(es.Event)    {}
 
-type says[S any] struct {
-	key  string
-	told []es.Event
+type records[S any] struct {
+	key    string
+	events []es.Event
 }
 
-func (says[S]) CommandType() string            { return "test.tell" }
-func (s says[S]) Key() string                  { return s.key }
-func (s says[S]) Decide(S) ([]es.Event, error) { return s.told, nil }
+func (records[S]) CommandType() string            { return "test.record" }
+func (r records[S]) Key() string                  { return r.key }
+func (r records[S]) Decide(S) ([]es.Event, error) { return r.events, nil }
 
-// Tell appends events by a command that decides nothing.
-func Tell[S any, P es.State[S]](w *World, key string, call es.Call, told ...es.Event) {
+// Record appends events by a command that decides nothing.
+func Record[S any, P es.State[S]](w *World, key string, call es.Call, all ...es.Event) {
 	w.t.Helper()
-	w.must(es.Handle[S, P](w.t.Context(), es.NewHandler(w.Store, w.Catalog, time.Now), says[S]{key, told}, call))
+	w.must(es.Handle[S, P](w.t.Context(), es.NewHandler(w.Store, w.Catalog, time.Now), records[S]{key, all}, call))
 }
 
 // provider answers an intent at once, and keeps its ledger.
@@ -303,7 +303,7 @@ func (w *World) Forget(s es.StreamID, e es.Event, command es.UUID) {
 	if s.Category != "stock" {
 		w.t.Fatal("stock only")
 	}
-	r, err = es.Handle(w.t.Context(), h, says[AnyStock]{s.Key, []es.Event{e}}, es.Call{ID: command})
+	r, err = es.Handle(w.t.Context(), h, records[AnyStock]{s.Key, []es.Event{e}}, es.Call{ID: command})
 	w.must(r, err)
 	at := es.NoStream
 	for have, err := range w.Store.Read(w.t.Context(), s, 0) {
