@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 
@@ -251,5 +252,53 @@ func TestLogGrowsWhileLookedAt(t *testing.T) {
 	}
 	if h.top.AtRest || out.Breaches["I6"] > 0 {
 		t.Errorf("at rest %t, %v", h.top.AtRest, out.Findings)
+	}
+}
+
+// growing is a log that has one event more each time it is read on.
+type growing struct {
+	es.Log
+
+	records []es.Record
+	seen    int
+}
+
+func (g *growing) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, error] {
+	g.seen = min(g.seen+1, len(g.records))
+	return func(yield func(es.Record, error) bool) {
+		for _, r := range g.records[:g.seen] {
+			if r.Position > after && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (g *growing) End(context.Context) (uint64, error) { return g.records[g.seen-1].Position, nil }
+
+// What was read outside last has all that the checks know from the log, whatever else reads the log on.
+func TestNothingIsReadAfterOutside(t *testing.T) {
+	t.Parallel()
+	w := doctortest.New(t)
+	w.Stocked("A", 100)
+	w.Place("confirmed", 2, "")
+	pool, cfg := posted(t, w)
+	log := &growing{Log: w.Store, records: w.Store.All(0)}
+	const carried = 6 // events, which is more than have been read when the relay's row is looked at
+	_, err := pool.Exec(t.Context(), `insert into daybook.relay (position, last, partitions, incarnation) values ($1, array_fill(0, array[12]), 12, 'memory')`,
+		int64(log.records[carried].Position))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known, outside uint64
+	asked := 0
+	cfg.Log, cfg.Projections = log, nil
+	cfg.Checks = []doctor.Check{{
+		Fold:    func(e es.Recorded, _ *doctor.Report) { known = e.Position },
+		Outside: func(context.Context, *doctor.Report) error { asked++; outside = known; return nil },
+	}}
+	look(t, cfg)
+	if asked != 2 || known == 0 || outside != known {
+		t.Errorf("asked %d times, last at position %d, and the log was read up to %d", asked, outside, known)
 	}
 }
