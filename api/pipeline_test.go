@@ -167,9 +167,8 @@ func TestUnknownRoutesAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	methods := reflect.TypeFor[openapi.EchoRouter]()
-	for i := range methods.NumMethod() {
-		name := methods.Method(i).Name
+	for method := range reflect.TypeFor[openapi.EchoRouter]().Methods() {
+		name := method.Name
 		e := NewEcho(slog.New(slog.DiscardHandler))
 		r := newRouter(e, gate, stages(gate, Front{}), []Side{Commands, Queries})
 		handler := echo.HandlerFunc(func(echo.Context) error { return errors.New("an operation was reached") })

@@ -10,12 +10,12 @@ import (
 
 // Row is one booking as it is shown.
 type Row struct {
-	Room   string `db:"room" json:"room"`
-	Night  string `db:"night" json:"night"`
-	Guest  string `db:"guest" json:"guest"`
-	Price  int    `db:"price" json:"price"`
+	Room   string `db:"room"   json:"room"`
+	Night  string `db:"night"  json:"night"`
+	Guest  string `db:"guest"  json:"guest"`
+	Price  int    `db:"price"  json:"price"`
 	Status string `db:"status" json:"status"`
-	Why    string `db:"why" json:"why,omitempty"`
+	Why    string `db:"why"    json:"why,omitempty"`
 }
 
 // Bookings keeps a row per booking. Raise Version to build it anew.

@@ -3,6 +3,7 @@ package onlineretail
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,16 +15,16 @@ func bazaar(invoices int) string {
 	file.WriteString(Header + "\n")
 	for i := range invoices {
 		at := time.Date(2011, 1, 1, 9, 10*i, 0, 0, time.UTC).Format("2006-01-02 15:04:05")
-		customer := fmt.Sprint(100 + odds.IntN(20))
+		customer := strconv.Itoa(100 + odds.IntN(20))
 		line := func(invoice, sku string, quantity, price int) {
 			fmt.Fprintf(&file, "%s,%s,Thing %s,%d,%s,%d.00,%s,France\n", invoice, sku, sku, quantity, at, price, customer)
 		}
 		for j := range 1 + odds.IntN(6) {
-			line(fmt.Sprint(500000+i), fmt.Sprintf("S%d%d", j, odds.IntN(3)), 1+odds.IntN(5), 1+odds.IntN(3))
+			line(strconv.Itoa(500000+i), fmt.Sprintf("S%d%d", j, odds.IntN(3)), 1+odds.IntN(5), 1+odds.IntN(3))
 		}
-		line(fmt.Sprint(500000+i), "BACK", 5, 9)
+		line(strconv.Itoa(500000+i), "BACK", 5, 9)
 		if i%7 == 0 {
-			line(fmt.Sprint(500000+i), "POST", 1, 3)
+			line(strconv.Itoa(500000+i), "POST", 1, 3)
 		}
 		if i%5 == 0 {
 			line(fmt.Sprint("C", 500000+i), "BACK", -1-odds.IntN(4), 9)

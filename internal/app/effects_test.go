@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/daybook-dev/daybook/kit/runtime"
@@ -77,13 +78,14 @@ func reached(_ *testing.T, c Config) string {
 }
 
 // placing is how long each step of placing an order may take, and the buyer for an action.
-func placing(_ *testing.T, c Config) (said string) {
+func placing(_ *testing.T, c Config) string {
+	var said []string
 	asked := sagas.Placing{}
 	asked.Payment.State = payment.ActionRequired
 	for _, step := range sagas.Placement(c.deadlines()).Steps {
 		if step.Deadline != nil {
-			said += " " + step.Deadline(sagas.Placing{}).Within.String() + " " + step.Deadline(asked).Within.String()
+			said = append(said, step.Deadline(sagas.Placing{}).Within.String(), step.Deadline(asked).Within.String())
 		}
 	}
-	return said
+	return strings.Join(said, " ")
 }

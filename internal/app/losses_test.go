@@ -65,7 +65,7 @@ func TestNumbersOfLostOrdersAreNotGivenAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := lease.NewNumbers(h, lease.OrderNumber).Next(t.Context()); err != nil || fmt.Sprint(n) != "1001701" {
+	if n, err := lease.NewNumbers(h, lease.OrderNumber).Next(t.Context()); err != nil || n != 1001701 {
 		t.Errorf("the next number is %v, %v", n, err)
 	}
 }

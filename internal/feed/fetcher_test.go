@@ -47,7 +47,7 @@ func startBrokers(t *testing.T, nodes int) *brokers {
 	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		b.fetches.Add(1)
-		return nil, nil, false
+		return nil, nil, false //nolint:nilnil // not handled here, in kfake's words
 	})
 	transport := &kafka.Transport{MetadataTTL: metadataTTL, Dial: b.dial}
 	t.Cleanup(transport.CloseIdleConnections)

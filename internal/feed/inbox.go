@@ -66,12 +66,6 @@ func (in *inbox) take() taken {
 	return t
 }
 
-func (in *inbox) empty() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return len(in.pieces) == 0
-}
-
 // close takes nothing more.
 func (in *inbox) close() {
 	in.mu.Lock()

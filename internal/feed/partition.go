@@ -166,8 +166,8 @@ func (p *partition) confirm(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// real gives the messages up to the first one that the log does not reach. It waits for a store that does not answer.
-func (p *partition) real(ctx context.Context, messages []topic.Message) []topic.Message {
+// genuine gives the messages up to the first one that the log does not reach. It waits for a store that does not answer.
+func (p *partition) genuine(ctx context.Context, messages []topic.Message) []topic.Message {
 	farthest := uint64(0)
 	for _, m := range messages {
 		farthest = max(farthest, m.Record.Position)
@@ -201,11 +201,11 @@ func (p *partition) deliver(ctx context.Context, messages []topic.Message) error
 			break
 		}
 	}
-	real := p.real(ctx, ours)
-	for _, m := range real {
+	genuine := p.genuine(ctx, ours)
+	for _, m := range genuine {
 		p.known = max(p.known, m.Record.Position)
 	}
-	for rest := real; len(rest) > 0 && ctx.Err() == nil; {
+	for rest := genuine; len(rest) > 0 && ctx.Err() == nil; {
 		var (
 			events     []es.Record
 			duplicates int
@@ -302,7 +302,7 @@ const restingLooks = 5
 func (p *partition) compare(o outlook) error {
 	p.blind = o.err != nil
 	if p.set(looking, o.err); o.err != nil {
-		return nil
+		return nil //nolint:nilerr // health shows it, and the partition goes on
 	}
 	if at := o.checkpoints[p.id]; at != p.at && o.began.After(p.moved) { // else it was moved here meanwhile
 		p.log.Warn("the checkpoint was moved from outside", "from", p.at, "to", at)

@@ -1,6 +1,7 @@
 package mutant_test
 
 import (
+	"errors"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -25,7 +26,7 @@ func parsePatch(text string) (p patch, err error) {
 	lines := strings.SplitAfter(text, "\n")
 	at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "--- a/") })
 	if at < 1 || at+1 >= len(lines) || strings.TrimSpace(lines[0]) == "" {
-		return p, fmt.Errorf("it begins with what is wrong, and has the lines --- a/FILE and +++ b/FILE")
+		return p, errors.New("it begins with what is wrong, and has the lines --- a/FILE and +++ b/FILE")
 	}
 	p.file = strings.TrimSpace(strings.TrimPrefix(lines[at], "--- a/"))
 	if strings.TrimSpace(lines[at+1]) != "+++ b/"+p.file {
@@ -56,7 +57,7 @@ func parsePatch(text string) (p patch, err error) {
 		}
 	}
 	if len(p.hunks) == 0 {
-		return p, fmt.Errorf("it has no hunk")
+		return p, errors.New("it has no hunk")
 	}
 	return p, nil
 }

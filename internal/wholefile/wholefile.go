@@ -27,8 +27,8 @@ func Write(path string, content []byte) error {
 // Fill is Write of what fill writes. A path that names no regular file, as a terminal, is written to as it is.
 func Fill(path string, fill func(io.Writer) error) error {
 	path = filepath.Clean(path)
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return through(path, fill)

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,7 +39,7 @@ var (
 )
 
 func (l limits) texts() (lock, statement string) {
-	return fmt.Sprint(l.lock.Milliseconds()), fmt.Sprint(l.statement.Milliseconds())
+	return strconv.FormatInt(l.lock.Milliseconds(), 10), strconv.FormatInt(l.statement.Milliseconds(), 10)
 }
 
 // opening begins a transaction.

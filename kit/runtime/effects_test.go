@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -112,7 +113,7 @@ func listening(t *testing.T, c Config) string {
 	t.Helper()
 	n := node(t, c)
 	defer func() { _ = n.close() }()
-	return fmt.Sprint(n.listen() == nil)
+	return strconv.FormatBool(n.listen() == nil)
 }
 
 func schemaAddress(t *testing.T, c Config) string {
@@ -134,14 +135,14 @@ func letsIn(t *testing.T, c Config, host string) string {
 	r.Host = host
 	w := httptest.NewRecorder()
 	(&Node{cfg: c}).guard().In(http.NotFoundHandler()).ServeHTTP(w, r)
-	return fmt.Sprint(w.Code)
+	return strconv.Itoa(w.Code)
 }
 
 func adminAnswers(t *testing.T, c Config, path string) string {
 	t.Helper()
 	w := httptest.NewRecorder()
 	node(t, c).admin().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-	return fmt.Sprint(w.Code)
+	return strconv.Itoa(w.Code)
 }
 
 // reached is where the servers are that a process connects to.

@@ -65,7 +65,7 @@ func (s *System) foreignKeys(ctx context.Context, cfg Config, plan *recovery.Pla
 		}
 	}
 	if all == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing is to be taken
 	}
 	return func(ctx context.Context, tx pgx.Tx) error {
 		for _, take := range all {

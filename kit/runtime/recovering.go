@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/embedded/pgserver"
@@ -107,7 +108,7 @@ func Recover(ctx context.Context, d Domain, cfg Config, log *slog.Logger, o Reco
 			return nil, err
 		}
 	}
-	r.Losses, r.Lost, r.Steps = amends.Losses, amends.Lost, append(amends.Steps, recovery.Steps(r.Plan)...)
+	r.Losses, r.Lost, r.Steps = amends.Losses, amends.Lost, slices.Concat(amends.Steps, recovery.Steps(r.Plan))
 	switch {
 	case !o.Do:
 		return r, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/daybook-dev/daybook/kit/es"
@@ -36,14 +37,11 @@ func named(cs []machine.Command) string {
 	if len(cs) == 0 {
 		return "no commands"
 	}
-	s := ""
+	all := make([]string, len(cs))
 	for n, c := range cs {
-		if n > 0 {
-			s += ", "
-		}
-		s += fmt.Sprintf("%s %s (%s)", c.Type, c.Item, c.Digest)
+		all[n] = fmt.Sprintf("%s %s (%s)", c.Type, c.Item, c.Digest)
 	}
-	return s
+	return strings.Join(all, ", ")
 }
 
 // knows tells whether the definition can have made a decision.

@@ -3,6 +3,7 @@ package text_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -94,7 +95,7 @@ func checkDigit(digits string) string {
 		}
 		sum += d
 	}
-	return fmt.Sprint((10 - sum%10) % 10)
+	return strconv.Itoa((10 - sum%10) % 10)
 }
 
 func TestOtherNumbersAreNoCards(t *testing.T) {

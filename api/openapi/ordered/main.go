@@ -6,6 +6,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,7 +28,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("name a document")
+		return errors.New("name a document")
 	}
 	path := args[len(args)-1]
 	text, err := os.ReadFile(path)
@@ -51,7 +53,7 @@ func run(args []string) error {
 	if err := os.WriteFile(ordered, text, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.Command("go", append(append([]string{"run", codegen}, args[:len(args)-1]...), ordered)...)
+	cmd := exec.CommandContext(context.Background(), "go", append(append([]string{"run", codegen}, args[:len(args)-1]...), ordered)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("oapi-codegen: %w", err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -334,7 +333,7 @@ func exhaust(t *testing.T, address string) (heal func()) {
 		}
 	}
 	if len(all) < 50 {
-		t.Fatal(fmt.Sprintf("only %d connections were taken", len(all)))
+		t.Fatalf("only %d connections were taken", len(all))
 	}
 	return func() {
 		for _, conn := range append(all, first) {

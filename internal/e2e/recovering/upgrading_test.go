@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -167,7 +168,7 @@ func contents(t *testing.T, p *testenv.Process) map[string]string {
 	if err != nil || len(tables) < 10 {
 		t.Fatalf("tables: %v %v", tables, err)
 	}
-	all := map[string]string{"log": fmt.Sprint(end)}
+	all := map[string]string{"log": strconv.FormatUint(end, 10)}
 	for _, table := range tables {
 		var digest string
 		if err := db.QueryRow(t.Context(), `select count(*) || ' ' || coalesce(md5(string_agg(r::text, '|' order by r::text)), '') from `+table+` r`).Scan(&digest); err != nil {

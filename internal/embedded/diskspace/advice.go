@@ -2,7 +2,6 @@ package diskspace
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,9 +16,9 @@ func Advice(err error) string {
 	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Sprintf("%s has too little space, or no room for another file (`df`, `df -i`): make room, then run the same command again", disk)
+		return disk + " has too little space, or no room for another file (`df`, `df -i`): make room, then run the same command again"
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Sprintf("%s is mounted read-only, which the system also does when the disk fails: mount it for writing, then run the same command again", disk)
+		return disk + " is mounted read-only, which the system also does when the disk fails: mount it for writing, then run the same command again"
 	}
 	return ""
 }

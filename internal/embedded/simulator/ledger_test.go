@@ -124,7 +124,7 @@ func TestFullDisk(t *testing.T) {
 	diskspacetest.Fill(t, disk, 0)
 	kept := 0
 	for ; kept < 1000; kept++ { // the last page of the file has room for some
-		if got := charge(fmt.Sprint(kept)); got.Status == http.StatusServiceUnavailable {
+		if got := charge(strconv.Itoa(kept)); got.Status == http.StatusServiceUnavailable {
 			break
 		} else if got.Result != Approved {
 			t.Fatalf("%+v", got)
@@ -133,14 +133,14 @@ func TestFullDisk(t *testing.T) {
 	if kept == 1000 {
 		t.Fatal("the disk is full, and charges are kept")
 	}
-	if got := found(t, s, fmt.Sprint(kept)); len(got) != 0 {
+	if got := found(t, s, strconv.Itoa(kept)); len(got) != 0 {
 		t.Errorf("refused, and there: %+v", got)
 	}
 	for s.Health() == nil {
 		runtime.Gosched()
 	}
 	diskspacetest.Free(t, disk)
-	if got := charge(fmt.Sprint(kept)); got.Result != Approved {
+	if got := charge(strconv.Itoa(kept)); got.Result != Approved {
 		t.Errorf("after there was space: %+v", got)
 	}
 	for s.Health() != nil {
@@ -150,7 +150,7 @@ func TestFullDisk(t *testing.T) {
 		t.Error(err)
 	}
 	s = start(t, Config{Dir: filepath.Join(disk, "simulator")})
-	for _, effect := range []string{"before", fmt.Sprint(kept)} {
+	for _, effect := range []string{"before", strconv.Itoa(kept)} {
 		if got := found(t, s, effect); len(got) != 1 || got[0].Result != Approved {
 			t.Errorf("%s: %+v", effect, got)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,7 +45,7 @@ func TestTargetThatTakesNoMore(t *testing.T) {
 		{syscall.ENOSPC, func() { diskspacetest.Inodes(t, disk, 0) }, func() { diskspacetest.Inodes(t, disk, 10_000) }},
 		{syscall.EROFS, func() { diskspacetest.ReadOnly(t, disk, true) }, func() { diskspacetest.ReadOnly(t, disk, false) }},
 	} {
-		archive, dir, restored := filepath.Join(disk, fmt.Sprint(n, ".tar")), filepath.Join(disk, fmt.Sprint(n)), filepath.Join(disk, fmt.Sprint("restored", n))
+		archive, dir, restored := filepath.Join(disk, fmt.Sprint(n, ".tar")), filepath.Join(disk, strconv.Itoa(n)), filepath.Join(disk, fmt.Sprint("restored", n))
 		restore := func() error { _, err := eventserver.Restore(t.Context(), good, restored); return err }
 		before := names(t, disk)
 		c.break_()

@@ -268,3 +268,80 @@ func TestCloseOnAFullDisk(t *testing.T) {
 		t.Errorf("stream is shown as %+v, %v", v, err)
 	}
 }
+
+// A scavenge that finds the disk full, at whichever write, says so or waits for space; it takes away only what was hidden.
+func TestScavengeOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	met := 0
+	for n := int64(1); n <= 40; n += 3 {
+		var writes atomic.Int64
+		var full, armed atomic.Bool
+		s, err := Open(Config{Dir: "data", MemTableBytes: 16 << 10, patience: 10 * time.Millisecond,
+			FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+				switch op.Kind {
+				case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite, errorfs.OpLink, errorfs.OpRename, errorfs.OpFileWriteAt:
+					if armed.Load() && writes.Add(1) == n {
+						full.Store(true)
+					}
+					if full.Load() {
+						return fmt.Errorf("write %s: %w", op.Path, syscall.ENOSPC)
+					}
+				}
+				return nil
+			}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := s.Do(metadata("s", `{"$maxCount":20}`)); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+		for range 600 {
+			if res := s.Do(simple("s")); res.Err != nil {
+				t.Fatal(res.Err)
+			}
+		}
+		armed.Store(true)
+		done := make(chan error, 1)
+		go func() { _, err := s.Scavenge(t.Context()); done <- err }()
+		for ended := false; !ended; {
+			select {
+			case err := <-done:
+				if ended = true; err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrUnknown) {
+					t.Errorf("write %d: scavenge on a full disk: %v", n, err)
+				}
+			case <-time.After(5 * time.Millisecond):
+				if s.disk.blocked.Load() > 0 && s.disk.full() { // it waits; readers do not
+					if _, err := s.View(t.Context(), "s"); err != nil {
+						t.Errorf("write %d: read while a scavenge waits: %v", n, err)
+					}
+					full.Store(false)
+				}
+			}
+		}
+		if full.Load() || writes.Load() >= n {
+			met++
+		}
+		full.Store(false)
+		armed.Store(false)
+		for err = ErrFull; errors.Is(err, ErrFull) || errors.Is(err, ErrUnknown); _, err = s.Scavenge(t.Context()) {
+		}
+		if err != nil {
+			t.Errorf("write %d: scavenge with space again: %v", n, err)
+		}
+		if v, err := s.View(t.Context(), "s"); err != nil || v.First != 580 || v.Last != 599 {
+			t.Errorf("write %d: revisions %d to %d are shown, want 580 to 599 (%v)", n, v.First, v.Last, err)
+		}
+		if all := len(contents(t, s)); all != 22 { // with the metadata, and what the store begins with
+			t.Errorf("write %d: $all has %d events", n, all)
+		}
+		if _, err := s.Verify(t.Context()); err != nil {
+			t.Errorf("write %d: verify: %v", n, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("write %d: close: %v", n, err)
+		}
+	}
+	if met < 5 {
+		t.Errorf("the disk was found full %d times only", met)
+	}
+}

@@ -1,6 +1,9 @@
 package sagatest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // around is how many equal lines are shown before and after a change.
 const around = 3
@@ -12,9 +15,9 @@ func diff(want, got string) string {
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if common[i][j] = max(common[i+1][j], common[i][j+1]); a[i] == b[j] {
+	for i, x := range slices.Backward(a) {
+		for j, y := range slices.Backward(b) {
+			if common[i][j] = max(common[i+1][j], common[i][j+1]); x == y {
 				common[i][j] = common[i+1][j+1] + 1
 			}
 		}
