@@ -15,14 +15,19 @@ import (
 func TestOwnersShareOneQuestionPerPeriod(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		var due []int
-		var fails error
+		type answer struct {
+			due []int
+			err error
+		}
+		var asked atomic.Int64
+		var next atomic.Pointer[answer]
+		next.Store(&answer{})
 		w := duerows.New(time.Second, func(_ context.Context, partitions []int) ([]int, error) {
-			if asked++; !slices.Equal(partitions, []int{0, 1, 2}) {
+			if asked.Add(1); !slices.Equal(partitions, []int{0, 1, 2}) {
 				t.Errorf("asked for %v", partitions)
 			}
-			return due, fails
+			a := next.Load()
+			return a.due, a.err
 		})
 		var wakes []<-chan struct{}
 		for p := range 3 {
@@ -41,15 +46,16 @@ func TestOwnersShareOneQuestionPerPeriod(t *testing.T) {
 			return all
 		}
 		time.Sleep(10*time.Second + time.Millisecond)
-		if got := woken(); asked != 10 || len(got) > 0 {
-			t.Errorf("asked %d times in 10 s, and %v were woken with nothing due", asked, got)
+		if got := woken(); asked.Load() != 10 || len(got) > 0 {
+			t.Errorf("asked %d times in 10 s, and %v were woken with nothing due", asked.Load(), got)
 		}
-		due = []int{1}
+		due := []int{1}
+		next.Store(&answer{due: due})
 		time.Sleep(time.Second)
 		if got := woken(); !slices.Equal(got, due) {
 			t.Errorf("%v were woken, %v have rows due", got, due)
 		}
-		due, fails = nil, errors.New("no connection")
+		next.Store(&answer{err: errors.New("no connection")})
 		time.Sleep(time.Second)
 		if got := woken(); !slices.Equal(got, []int{0, 1, 2}) {
 			t.Errorf("%v were woken after the question failed", got)
@@ -60,21 +66,21 @@ func TestOwnersShareOneQuestionPerPeriod(t *testing.T) {
 func TestNothingIsAskedWithoutOwners(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
-		w := duerows.New(time.Second, func(context.Context, []int) ([]int, error) { asked++; return nil, nil })
+		var asked atomic.Int64
+		w := duerows.New(time.Second, func(context.Context, []int) ([]int, error) { asked.Add(1); return nil, nil })
 		for range 2 {
-			before := asked
+			before := asked.Load()
 			_, release := w.Own(7)
 			_, again := w.Own(7)
 			release()
 			time.Sleep(3*time.Second + time.Millisecond)
-			if asked != before+3 {
-				t.Errorf("asked %d times in 3 s", asked-before)
+			if asked.Load() != before+3 {
+				t.Errorf("asked %d times in 3 s", asked.Load()-before)
 			}
 			again()
 			time.Sleep(time.Minute)
-			if asked != before+3 {
-				t.Errorf("asked %d times after the last owner had gone", asked-before-3)
+			if asked.Load() != before+3 {
+				t.Errorf("asked %d times after the last owner had gone", asked.Load()-before-3)
 			}
 		}
 	})
