@@ -21,6 +21,7 @@ type removal struct {
 	revision, position uint64
 	created            int64
 	id                 ID
+	bytes              uint64 // of data and metadata
 }
 
 const scavengeStep = 512 // removals asked of the writer at once
@@ -64,33 +65,48 @@ func (s *Store) scavengeStream(ctx context.Context, stream string, total *Scaven
 	if err != nil {
 		return err
 	}
-	first := v.First
-	if v.Dead {
-		first = v.Last + 1
-	}
-	low, some := v.kept, false
-	for {
-		removed, err := s.hidden(v, low, min(first, v.Last+1), total)
-		if err != nil || len(removed) == 0 {
-			if some {
-				total.Streams++
+	return s.scavengeSeen(ctx, v, total)
+}
+
+// scavengeSeen removes what is hidden in a stream as it was seen.
+func (s *Store) scavengeSeen(ctx context.Context, v View, total *Scavenged) error {
+	for low, some := v.kept, false; ; {
+		removed, err := s.hidden(v, low)
+		if errors.Is(err, errAbsent) { // a step before, whose outcome was not known, may have come through since
+			now, again := s.View(ctx, v.Stream)
+			if again != nil {
+				return again
 			}
+			if now.kept > low {
+				v, low = now, now.kept
+				continue
+			}
+		}
+		if err != nil || len(removed) == 0 {
 			return err
 		}
-		some = true
-		if res := s.Do(Request{Kind: scavenge, Stream: stream, Expected: ExpectAny, removed: removed}); res.Err != nil {
-			return fmt.Errorf("stream %q: %w", stream, res.Err)
+		if res := s.Do(Request{Kind: scavenge, Stream: v.Stream, Expected: ExpectAny, removed: removed}); res.Err != nil {
+			return fmt.Errorf("stream %q: %w", v.Stream, res.Err)
+		}
+		if !some {
+			total.Streams++
+			some = true
+		}
+		for _, r := range removed {
+			total.Events++
+			total.Bytes += r.bytes
 		}
 		low = int64(removed[len(removed)-1].revision) + 1 //nolint:gosec // below 1<<63
 	}
 }
 
-// hidden collects the next events from low up to first, and behind that those that are too old.
-func (s *Store) hidden(v View, low, first int64, total *Scavenged) (removed []removal, err error) {
-	oldest := v.oldest
+// hidden collects the next events from low on that limits or a deletion hide, and behind those the ones that are too old.
+func (s *Store) hidden(v View, low int64) (removed []removal, err error) {
+	first, oldest := v.First, v.oldest
 	if v.Dead {
-		oldest = math.MinInt64
+		first, oldest = v.Last+1, math.MinInt64
 	}
+	first = min(first, v.Last+1)
 	for revision := low; revision <= v.Last && len(removed) < scavengeStep; revision++ {
 		if revision >= first && oldest == math.MinInt64 {
 			break
@@ -101,12 +117,9 @@ func (s *Store) hidden(v View, low, first int64, total *Scavenged) (removed []re
 		}
 		keep := false
 		err = s.get(position, func(r *Record) {
-			if keep = revision >= first && r.Created >= oldest; keep {
-				return
+			if keep = revision >= first && r.Created >= oldest; !keep {
+				removed = append(removed, removal{r.Revision, position, r.Created, r.ID, uint64(len(r.Data) + len(r.Meta))})
 			}
-			removed = append(removed, removal{r.Revision, position, r.Created, r.ID})
-			total.Events++
-			total.Bytes += uint64(len(r.Data) + len(r.Meta))
 		})
 		if err != nil && !errors.Is(err, errScavenged) {
 			return nil, err

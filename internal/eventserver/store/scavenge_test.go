@@ -170,3 +170,35 @@ func TestScavengeWhileReading(t *testing.T) {
 		t.Errorf("verify %+v %v, %d taken", r, err, taken)
 	}
 }
+
+// A step whose outcome was not known may come through while the next scavenge looks: then it goes on behind it.
+func TestScavengeBesideAStepOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Config{Dir: "data", FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if res := s.Do(metadata("s", `{"$maxCount":20}`)); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	for range 100 {
+		if res := s.Do(simple("s")); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+	}
+	before, err := s.View(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Scavenge(t.Context()); err != nil || got.Events != 80 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	var more Scavenged
+	if err := s.scavengeSeen(t.Context(), before, &more); err != nil || more != (Scavenged{}) {
+		t.Errorf("seen before another step came through: %+v, %v", more, err)
+	}
+	if v, err := s.View(t.Context(), "s"); err != nil || v.First != 80 || v.Last != 99 {
+		t.Errorf("revisions %d to %d are shown (%v)", v.First, v.Last, err)
+	}
+}
