@@ -46,7 +46,9 @@ func benchCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&c.Quick, "quick", false, "short rounds, to see that everything works")
-	f.StringSliceVar(&c.Only, "only", nil, "which of "+strings.Join(bench.Names(), ", ")+" (default all)")
+	f.StringSliceVar(&c.Only, "only", nil, "which of "+strings.Join(bench.Names(), ", ")+" (default all but memory)")
+	f.IntVar(&c.Minutes, "minutes", 0, "how long memory is watched under load (default 10; quick: as many seconds, 2)")
+	f.IntVar(&c.Buyers, "buyers", 0, "who place orders meanwhile (default 64; quick 4)")
 	f.DurationVar(&c.Round, "round", 0, "how long each thing is measured at a time (default 2s; quick 300ms)")
 	f.IntVar(&c.Rounds, "rounds", 0, "how often (default 3; quick once)")
 	f.StringVar(&c.Binary, "binary", "", "another build of this program, whose servers are measured (default: this one)")

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,10 @@ type Config struct {
 	Binary  string
 	Version string
 	Catalog *es.Catalog
-	// Only names the benchmarks to do; none: all.
+	// Only names the benchmarks to do; none: all, but memory only if they are quick.
 	Only []string
+	// Minutes is how long the benchmark memory takes, with how many Buyers; default 10 and 64. Quick: as many seconds, 2 and 4.
+	Minutes, Buyers int
 	// Quick is to see that everything works: its figures are worth little.
 	Quick bool
 	// Round is how long each thing is measured at a time, Rounds how often; default 2 s and 3, quick 0.3 s and 1.
@@ -42,7 +45,7 @@ type Config struct {
 
 // Names lists the benchmarks.
 func Names() []string {
-	return []string{"order", "append", "delivery", "command", "hot", "saga", "replay"}
+	return []string{"order", "append", "delivery", "command", "hot", "saga", "replay", nameMemory}
 }
 
 // bench is one run.
@@ -66,7 +69,7 @@ const (
 	usualRound, quickRound   = 2 * time.Second, 300 * time.Millisecond
 	usualRounds, quickRounds = 3, 1
 	usualSKUs, quickSKUs     = 1000, 50
-	each                     = 6 * time.Minute // bounds one benchmark
+	each                     = 6 * time.Minute // bounds one benchmark, without the minutes of its load
 )
 
 // Run measures. Its error says that something could not be; what is in the report then is still right.
@@ -75,6 +78,13 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		if !slices.Contains(Names(), name) {
 			return nil, fmt.Errorf("there is no benchmark %q: there are %s", name, strings.Join(Names(), ", "))
 		}
+	}
+	if cfg.Quick {
+		cfg.Minutes, cfg.Buyers = cmp.Or(cfg.Minutes, quickMinutes), cmp.Or(cfg.Buyers, quickBuyers)
+	}
+	cfg.Minutes, cfg.Buyers = cmp.Or(cfg.Minutes, usualMinutes), cmp.Or(cfg.Buyers, usualBuyers)
+	if cfg.Minutes < 1 || cfg.Buyers < 1 {
+		return nil, fmt.Errorf("%d buyers for %d minutes: there is nothing to measure", cfg.Buyers, cfg.Minutes)
 	}
 	b := &bench{cfg: cfg, round: cfg.Round, rounds: cfg.Rounds, skus: usualSKUs}
 	if cfg.Quick {
@@ -113,12 +123,16 @@ func (b *bench) all(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"order", b.costs}, {"append", b.append}, {"delivery", b.delivery}, {"command", b.command}, {"hot", b.hot}, {"saga", b.saga}, {"replay", b.replay},
+		{"order", b.costs}, {"append", b.append}, {"delivery", b.delivery}, {"command", b.command}, {"hot", b.hot}, {"saga", b.saga}, {"replay", b.replay}, {nameMemory, b.memory},
 	} {
-		if len(b.cfg.Only) > 0 && !slices.Contains(b.cfg.Only, one.name) {
+		bound := each
+		switch named := slices.Contains(b.cfg.Only, one.name); {
+		case one.name == nameMemory && !named && !b.cfg.Quick, len(b.cfg.Only) > 0 && !named:
 			continue
+		case one.name == nameMemory:
+			bound += time.Duration(b.cfg.Minutes) * time.Minute
 		}
-		ctx, cancel := context.WithTimeout(ctx, each)
+		ctx, cancel := context.WithTimeout(ctx, bound)
 		err := one.do(ctx)
 		cancel()
 		if err != nil {

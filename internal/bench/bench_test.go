@@ -51,6 +51,18 @@ func TestRowsAndRatios(t *testing.T) {
 	}
 }
 
+func TestMemoryIsATableOfMinutes(t *testing.T) {
+	r := Report{Memory: []Resident{{0, 0, 70, 90}, {1.01, 1234, 150.4, 140.2}}}
+	for _, want := range []string{"minute      orders", "1.0           1234          150           140       291"} {
+		if s := r.String(); !strings.Contains(s, want) {
+			t.Errorf("without %q:\n%s", want, s)
+		}
+	}
+	if s := (&Report{}).String(); strings.Contains(s, "minute") {
+		t.Error(s)
+	}
+}
+
 // A closed loop counts what was done between warm-up and end, times also what is slow, and stops at the first error.
 func TestClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

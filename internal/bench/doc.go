@@ -8,6 +8,7 @@
 //	saga     orders placed and driven to their end
 //	visible  from the answer of a command until the read model shows it
 //	replay   the log read back and folded
+//	memory   of a whole system under a long load, minute after minute; only if it is named, or quick
 //
 // # How it measures
 //

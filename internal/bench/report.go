@@ -27,12 +27,13 @@ type Row struct {
 
 // Report is all of a run.
 type Report struct {
-	Machine  Machine  `json:"machine"`
-	Quick    bool     `json:"quick"`
-	Rows     []Row    `json:"rows"`
-	Figures  []Figure `json:"figures,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
-	Seconds  float64  `json:"seconds"`
+	Machine  Machine    `json:"machine"`
+	Quick    bool       `json:"quick"`
+	Rows     []Row      `json:"rows"`
+	Figures  []Figure   `json:"figures,omitempty"`
+	Memory   []Resident `json:"memory,omitempty"`
+	Warnings []string   `json:"warnings,omitempty"`
+	Seconds  float64    `json:"seconds"`
 }
 
 func median(of []float64) float64 {
@@ -125,6 +126,7 @@ func (r *Report) String() string {
 	for _, f := range r.Figures {
 		fmt.Fprintf(&b, "  %-44s %10.2f %s\n", f.Name, f.Value, f.Unit)
 	}
+	b.WriteString(residents(r.Memory))
 	for _, w := range r.Warnings {
 		fmt.Fprintf(&b, "\nNote: %s", w)
 	}

@@ -33,6 +33,9 @@ func TestBench(t *testing.T) {
 			t.Errorf("nothing of %s", name)
 		}
 	}
+	if n := len(r.Memory); n == 0 || r.Memory[n-1].Orders == 0 || r.Memory[n-1].Process <= 0 || r.Memory[n-1].Postgres <= 0 {
+		t.Errorf("of memory under load: %+v", r.Memory)
+	}
 	if ratios < 15 || r.Machine.Postgres == "" || r.Machine.Cores == 0 {
 		t.Errorf("%d ratios, on %+v", ratios, r.Machine)
 	}
