@@ -1,53 +1,111 @@
 package simulator
 
 import (
-	"cmp"
-	"slices"
+	"crypto/sha256"
+	"log/slog"
 	"sync"
 	"time"
 )
 
-// book is what the ledger comes to, in memory. Only what has been synced is in it.
+// book knows where everything is in the ledger. In memory is an index alone: some 200 bytes for each charge. Only what has been synced is in it.
 type book struct {
+	log  *slog.Logger
+	read func(ref) (change, error)
+
 	mu       sync.Mutex
-	charges  map[string]Charge
-	byKey    map[string]Operation   // the newest of each key
-	byEffect map[string][]Operation // in order of entry
-	entries  uint64
+	charges  map[name]latest
+	order    []name // of charges, by their first entry
+	byKey    map[name]ref
+	byEffect map[name]ref   // the first operation of each
+	repeated map[name][]ref // further ones, in order of entry
 
 	running map[string]string        // key → fingerprint of the request at work
 	busy    map[string]chan struct{} // charge → closed when its operation has ended
 }
 
-func newBook() *book {
+// name is a charge's id, a key or an effect id, in 16 bytes.
+type name [16]byte
+
+func named(text string) name {
+	sum := sha256.Sum256([]byte(text))
+	return name(sum[:])
+}
+
+// latest is a charge: where it is as it is now, and its place in the order of entry.
+type latest struct {
+	ref
+
+	seq int
+}
+
+func newBook(log *slog.Logger) *book {
 	return &book{
-		charges: map[string]Charge{}, byKey: map[string]Operation{}, byEffect: map[string][]Operation{},
+		log: log, charges: map[name]latest{}, byKey: map[name]ref{}, byEffect: map[name]ref{}, repeated: map[name][]ref{},
 		running: map[string]string{}, busy: map[string]chan struct{}{},
 	}
 }
 
 // apply takes a change that is on disk.
-func (b *book) apply(c change) {
+func (b *book) apply(c change, at ref) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.entries++
-	charge := c.Charge
-	charge.seq = b.entries
-	if before, ok := b.charges[charge.ID]; ok {
-		charge.seq = before.seq
+	id := named(c.Charge.ID)
+	now, known := b.charges[id]
+	if !known {
+		now.seq = len(b.order)
+		b.order = append(b.order, id)
 	}
-	b.charges[charge.ID] = charge
+	now.ref = at
+	b.charges[id] = now
 	if op := c.Operation; op != nil {
-		b.byKey[op.Key] = *op
-		b.byEffect[op.Answer.EffectID] = append(b.byEffect[op.Answer.EffectID], *op)
+		b.byKey[named(op.Key)] = at
+		effect := named(op.Answer.EffectID)
+		if _, before := b.byEffect[effect]; before {
+			b.repeated[effect] = append(b.repeated[effect], at)
+		} else {
+			b.byEffect[effect] = at
+		}
 	}
 }
 
-func (b *book) charge(id string) (Charge, bool) {
+// at reads changes back.
+func (b *book) at(refs ...ref) ([]change, *problem) {
+	found := make([]change, len(refs))
+	for i, r := range refs {
+		var err error
+		if found[i], err = b.read(r); err != nil {
+			b.log.Error("the simulator cannot read its ledger", "error", err)
+			return nil, &problem{500, "ledger", "the ledger cannot be read"}
+		}
+	}
+	return found, nil
+}
+
+func (b *book) charge(id string) (c Charge, ok bool, p *problem) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	c, ok := b.charges[id]
-	return c, ok
+	now, ok := b.charges[named(id)]
+	b.mu.Unlock()
+	if !ok {
+		return c, false, nil
+	}
+	found, p := b.at(now.ref)
+	if p != nil {
+		return c, false, p
+	}
+	return found[0].Charge, true, nil
+}
+
+// used gives the newest operation of a key, nil if there is none. The caller holds b.mu.
+func (b *book) used(key string) (*Operation, *problem) {
+	at, ok := b.byKey[named(key)]
+	if !ok {
+		return nil, nil
+	}
+	found, p := b.at(at)
+	if p != nil {
+		return nil, p
+	}
+	return found[0].Operation, nil
 }
 
 // enter lets one request at a time work under a key and on a charge ("" = a new one). A key that was used gives
@@ -55,14 +113,17 @@ func (b *book) charge(id string) (Charge, bool) {
 func (b *book) enter(key, fingerprint, chargeID string, rememberedFrom time.Time) (*Operation, *problem) {
 	for {
 		b.mu.Lock()
-		op, used := b.byKey[key]
-		used = used && op.At.After(rememberedFrom)
+		op, p := b.used(key)
+		used := op != nil && op.At.After(rememberedFrom)
 		atWork, running := b.running[key]
 		wait, busy := b.busy[chargeID]
 		switch {
+		case p != nil:
+			b.mu.Unlock()
+			return nil, p
 		case used && op.Fingerprint == fingerprint:
 			b.mu.Unlock()
-			return &op, nil
+			return op, nil
 		case used, running && atWork != fingerprint:
 			b.mu.Unlock()
 			return nil, &problem{422, "idempotency_key_reused", "this key was used for another request"}
@@ -114,37 +175,54 @@ func (b *book) hold(chargeID string) (release func()) {
 }
 
 // answer is what a repeat of a stored operation is given: what was said first, except that processing ends.
-func (b *book) answer(op Operation, now time.Time) Answer {
+func (b *book) answer(op Operation, now time.Time) (Answer, *problem) {
 	if op.Answer.Result != Processing {
-		return op.Answer
+		return op.Answer, nil
 	}
-	c, _ := b.charge(op.Answer.ID)
-	return op.of(c.at(now))
+	c, _, p := b.charge(op.Answer.ID)
+	return op.of(c.at(now)), p
+}
+
+// operations gives everything that was done for an effect id, in order of entry.
+func (b *book) operations(effectID string) ([]change, *problem) {
+	effect := named(effectID)
+	b.mu.Lock()
+	first, ok := b.byEffect[effect]
+	refs := append([]ref{first}, b.repeated[effect]...)
+	b.mu.Unlock()
+	if !ok {
+		return nil, nil
+	}
+	return b.at(refs...)
 }
 
 // lookup gives everything that was done for an effect id, as it is now.
-func (b *book) lookup(effectID string, now time.Time) []Answer {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (b *book) lookup(effectID string, now time.Time) ([]Answer, *problem) {
 	answers := []Answer{}
-	for _, op := range b.byEffect[effectID] {
-		answers = append(answers, op.of(b.charges[op.Answer.ID].at(now)))
+	done, p := b.operations(effectID)
+	for _, d := range done {
+		c, _, p := b.charge(d.Operation.Answer.ID)
+		if p != nil {
+			return nil, p
+		}
+		answers = append(answers, d.Operation.of(c.at(now)))
 	}
-	return answers
+	return answers, p
 }
 
-// attempt finds the charge of an action: by its own id, or by the effect id of its authorisation.
-func (b *book) attempt(id string) (string, bool) {
+// attempt finds the charge of an action: by its own id, or by the effect id of its authorisation. Empty: there is none.
+func (b *book) attempt(id string) (string, *problem) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.charges[id]; ok {
-		return id, true
+	_, ok := b.charges[named(id)]
+	b.mu.Unlock()
+	if ok {
+		return id, nil
 	}
-	ops := b.byEffect[id]
-	if len(ops) == 0 {
-		return "", false
+	done, p := b.operations(id)
+	if p != nil || len(done) == 0 {
+		return "", p
 	}
-	return ops[len(ops)-1].Answer.ID, true
+	return done[len(done)-1].Operation.Answer.ID, nil
 }
 
 // filter narrows the ledger; empty fields match all.
@@ -156,21 +234,31 @@ type filter struct {
 }
 
 // list gives charges in order of entry.
-func (b *book) list(f filter, now time.Time) []Charge {
+func (b *book) list(f filter, now time.Time) ([]Charge, *problem) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	after := b.charges[f.after].seq
+	from := 0
+	if after, ok := b.charges[named(f.after)]; ok {
+		from = after.seq + 1
+	}
+	var refs []ref
+	for _, id := range b.order[from:] {
+		refs = append(refs, b.charges[id].ref)
+	}
+	b.mu.Unlock()
 	found := []Charge{}
-	for _, c := range b.charges {
-		c = c.at(now)
-		if c.seq > after && (f.order == "" || f.order == c.Metadata.OrderID) && (f.effect == "" || f.effect == c.Metadata.EffectID) &&
+	for _, r := range refs {
+		if f.limit > 0 && len(found) == f.limit {
+			break
+		}
+		all, p := b.at(r)
+		if p != nil {
+			return nil, p
+		}
+		c := all[0].Charge.at(now)
+		if (f.order == "" || f.order == c.Metadata.OrderID) && (f.effect == "" || f.effect == c.Metadata.EffectID) &&
 			(f.reference == "" || f.reference == c.ID) && (f.status == "" || f.status == c.Status) {
 			found = append(found, c)
 		}
 	}
-	slices.SortFunc(found, func(x, y Charge) int { return cmp.Compare(x.seq, y.seq) })
-	if f.limit > 0 && len(found) > f.limit {
-		found = found[:f.limit]
-	}
-	return found
+	return found, nil
 }

@@ -61,8 +61,6 @@ type Charge struct {
 	DueAt      time.Time `json:"due_at,omitzero"` // when what is processing will have been approved
 	Asked      int64     `json:"asked"`           // what an action or a late approval will authorise
 	FailVoids  int       `json:"fail_voids,omitempty"`
-
-	seq uint64 // order of entry
 }
 
 // at is the charge as of a moment: what was due has happened.

@@ -129,7 +129,11 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) {
 		reply(w, 400, badRequest("effect is missing"))
 		return
 	}
-	found := s.book.lookup(effect, s.now())
+	found, p := s.book.lookup(effect, s.now())
+	if p != nil {
+		reply(w, p.status, p)
+		return
+	}
 	for i := range found {
 		found[i] = worded(found[i], r)
 	}
@@ -147,11 +151,15 @@ func (s *Server) charges(w http.ResponseWriter, r *http.Request) {
 		}
 		f.limit = n
 	}
-	if _, ok := s.book.charge(f.after); f.after != "" && !ok {
+	if _, ok, p := s.book.charge(f.after); f.after != "" && !ok && p == nil {
 		reply(w, 400, badRequest("after names no charge"))
 		return
 	}
-	found := s.book.list(f, s.now())
+	found, p := s.book.list(f, s.now())
+	if p != nil {
+		reply(w, p.status, p)
+		return
+	}
 	entries := make([]Entry, len(found))
 	for i, c := range found {
 		entries[i] = entryOf(c)

@@ -42,8 +42,16 @@ type ledger struct {
 	err   error         // why; read after ended
 }
 
+// ref is where a change is in the file.
+type ref struct {
+	line int64 // its batch's: where it begins
+	size int32 // of the line
+	n    int32 // which of the batch
+}
+
 type entry struct {
 	change change
+	at     ref // once done says nil
 	done   chan error
 }
 
@@ -56,7 +64,7 @@ var (
 )
 
 // openLedger reads every change into apply, in order, and is ready for more.
-func openLedger(dir string, log *slog.Logger, apply func(change)) (*ledger, error) {
+func openLedger(dir string, log *slog.Logger, apply func(change, ref)) (*ledger, error) {
 	path := filepath.Join(dir, ledgerName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -78,7 +86,7 @@ func openLedger(dir string, log *slog.Logger, apply func(change)) (*ledger, erro
 }
 
 // readLedger gives the length of the good part. What follows a bad line must be nothing.
-func readLedger(f *os.File, apply func(change)) (good int64, err error) {
+func readLedger(f *os.File, apply func(change, ref)) (good int64, err error) {
 	r := bufio.NewReaderSize(f, 1<<20)
 	var bad error
 	for at := 1; ; at++ {
@@ -100,8 +108,8 @@ func readLedger(f *os.File, apply func(change)) (good int64, err error) {
 		if b.Version != ledgerVersion {
 			return good, fmt.Errorf("line %d is of version %d, this program knows %d", at, b.Version, ledgerVersion)
 		}
-		for _, c := range b.Changes {
-			apply(c)
+		for i, c := range b.Changes {
+			apply(c, ref{good, int32(len(line)), int32(i)}) //nolint:gosec // of one batch
 		}
 		good += int64(len(line))
 	}
@@ -146,24 +154,40 @@ func syncDir(dir string) error {
 }
 
 // append returns when the change is on disk, or will never be known to be.
-func (l *ledger) append(c change) error {
-	e := &entry{c, make(chan error, 1)}
+func (l *ledger) append(c change) (ref, error) {
+	e := &entry{change: c, done: make(chan error, 1)}
 	select {
 	case l.queue <- e:
 	case <-l.stop:
-		return errStopped
+		return ref{}, errStopped
 	}
 	select {
 	case err := <-e.done:
-		return err
+		return e.at, err
 	case <-l.ended:
 		select {
 		case err := <-e.done:
-			return err
+			return e.at, err
 		default:
-			return errStopped
+			return ref{}, errStopped
 		}
 	}
+}
+
+// read gives a change that is on disk.
+func (l *ledger) read(r ref) (change, error) {
+	line := make([]byte, r.size)
+	if _, err := l.file.ReadAt(line, r.line); err != nil {
+		return change{}, fmt.Errorf("read the simulator's ledger at byte %d: %w", r.line, err)
+	}
+	b, err := readLine(line)
+	if err == nil && int(r.n) >= len(b.Changes) {
+		err = errors.New("a shorter batch")
+	}
+	if err != nil {
+		return change{}, fmt.Errorf("%w at byte %d: %w", errDamaged, r.line, err)
+	}
+	return b.Changes[r.n], nil
 }
 
 func (l *ledger) write() {
@@ -211,6 +235,9 @@ func (l *ledger) sync(pending []*entry) error {
 	}
 	switch {
 	case err == nil:
+		for i, e := range pending {
+			e.at = ref{l.size, int32(len(line)), int32(i)} //nolint:gosec // of one batch
+		}
 		l.size += int64(len(line))
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

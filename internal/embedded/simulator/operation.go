@@ -67,7 +67,10 @@ func (s *Server) perform(k Kind, key, chargeID string, r request) outcome {
 	if p := r.check(k); p != nil {
 		return outcome{problem: p}
 	}
-	if _, ok := s.book.charge(chargeID); !ok && k != Authorise {
+	switch _, ok, p := s.book.charge(chargeID); {
+	case p != nil:
+		return outcome{problem: p}
+	case !ok && k != Authorise:
 		return outcome{problem: &problem{404, "not_found", "there is no charge " + chargeID}}
 	}
 	fingerprint := r.fingerprint(k, chargeID)
@@ -76,7 +79,8 @@ func (s *Server) perform(k Kind, key, chargeID string, r request) outcome {
 		return outcome{problem: p}
 	}
 	if stored != nil {
-		return outcome{answer: s.book.answer(*stored, s.now()), silent: stored.Silent}
+		answer, p := s.book.answer(*stored, s.now())
+		return outcome{answer: answer, problem: p, silent: stored.Silent && p == nil}
 	}
 	defer s.book.leave(key, chargeID)
 
@@ -91,21 +95,24 @@ func (s *Server) perform(k Kind, key, chargeID string, r request) outcome {
 		c = authorise(b, r, &op)
 	} else {
 		op.At = s.now()
-		c, _ = s.book.charge(chargeID)
+		if c, _, p = s.book.charge(chargeID); p != nil {
+			return outcome{problem: p}
+		}
 		c = c.at(op.At)
 		op.Answer.ID, op.Answer.Currency = c.ID, c.Currency
 		if p := settle(k, &c, r, &op.Answer); p != nil {
 			return outcome{problem: p}
 		}
 	}
-	switch err := s.ledger.append(change{c, &op}); {
+	at, err := s.ledger.append(change{c, &op})
+	switch {
 	case errors.Is(err, errFull): // the server's health says it
 		return outcome{problem: fullProblem()}
 	case err != nil:
 		s.log.Error("the simulator cannot keep a charge", "error", err)
 		return outcome{silent: true} // it may stand, so nothing may be said
 	}
-	s.book.apply(change{c, &op})
+	s.book.apply(change{c, &op}, at)
 	s.count(op.Answer)
 	failpoint.Hit(failpoint.SimulatorChargeAfter)
 	return outcome{answer: op.Answer, silent: op.Silent}
@@ -181,12 +188,18 @@ func settle(k Kind, c *Charge, r request, a *Answer) *problem {
 
 // act completes or fails a 3-D Secure action. Saying the same twice is no error.
 func (s *Server) act(attempt string, approve bool) (Charge, *problem) {
-	id, ok := s.book.attempt(attempt)
-	if !ok {
+	id, p := s.book.attempt(attempt)
+	switch {
+	case p != nil:
+		return Charge{}, p
+	case id == "":
 		return Charge{}, &problem{404, "not_found", "there is no attempt " + attempt}
 	}
 	defer s.book.hold(id)()
-	c, _ := s.book.charge(id)
+	c, _, p := s.book.charge(id)
+	if p != nil {
+		return c, p
+	}
 	c = c.at(s.now())
 	switch {
 	case c.Status == StatusActionRequired:
@@ -200,14 +213,15 @@ func (s *Server) act(attempt string, approve bool) (Charge, *problem) {
 	} else {
 		c.Status, c.Code = StatusDeclined, actionFailed
 	}
-	switch err := s.ledger.append(change{Charge: c}); {
+	at, err := s.ledger.append(change{Charge: c})
+	switch {
 	case errors.Is(err, errFull):
 		return c, fullProblem()
 	case err != nil:
 		s.log.Error("the simulator cannot keep an action", "error", err)
 		return c, &problem{500, "ledger", "the ledger cannot be written"}
 	}
-	s.book.apply(change{Charge: c})
+	s.book.apply(change{Charge: c}, at)
 	return c, nil
 }
 

@@ -66,13 +66,14 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		cfg.Logger = slog.Default()
 	}
 	s := &Server{
-		cfg: cfg, log: cfg.Logger.With("part", "payment simulator"), book: newBook(),
+		cfg: cfg, log: cfg.Logger.With("part", "payment simulator"),
 		now:  func() time.Time { return cfg.Now().UTC().Truncate(time.Microsecond) },
 		stop: make(chan struct{}), done: make(chan struct{}),
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "daybook_simulator_operations_total", Help: "Operations in the payment simulator's ledger since it started.",
 		}, []string{"kind", "result"}),
 	}
+	s.book = newBook(s.log)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("start the payment simulator: %w", err)
 	}
@@ -97,6 +98,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		s.lock.Release()
 		return err
 	}
+	s.book.read = s.ledger.read
 	s.space = diskspace.New(diskspace.Config{Dir: s.cfg.Dir, MinFree: minFree, Logger: s.log})
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err == nil && s.cfg.Registerer != nil {
