@@ -143,6 +143,7 @@ func (v *view) Read(ctx context.Context, ask query.Ask, read func(context.Contex
 	defer late.Stop()
 	goal := goal{position: ask.MinPosition, knownAt: ask.KnownAt}
 	missing := false // a schema was not there
+	asked := false   // the relay, to look whether it has caught up
 	for {
 		answer, err := v.once(ctx, ask, &goal, read)
 		switch {
@@ -155,6 +156,10 @@ func (v *view) Read(ctx context.Context, ask query.Ask, read func(context.Contex
 			return query.Answer{}, fmt.Errorf("%w: %w", query.ErrBusy, err)
 		case !errors.Is(err, query.ErrNotYet):
 			return query.Answer{}, err
+		}
+		if goal.knownAt != nil && !asked {
+			asked = true
+			_, _ = v.reader.cfg.Pool.Exec(ctx, `select pg_notify($1, '')`, topic.Wanted) // else the relay looks by itself
 		}
 		one := &waiter{view: v, key: ask.Key, goal: &goal, wake: make(chan struct{})}
 		v.reader.waiters.enter(one)

@@ -40,6 +40,7 @@ type rows struct {
 	pool    *pgxpool.Pool
 	queries atomic.Int64 // snapshots that were taken for a query
 	looks   atomic.Int64 // what else was asked
+	reader  *reader.Reader
 	view    query.View
 }
 
@@ -83,6 +84,7 @@ func begin(t *testing.T, partitions int) *rows {
 	if r.view, err = made.View(thing); err != nil {
 		t.Fatal(err)
 	}
+	r.reader = made
 	return r
 }
 
@@ -205,5 +207,39 @@ func TestWaitingEnds(t *testing.T) {
 	r.do(t, `update daybook.projection_build set version = 2`)
 	if err := <-later; !errors.Is(err, query.ErrRebuilding) {
 		t.Errorf("another version serves: %v", err)
+	}
+}
+
+// A read of what is known as of now does not wait until a relay that rests looks by itself.
+func TestAReadOfNowAsksTheRelayToLook(t *testing.T) {
+	t.Parallel()
+	r := begin(t, 2)
+	past := thing
+	past.History = true
+	view, err := r.reader.View(past)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := r.pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(t.Context(), `listen `+topic.Wanted); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := view.Read(ctx, query.Ask{Moment: query.Moment{KnownAt: new(time.Now())}, Wait: 5 * time.Minute}, func(context.Context, query.Snapshot) error { return nil })
+		ended <- err
+	}()
+	if _, err := conn.Conn().WaitForNotification(ctx); err != nil {
+		t.Errorf("the relay was not asked: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("its caller left: %v", err)
 	}
 }

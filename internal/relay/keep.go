@@ -19,12 +19,12 @@ const betweenSaves = 10 * time.Millisecond
 // has just become the leader may not know its end yet.
 const shortFor = 10 * time.Second
 
-// resting is how many times IdleEvery an idle relay lets pass between two looks, once it has been idle for a while.
-const resting = 2
+// resting is how many times IdleEvery an idle relay lets pass between two looks, once it has been idle for that long.
+const resting = 8
 
-// between is the time between two looks of a relay whose checkpoint moved at some moment.
+// between is the time between two looks of a relay whose checkpoint moved, or that was asked to look, at some moment.
 func (s *session) between(moved time.Time) time.Duration {
-	if time.Since(moved) < 4*resting*s.cfg.IdleEvery {
+	if time.Since(moved) < resting*s.cfg.IdleEvery {
 		return s.cfg.IdleEvery
 	}
 	return resting * s.cfg.IdleEvery
@@ -87,7 +87,12 @@ func (s *session) await(ctx context.Context, atMost time.Duration) error {
 		case <-waiting.Done():
 		}
 	}()
-	err := s.listen(waiting)
+	err := s.listen(waiting, func() {
+		select {
+		case s.wanted <- struct{}{}:
+		default: // it has been asked already
+		}
+	})
 	cancel()
 	<-ended // what it takes from moved is written by this round
 	return err
@@ -153,8 +158,24 @@ func (s *session) probe(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := backoff.Wait(ctx, s.between(moved)); err != nil {
-			return err
+		if s.rest(ctx, s.between(moved)) {
+			moved = time.Now()
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
+}
+
+// rest waits for some time, or until ctx ends or a look is wanted: true.
+func (s *session) rest(ctx context.Context, d time.Duration) (wanted bool) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-s.wanted:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
 }

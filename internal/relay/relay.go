@@ -33,7 +33,8 @@ type Config struct {
 	BatchBytes int
 	// BufferBytes bounds what is read and not acknowledged; default 32 MiB.
 	BufferBytes int
-	// IdleEvery is how often an idle relay notes that it has caught up; default 250 ms. When nothing has come for 2 s it is half as often.
+	// IdleEvery is how often an idle relay notes that it has caught up; default 250 ms. When nothing has come for 2 s it is an eighth as often,
+	// unless it is asked.
 	IdleEvery time.Duration
 	// StandbyEvery is how often a relay that is not the active one tries to become it; default 250 ms.
 	StandbyEvery time.Duration

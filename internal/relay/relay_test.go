@@ -404,6 +404,24 @@ func TestCaughtUpMovesOnWhenIdle(t *testing.T) {
 	}
 }
 
+// A relay that rests looks as soon as it is asked to.
+func TestARestingRelayLooksWhenItIsAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	cfg := w.config()
+	cfg.IdleEvery = time.Hour
+	w.start(cfg)
+	w.append(5)
+	w.settled()
+	now := time.Now()
+	w.await("caught up later on", func(s topic.State) bool {
+		if _, err := w.pool.Exec(t.Context(), `select pg_notify($1, '')`, topic.Wanted); err != nil {
+			t.Fatal(err)
+		}
+		return s.CaughtUpAt.After(now)
+	})
+}
+
 // A store whose clock is behind records events in what is our past: it must not be said that all of them are there.
 func TestCaughtUpIsTheStoresTime(t *testing.T) {
 	t.Parallel()
@@ -437,7 +455,7 @@ func TestCaughtUpIsTheStoresTime(t *testing.T) {
 }
 
 // untilItEnds is a connection that is never closed.
-func untilItEnds(ctx context.Context) error { <-ctx.Done(); return nil }
+func untilItEnds(ctx context.Context, _ func()) error { <-ctx.Done(); return nil }
 
 func (w *world) incarnation() string {
 	w.Helper()

@@ -38,14 +38,16 @@ type session struct {
 	queues []*queue
 	// save writes the checkpoint; its error ends the session.
 	save func(context.Context, topic.State) error
-	// listen returns when ctx ends, or the connection that save uses was closed: then with an error.
-	listen func(ctx context.Context) error
+	// listen returns when ctx ends, or the connection that save uses was closed: then with an error. It calls its argument when the relay is
+	// asked to look whether it has caught up.
+	listen func(ctx context.Context, wanted func()) error
+	wanted chan struct{}
 	// quickest is how long after being recorded an event has been seen at least, among those that came live.
 	quickest time.Duration
 }
 
-func newSession(cfg Config, st *status, from topic.State, save func(context.Context, topic.State) error, listen func(context.Context) error) *session {
-	s := &session{cfg: cfg, state: st, broker: newBroker(cfg), ledger: newLedger(from, cfg.BufferBytes), save: save, listen: listen, quickest: -1}
+func newSession(cfg Config, st *status, from topic.State, save func(context.Context, topic.State) error, listen func(context.Context, func()) error) *session {
+	s := &session{cfg: cfg, state: st, broker: newBroker(cfg), ledger: newLedger(from, cfg.BufferBytes), save: save, listen: listen, wanted: make(chan struct{}, 1), quickest: -1}
 	st.behind.Store(int64(clocksDiffer))
 	for range cfg.Partitions {
 		s.queues = append(s.queues, newQueue())

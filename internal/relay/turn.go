@@ -127,14 +127,20 @@ func (t *turn) takeOver(ctx context.Context, partitions int, incarnation string)
 	if _, err := t.conn.Exec(ctx, `set synchronous_commit = off`); err != nil {
 		return topic.State{}, fmt.Errorf("taking over the relay's checkpoint: %w", err)
 	}
+	if _, err := t.conn.Exec(ctx, `listen `+topic.Wanted); err != nil {
+		return topic.State{}, fmt.Errorf("taking over the relay's checkpoint: %w", err)
+	}
 	return from, nil
 }
 
-// listen returns when ctx ends, or the connection was closed: then with an error.
-func (t *turn) listen(ctx context.Context) error {
+// listen returns when ctx ends, or the connection was closed: then with an error. It calls wanted when the relay is asked to look.
+func (t *turn) listen(ctx context.Context, wanted func()) error {
 	for ctx.Err() == nil {
-		err := t.conn.PgConn().WaitForNotification(ctx) // none is subscribed to
-		if err != nil && ctx.Err() == nil {
+		_, err := t.conn.WaitForNotification(ctx)
+		switch {
+		case err == nil:
+			wanted()
+		case ctx.Err() == nil:
 			return fmt.Errorf("the connection that holds the relay's lock: %w", err)
 		}
 	}

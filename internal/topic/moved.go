@@ -13,6 +13,10 @@ const Moved = "daybook_projection"
 // CheckpointMoved is said when the relay's own checkpoint has: quiet partitions have reached more, and no row has changed.
 const CheckpointMoved = "relay"
 
+// Wanted is the channel of NOTIFY on which the relay is asked to look whether it has caught up: a read of what is known as of now waits for
+// that. An idle relay looks rarely by itself.
+const Wanted = "daybook_relay"
+
 // RowsMoved says that read models have moved on in these partitions.
 func RowsMoved(partitions []int) string {
 	all := make([]string, len(partitions))

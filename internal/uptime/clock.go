@@ -15,8 +15,8 @@ import (
 
 const (
 	defaultPeriod = time.Second
-	// pauses is how many periods the caught-up time may stand still in normal work: an idle relay notes twice a second that it has
-	// caught up.
+	// pauses is how many periods the caught-up time may stand still in normal work: an idle relay notes every two seconds that it
+	// has caught up.
 	pauses = 5
 	// behind is how many periods the row may be behind what the clock knows: an idle installation writes it less often than it looks.
 	behind = 4
