@@ -169,6 +169,9 @@ func (s *Store) pebbleOptions() *pebble.Options {
 			s.log.Error("event store: damaged file", "file", info.Path, "error", info.Details)
 		},
 	}
+	// One compaction runs at a time, and begins the next when it ends. The usual scheduler also wakes ten times a second to see whether more
+	// may run, which is so only with a higher concurrency.
+	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
