@@ -18,9 +18,10 @@ const (
 	MaxMessageBytes = 2 << 20
 	// Retention is how long messages stay. Consumers that come later catch up from the store.
 	Retention = 24 * time.Hour
-	// retentionBytes bounds one partition; whole segments are deleted.
-	retentionBytes = 256 << 20
-	segmentBytes   = 64 << 20
+	// retentionBytes bounds one partition; whole segments are deleted. The embedded broker keeps 72 bytes in memory for each batch that is
+	// there, and one of a few events has about two kilobytes.
+	retentionBytes = 32 << 20
+	segmentBytes   = 8 << 20
 	// settling is how often a new topic is looked at before what is seen is believed.
 	settling = 50
 )

@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"path"
-	"runtime/debug"
 	"strconv"
 	"strings"
 )
@@ -14,35 +13,39 @@ import (
 // A process has one target for its memory, --memory, with the embedded Postgres if it runs one. It is split like this:
 //
 //	part             share of what the program's code leaves
-//	Postgres         24/64   shared buffers a third; beside them what its processes take. Only with the role postgres
-//	blocks            4/64   the event store's pages that were read. Only with the role eventstore
-//	tables            4/64   its tables of what was written last, of which there may be four. Likewise
-//	states            4/64   streams that commands are decided on, folded
-//	instances         2/64   sagas' instances, folded. Only with the role sagas
-//	keys              1/64   keys of personal data
-//	the rest         25/64   connections, requests under way, buffers of feeds and relay, garbage
+//	Postgres         96/256   what its processes may take; shared buffers are a tenth. Only with the role postgres
+//	blocks            3/256   the event store's pages that were read. Only with the role eventstore
+//	tables            6/256   its tables of what was written last, of which there may be four. Likewise
+//	states            3/256   streams that commands are decided on, folded
+//	instances         2/256   sagas' instances, folded. Only with the role sagas
+//	keys              1/256   keys of personal data
+//	the rest        145/256   connections, requests under way, buffers of feeds and relay, garbage
 //
 // What a process does not run leaves its share to the rest. All but Postgres is on the heap of the collector, whose limit is their sum.
+// Usually it keeps to 64/256; see collector.go.
 const (
-	shares         = 64
-	sharePostgres  = 24
-	shareBlocks    = 4
-	shareTables    = 4
-	shareStates    = 4
+	shares         = 256
+	sharePostgres  = 96
+	shareBlocks    = 3
+	shareTables    = 6
+	shareStates    = 3
 	shareInstances = 2
 	shareKeys      = 1
+	shareUsual     = 64
 	tablesAtOnce   = 4
+	leastCache     = 2 << 20
 	programCode    = 48 << 20 // mapped from the executable
 	leastMemory    = 256 << 20
 	mostByDefault  = 1 << 30
-	ofTheMachine   = 4   // a fraction: one in so many
-	moreBeforeGC   = 200 // percent of what is live
+	ofTheMachine   = 4 // a fraction: one in so many
 	unknownMachine = 4 << 30
 )
 
 // memory is a target, split.
 type memory struct {
 	postgres, blocks, tables, states, instances, keys, rest int64
+
+	usual int64 // of the rest and the caches, what the collector keeps to if it can
 }
 
 // collected is the limit of the collector.
@@ -62,16 +65,17 @@ func (c Config) memory() memory {
 func splitMemory(target int64, postgres, eventStore, sagas bool) (m memory) {
 	left := max(target, leastMemory) - programCode
 	part := left / shares
+	cache := func(share int64) int64 { return max(share*part, leastCache) }
 	if postgres {
 		m.postgres = sharePostgres * part
 	}
 	if eventStore {
-		m.blocks, m.tables = shareBlocks*part, shareTables*part
+		m.blocks, m.tables = cache(shareBlocks), max(shareTables*part, tablesAtOnce*leastCache)
 	}
 	if sagas {
-		m.instances = shareInstances * part
+		m.instances = cache(shareInstances)
 	}
-	m.states, m.keys = shareStates*part, shareKeys*part
+	m.states, m.keys, m.usual = cache(shareStates), cache(shareKeys), shareUsual*part
 	m.rest = left - m.postgres - m.blocks - m.tables - m.states - m.instances - m.keys
 	return m
 }
@@ -84,16 +88,6 @@ func (s *System) hold(m memory) {
 	s.Handler.Hold(int(m.states))
 	if s.Keys != nil {
 		s.Keys.Hold(m.keys)
-	}
-}
-
-// BoundMemory holds the collector of this process to its share. GOGC and GOMEMLIMIT, where given, win.
-func (c Config) BoundMemory() {
-	if _, given := os.LookupEnv("GOMEMLIMIT"); !given {
-		debug.SetMemoryLimit(c.memory().collected())
-	}
-	if _, given := os.LookupEnv("GOGC"); !given {
-		debug.SetGCPercent(moreBeforeGC)
 	}
 }
 

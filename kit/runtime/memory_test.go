@@ -1,14 +1,17 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
+	goruntime "runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func TestMemoryIsSplitWithinItsTarget(t *testing.T) {
@@ -25,11 +28,21 @@ func TestMemoryIsSplitWithinItsTarget(t *testing.T) {
 				if sum := m.postgres + m.collected() + programCode; sum > target || sum < target-shares {
 					t.Fatalf("%d is split into %+v, together %d", target, m, sum)
 				}
+				if m.usual <= 0 || m.usual > m.collected() {
+					t.Fatalf("%d: usually %d of at most %d", target, m.usual, m.collected())
+				}
 				if (m.postgres > 0) != postgres || (m.blocks > 0) != events || (m.tables > 0) != events || (m.instances > 0) != sagas {
 					t.Fatalf("%d with Postgres %t, with an event store %t, with sagas %t: %+v", target, postgres, events, sagas, m)
 				}
-				for what, part := range map[string]int64{"keys": m.keys, "states": m.states, "rest": m.rest} {
-					if part < 2<<20 {
+				parts := map[string]int64{"keys": m.keys, "states": m.states, "rest": m.rest}
+				if events {
+					parts["blocks"], parts["a table"] = m.blocks, m.tables/tablesAtOnce
+				}
+				if sagas {
+					parts["instances"] = m.instances
+				}
+				for what, part := range parts {
+					if part < leastCache {
 						t.Fatalf("%d leaves %d bytes for %s", target, part, what)
 					}
 				}
@@ -94,7 +107,11 @@ func TestTheMachinesMemoryIsThatOfItsControlGroups(t *testing.T) {
 
 func TestTheCollectorIsHeldToItsShare(t *testing.T) {
 	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(math.MaxInt64)
-	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()
+	defer func() {
+		held.hold(0, 0)
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}()
 	c := DefaultConfig(usualName)
 	c.Roles = Domain{}.Roles()
 	c.Memory = 512 << 20
@@ -110,10 +127,52 @@ func TestTheCollectorIsHeldToItsShare(t *testing.T) {
 		}
 	}
 	c.BoundMemory()
-	if got, want := debug.SetMemoryLimit(-1), splitMemory(512<<20, true, true, true).collected(); got != want || got > 512<<20 {
-		t.Errorf("the limit is %d, want %d", got, want)
+	m := splitMemory(512<<20, true, true, true)
+	if got := debug.SetMemoryLimit(-1); got < m.usual || got > m.collected() {
+		t.Errorf("the limit is %d, usual is %d, at most %d", got, m.usual, m.collected())
 	}
 	if got := debug.SetGCPercent(100); got != moreBeforeGC {
 		t.Errorf("GOGC is %d", got)
 	}
+}
+
+// With little live the limit is what is usual. What is live has room to double, as long as that is within the target.
+func TestTheCollectorHasRoomForWhatIsLive(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	c := collector{usual: 200 * mib, most: 600 * mib}
+	for live, want := range map[uint64]int64{0: 200, 40: 200, 80: 200, 100: 225, 200: 450, 300: 600, 5000: 600} {
+		if got := c.limit(live * mib); got != want*mib {
+			t.Errorf("with %d MiB live the limit is %d MiB, want %d", live, got/mib, want)
+		}
+	}
+}
+
+// The limit follows what is live from one collection to the next, up and down.
+func TestTheCollectorsLimitFollowsTheHeap(t *testing.T) {
+	limit := debug.SetMemoryLimit(math.MaxInt64)
+	defer func() {
+		held.hold(0, 0)
+		debug.SetMemoryLimit(limit)
+	}()
+	const usual = 1 << 20 // less than is live anyway
+	held.hold(usual, math.MaxInt64/4)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	until := func(what string, right func(limit int64) bool) int64 {
+		for ; ; goruntime.Gosched() {
+			goruntime.GC()
+			if got := debug.SetMemoryLimit(-1); right(got) {
+				return got
+			} else if ctx.Err() != nil {
+				t.Fatalf("%s: the limit is %d", what, got)
+			}
+		}
+	}
+	small := until("at first", func(limit int64) bool { return limit > usual && limit < math.MaxInt64/4 })
+	large := make([]byte, 64<<20)
+	until("with 64 MiB more", func(limit int64) bool { return limit > small+int64(len(large)) })
+	goruntime.KeepAlive(large)
+	large = nil
+	until("without them", func(limit int64) bool { return limit < small+32<<20 })
 }

@@ -20,7 +20,8 @@ type poolOf struct {
 	roles           []string      // whose processes have it; nil: each process
 }
 
-// pools are all that a process opens. Connections are opened when they are needed.
+// pools are all that a process opens. Connections are opened when they are needed. Each costs Postgres 2.5 MiB, and a burst opens all of its
+// pool: so there are few. They are busy for a millisecond or two at a time.
 //
 // Beside them a process listens on one connection. A relay writes its checkpoint on one of its own. Projections write rows on
 // worker.Connections of their own, with limits for each transaction. Migrations have one without limits.
@@ -28,15 +29,15 @@ type poolOf struct {
 // A command beside the roles, such as doctor, has the common pool alone, without limits: it reads whole tables.
 var pools = []poolOf{
 	// The relay's row, checkpoints ahead of the log, uptime, progress at start, new builds, a probe: about one look of each at a time.
-	{common, 6, 2 * time.Second, 10 * time.Second, nil},
+	{common, 4, 2 * time.Second, 10 * time.Second, nil},
 	// Savings are grouped per partition; those of held rows are written apart, three at a time.
-	{"sagas", 8, time.Second, 9 * time.Second, []string{RoleSagas}},
+	{"sagas", 6, time.Second, 9 * time.Second, []string{RoleSagas}},
 	// Intents are settled in groups; one call to a provider keeps no connection.
-	{"reactors", 6, time.Second, 9 * time.Second, []string{RoleReactors}},
+	{"reactors", 4, time.Second, 9 * time.Second, []string{RoleReactors}},
 	// Keys of personal data are cached, and made in groups.
-	{"keys", 4, time.Second, 9 * time.Second, []string{RoleReactors, deciding, reading}},
+	{"keys", 3, time.Second, 9 * time.Second, []string{RoleReactors, deciding, reading}},
 	// A query answers within 10 s or not at all. Of these no read model takes more than half.
-	{"queries", 16, time.Second, 9 * time.Second, []string{reading}},
+	{"queries", 8, time.Second, 9 * time.Second, []string{reading}},
 }
 
 const (

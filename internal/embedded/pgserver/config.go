@@ -38,7 +38,7 @@ type Config struct {
 	// Disposable data may be lost with the machine: nothing is synced to disk. For tests. It does survive
 	// kill -9.
 	Disposable bool
-	// Memory is how many bytes the server and its processes should keep to; a third of it is shared buffers. Default 384 MiB.
+	// Memory is how many bytes the server and its processes should keep to; a tenth of it is shared buffers. Default 384 MiB.
 	Memory int64
 	// MinFree is how many bytes the disk must have left; below, transactions are read-only. Default 32 MiB.
 	MinFree uint64
@@ -61,6 +61,8 @@ const (
 	MaxConnections = 250
 	ForSuperusers  = 3
 )
+
+const leastBuffers = 16 << 20
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" {
@@ -140,8 +142,14 @@ func (c Config) settings(host, port string) []string {
 	s := []string{
 		"listen_addresses=" + host, "port=" + port, "unix_socket_directories=",
 		"max_connections=" + strconv.Itoa(MaxConnections),
-		"shared_buffers=" + kilobytes(c.Memory/3), "effective_cache_size=1GB",
-		"work_mem=" + kilobytes(c.Memory/24), "maintenance_work_mem=" + kilobytes(c.Memory/6), "autovacuum_work_mem=" + kilobytes(c.Memory/24),
+		// The pages are in the file system's cache as well, which is given up when others need the memory.
+		"shared_buffers=" + kilobytes(max(c.Memory/10, leastBuffers)), "wal_buffers=4MB", "effective_cache_size=1GB",
+		"work_mem=" + kilobytes(c.Memory/96), "maintenance_work_mem=" + kilobytes(c.Memory/12), "autovacuum_work_mem=" + kilobytes(c.Memory/48),
+		// To analyse a table it holds 300 rows of it for each unit of the target in memory, whole: of the widest some 3 KiB each.
+		"default_statistics_target=30", "autovacuum_max_workers=2",
+		"max_logical_replication_workers=0", // there is nothing to replicate: one process less
+		// Of what is idle. Five times as rarely and as many pages at a time.
+		"bgwriter_delay=1s", "bgwriter_lru_maxpages=500",
 		// No replicas: a table filled in the transaction that made it, as a rebuild does, needs no log.
 		"wal_level=minimal", "max_wal_senders=0", "max_wal_size=1GB", "wal_compression=on",
 		// What is not waited for until it is on disk may be lost up to three times this after a crash; what is waited for is not concerned.

@@ -64,7 +64,7 @@ func looksRight(t *testing.T, dir string, s *Server) {
 	for setting, want := range map[string]string{
 		"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "on", "full_page_writes": "on", "synchronous_commit": "on",
 		"password_encryption": "scram-sha-256", "data_checksums": "on", "server_encoding": "UTF8", "TimeZone": "UTC", "max_connections": strconv.Itoa(MaxConnections),
-		"superuser_reserved_connections": strconv.Itoa(ForSuperusers),
+		"superuser_reserved_connections": strconv.Itoa(ForSuperusers), "jit": "off", "max_logical_replication_workers": "0", "default_statistics_target": "30",
 	} {
 		if got := query[string](t, s.SuperuserURL(), "show "+setting); got != want {
 			t.Errorf("%s = %q, want %q", setting, got, want)

@@ -6,7 +6,8 @@ type headCache struct {
 	young, old map[string]head
 }
 
-const headCacheSize = 1 << 16
+// headCacheSize is how many heads a generation has: about 200 bytes each. A stream that is written is mostly written again within seconds.
+const headCacheSize = 1 << 13
 
 func newHeadCache() *headCache { return &headCache{young: map[string]head{}} }
 
