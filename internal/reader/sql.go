@@ -35,6 +35,10 @@ func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 			unknown = errors.Join(unknown, fmt.Errorf("%s names a projection that this view does not have", braced))
 			return braced
 		}
+		if s.moment.Past() && !s.view.plans[name].History {
+			unknown = errors.Join(unknown, fmt.Errorf("%s: %w", name, query.ErrNoHistory))
+			return braced
+		}
 		quoted := pgx.Identifier{name}.Sanitize()
 		if !seen[name] {
 			seen[name] = true
@@ -46,6 +50,14 @@ func (s *snapshot) Query(ctx context.Context, sql string, args ...any) (pgx.Rows
 		return nil, unknown
 	}
 	return s.conn.Query(ctx, preceded(sql, tables), times.args...)
+}
+
+// At implements query.Snapshot.
+func (s *snapshot) At(m query.Moment) query.Snapshot {
+	m.AsOf, m.KnownAt = micro(m.AsOf), micro(m.KnownAt)
+	other := *s
+	other.moment = m
+	return &other
 }
 
 // preceded puts table expressions in front of those that a query has.
