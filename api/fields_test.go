@@ -48,9 +48,7 @@ func TestHeadersCountWhereTheDocumentHasThem(t *testing.T) {
 			ask := func(name, value string) int {
 				came = nil
 				target := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.NewReplacer("{type}", "order.placed", "{version}", "1").Replace(path), "x")
-				if op.OperationID == "reportSales" {
-					target += "?by=month"
-				}
+				target += map[string]string{"reportSales": "?by=month", "diffOrder": "?from=0"}[op.OperationID]
 				req := httptest.NewRequest(method, target, strings.NewReader(bodies[op.OperationID]))
 				if method != http.MethodGet {
 					req.Header.Set("Content-Type", "application/json")

@@ -34,7 +34,7 @@ var kinds = map[es.Code]kind{
 	},
 	"bad_time": {
 		400, "Invalid time",
-		"`as_of` or `known_at` is no RFC 3339 time, or lies more than 5 seconds in the future. A `+` in a query has to be written as `%2B`.",
+		"A time, such as `as_of` or `known_at`, is no RFC 3339 time, or lies more than 5 seconds in the future. A `+` in a query has to be written as `%2B`.",
 	},
 	"bad_cursor": {
 		400, "Invalid cursor",
@@ -50,7 +50,7 @@ var kinds = map[es.Code]kind{
 	},
 	"not_found_at": {
 		404, "Not found at that time",
-		"It exists, but did not exist then: at `as_of`, as known at `known_at`, or in that version.",
+		"It exists, but did not exist then: at `as_of`, as known at `known_at`, or in that version; of a difference, at `from` or at `to`.",
 	},
 	"route_not_found": {
 		404, "Not found",

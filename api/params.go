@@ -36,6 +36,12 @@ func (all shapes) params(list openapi3.Parameters, operation string) ([]param, e
 
 // faults is what is wrong with a value that was given.
 func (p param) faults(value string) []finding {
+	if p.shape.any != nil {
+		if slices.ContainsFunc(p.shape.any, func(s *shape) bool { return param{p.name, p.in, p.required, s}.faults(value) == nil }) {
+			return nil
+		}
+		return []finding{{"anyOf", "has none of the forms that are taken: " + p.shape.about}}
+	}
 	if !slices.Contains(p.shape.types, "integer") {
 		if p.kept() && !text.GTIN(value) && text.CardID(value) {
 			return []finding{{"card_number", "looks like a card number"}}

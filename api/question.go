@@ -41,7 +41,12 @@ func momentOf(query url.Values, name string) (*time.Time, error) {
 	if !query.Has(name) {
 		return nil, nil //nolint:nilnil // now
 	}
-	t, err := ParseTime(query.Get(name))
+	return ParseMoment(name, query.Get(name))
+}
+
+// ParseMoment reads a parameter that is a time.
+func ParseMoment(name, text string) (*time.Time, error) {
+	t, err := ParseTime(text)
 	if err != nil || t.UTC().Year() < 1 {
 		return nil, NewProblem("bad_time", "%s is not an RFC 3339 time", name).At(name, "format", "must look like 2026-01-31T12:00:00Z")
 	}

@@ -250,6 +250,15 @@ type Customer struct {
 // Email One @ with something on both sides
 type Email = string
 
+// FieldChange One field that is not the same. Objects and lists are compared by their members. What was not there before has no `before`, what
+// is not there after has no `after`; `null` is a value. A personal field that cannot be shown is `null` in both and not compared.
+type FieldChange struct {
+	// Pointer JSON pointer (RFC 6901) into the Order
+	Pointer string     `json:"pointer"`
+	Before  FieldValue `json:"before,omitempty"`
+	After   FieldValue `json:"after,omitempty"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Pointer A JSON pointer into the body
@@ -260,6 +269,9 @@ type FieldError struct {
 
 // Id Letters, digits, _ and - of ASCII
 type Id = string
+
+// Moment A time of RFC 3339, or the number of a version
+type Moment = string
 
 // Name A text, as is every field with this pattern. It has no control or format characters and no others that are invisible by
 // themselves, and something in it can be seen. Blanks round it are removed, and it is brought into Unicode's normalisation form C;
@@ -415,6 +427,26 @@ type OrderCustomer struct {
 	Phone PersonalField `json:"phone,omitempty,omitzero"`
 }
 
+// OrderDiff defines model for OrderDiff.
+type OrderDiff struct {
+	Id string `json:"id"`
+
+	// From The version of an order that holds at a moment
+	From OrderMoment `json:"from"`
+
+	// To The version of an order that holds at a moment
+	To OrderMoment `json:"to"`
+
+	// Changes By their pointers: members by name, items of a list by number
+	Changes []FieldChange `json:"changes"`
+
+	// Personal Why personal fields are `null`; absent where all can be shown. `key_missing`: the key they are encrypted with is not there,
+	// because Postgres was lost or restored to an older state; they are shown again when it is put back. `erased`: the key was destroyed.
+	Personal *Personal  `json:"personal,omitempty"`
+	KnownAt  *time.Time `json:"known_at,omitempty"`
+	Position string     `json:"position"`
+}
+
 // OrderEvent defines model for OrderEvent.
 type OrderEvent struct {
 	Position string    `json:"position"`
@@ -448,6 +480,23 @@ type OrderLine struct {
 	Delivered int64 `json:"delivered"`
 	Cancelled int64 `json:"cancelled"`
 	Returned  int64 `json:"returned"`
+}
+
+// OrderMoment The version of an order that holds at a moment
+type OrderMoment struct {
+	Revision int64 `json:"revision"`
+
+	// Position Of the last event in it
+	Position string `json:"position"`
+
+	// At Business time since when it is so
+	At time.Time `json:"at"`
+
+	// RecordedAt When that event was recorded
+	RecordedAt time.Time `json:"recorded_at"`
+
+	// AsOf The time that was asked for
+	AsOf *time.Time `json:"as_of,omitempty"`
 }
 
 // OrderPage defines model for OrderPage.
@@ -862,6 +911,21 @@ type CancelOrderParams struct {
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
 
+// DiffOrderParams defines parameters for DiffOrder.
+type DiffOrderParams struct {
+	// From RFC 3339 time, at most 5 s ahead, or version
+	From Moment `form:"from" json:"from"`
+
+	// To RFC 3339 time, at most 5 s ahead, or version; if it is not given, the present
+	To *Moment `form:"to,omitempty" json:"to,omitempty"`
+
+	// MinPosition A Daybook-Position; the answer reaches at least that far
+	MinPosition *MinPosition `form:"min_position,omitempty" json:"min_position,omitempty"`
+
+	// KnownAt Recorded time (RFC 3339), at most 5 s ahead: what the system knew then
+	KnownAt *KnownAt `form:"known_at,omitempty" json:"known_at,omitempty"`
+}
+
 // StreamOrderEventsParams defines parameters for StreamOrderEvents.
 type StreamOrderEventsParams struct {
 	// LastEventID The position of the last event that was received; empty: none was
@@ -1033,6 +1097,9 @@ type ServerInterface interface {
 	// CancelOrder Cancel an order before it is shipped
 	// (POST /v1/orders/{id}/cancel)
 	CancelOrder(ctx echo.Context, id OrderId, params CancelOrderParams) error
+	// DiffOrder What changed in an order between two moments, field by field
+	// (GET /v1/orders/{id}/diff)
+	DiffOrder(ctx echo.Context, id OrderId, params DiffOrderParams) error
 	// StreamOrderEvents The same events as a stream, history first, then live
 	// (GET /v1/orders/{id}/events)
 	StreamOrderEvents(ctx echo.Context, id OrderId, params StreamOrderEventsParams) error
@@ -1441,6 +1508,52 @@ func (w *ServerInterfaceWrapper) CancelOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CancelOrder(ctx, id, params)
+	return err
+}
+
+// DiffOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) DiffOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id OrderId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DiffOrderParams
+	// ------------- Required query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "min_position" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_position", ctx.QueryParams(), &params.MinPosition, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter min_position: %s", err))
+	}
+
+	// ------------- Optional query parameter "known_at" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "known_at", ctx.QueryParams(), &params.KnownAt, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter known_at: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DiffOrder(ctx, id, params)
 	return err
 }
 
@@ -1976,6 +2089,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/orders/:id", wrapper.GetOrder, options.OperationMiddlewares["getOrder"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/cancel", wrapper.CancelOrder, options.OperationMiddlewares["cancelOrder"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id/timeline", wrapper.GetOrderTimeline, options.OperationMiddlewares["getOrderTimeline"]...)
+	router.GET(options.BaseURL+"/v1/orders/:id/diff", wrapper.DiffOrder, options.OperationMiddlewares["diffOrder"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id/events", wrapper.StreamOrderEvents, options.OperationMiddlewares["streamOrderEvents"]...)
 	router.GET(options.BaseURL+"/v1/reports/sales", wrapper.ReportSales, options.OperationMiddlewares["reportSales"]...)
 	router.GET(options.BaseURL+"/schemas/events/:type/:version", wrapper.GetEventSchema, options.OperationMiddlewares["getEventSchema"]...)
@@ -2529,6 +2643,67 @@ type CancelOrderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelOrderdefaultApplicationProblemPlusJSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.Accept != nil {
+		w.Header().Set("Accept", fmt.Sprint(*response.Headers.Accept))
+	}
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
+	if response.Headers.Allow != nil {
+		w.Header().Set("Allow", fmt.Sprint(*response.Headers.Allow))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiffOrderRequestObject struct {
+	Id     OrderId `json:"id"`
+	Params DiffOrderParams
+}
+
+type DiffOrderResponseObject interface {
+	VisitDiffOrderResponse(w http.ResponseWriter) error
+}
+
+type DiffOrder200ResponseHeaders struct {
+	DaybookPosition string
+}
+
+type DiffOrder200JSONResponse struct {
+	Body    OrderDiff
+	Headers DiffOrder200ResponseHeaders
+}
+
+func (response DiffOrder200JSONResponse) VisitDiffOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Daybook-Position", fmt.Sprint(response.Headers.DaybookPosition))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DiffOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DiffOrderdefaultApplicationProblemPlusJSONResponse) VisitDiffOrderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3256,6 +3431,9 @@ type StrictServerInterface interface {
 	// CancelOrder Cancel an order before it is shipped
 	// (POST /v1/orders/{id}/cancel)
 	CancelOrder(ctx context.Context, request CancelOrderRequestObject) (CancelOrderResponseObject, error)
+	// DiffOrder What changed in an order between two moments, field by field
+	// (GET /v1/orders/{id}/diff)
+	DiffOrder(ctx context.Context, request DiffOrderRequestObject) (DiffOrderResponseObject, error)
 	// StreamOrderEvents The same events as a stream, history first, then live
 	// (GET /v1/orders/{id}/events)
 	StreamOrderEvents(ctx context.Context, request StreamOrderEventsRequestObject) (StreamOrderEventsResponseObject, error)
@@ -3571,6 +3749,32 @@ func (sh *strictHandler) CancelOrder(ctx echo.Context, id OrderId, params Cancel
 		return err
 	} else if validResponse, ok := response.(CancelOrderResponseObject); ok {
 		return validResponse.VisitCancelOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DiffOrder operation middleware
+func (sh *strictHandler) DiffOrder(ctx echo.Context, id OrderId, params DiffOrderParams) error {
+	var request DiffOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DiffOrder(ctx.Request().Context(), request.(DiffOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DiffOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DiffOrderResponseObject); ok {
+		return validResponse.VisitDiffOrderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

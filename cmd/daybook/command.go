@@ -33,7 +33,7 @@ func command(out, errs io.Writer) *cobra.Command {
 			value.NoOptDefVal = "true"
 		}
 	}
-	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), recoverCommand(), configCommand(), healthCommand(), doctorCommand(), eventstoreCommand(), versionCommand())
+	root.AddCommand(serveCommand(), importCommand(), demoCommand(), benchCommand(), recoverCommand(), configCommand(), healthCommand(), statusCommand(), projectionsCommand(), doctorCommand(), eventstoreCommand(), versionCommand())
 	return root
 }
 

@@ -139,6 +139,9 @@ func defaultFormat() string {
 }
 
 func terminal(w any) bool {
+	if out, ok := w.(*standardOutput); ok {
+		w = out.to
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -2,8 +2,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	_ "time/tzdata" // a container may have none
@@ -26,9 +24,6 @@ func main() {
 		if advice := diskspace.Advice(err); advice != "" {
 			fmt.Fprintln(os.Stderr, "daybook:", advice)
 		}
-		if errors.Is(err, context.Canceled) {
-			os.Exit(130) // as a shell has it for an interrupt
-		}
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }

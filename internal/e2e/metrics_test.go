@@ -77,6 +77,14 @@ func TestMetricsOfARunningProcess(t *testing.T) {
 			}
 		}
 	}
+	for _, model := range []string{"customers", "order_details", "order_events", "order_list", "products", "sales", "sales_by_product", "stock_levels"} {
+		for partition := range 12 {
+			labels := map[string]string{"projection": model, "partition": fmt.Sprint(partition)}
+			if !has(families["daybook_projection_lag_events"], labels) || !has(families["daybook_projection_lag_seconds"], labels) {
+				t.Errorf("there is no lag of %v", labels)
+			}
+		}
+	}
 	for _, m := range families["daybook_http_requests_total"].GetMetric() {
 		for _, l := range m.GetLabel() {
 			if strings.Contains(l.GetValue(), "MUG") || strings.Contains(l.GetValue(), "secret-id") {

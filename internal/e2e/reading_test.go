@@ -28,7 +28,7 @@ func TestReading(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"idle", s.idle}, {"far ahead", s.farAhead}, {"moments", s.moments}, {"versions", s.versions}, {"pages", s.walk},
-		{"cursors", s.cursors}, {"heads", s.heads}, {"names", s.names}, {"every operation", s.everyOperation},
+		{"diffs", s.diffs}, {"cursors", s.cursors}, {"heads", s.heads}, {"names", s.names}, {"every operation", s.everyOperation}, {"operators", s.operators},
 	} {
 		t.Run(sub.name, sub.run)
 	}

@@ -86,6 +86,14 @@ func (r *Reader) Check(ctx context.Context) error {
 
 // View reads the projections given, of exactly their versions. Several can be joined in one query.
 func (r *Reader) View(ps ...projection.Projection) (query.View, error) {
+	v, err := r.view(ps...)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (r *Reader) view(ps ...projection.Projection) (*view, error) {
 	plans, err := plan.Compile(ps...)
 	if err != nil {
 		return nil, err

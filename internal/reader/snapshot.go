@@ -200,8 +200,13 @@ func (s *snapshot) partitionReached(p int) uint64 {
 	for _, l := range s.live {
 		at = min(at, uint64(l.position[p])) //nolint:gosec // checkpoints are not negative
 	}
-	if p < len(s.relay.Last) && at >= s.relay.Last[p] {
-		at = max(at, s.relay.Position)
+	return reachedAt(at, p, s.relay)
+}
+
+// reachedAt is the position that a partition has reached with its checkpoint at a position.
+func reachedAt(at uint64, p int, relay topic.State) uint64 {
+	if p < len(relay.Last) && at >= relay.Last[p] {
+		return max(at, relay.Position)
 	}
 	return at
 }

@@ -21,6 +21,9 @@ func (n *Node) admin() http.Handler {
 	}
 	// A figure that cannot be read, in an outage of Postgres say, must not take the others along.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(named{n.metrics, n.cfg.name()}, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	mux.HandleFunc("GET /openapi.yaml", adminDocument)
+	mux.HandleFunc("GET /admin/v1/projections", n.listProjections)
+	mux.HandleFunc("GET /admin/v1/projections/{name}/why", n.explainRow)
 	if n.cfg.Pprof {
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -59,7 +62,7 @@ type link struct {
 // index is a page for browsers, else JSON.
 func (n *Node) index(w http.ResponseWriter, r *http.Request) {
 	about := title(n.cfg.name()) + ", for its operators"
-	links := []link{{"Metrics", "/metrics"}, {"Is it ready?", "/readyz?verbose"}, {"Is it alive?", "/livez"}}
+	links := []link{{"Metrics", "/metrics"}, {"Is it ready?", "/readyz?verbose"}, {"Is it alive?", "/livez"}, {"How far are the read models?", "/admin/v1/projections"}, {"API document (OpenAPI)", "/openapi.yaml"}}
 	w.Header().Set("Vary", "Accept")
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		w.Header().Set("Content-Type", "application/json")

@@ -125,7 +125,7 @@ func Start(ctx context.Context, d Domain, cfg Config, log *slog.Logger) (_ *Node
 			return nil, err
 		}
 	}
-	n.metrics.MustRegister(n.health)
+	n.metrics.MustRegister(n.health, lags{n})
 	n.add("health", n.watch)
 	own := n.addresses
 	own.PID = os.Getpid()

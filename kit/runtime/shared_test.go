@@ -50,13 +50,13 @@ func (OpenBar) Decide(Bar) ([]es.Event, error) { return es.Facts(BarOpened{}) }
 
 func table[E es.Event](name string) projection.Table[row] {
 	return projection.Table[row]{
-		Name: name, Version: 1, Stream: name, Schema: "create table " + name + " (like engine, open boolean not null)",
+		Name: name, Version: 1, Stream: name, History: true, Schema: "create table " + name + " (like engine, open boolean not null)",
 		On: []projection.Fold[row]{projection.On(func(r *row, _ E, _ es.Recorded) { r.Open = true })},
 	}
 }
 
-// opens runs a domain and gives its services, a view of its read model, what its metrics say, and what the doctor finds.
-func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, query.View, func() string, func() *doctor.Report) {
+// opens runs a domain and gives its services, a view of its read model, what its admin listener answers, and what the doctor finds.
+func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Services, query.View, func(path string) (*http.Response, string), func() *doctor.Report) {
 	t.Helper()
 	var services *runtime.Services
 	var view query.View
@@ -94,8 +94,9 @@ func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Serv
 		}
 		return r
 	}
-	said := func() string {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.Addresses().Admin+"/metrics", nil)
+	ask := func(path string) (*http.Response, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, node.Addresses().Admin+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,9 +109,9 @@ func opens[E es.Event](t *testing.T, name, store, brokers string) (*runtime.Serv
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(b)
+		return answer, string(b)
 	}
-	return services, view, said, examined
+	return services, view, ask, examined
 }
 
 // shows waits until a read model has reached a position, and tells how many rows it has.
@@ -150,7 +151,8 @@ func TestDomainsShareServers(t *testing.T) {
 	if n := shows(t, allBars, "bar", last.Position); n != 1 {
 		t.Errorf("%d bars", n)
 	}
-	for name, said := range map[string]string{"inn": ofInns(), "bar": ofBars()} {
+	for name, of := range map[string]func(string) (*http.Response, string){"inn": ofInns, "bar": ofBars} {
+		_, said := of("/metrics")
 		if !strings.Contains(said, "\n"+name+"_build_info") || strings.Contains(said, "\ndaybook_") {
 			t.Errorf("metrics of %s: %s", name, said)
 		}
@@ -160,6 +162,7 @@ func TestDomainsShareServers(t *testing.T) {
 			t.Errorf("the doctor on %s: looked at %v, found %v, moving %v, skipped %v", name, r.Checked, r.Findings, r.Moving, r.Skipped)
 		}
 	}
+	adminAPI(t, ofInns, first.Position)
 	all, err := (&kafka.Client{Addr: kafka.TCP(broker.Addr())}).Metadata(t.Context(), &kafka.MetadataRequest{})
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,18 @@ func TestGet(t *testing.T) {
 	if diff := cmp.Diff(want, get(query.Ask{Moment: query.Moment{Revision: &first}}, "o1")); diff != "" {
 		t.Errorf("as placed (-want +got)\n%s", diff)
 	}
+	was, is, answer, err := q.Both(t.Context(), query.Ask{}, "o1", query.Moment{Revision: &first}, query.Moment{AsOf: new(noon)})
+	if err != nil || was == nil || is == nil || was.Version != 0 || is.Version != 3 || answer.Position < last {
+		t.Errorf("as placed and at noon, in one snapshot: %+v, %+v, %+v, %v", was, is, answer, err)
+	}
+	was, is, _, err = q.Both(t.Context(), query.Ask{}, "o1", query.Moment{KnownAt: new(viewtest.Recorded(2))}, query.Moment{})
+	if err != nil || was == nil || is == nil || was.Version != 1 || is.Version != 4 {
+		t.Errorf("as known at the second event, and now: %+v, %+v, %v", was, is, err)
+	}
+	was, is, _, err = q.Both(t.Context(), query.Ask{}, "o1", query.Moment{AsOf: new(start.Add(-time.Second))}, query.Moment{})
+	if err != nil || was != nil || is == nil {
+		t.Errorf("before it was placed, and now: %+v, %+v, %v", was, is, err)
+	}
 	if d := get(query.Ask{Moment: query.Moment{AsOf: new(start.Add(-time.Second))}}, "o1"); d != nil {
 		t.Errorf("before it was placed: %+v", d)
 	}
