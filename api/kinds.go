@@ -80,6 +80,10 @@ var kinds = map[es.Code]kind{
 		403, "Cross-origin request refused",
 		"The request comes from a page of another site.",
 	},
+	"loopback_only": {
+		403, "Served on loopback only",
+		"The operation shows what is recorded, and callers give no credentials. Ask a process whose `--admin-listen` is a loopback address, on its machine.",
+	},
 	"malformed_request": {
 		400, "Malformed request",
 		"The request is no HTTP request that can be read.",

@@ -79,7 +79,7 @@ func TestMetricsOfARunningProcess(t *testing.T) {
 	}
 	for _, model := range []string{"customers", "order_details", "order_events", "order_list", "products", "sales", "sales_by_product", "stock_levels"} {
 		for partition := range 12 {
-			labels := map[string]string{"projection": model, "partition": fmt.Sprint(partition)}
+			labels := map[string]string{"projection": model, "partition": strconv.Itoa(partition)}
 			if !has(families["daybook_projection_lag_events"], labels) || !has(families["daybook_projection_lag_seconds"], labels) {
 				t.Errorf("there is no lag of %v", labels)
 			}

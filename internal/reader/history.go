@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -58,6 +59,11 @@ func (r *Reader) Why(ctx context.Context, log es.Log, p projection.Projection, k
 	if !v.plans[name].History {
 		return History{}, fmt.Errorf("%s: %w", name, query.ErrNoHistory)
 	}
+	leave, err := r.aside(ctx)
+	if err != nil {
+		return History{}, err
+	}
+	defer leave()
 	var h History
 	answer, err := v.Read(ctx, query.Ask{Key: key.Key}, func(ctx context.Context, s query.Snapshot) (err error) {
 		at, ok := s.(*snapshot)
@@ -80,15 +86,27 @@ type version struct {
 	Row string `db:"body"`
 }
 
+// versionsSQL reads versions of the row $1 and $2 from the version $3, at most $4, by the primary key: their stamps, and the columns without
+// those of the engine ($5) as JSON.
+func versionsSQL(schema string, p plan.Plan) string {
+	columns := plan.EngineColumns()
+	for _, c := range p.Columns {
+		columns = append(columns, c.Name)
+	}
+	for i, c := range columns {
+		columns[i] = pgx.Identifier{c}.Sanitize()
+	}
+	return `select ` + query.Columns[projection.Stamp]() + `, (to_jsonb(r) - $5::text[])::text as body from (
+		select ` + strings.Join(columns, ", ") + ` from ` + pgx.Identifier{schema, p.Name + "_history"}.Sanitize() + ` h
+		where h.key = $1 and h.suffix = $2 and h.version >= $3 order by h.version limit $4) r order by version`
+}
+
 // history reads the versions, and the one before them to compare the first with.
 func (s *snapshot) history(ctx context.Context, name string, key plan.Key, after int64, limit int) (History, error) {
 	if _, err := s.conn.Exec(ctx, `set local timezone to 'UTC'`); err != nil {
 		return History{}, err
 	}
-	table := pgx.Identifier{s.live[name].schema, name + "_history"}.Sanitize()
-	rows, err := s.conn.Query(ctx, `select `+query.Columns[projection.Stamp]()+`, (to_jsonb(h) - $5::text[])::text as body from `+table+` h
-		where key = $1 and suffix = $2 and version >= $3 order by version limit $4`,
-		key.Key, key.Suffix, after, limit+2, append(plan.EngineColumns(), "valid_to", "recorded_to"))
+	rows, err := s.conn.Query(ctx, versionsSQL(s.live[name].schema, s.view.plans[name]), key.Key, key.Suffix, after, limit+2, plan.EngineColumns())
 	if err != nil {
 		return History{}, err
 	}

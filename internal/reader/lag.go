@@ -61,6 +61,11 @@ func (r *Reader) Lags(ctx context.Context, log es.Log, ps ...projection.Projecti
 		versions[p.Name] = append(versions[p.Name], p.Version)
 	}
 	slices.Sort(names)
+	leave, err := r.aside(ctx)
+	if err != nil {
+		return Lags{}, err
+	}
+	defer leave()
 	// The head first: what is applied meanwhile is then not behind it.
 	head, err := log.End(ctx)
 	if err != nil {

@@ -56,6 +56,19 @@ type Config struct {
 type Reader struct {
 	cfg     Config
 	waiters *waiters
+	asides  chan struct{} // what operators ask at once: it leaves the connections to queries
+}
+
+const asidesAtOnce = 2
+
+// aside waits for a turn of what operators ask. leave gives it back.
+func (r *Reader) aside(ctx context.Context) (leave func(), err error) {
+	select {
+	case r.asides <- struct{}{}:
+		return func() { <-r.asides }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for what other operators ask: %w", ctx.Err())
+	}
 }
 
 // New gives a reader. It needs no closing.
@@ -66,7 +79,7 @@ func New(cfg Config) (*Reader, error) {
 	if cfg.Partitions == 0 {
 		cfg.Partitions = topic.DefaultPartitions
 	}
-	r := &Reader{cfg: cfg}
+	r := &Reader{cfg: cfg, asides: make(chan struct{}, asidesAtOnce)}
 	r.waiters = newWaiters(r)
 	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -26,13 +27,16 @@ func adminDocument(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(adminSpec) // the client has gone
 }
 
+// answerWithin bounds what an operator waits for an answer.
+const answerWithin = 5 * time.Second
+
 // listProjections serves GET /admin/v1/projections.
 func (n *Node) listProjections(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
 		n.domain.refuse(w, r, http.StatusBadRequest, "malformed_parameter", "this operation has no parameters")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), figuring)
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
 	all, err := n.lags(ctx)
 	if err != nil {
@@ -44,13 +48,17 @@ func (n *Node) listProjections(w http.ResponseWriter, r *http.Request) {
 
 // explainRow serves GET /admin/v1/projections/{name}/why.
 func (n *Node) explainRow(w http.ResponseWriter, r *http.Request) {
+	if host, _, err := net.SplitHostPort(n.cfg.AdminListen); err != nil || !loopback(host) {
+		n.domain.refuse(w, r, http.StatusForbidden, "loopback_only", "rows are shown on loopback only, for callers give no credentials; this process has --admin-listen "+n.cfg.AdminListen)
+		return
+	}
 	name := r.PathValue("name")
 	ask, err := readWhy(r.URL.RawQuery)
 	if err != nil {
 		n.domain.refuse(w, r, http.StatusBadRequest, "malformed_parameter", err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), figuring)
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
 	h, err := n.why(ctx, name, ask)
 	if err != nil {

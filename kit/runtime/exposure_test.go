@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -31,5 +33,18 @@ func TestExposureIsWarnedOfAgain(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil || strings.Count(out.String(), "--admin-listen :8081") < 2 {
 		t.Errorf("%v %s", err, out.String())
+	}
+}
+
+// Rows are shown to callers on this machine only.
+func TestRowsAreShownOnLoopbackOnly(t *testing.T) {
+	for listen, want := range map[string]int{"0.0.0.0:8081": http.StatusForbidden, ":8081": http.StatusForbidden, "10.0.0.7:8081": http.StatusForbidden, "127.0.0.1:8081": http.StatusNotFound, "[::1]:8081": http.StatusNotFound} {
+		n := &Node{cfg: DefaultConfig(usualName)} // which has no rows
+		n.cfg.AdminListen = listen
+		w := httptest.NewRecorder()
+		n.explainRow(w, httptest.NewRequest(http.MethodGet, "/admin/v1/projections/rooms/why?key=a", nil))
+		if w.Code != want || w.Code == http.StatusForbidden && !strings.Contains(w.Body.String(), "loopback_only") {
+			t.Errorf("at %s: %d %s", listen, w.Code, w.Body)
+		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/daybook-dev/daybook/internal/reader"
 )
 
-// figuring bounds the reading of figures that are asked for.
-const figuring = 5 * time.Second
+// lagsWithin bounds what reading them may add to an answer of /metrics: in an outage the other figures must still be in time.
+const lagsWithin = 2 * time.Second
 
 // lags are how far the read models are behind the head of the log, looked up whenever they are asked for.
 type lags struct{ node *Node }
@@ -31,7 +31,7 @@ func (l lags) Collect(to chan<- prometheus.Metric) {
 	if l.node.system == nil || len(l.node.domain.Projections) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), figuring)
+	ctx, cancel := context.WithTimeout(context.Background(), lagsWithin)
 	defer cancel()
 	all, err := l.node.lags(ctx)
 	if err != nil {
