@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -86,6 +87,10 @@ func TestMissingKeys(t *testing.T) {
 	s.reasonWithheld(t, "regretted")
 	for _, path := range []string{"/v1/orders", "/v1/customers/C-1/orders", "/v1/orders/guest?version=0", "/v1/orders/guest/timeline"} {
 		s.c.Get(t, path)
+	}
+	d := s.c.Get(t, "/v1/orders/guest/diff?from=0").Object(t)
+	if changes := fmt.Sprint(d["changes"]); d["personal"] != "key_missing" || strings.Contains(changes, "/customer") || strings.Contains(changes, "/ship_to") || !strings.Contains(changes, "rejected") {
+		t.Errorf("what has changed since it was placed: %v", d)
 	}
 	next := strings.Replace(known, `"known"`, `"next"`, 1)
 	shown := s.c.Post(t, 201, "/v1/orders", "next", next).Object(t)

@@ -16,15 +16,25 @@ import (
 
 // ReadAll implements es.Log. It goes on after an outage, as long as ctx lives.
 func (c *Client) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record, error] {
+	return c.readLog(ctx, after, after)
+}
+
+// ReadFrom is ReadAll from the event at a position on, and that event too.
+func (c *Client) ReadFrom(ctx context.Context, position uint64) iter.Seq2[es.Record, error] {
+	return c.readLog(ctx, position, max(position, 1)-1)
+}
+
+// readLog yields the events after a position. from is where the server begins, inclusive: EventStoreDB takes positions of events only.
+func (c *Client) readLog(ctx context.Context, from, after uint64) iter.Seq2[es.Record, error] {
 	return func(yield func(es.Record, error) bool) {
 		open := func(ctx context.Context, s *session) (source, error) {
-			return filtered(ctx, s, false, after, everything)
+			return filtered(ctx, s, false, from, everything)
 		}
 		err := c.resume(ctx, c.own(open), func(i item) bool {
-			if i.record.Position <= after { // reading is inclusive
+			if i.record.Position <= after {
 				return true
 			}
-			after = i.record.Position
+			from, after = i.record.Position, i.record.Position
 			return !i.record.Recorded() || yield(i.record, nil)
 		})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -189,6 +190,32 @@ func TestReadingResumes(t *testing.T) {
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("%s (-want +got):\n%.1000s", name, d)
+		}
+	}
+}
+
+// A reading that begins at an event has that one first, and asks the server for a position at which there is one.
+func TestReadingFromAnEvent(t *testing.T) {
+	t.Parallel()
+	c := open(t, serve(t, t.TempDir(), "127.0.0.1:0").Addr())
+	var positions []uint64
+	for n := range 4 {
+		at, err := c.Append(t.Context(), stream(0), es.Expected(n)-1, event(0, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		positions = append(positions, at)
+	}
+	for i, from := range positions {
+		var got []uint64
+		for r, err := range c.ReadFrom(t.Context(), from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, r.Position)
+		}
+		if !slices.Equal(got, positions[i:]) {
+			t.Errorf("from %d: %v, want %v", from, got, positions[i:])
 		}
 	}
 }

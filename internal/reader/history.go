@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -48,9 +49,15 @@ func (e *NoRowError) Error() string {
 // suffixesNamed is how many rows of a key a NoRowError names.
 const suffixesNamed = 20
 
-// Why gives at most limit versions of a row after a version, -1 from the first: what each changed, and the event in the log that made
+// Events is an event store as Why reads it.
+type Events interface {
+	// ReadFrom yields the event at a position, and those after it.
+	ReadFrom(ctx context.Context, position uint64) iter.Seq2[es.Record, error]
+}
+
+// Why gives at most limit versions of a row after a version, -1 from the first: what each changed, and the event that made
 // it. The row is the live build's.
-func (r *Reader) Why(ctx context.Context, log es.Log, p projection.Projection, key plan.Key, after int64, limit int) (History, error) {
+func (r *Reader) Why(ctx context.Context, events Events, p projection.Projection, key plan.Key, after int64, limit int) (History, error) {
 	v, err := r.view(p)
 	if err != nil {
 		return History{}, err
@@ -77,7 +84,7 @@ func (r *Reader) Why(ctx context.Context, log es.Log, p projection.Projection, k
 		return History{}, fmt.Errorf("read the history of %s %s: %w", name, key, err)
 	}
 	h.Position = answer.Position
-	return h, h.find(ctx, log)
+	return h, h.find(ctx, events)
 }
 
 type version struct {
@@ -157,11 +164,11 @@ func (s *snapshot) noRow(ctx context.Context, name string, key plan.Key) error {
 const skipped = 50
 
 // find reads the causes' events.
-func (h *History) find(ctx context.Context, log es.Log) error {
+func (h *History) find(ctx context.Context, events Events) error {
 	for next := 0; next < len(h.Causes); {
 		began, passed := next, 0
 		want := uint64(h.Causes[next].Stamp.Position) //nolint:gosec // positions are not negative
-		for rec, err := range log.ReadAll(ctx, want-1) {
+		for rec, err := range events.ReadFrom(ctx, want) {
 			if err != nil {
 				return fmt.Errorf("read event %d: %w", want, err)
 			}

@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,8 +44,13 @@ func (l PartitionLag) Behind(now time.Time) time.Duration {
 	return max(now.Sub(l.Oldest), 0)
 }
 
-// countedAtMost is how many events of the log are read at most to count those that are not applied. Nothing is read when nothing is.
-const countedAtMost = 10_000
+// How many events of the log are read at most to count those that are not applied. Nothing is read when nothing is.
+const (
+	countedAtMost = 10_000 // from the lowest position
+	// A partition that is less behind is then looked at by itself, so that one read model far behind does not hide another that stalls.
+	looksBeyond   = 8
+	countedBeyond = 1000
+)
 
 // Lags compares the checkpoints of the live builds with the head of the log.
 func (r *Reader) Lags(ctx context.Context, log es.Log, ps ...projection.Projection) (Lags, error) {
@@ -88,34 +94,46 @@ func (r *Reader) Lags(ctx context.Context, log es.Log, ps ...projection.Projecti
 		}
 		l.Models = append(l.Models, m)
 	}
-	if l.All, err = l.count(ctx, log, low, reached); err != nil {
+	if err := l.measure(ctx, log, low, reached, relay.Last); err != nil {
 		return Lags{}, fmt.Errorf("count the events after %d: %w", low, err)
-	}
-	for _, m := range l.Models {
-		for p := range m.Parts {
-			if one := &m.Parts[p]; !l.All && one.Events == 0 && p < len(relay.Last) && one.Position < relay.Last[p] {
-				one.Events = 1 // the relay knows of some, beyond those that were counted
-			}
-		}
 	}
 	return l, nil
 }
 
-// count reads the log from the position that all have reached.
-func (l *Lags) count(ctx context.Context, log es.Log, low uint64, reached [][]uint64) (all bool, err error) {
-	if low >= l.Head {
-		return true, nil
+// measure counts the events after what each partition has reached, from the lowest of these positions. last is the relay's, by partition.
+func (l *Lags) measure(ctx context.Context, log es.Log, low uint64, reached [][]uint64, last []uint64) error {
+	end, err := l.count(ctx, log, low, countedAtMost, reached)
+	l.All = end >= l.Head
+	for range looksBeyond {
+		parts := l.uncounted(last)
+		if err != nil || len(parts) == 0 {
+			break
+		}
+		least := slices.MinFunc(parts, func(a, b *PartitionLag) int { return cmp.Compare(a.Position, b.Position) })
+		end, err = l.count(ctx, log, max(end, least.Position), countedBeyond, reached)
 	}
-	read := 0
-	for rec, err := range log.ReadAll(ctx, low) {
+	for _, one := range l.uncounted(last) {
+		one.Events = 1
+	}
+	return err
+}
+
+// count reads the log after a position, at most so many events of it, and gives the last position that is counted.
+func (l *Lags) count(ctx context.Context, log es.Log, after uint64, most int, reached [][]uint64) (end uint64, err error) {
+	if after >= l.Head {
+		return l.Head, nil
+	}
+	read, end := 0, after
+	for rec, err := range log.ReadAll(ctx, after) {
 		switch read++; {
 		case err != nil:
-			return false, err
+			return end, err
 		case rec.Position > l.Head:
-			return true, nil
-		case read > countedAtMost:
-			return false, nil
-		case !rec.Relayed():
+			return l.Head, nil
+		case read > most:
+			return end, nil
+		}
+		if end = rec.Position; !rec.Relayed() {
 			continue
 		}
 		for i, m := range l.Models {
@@ -132,5 +150,17 @@ func (l *Lags) count(ctx context.Context, log es.Log, low uint64, reached [][]ui
 			}
 		}
 	}
-	return true, nil
+	return l.Head, nil
+}
+
+// uncounted are partitions that the relay knows to be behind, and of which no event was counted.
+func (l *Lags) uncounted(last []uint64) (parts []*PartitionLag) {
+	for _, m := range l.Models {
+		for p := range m.Parts {
+			if one := &m.Parts[p]; one.Events == 0 && p < len(last) && one.Position < last[p] && last[p] <= l.Head {
+				parts = append(parts, one)
+			}
+		}
+	}
+	return parts
 }

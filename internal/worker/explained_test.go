@@ -36,6 +36,10 @@ func (l *readLog) ReadAll(ctx context.Context, after uint64) iter.Seq2[es.Record
 	return l.journal.ReadAll(ctx, after)
 }
 
+func (l *readLog) ReadFrom(ctx context.Context, position uint64) iter.Seq2[es.Record, error] {
+	return l.ReadAll(ctx, position-1)
+}
+
 func (l *readLog) End(context.Context) (uint64, error) {
 	if n := len(l.records); n > 0 {
 		return l.records[n-1].Position, nil
