@@ -79,7 +79,7 @@ func (n *Node) why(ctx context.Context, name string, ask whyAsked) (reader.Histo
 	return n.system.Reader.Why(ctx, n.system.Store, p, ask.key, ask.after, ask.limit)
 }
 
-var errNoProjection = errors.New("there is no such read model")
+var errNoProjection = errors.New("there is no such read model; GET /admin/v1/projections lists them")
 
 // projection is the newest version of one by its name; nil if there is none.
 func (d Domain) projection(name string) (found projection.Projection) {
