@@ -30,7 +30,7 @@ func TestStatusTable(t *testing.T) {
 	}{
 		{false, true, "PROJECTION PARTITION EVENTS SECONDS STATE\ncustomers all 0 0.0 current\norder_list 1 12 31.3 behind\nsales all 0 0.0 rebuilding\n"},
 		{true, true, "PROJECTION PARTITION EVENTS SECONDS STATE\ncustomers 0 0 0.0 current\ncustomers 1 0 0.0 current\norder_list 0 0 0.0 current\norder_list 1 12 31.3 behind\nsales all 0 0.0 rebuilding\n"},
-		{false, false, "PROJECTION PARTITION EVENTS SECONDS STATE\ncustomers all 0 0.0 current\norder_list 1 12+ 31.3 behind\nsales all 0 0.0 rebuilding\n+: at least; only the first 10000 events that are not applied were counted.\n"},
+		{false, false, "PROJECTION PARTITION EVENTS SECONDS STATE\ncustomers all 0 0.0 current\norder_list 1 12+ 31.3 behind\nsales all 0 0.0 rebuilding\n+: at least; not every event that is not applied was counted.\n"},
 	} {
 		all.Complete = tt.complete
 		var out bytes.Buffer

@@ -65,7 +65,7 @@ func printStatus(w io.Writer, all runtime.Projections, verbose bool) error {
 		return err
 	}
 	if !all.Complete {
-		if _, err := fmt.Fprintln(w, "+: at least; only the first 10000 events that are not applied were counted."); err != nil {
+		if _, err := fmt.Fprintln(w, "+: at least; not every event that is not applied was counted."); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ const lagsWithin = 2 * time.Second
 type lags struct{ node *Node }
 
 var (
-	lagEvents  = prometheus.NewDesc("daybook_projection_lag_events", "Events that are recorded and not applied to the read model, as far as they are counted: the first 10,000 of the log.", []string{"projection", "partition"}, nil)
+	lagEvents  = prometheus.NewDesc("daybook_projection_lag_events", "Events that are recorded and not applied to the read model; far behind the head of the log, at least so many.", []string{"projection", "partition"}, nil)
 	lagSeconds = prometheus.NewDesc("daybook_projection_lag_seconds", "Age of the oldest event that is recorded and not applied to the read model; 0 at the head of the log.", []string{"projection", "partition"}, nil)
 )
 
