@@ -14,6 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
 // folder folds some of the partitions into every build.
@@ -158,23 +159,46 @@ func (f *folder) fold(b *build, e es.Recorded, p *part) error {
 		return err
 	}
 	for _, k := range keys {
-		if err := p.batch.Apply(k, e); err != nil {
-			return err
-		}
 		row := p.rows[k]
 		if row == nil {
 			row = &expected{stamp: projection.NoStamp()}
 			p.rows[k] = row
 		}
-		row.stamp = row.stamp.Next(e, b.plan.Stream)
-		if !b.plan.History {
-			continue
-		}
-		of, err := f.columns(b, p.batch.Fields(k))
-		if err != nil {
+		if err := f.row(b, e, p.batch, k, row); err != nil {
 			return err
 		}
-		row.versions = append(row.versions, version{row.stamp, of})
+	}
+	return nil
+}
+
+// row folds an event into one row. An event of another stream than the table's makes no version of a row that it leaves as it was.
+func (f *folder) row(b *build, e es.Recorded, batch plan.Batch, k plan.Key, row *expected) (err error) {
+	sums := func() []uint64 {
+		var of []uint64
+		if err == nil {
+			of, err = f.columns(b, batch.Fields(k))
+		}
+		return of
+	}
+	var before, after []uint64
+	compared := row.stamp.Version >= 0 && e.Stream.Category != b.plan.Stream
+	if n := len(row.versions); n > 0 {
+		before = row.versions[n-1].sums
+	} else if compared {
+		before = sums()
+	}
+	if err == nil {
+		err = batch.Apply(k, e)
+	}
+	if compared || b.plan.HasVersions() {
+		after = sums()
+	}
+	if err != nil || compared && slices.Equal(before, after) {
+		return err
+	}
+	row.stamp = row.stamp.Next(e, b.plan.Stream)
+	if b.plan.HasVersions() {
+		row.versions = append(row.versions, version{row.stamp, after})
 	}
 	return nil
 }

@@ -36,18 +36,22 @@ func (t *reading) find(k plan.Key, version int64, problem string, expected, foun
 func (t *reading) read(ctx context.Context, tx pgx.Tx) error {
 	t.sums.types = tx.Conn().TypeMap()
 	names := plan.EngineColumns()
-	for _, c := range t.build.columns {
-		names = append(names, c.name)
+	for i := range names {
+		names[i] = "h." + pgx.Identifier{names[i]}.Sanitize()
 	}
 	one, counted := t.row, "rows"
+	for _, c := range t.build.plan.Columns {
+		if t.past {
+			names = append(names, c.InHistory(t.table))
+		} else {
+			names = append(names, "h."+pgx.Identifier{c.Name}.Sanitize())
+		}
+	}
 	if t.past {
 		one, counted = t.version, "row versions"
-		names = append(names, "valid_to", "recorded_to")
+		names = append(names, "h.valid_to", "h.recorded_to")
 	}
-	for i := range names {
-		names[i] = pgx.Identifier{names[i]}.Sanitize()
-	}
-	rows, err := tx.Query(ctx, `select `+strings.Join(names, ", ")+` from `+t.table, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	rows, err := tx.Query(ctx, `select `+strings.Join(names, ", ")+` from `+t.table+` h`, pgx.QueryResultFormats{pgx.BinaryFormatCode})
 	if err != nil {
 		return err
 	}

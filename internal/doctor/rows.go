@@ -60,7 +60,7 @@ func compareAll(ctx context.Context, pool *pgxpool.Pool, tx pgx.Tx, builds []*bu
 	var all []*reading
 	for _, b := range builds {
 		all = append(all, &reading{build: b, table: b.table(""), report: doctor.NewReport()})
-		if b.plan.History {
+		if b.plan.HasVersions() {
 			all = append(all, &reading{build: b, table: b.table("_history"), past: true, report: doctor.NewReport()})
 		}
 	}

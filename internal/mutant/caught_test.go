@@ -30,6 +30,7 @@ var catches = []catch{
 	{"visible-before-synced", store, []string{"TestPowerCuts"}},
 	{"acknowledged-before-append", "kit/es", []string{"TestStoreThatCannotBeReached", "TestDeadlineOfCaller"}},
 	{"checkpoint-apart", "internal/worker", []string{"TestRowsAndCheckpointStandOrFallTogether"}},
+	{"epoch-ignored", "internal/worker", []string{"TestAStaleWorkerDoesNotFeedABuildThatLeft"}},
 	{"duplicate-check-dropped", "internal/feed", []string{"TestFollow"}},
 	{"gap-ignored", "internal/feed", []string{"TestFollow"}},
 	{"prev-wrong", "internal/relay", []string{"TestCheckpointNeverSaysMoreThanIsAcknowledged"}},

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestGoalOfKnowledge(t *testing.T) {
 func TestSelectionAddsEachTimeOnce(t *testing.T) {
 	t.Parallel()
 	m := moment{Moment: query.Moment{AsOf: new(time.Unix(1, 0)), KnownAt: new(time.Unix(2, 0))}, args: make([]any, 2, 9)}
-	p := plan.Plan{Name: "n", Columns: []plan.Column{{Name: "n"}}}
+	p := plan.Plan{Name: "n", History: true, Columns: []plan.Column{{Name: "n", Type: reflect.TypeFor[int]()}}}
 	first, second := m.rows("h", p), m.rows("i", p)
 	if len(m.args) != 4 || first != strings.Replace(second, `from "i"`, `from "h"`, 1) || !strings.Contains(first, "valid_to > $3") || !strings.Contains(first, "recorded_from <= $4") {
 		t.Errorf("%d arguments\n%s\n%s", len(m.args), first, second)

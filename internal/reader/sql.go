@@ -90,30 +90,42 @@ func (m *moment) argument(at *int, value any) string {
 
 // rows gives the rows of a table as they were at the moment, or are: one version of each at most.
 func (m *moment) rows(schema string, p plan.Plan) string {
-	columns := plan.EngineColumns()
-	for _, c := range p.Columns {
-		columns = append(columns, c.Name)
+	past, table := m.Past(), pgx.Identifier{schema, p.Name}.Sanitize()
+	versions := past && p.HasVersions()
+	if versions {
+		table = pgx.Identifier{schema, p.Name + "_history"}.Sanitize()
 	}
+	columns := plan.EngineColumns()
 	for i, c := range columns {
-		columns[i] = pgx.Identifier{c}.Sanitize()
+		columns[i] = "h." + pgx.Identifier{c}.Sanitize()
+	}
+	for _, c := range p.Columns {
+		if versions {
+			columns = append(columns, c.InHistory(table))
+		} else {
+			columns = append(columns, "h."+pgx.Identifier{c.Name}.Sanitize())
+		}
 	}
 	list := strings.Join(columns, ", ")
-	if !m.Past() {
-		return fmt.Sprintf(`select %s from %s`, list, pgx.Identifier{schema, p.Name}.Sanitize())
+	if !past {
+		return fmt.Sprintf(`select %s from %s h`, list, table)
 	}
-	history := pgx.Identifier{schema, p.Name + "_history"}.Sanitize()
 	if m.Revision != nil {
-		return fmt.Sprintf(`select distinct on (key, suffix) %s from %s where revision = %s::bigint order by key, suffix, version`,
-			list, history, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63
+		return fmt.Sprintf(`select distinct on (h.key, h.suffix) %s from %s h where h.revision = %s::bigint order by h.key, h.suffix, h.version`,
+			list, table, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63
 	}
 	var begun, over []string
 	if m.AsOf != nil {
 		t := m.argument(&m.asOf, *m.AsOf)
-		begun, over = append(begun, "valid_from <= "+t+"::timestamptz"), append(over, "valid_to > "+t+"::timestamptz")
+		begun, over = append(begun, "h.valid_from <= "+t+"::timestamptz"), append(over, "h.valid_to > "+t+"::timestamptz")
 	}
 	if m.KnownAt != nil {
 		k := m.argument(&m.knownAt, *m.KnownAt)
-		begun, over = append(begun, "recorded_from <= "+k+"::timestamptz"), append(over, "recorded_to > "+k+"::timestamptz")
+		begun, over = append(begun, "h.recorded_from <= "+k+"::timestamptz"), append(over, "h.recorded_to > "+k+"::timestamptz")
 	}
-	return fmt.Sprintf(`select %s from %s where %s and (%s)`, list, history, strings.Join(begun, " and "), strings.Join(over, " or "))
+	sql := fmt.Sprintf(`select %s from %s h where %s`, list, table, strings.Join(begun, " and "))
+	if versions { // a row that is made once is never over
+		sql += " and (" + strings.Join(over, " or ") + ")"
+	}
+	return sql
 }

@@ -166,7 +166,7 @@ func (w *Worker) step(ctx context.Context, partition int, b *build, at uint64, r
 	}
 	t := &transaction{w: w, shares: []*share{s}, limits: forApart}
 	return w.transact(ctx, w.aparts, t, func(ctx context.Context) error {
-		q := opening(forApart, false)
+		q := w.opening(forApart, false)
 		opened, last := q.Len(), s.last()
 		q.Queue(`update daybook.projection_checkpoint set position = $1, recorded_at = greatest(recorded_at, $2)
 			where build = $3 and part = $4 and position = $5 returning part`, int64(last.Position), last.Created, b.id, partition, int64(at)) //nolint:gosec // positions stay below 2^63
@@ -243,7 +243,7 @@ func isTrouble(err error) bool {
 
 // lockBoth locks the group and then the build's own checkpoint, and says where both stand.
 func (t *transaction) lockBoth(ctx context.Context, b *build) (lead uint64, err error) {
-	q := opening(forJoining, true)
+	q := t.w.opening(forJoining, true)
 	opened := q.Len()
 	q.Queue(`select position from daybook.projection_group where part = $1 for update`, t.shares[0].partition)
 	q.Queue(`select position from daybook.projection_checkpoint where build = $1 and part = $2 for update`, b.id, t.shares[0].partition)

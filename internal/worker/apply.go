@@ -111,7 +111,7 @@ func (a *attempt) write(ctx context.Context) error {
 	}
 	var moved map[int]int64
 	err := a.w.transact(ctx, a.w.writers, t, func(ctx context.Context) error {
-		b := opening(forCheckpoint, lasting)
+		b := a.w.opening(forCheckpoint, lasting)
 		opened := b.Len()
 		moves := t.queueMoves(b)
 		err := t.advance(ctx, b, func(res pgx.BatchResults) (err error) {

@@ -29,6 +29,7 @@ type build struct {
 	live    *shape
 	history *shape // nil: none is kept
 	types   map[string]bool
+	wide    []int // of a table with history: the fields that a version keeps only if it changed them
 	sql     statements
 }
 
@@ -62,6 +63,11 @@ func openBuilds(ctx context.Context, cfg Config, plans []plan.Plan) ([]*build, e
 
 func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build, error) {
 	b := &build{plan: p, types: map[string]bool{}}
+	for i, c := range p.Columns {
+		if p.HasVersions() && c.Wide() {
+			b.wide = append(b.wide, i)
+		}
+	}
 	for _, typ := range p.Types {
 		b.types[typ] = true
 	}
@@ -87,7 +93,7 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build,
 	if b.live, err = loadShape(ctx, tx, b.schema, p.Name); err != nil {
 		return nil, err
 	}
-	if p.History {
+	if p.HasVersions() {
 		if b.history, err = loadShape(ctx, tx, b.schema, p.Name+"_history"); err != nil {
 			return nil, err
 		}
@@ -96,10 +102,13 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build,
 	return b, nil
 }
 
+// layout is how the engine lays out a table and its history.
+const layout = "wide columns once"
+
 // fingerprintOf changes whenever an existing build could not be fed any more as it was.
 func fingerprintOf(p plan.Plan) string {
 	h := sha256.New()
-	parts := []string{fmt.Sprintf("%q %q %t %t %q", p.Definition(), p.Stream, p.History, p.Shared, p.Types)}
+	parts := []string{fmt.Sprintf("%s %q %q %t %t %t %q", layout, p.Definition(), p.Stream, p.History, p.Shared, p.Once, p.Types)}
 	for _, c := range p.Columns {
 		parts = append(parts, fmt.Sprintf("%q %q", c.Name, c.Type))
 	}
@@ -168,10 +177,16 @@ func (b *build) createTables(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	sql := []string{`alter table ` + name + ` add primary key (key, suffix), set (fillfactor = 85)`}
-	if b.plan.History {
+	if b.plan.HasVersions() {
+		for _, i := range b.wide {
+			sql = append(sql, `alter table `+name+` add column `+pgx.Identifier{b.plan.Columns[i].WrittenIn()}.Sanitize()+` int not null`)
+		}
 		// The next version's begin is in the row before it, in no index, on a page with room: a HOT update.
 		sql = append(sql, `create table `+history+` (like `+name+`, valid_to timestamptz not null, recorded_to timestamptz not null,
 			primary key (key, suffix, version)) with (fillfactor = 85)`)
+		for _, i := range b.wide {
+			sql = append(sql, `alter table `+history+` alter column `+pgx.Identifier{b.plan.Columns[i].Name}.Sanitize()+` drop not null`)
+		}
 	}
 	for _, s := range append(sql, indexes, `drop table engine`, `set local search_path to default`) {
 		if _, err := tx.Exec(ctx, s); err != nil {

@@ -12,11 +12,20 @@
 // common, so one statement serves all. If such a transaction fails, or finds one checkpoint moved, each partition is written
 // for itself.
 //
+// Only what changed is written. A row that the events leave as it was is not, and an event of another stream that leaves it so makes no
+// version of it. A version does not repeat a wide column that it left as it was: the column beside it names the version that wrote it
+// last, in the live row too, so that the next version knows without a look at the history. Rows that are made once are neither loaded
+// nor kept twice.
+//
 // # Groups
 //
 // The builds that are fed together in a partition are its group, and have one checkpoint in common: a row of
 // daybook.projection_group with a position and an epoch. A build is a member as long as it has no row of its own in
 // daybook.projection_checkpoint; a reader of how far a build is uses daybook.projection_progress, which knows both.
+//
+// In every committed state a build's rows are the fold of its partition up to one position: that of its own row, where it has one, else
+// that of the group. So each transaction that writes rows of a build moves exactly the checkpoint that the build has in it, a build that
+// leaves gets its own row at the position its rows have, and one that joins loses it when its rows have the group's position.
 //
 // A batch moves the group's row only from the position and the epoch that it was made for, which both locks it and tells
 // whether it was there. Each change of members gives the row a new epoch, never used before, and is committed

@@ -1,9 +1,8 @@
 package worker
 
 import (
-	"encoding/binary"
+	"bytes"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -37,14 +36,16 @@ type row struct {
 	key      plan.Key
 	first    projection.Stamp // as loaded
 	stamp    projection.Stamp
-	body     []byte // the newest version, encoded
+	now      image   // as it is; empty where that is not known
+	wrote    []int32 // by wide column: the version that wrote it last
 	versions []version
 }
 
 // version is a row as an event left it.
 type version struct {
 	stamp projection.Stamp
-	body  []byte
+	image image
+	wrote []int32
 }
 
 // touchAll finds out which rows the events touch.
@@ -65,7 +66,7 @@ func (b *build) touchAll(partition int, events []es.Recorded) (*fold, error) {
 		for i, k := range keys {
 			r := f.rows[k]
 			if r == nil {
-				r = &row{key: k, first: projection.NoStamp(), stamp: projection.NoStamp()}
+				r = &row{key: k, first: projection.NoStamp(), stamp: projection.NoStamp(), wrote: make([]int32, len(b.wide))}
 				f.rows[k] = r
 				f.order = append(f.order, r)
 			}
@@ -106,6 +107,9 @@ func (f *fold) scan(key plan.Key, rows pgx.Rows) error {
 	r := f.rows[key]
 	s := &r.first
 	dest := append([]any{nil, nil, &s.Version, &s.Revision, &s.Position, &s.ValidFrom, &s.RecordedFrom}, f.batch.Fields(key)...)
+	for w := range r.wrote {
+		dest = append(dest, &r.wrote[w])
+	}
 	if err := rows.Scan(dest...); err != nil {
 		return err
 	}
@@ -122,24 +126,15 @@ func (f *fold) apply(types *pgtype.Map, after uint64) error {
 		}
 		f.folded++
 		for _, r := range t.rows {
-			if err := f.batch.Apply(r.key, t.event); err != nil {
+			if err := f.one(types, r, t.event); err != nil {
 				return failure.AtOpened(f.build.who(), t.event, r.key.String(), err)
-			}
-			r.stamp = r.stamp.Next(t.event, f.build.plan.Stream)
-			r.body = nil
-			if f.build.history != nil {
-				body, err := f.encode(types, r)
-				if err != nil {
-					return failure.AtOpened(f.build.who(), t.event, r.key.String(), err)
-				}
-				r.body, r.versions = body, append(r.versions, version{r.stamp, body})
 			}
 		}
 	}
 	for _, r := range f.order {
-		if r.body == nil && r.stamp.Version > r.first.Version {
+		if r.now.unknown() && r.stamp.Version > r.first.Version {
 			var err error
-			if r.body, err = f.encode(types, r); err != nil { // of one of the events that touch it; identify finds out which
+			if r.now, err = f.encode(types, r.key); err != nil { // of one of the events that touch it; identify finds out which
 				return fmt.Errorf("projection %s, row %s: %w", f.build.plan.Name, r.key, err)
 			}
 		}
@@ -147,51 +142,63 @@ func (f *fold) apply(types *pgtype.Map, after uint64) error {
 	return nil
 }
 
-// encode gives the row's columns as Postgres reads them in a composite value.
-func (f *fold) encode(types *pgtype.Map, r *row) ([]byte, error) {
-	fields := f.batch.Fields(r.key)
-	b := make([]byte, 0, 64+24*len(f.build.live.columns))
-	for i, from := range f.build.sql.source {
-		switch from {
-		case fromKey:
-			b = appendText(b, r.key.Key)
-		case fromSuffix:
-			b = appendText(b, r.key.Suffix)
-		case fromVersion:
-			b = appendInt8(b, r.stamp.Version)
-		case fromRevision:
-			b = appendInt8(b, r.stamp.Revision)
-		case fromPosition:
-			b = appendInt8(b, r.stamp.Position)
-		case fromValid:
-			b = appendTime(b, r.stamp.ValidFrom)
-		case fromRecorded:
-			b = appendTime(b, r.stamp.RecordedFrom)
-		default:
-			c := f.build.live.columns[i]
-			b = binary.BigEndian.AppendUint32(b, c.typ)
-			at := len(b)
-			b = append(b, 0xff, 0xff, 0xff, 0xff) // null
-			with, err := types.Encode(c.typ, pgtype.BinaryFormatCode, deref(fields[from]), b)
-			if err != nil {
-				return nil, fmt.Errorf("column %s: %w", c.name, err)
-			}
-			if with != nil {
-				b = with
-				binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // far below 2^31
-			}
+// one folds an event into a row. A row is compared with what it was before where that may decide whether there is a new version, or what
+// the version keeps.
+func (f *fold) one(types *pgtype.Map, r *row, e es.Recorded) (err error) {
+	own := e.Stream.Category == f.build.plan.Stream
+	kept := f.build.history != nil
+	compared := r.stamp.Version >= 0 && (kept || !own)
+	if compared && r.now.unknown() {
+		if r.now, err = f.encode(types, r.key); err != nil {
+			return err
 		}
 	}
-	return b, nil
+	if err = f.batch.Apply(r.key, e); err != nil {
+		return err
+	}
+	if !compared && !kept {
+		r.stamp, r.now = r.stamp.Next(e, f.build.plan.Stream), image{}
+		return nil
+	}
+	now, err := f.encode(types, r.key)
+	if err != nil || compared && !own && now.same(r.now) {
+		return err
+	}
+	r.stamp = r.stamp.Next(e, f.build.plan.Stream)
+	if kept {
+		r.wrote = f.written(r, now)
+		r.versions = append(r.versions, version{r.stamp, now, r.wrote})
+	}
+	r.now = now
+	return nil
 }
 
-func deref(pointer any) any { return reflect.ValueOf(pointer).Elem().Interface() }
+// written says of each wide column which version wrote it last, the row being now at its newest.
+func (f *fold) written(r *row, now image) []int32 {
+	wrote := slices.Clone(r.wrote)
+	for w, field := range f.build.wide {
+		if r.stamp.Version == 0 || !bytes.Equal(now.field(field), r.now.field(field)) {
+			wrote[w] = int32(r.stamp.Version) //nolint:gosec // no row has 2^31 versions
+		}
+	}
+	return wrote
+}
 
-// changed adds the rows that came out otherwise than they went in.
-func (f *fold) changed(bodies [][]byte) [][]byte {
+// changed counts the rows that came out otherwise than they went in.
+func (f *fold) changed() (n int) {
 	for _, r := range f.order {
 		if r.stamp.Version > r.first.Version {
-			bodies = append(bodies, r.body)
+			n++
+		}
+	}
+	return n
+}
+
+// live adds the rows that came out otherwise than they went in.
+func (f *fold) live(bodies [][]byte) [][]byte {
+	for _, r := range f.order {
+		if r.stamp.Version > r.first.Version {
+			bodies = append(bodies, f.body(r.key, version{r.stamp, r.now, r.wrote}, false))
 		}
 	}
 	return bodies
@@ -201,7 +208,7 @@ func (f *fold) changed(bodies [][]byte) [][]byte {
 func (f *fold) newVersions(bodies [][]byte) [][]byte {
 	for _, r := range f.order {
 		for i, v := range r.versions {
-			body := slices.Clip(v.body) // the live row shares it
+			body := f.body(r.key, v, true)
 			if i+1 < len(r.versions) {
 				next := r.versions[i+1].stamp
 				body = appendTime(appendTime(body, next.ValidFrom), next.RecordedFrom)

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,9 @@ var parcels = projection.Table[parcel]{
 			r.Status, r.Heavy, r.LastSeen = "weighed", e.Grams > 500, at.OccurredAt()
 		}),
 		projection.On(func(r *parcel, e printed, at es.Recorded) {
+			if e.Text == "" {
+				return // which changes nothing
+			}
 			seen := at.OccurredAt()
 			r.Tags, r.LabelAt, r.LastSeen = append(r.Tags, e.Text), &seen, seen
 		}),
@@ -192,6 +196,14 @@ func (j *journal) head(n int) *journal {
 	return h
 }
 
+func (j *journal) partition(stream string) int {
+	id, err := es.ParseStreamID(stream)
+	if err != nil {
+		panic(err)
+	}
+	return topic.PartitionOf(id.Partition(), partitions)
+}
+
 func (j *journal) last(p int) uint64 {
 	if n := len(j.parts[p]); n > 0 {
 		return j.parts[p][n-1].Position
@@ -263,8 +275,9 @@ func unread(records []es.Record, after uint64) []es.Record {
 type version[Row any] struct {
 	projection.Stamp
 
-	Row   Row
-	event es.Recorded
+	Row    Row
+	event  es.Recorded
+	copied []byte
 }
 
 // fold is the definition of what a table holds: the versions of each row, by the plainest means.
@@ -292,13 +305,16 @@ func fold[Row any](t *testing.T, table projection.Table[Row], j *journal) map[pl
 				}
 				var row Row
 				copied, err := json.Marshal(batch.Row(k)) // later events change the row in place
+				if before := out[k]; err == nil && len(before) > 0 && e.Stream.Category != table.Stream && string(before[len(before)-1].copied) == string(copied) {
+					continue
+				}
 				if err == nil {
 					err = json.Unmarshal(copied, &row)
 				}
 				if err != nil {
 					t.Fatal(err)
 				}
-				v := version[Row]{Row: row, event: e, Stamp: projection.Stamp{Version: int64(len(out[k])), Revision: -1, Position: int64(e.Position), ValidFrom: e.OccurredAt(), RecordedFrom: e.Created}}
+				v := version[Row]{Row: row, event: e, copied: copied, Stamp: projection.Stamp{Version: int64(len(out[k])), Revision: -1, Position: int64(e.Position), ValidFrom: e.OccurredAt(), RecordedFrom: e.Created}}
 				for _, before := range out[k] {
 					v.ValidFrom, v.RecordedFrom = latest(v.ValidFrom, before.event.OccurredAt()), latest(v.RecordedFrom, before.event.Created)
 				}
@@ -350,7 +366,7 @@ func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row
 	for k, vs := range want {
 		newest[k] = vs[len(vs)-1]
 	}
-	opts := cmp.Options{cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".event" }, cmp.Ignore()), cmp.AllowUnexported(version[Row]{})}
+	opts := cmp.Options{cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".event" || p.Last().String() == ".copied" }, cmp.Ignore()), cmp.AllowUnexported(version[Row]{})}
 	if diff := cmp.Diff(newest, got, opts); diff != "" {
 		t.Fatalf("%s differs from the fold of the log (-want +got)\n%s", table.Name, diff)
 	}
@@ -358,7 +374,16 @@ func check[Row any](t *testing.T, pool *pgxpool.Pool, table projection.Table[Row
 		return
 	}
 	past := map[plan.Key][]version[Row]{}
-	rows, err = pool.Query(t.Context(), fmt.Sprintf(`select key, suffix, version, revision, position, valid_from, recorded_from, %s from %s.%s_history order by key, suffix, version`, columns, schema, table.Name))
+	plans, err := plan.Compile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, values := schema+"."+table.Name+"_history", make([]string, len(plans[0].Columns))
+	for i, c := range plans[0].Columns {
+		values[i] = c.InHistory(history)
+	}
+	rows, err = pool.Query(t.Context(), fmt.Sprintf(`select key, suffix, version, revision, position, valid_from, recorded_from, %s from %s h order by key, suffix, version`,
+		strings.Join(values, ", "), history))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func (w *Worker) identify(ctx context.Context, s *share, err error) error {
 func (w *Worker) narrow(ctx context.Context, s *share, b *build) error {
 	t := &transaction{w: w, shares: []*share{s}, limits: forApart, careful: true, whole: true}
 	return w.transact(ctx, w.aparts, t, func(ctx context.Context) error {
-		begin := opening(forApart, false)
+		begin := w.opening(forApart, false)
 		opened := begin.Len()
 		begun := func(res pgx.BatchResults) error { return exec(res, opened) }
 		after := s.after

@@ -113,6 +113,15 @@ func appendText(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
+func appendInt4(b []byte, n int32) []byte {
+	b = appendInt32(binary.BigEndian.AppendUint32(b, pgtype.Int4OID), 4)
+	return binary.BigEndian.AppendUint32(b, uint32(n)) //nolint:gosec // two's complement
+}
+
+func appendNull(b []byte, typ uint32) []byte {
+	return append(binary.BigEndian.AppendUint32(b, typ), 0xff, 0xff, 0xff, 0xff)
+}
+
 func appendInt8(b []byte, n int64) []byte {
 	b = appendInt32(binary.BigEndian.AppendUint32(b, pgtype.Int8OID), 8)
 	return binary.BigEndian.AppendUint64(b, uint64(n)) //nolint:gosec // two's complement

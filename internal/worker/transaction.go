@@ -58,7 +58,6 @@ func (t *transaction) advance(ctx context.Context, b *pgx.Batch, taken func(pgx.
 			return blame(t.conn.Conn(), tab.build, fmt.Errorf("preparing for %s: %w", tab.live.name, err))
 		}
 	}
-	t.limits.queue(b)
 	if t.careful {
 		b.Queue(checked)
 	}
@@ -73,9 +72,6 @@ func (t *transaction) advance(ctx context.Context, b *pgx.Batch, taken func(pgx.
 	}
 	err := send(ctx, t.conn, b, func(res pgx.BatchResults) error {
 		err := taken(res)
-		if err == nil {
-			_, err = res.Exec()
-		}
 		if err == nil && t.careful {
 			_, err = res.Exec()
 		}
@@ -136,7 +132,7 @@ func (t *transaction) post(ctx context.Context, further ...func(*pgx.Batch)) err
 				return &trouble{[]*build{f.build}, s.partition, err}
 			}
 			if f.folded > 0 {
-				events, rows = events+f.folded, rows+len(f.order)
+				events, rows = events+f.folded, rows+f.changed()
 			}
 		}
 	}
@@ -267,7 +263,11 @@ func (tab table) prepare(ctx context.Context, conn *pgx.Conn) error {
 // unprepared tells whether connections go through PgBouncer, which does not keep what is prepared.
 func unprepared(cfg *pgx.ConnConfig) bool { return cfg.DefaultQueryExecMode == pgx.QueryExecModeExec }
 
+// queueLoad queues the look-up of the rows. Those that are made once are not there yet.
 func (tab table) queueLoad(b *pgx.Batch) {
+	if tab.sql.load == "" {
+		return
+	}
 	var keys, suffixes []string
 	for _, f := range tab.folds {
 		keys, suffixes = f.keys(keys, suffixes)
@@ -277,6 +277,9 @@ func (tab table) queueLoad(b *pgx.Batch) {
 
 // scanLoad takes over the rows that are there.
 func (tab table) scanLoad(res pgx.BatchResults) error {
+	if tab.sql.load == "" {
+		return nil
+	}
 	rows, err := res.Query()
 	if err != nil {
 		return err
@@ -310,7 +313,7 @@ func (tab table) queueRows(b *pgx.Batch) {
 			f.endings(&over)
 			versions = f.newVersions(versions)
 		}
-		changed = f.changed(changed)
+		changed = f.live(changed)
 	}
 	if len(over.keys) > 0 {
 		b.Queue(tab.sql.end, over.keys, over.suffixes, over.versions, over.valid, over.recordedTo)

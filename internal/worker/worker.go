@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -56,7 +57,9 @@ type Worker struct {
 	writers *pgxpool.Pool
 	aparts  *pgxpool.Pool // for builds that go by themselves
 	metrics metrics
-	health  *health.Reporter
+	// settings begin each transaction.
+	settings string
+	health   *health.Reporter
 
 	standings map[*build]*standing
 	tolerance tolerance
@@ -120,6 +123,9 @@ func New(ctx context.Context, cfg Config) (*Worker, error) {
 		w.ids = append(w.ids, b.id)
 		w.standings[b] = newStanding()
 	}
+	if w.settings = settings; unprepared(cfg.Pool.Config().ConnConfig) {
+		w.settings = eachTime()
+	}
 	if w.writers, err = w.connections(ctx, cfg.Writers); err != nil {
 		return nil, err
 	}
@@ -159,9 +165,10 @@ func (w *Worker) checkTypes(plans []plan.Plan) error {
 func (w *Worker) connections(ctx context.Context, most int32) (*pgxpool.Pool, error) {
 	cfg := w.cfg.Pool.Config()
 	cfg.MinConns, cfg.MaxConns = 0, most
-	if !unprepared(cfg.ConnConfig) { // statements are prepared outside of transactions, which waits for locks, too
+	if w.settings == settings { // statements are prepared outside of transactions, which waits for locks, too
 		lock, statement := usual.tables.texts()
 		cfg.ConnConfig.RuntimeParams["lock_timeout"], cfg.ConnConfig.RuntimeParams["statement_timeout"] = lock, statement
+		maps.Copy(cfg.ConnConfig.RuntimeParams, ofSession)
 	}
 	before := cfg.AfterConnect
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {

@@ -26,5 +26,9 @@
 // The history has them too, and valid_to and recorded_to: when the next version took over, or infinity. Keep valid_to and
 // recorded_to out of every index. A nil slice, map or pointer of a Row is NULL; structs and slices of structs are jsonb.
 //
+// A version that leaves a wide column (jsonb, an array, bytea) as it was does not keep it again: <column>.version names the version
+// that has it. Queries of a past moment put it in place; they filter and sort by the other columns, and only those are worth an index.
+// Rows that are made Once have no second version, and no table of a history.
+//
 // Tests need no database: package projectiontest.
 package projection

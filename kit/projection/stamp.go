@@ -8,11 +8,12 @@ import (
 
 // Stamp is what the engine keeps of each row beside its columns. Embed it in what a query scans to select any of it.
 type Stamp struct {
-	// Version counts the row's versions from 0: one per event that touched it.
+	// Version counts the row's versions from 0: one per event that changed it. An event of the table's Stream always does, for the
+	// revision is of the row; one of another stream that leaves every column as it was does not.
 	Version int64 `db:"version"`
 	// Revision is that of the last event of the table's Stream, -1 before the first.
 	Revision int64 `db:"revision"`
-	// Position of the last event that touched the row.
+	// Position of the last event that changed the row.
 	Position int64 `db:"position"`
 	// ValidFrom is business time: the greatest of all events folded so far.
 	ValidFrom time.Time `db:"valid_from"`

@@ -28,7 +28,10 @@ type Table[Row any] struct {
 	History bool
 	// Shared rows are touched by events of many keys: each partition has its own, and queries sum them.
 	Shared bool
-	On     []Fold[Row]
+	// Once says that each row is made by one event and never changed by another, as in a list of what happened: such a row is not looked
+	// up before it is written, and is its own history. A second event for it is an error.
+	Once bool
+	On   []Fold[Row]
 }
 
 // Projection is any Table, for lists of them.
@@ -56,6 +59,8 @@ func (t Table[Row]) Plan() (plan.Plan, error) {
 		return fail("it needs a version, a schema and folds")
 	case t.History && t.Shared:
 		return fail("totals have no history: keep dated rows and sum them")
+	case t.Once && t.Shared:
+		return fail("totals change: their rows are not made once")
 	case err != nil:
 		return fail("%v", err)
 	}
@@ -65,7 +70,7 @@ func (t Table[Row]) Plan() (plan.Plan, error) {
 		}
 	}
 	return plan.Plan{
-		Name: t.Name, Version: t.Version, Stream: t.Stream, Schema: t.Schema, History: t.History, Shared: t.Shared,
+		Name: t.Name, Version: t.Version, Stream: t.Stream, Schema: t.Schema, History: t.History, Shared: t.Shared, Once: t.Once,
 		Types: slices.Sorted(maps.Keys(folds)), Columns: columns,
 		Begin: func(partition int) plan.Batch {
 			return &batch[Row]{folds: folds, columns: columns, shared: t.Shared, partition: partition, rows: map[plan.Key]*Row{}}

@@ -33,7 +33,7 @@ var schema string
 
 // Projection keeps a row per event. Bump Version to rebuild.
 var Projection = projection.Table[Row]{
-	Name: "order_events", Version: 1, Stream: "order", History: true, Schema: schema,
+	Name: "order_events", Version: 1, Stream: "order", History: true, Once: true, Schema: schema,
 	On: []projection.Fold[Row]{
 		shown(placed),
 		shown(func(e events.OrderConfirmed) string { return recorded("confirmed", e.Recorded) }),

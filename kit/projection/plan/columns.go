@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
+	"time"
 )
 
 // Column is one field of a row.
@@ -47,6 +49,37 @@ func columns(t reflect.Type, at []int) (all []Column, err error) {
 	}
 	return all, nil
 }
+
+// Wide tells whether the column holds a value of any length in parts: jsonb, an array or bytes. The history keeps such a value in the
+// version that wrote it, and the versions after it name that one.
+func (c Column) Wide() bool {
+	t := c.Type
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Struct, reflect.Slice, reflect.Array, reflect.Map, reflect.Interface:
+		return t != reflect.TypeFor[time.Time]()
+	default:
+		return false
+	}
+}
+
+// WrittenIn is the engine's column beside a wide one of a table with history: the version that wrote it last.
+func (c Column) WrittenIn() string { return c.Name + ".version" }
+
+// InHistory is the column's value as SQL, where h is a row of the history.
+func (c Column) InHistory(history string) string {
+	name := quoted(c.Name)
+	if !c.Wide() {
+		return "h." + name
+	}
+	by := quoted(c.WrittenIn())
+	return fmt.Sprintf(`case when h.%[2]s = h.version then h.%[1]s
+		else (select w.%[1]s from %[3]s w where w.key = h.key and w.suffix = h.suffix and w.version = h.%[2]s) end as %[1]s`, name, by, history)
+}
+
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // Of points to the column's field in a row, which is given as a pointer.
 func (c Column) Of(row any) any {

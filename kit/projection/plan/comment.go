@@ -17,9 +17,9 @@ var (
 var engineComments = map[string]string{
 	"key":           "Key of the row: the id of the order, SKU or customer; in totals the number of the partition.",
 	"suffix":        "Which of several rows of the key; empty for the one.",
-	"version":       "Versions of the row so far, from 0: one per event that touched it.",
+	"version":       "Versions of the row so far, from 0: one per event that changed it.",
 	"revision":      "Revision of the stream that the row is about; -1 before its first event.",
-	"position":      "Position in the log of the last event that touched the row.",
+	"position":      "Position in the log of the last event that changed the row.",
 	"valid_from":    "Business time since when the row is as it is.",
 	"recorded_from": "When the last event of the row was recorded.",
 }

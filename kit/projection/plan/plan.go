@@ -17,6 +17,7 @@ type Plan struct {
 	Schema  string
 	History bool
 	Shared  bool
+	Once    bool
 	Types   []string // event types it reads; others are not even decoded
 	Columns []Column // of Row, in the order of its fields
 	// Begin starts a batch of one partition.
@@ -24,6 +25,9 @@ type Plan struct {
 	// Blank points to the columns of a new row, in the order of Columns.
 	Blank func() []any
 }
+
+// HasVersions tells whether the table has another beside it with every version of its rows.
+func (p Plan) HasVersions() bool { return p.History && !p.Once }
 
 // Batch is some events of one partition on their way into rows: touch all, load the touched rows into Fields, apply
 // the events in order. Not for concurrent use; after an error it is of no more use.
