@@ -132,8 +132,7 @@ func (w *Worker) groupOf(ctx context.Context, partition int) (group, error) {
 }
 
 // queueMoves moves the checkpoints of all shares' groups from where they are said to stand, in an order that all transactions
-// share: with nothing but nested loops allowed, that of the arrays. Builds that leave keep where the group was. From then on the limits of
-// the builds' own statements are in force.
+// share: with nothing but nested loops allowed, that of the arrays. Builds that leave keep where the group was.
 func (t *transaction) queueMoves(b *pgx.Batch) (statements int) {
 	before := b.Len()
 	var (
@@ -157,13 +156,11 @@ func (t *transaction) queueMoves(b *pgx.Batch) (statements int) {
 			select l.build, l.part, g.position, g.recorded_at from unnest($1::bigint[], $2::int[]) l(build, part)
 			join daybook.projection_group g on g.part = l.part on conflict do nothing`, left, leftParts)
 	}
-	lock, statement := t.limits.texts()
 	b.Queue(`update daybook.projection_group g set position = moved.upto, recorded_at = greatest(g.recorded_at, moved.recorded),
 			epoch = case when moved.changes then nextval('daybook.projection_epoch') else g.epoch end
 		from unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::boolean[]) moved(part, was, epoch, upto, recorded, changes)
-		where g.part = moved.part and g.position = moved.was and g.epoch = moved.epoch
-		returning g.part, g.epoch, set_config('lock_timeout', $7, true), set_config('statement_timeout', $8, true)`,
-		parts, was, epochs, to, recorded, changes, lock, statement)
+		where g.part = moved.part and g.position = moved.was and g.epoch = moved.epoch returning g.part, g.epoch`,
+		parts, was, epochs, to, recorded, changes)
 	return b.Len() - before
 }
 
@@ -181,7 +178,7 @@ func (t *transaction) takeMoves(res pgx.BatchResults, statements int) (map[int]i
 		epoch int64
 		moved = map[int]int64{}
 	)
-	if _, err = pgx.ForEachRow(rows, []any{&part, &epoch, nil, nil}, func() error { moved[part] = epoch; return nil }); err != nil {
+	if _, err = pgx.ForEachRow(rows, []any{&part, &epoch}, func() error { moved[part] = epoch; return nil }); err != nil {
 		return nil, err
 	}
 	if len(moved) < len(t.shares) {

@@ -14,17 +14,18 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres"
 )
 
-// settings of each transaction. A crash may lose it, for its checkpoint is in it.
+// settings of each transaction. A crash may lose it, because its checkpoint is in it.
 const settings = `select set_config('synchronous_commit', $1, true), set_config('lock_timeout', $2, true), set_config('statement_timeout', $3, true)`
 
 // ofSession are those that no transaction changes. Every statement looks rows up by their primary keys, whatever the tables hold: nothing
 // else may be planned, so a plan made while a table was empty is as good as any later, and one per statement and connection is enough.
-// Planning each time costs more than half of a live event. PgBouncer keeps no session's settings: there each transaction has them anew.
+// Planning each time costs more than half of a live event. PgBouncer does not keep a session's settings: there each transaction makes them.
 var ofSession = map[string]string{
 	"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 	"enable_bitmapscan": "off", "jit": "off", "idle_in_transaction_session_timeout": "10s",
 }
 
+// eachTime are the settings of a transaction whose session has none.
 func eachTime() string {
 	all := settings
 	for _, name := range slices.Sorted(maps.Keys(ofSession)) {
@@ -35,6 +36,8 @@ func eachTime() string {
 
 // limits bound what one statement may take, in Postgres itself: the connection is kept.
 type limits struct{ lock, statement time.Duration }
+
+const tightened = `select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`
 
 var (
 	// Waiting for a checkpoint is the fault of no build: another worker has it.
@@ -58,6 +61,11 @@ func (w *Worker) opening(l limits, lasting bool) *pgx.Batch {
 	b.Queue("begin")
 	b.Queue(w.settings, map[bool]string{true: "on", false: "off"}[lasting], lock, statement)
 	return b
+}
+
+func (l limits) queue(b *pgx.Batch) {
+	lock, statement := l.texts()
+	b.Queue(tightened, lock, statement)
 }
 
 // tolerance is what a build may take of a transaction that others share.

@@ -58,6 +58,7 @@ func (t *transaction) advance(ctx context.Context, b *pgx.Batch, taken func(pgx.
 			return blame(t.conn.Conn(), tab.build, fmt.Errorf("preparing for %s: %w", tab.live.name, err))
 		}
 	}
+	t.limits.queue(b)
 	if t.careful {
 		b.Queue(checked)
 	}
@@ -72,6 +73,9 @@ func (t *transaction) advance(ctx context.Context, b *pgx.Batch, taken func(pgx.
 	}
 	err := send(ctx, t.conn, b, func(res pgx.BatchResults) error {
 		err := taken(res)
+		if err == nil {
+			_, err = res.Exec()
+		}
 		if err == nil && t.careful {
 			_, err = res.Exec()
 		}

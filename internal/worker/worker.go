@@ -165,7 +165,7 @@ func (w *Worker) checkTypes(plans []plan.Plan) error {
 func (w *Worker) connections(ctx context.Context, most int32) (*pgxpool.Pool, error) {
 	cfg := w.cfg.Pool.Config()
 	cfg.MinConns, cfg.MaxConns = 0, most
-	if w.settings == settings { // statements are prepared outside of transactions, which waits for locks, too
+	if !unprepared(cfg.ConnConfig) { // statements are prepared outside of transactions, which waits for locks, too
 		lock, statement := usual.tables.texts()
 		cfg.ConnConfig.RuntimeParams["lock_timeout"], cfg.ConnConfig.RuntimeParams["statement_timeout"] = lock, statement
 		maps.Copy(cfg.ConnConfig.RuntimeParams, ofSession)
