@@ -62,12 +62,7 @@ func openBuilds(ctx context.Context, cfg Config, plans []plan.Plan) ([]*build, e
 }
 
 func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build, error) {
-	b := &build{plan: p, types: map[string]bool{}}
-	for i, c := range p.Columns {
-		if p.HasVersions() && c.Wide() {
-			b.wide = append(b.wide, i)
-		}
-	}
+	b := &build{plan: p, types: map[string]bool{}, wide: p.WideInHistory()}
 	for _, typ := range p.Types {
 		b.types[typ] = true
 	}
@@ -84,6 +79,8 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build,
 	case err != nil:
 	case made != cfg.origin():
 		err = &ConfigError{cfg.origin().Accept(fmt.Sprintf("build %d", b.id), made)}
+	case !strings.HasPrefix(fingerprint, layout):
+		err = &ConfigError{fmt.Errorf("another version of the program laid out the tables of build %d: run `daybook recover --read-models`", b.id)}
 	case fingerprint != fingerprintOf(p):
 		err = &ConfigError{fmt.Errorf("its schema, columns or events have changed since build %d was made: raise its Version", b.id)}
 	}
@@ -102,18 +99,18 @@ func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build,
 	return b, nil
 }
 
-// layout is how the engine lays out a table and its history.
-const layout = "wide columns once"
+// layout begins a fingerprint. It changes with the columns that the engine adds to a table and its history.
+const layout = "2:"
 
 // fingerprintOf changes whenever an existing build could not be fed any more as it was.
 func fingerprintOf(p plan.Plan) string {
 	h := sha256.New()
-	parts := []string{fmt.Sprintf("%s %q %q %t %t %t %q", layout, p.Definition(), p.Stream, p.History, p.Shared, p.Once, p.Types)}
+	parts := []string{fmt.Sprintf("%q %q %t %t %t %q", p.Definition(), p.Stream, p.History, p.Shared, p.Once, p.Types)}
 	for _, c := range p.Columns {
-		parts = append(parts, fmt.Sprintf("%q %q", c.Name, c.Type))
+		parts = append(parts, fmt.Sprintf("%q %q %t", c.Name, c.Type, c.Wide()))
 	}
 	h.Write([]byte(strings.Join(parts, " ")))
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return layout + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // make creates the build with its schema, its tables and its checkpoints at 0. The first build of a projection is

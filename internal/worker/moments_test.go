@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ type detail struct {
 	Status   string    `db:"status"`
 	N        int64     `db:"n"`
 	Pieces   int       `db:"pieces"`
+	Items    []item    `db:"items"`
+	Tags     []string  `db:"tags"`
 	LastSeen time.Time `db:"last_seen"`
 }
 
@@ -119,7 +122,8 @@ func TestAnswersAtAnyMoment(t *testing.T) {
 			rt.Fatal(err)
 		}
 		want := at(versions[plan.Key{Key: key}], m)
-		if (want == nil) != (got == nil) || want != nil && (got.Stamp != want.Stamp || got.Status != want.Row.Status || got.N != want.Row.N || got.Pieces != want.Row.Pieces) {
+		if (want == nil) != (got == nil) || want != nil && (got.Stamp != want.Stamp || got.Status != want.Row.Status || got.N != want.Row.N || got.Pieces != want.Row.Pieces ||
+			!slices.Equal(got.Items, want.Row.Items) || !slices.Equal(got.Tags, want.Row.Tags)) {
 			rt.Fatalf("%s at %+v\n got %+v\nwant %+v", key, m, got, want)
 		}
 		if asked := m.AsOf != nil || m.KnownAt != nil; asked != (answer.KnownAt != nil) || asked != (answer.AsOf != nil) {

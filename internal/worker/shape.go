@@ -87,6 +87,9 @@ func (s *shape) fits(types *pgtype.Map, p plan.Plan) error {
 		if types.PlanEncode(typ, pgtype.BinaryFormatCode, deref(fields[i])) == nil || types.PlanScan(typ, pgtype.BinaryFormatCode, fields[i]) == nil {
 			problems = append(problems, fmt.Errorf("column %s cannot keep a %s", c.Name, c.Type))
 		}
+		if more := len(c.WrittenIn()) - longest; p.HasVersions() && c.Wide() && more > 0 {
+			problems = append(problems, fmt.Errorf("the name of column %s is longer than %d bytes", c.Name, len(c.Name)-more))
+		}
 	}
 	for _, c := range s.columns {
 		if !slices.Contains(want, c.name) {
@@ -100,6 +103,8 @@ func (s *shape) fits(types *pgtype.Map, p plan.Plan) error {
 	}
 	return errors.Join(problems...)
 }
+
+const longest = 63 // bytes of a name in Postgres
 
 // A row of a composite type in binary is the number of its columns, and for each its type, its length (-1: null) and
 // its bytes (record_send in Postgres' rowtypes.c); an array of them has a header of five numbers (array_send).

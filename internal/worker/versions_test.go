@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
+	"github.com/daybook-dev/daybook/kit/projection/plan"
 	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
@@ -103,10 +105,51 @@ func TestRowsThatAreMadeOnce(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", asks, got, err, want.rows)
 		}
 	}
-	at := j.last(j.partition("parcel-k"))
-	j.add("parcel-k", weighed{3}, 6, 6)
-	err := w.Apply(t.Context(), j.partition("parcel-k"), at, unread(j.records, at))
-	if err == nil || !strings.Contains(err.Error(), "parcel-k@5") || !strings.Contains(err.Error(), "k/3") {
-		t.Errorf("a row was made twice: %v", err)
+	p, at := j.partition("parcel-k"), j.last(j.partition("parcel-k"))
+	for i, again := range []int64{3, 9} { // made before the batch, and in it
+		j.add("parcel-k", weighed{9}, 6, 6)
+		j.add("parcel-k", weighed{again}, 6, 6)
+		err := w.Apply(t.Context(), p, at, unread(j.records, at)[2*i:])
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("parcel-k@%d", 6+2*i)) || !strings.Contains(err.Error(), fmt.Sprintf("k/%d", again)) {
+			t.Errorf("row %d was made twice: %v", again, err)
+		}
+	}
+}
+
+// One row with many versions: what was written long ago is found by one look-up of the primary key, and only where it is asked for.
+func TestAValueOfLongAgoIsOneLookUp(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	j := newJournal()
+	j.add("parcel-k", counted{N: 1, Items: []item{{"x", 1}}}, 0, 0)
+	for i := range 2000 {
+		j.add("parcel-k", weighed{int64(i)}, i, i)
+	}
+	j.post(t, newWorker(t, pool, parcels), 500)
+	if _, err := pool.Exec(t.Context(), `analyze`); err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		Items []item `db:"items"`
+	}
+	got, _, err := query.One[row](t.Context(), viewOf(t, pool, parcels), query.Ask{Moment: query.Moment{AsOf: new(minute(1500))}}, `select items from {parcels} where key = $1`, "k")
+	if err != nil || got == nil || len(got.Items) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	plans, err := plan.Compile(parcels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	history := schemaOf(t, pool, "parcels", 1) + ".parcels_history"
+	explained := func(field string) string {
+		i := slices.IndexFunc(plans[0].Columns, func(c plan.Column) bool { return c.Name == field })
+		return strings.Join(asked(t, pool, `explain (costs off) select `+plans[0].Columns[i].InHistory(history)+` from `+history+` h
+			where h.key = 'k' and h.suffix = '' and h.version = 1500`), "\n")
+	}
+	if p := explained("items"); strings.Count(p, "Index Scan using parcels_history_pkey") != 2 || strings.Contains(p, "Filter") || strings.Contains(p, "Seq Scan") {
+		t.Errorf("a wide column takes more than two look-ups\n%s", p)
+	}
+	if p := explained("status"); strings.Contains(p, "SubPlan") {
+		t.Errorf("a scalar column takes more than its own version\n%s", p)
 	}
 }

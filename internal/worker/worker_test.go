@@ -250,6 +250,13 @@ func TestStartRefuses(t *testing.T) {
 		return err
 	}
 	another := func(p *projection.Table[parcel], schema string) { p.Name, p.Schema = "others", schema }
+	type longRow struct {
+		Column []string `db:"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"`
+	}
+	long := projection.Table[longRow]{
+		Name: "long", Version: 1, Stream: "parcel", History: true, Schema: "create table long (like engine, " + strings.Repeat("n", 56) + " text[]);",
+		On: []projection.Fold[longRow]{projection.On(func(*longRow, counted, es.Recorded) {})},
+	}
 	for want, err := range map[string]error{
 		"incarnation another":                      with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Incarnation = "another" }),
 		"counts 3 partitions, this installation 4": with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Partitions = 4 }),
@@ -261,6 +268,7 @@ func TestStartRefuses(t *testing.T) {
 		"column status cannot keep a string": with(func(_ *worker.Config, p *projection.Table[parcel]) {
 			another(p, strings.ReplaceAll(strings.Replace(parcelSchema, "status    text", "status bytea[]", 1), "parcels", "others"))
 		}),
+		"column " + strings.Repeat("n", 56) + " is longer than 55 bytes": with(func(c *worker.Config, _ *projection.Table[parcel]) { c.Projections = append(c.Projections, long) }),
 		"column extra is no field": with(func(_ *worker.Config, p *projection.Table[parcel]) {
 			another(p, strings.ReplaceAll(strings.Replace(parcelSchema, "like engine,", "like engine, extra int,", 1), "parcels", "others"))
 		}),
@@ -270,6 +278,12 @@ func TestStartRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &config) {
 			t.Errorf("%s: got %v", want, err)
 		}
+	}
+	if _, err := pool.Exec(t.Context(), `update daybook.projection_build set fingerprint = substr(fingerprint, 3)`); err != nil { // as before there were layouts
+		t.Fatal(err)
+	}
+	if err := with(func(*worker.Config, *projection.Table[parcel]) {}); err == nil || !strings.Contains(err.Error(), "`daybook recover --read-models`") {
+		t.Errorf("tables of another layout: got %v", err)
 	}
 	if _, err := pool.Exec(t.Context(), `update daybook.projection_build set filter = filter + 1`); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ type batch[Row any] struct {
 	shared    bool
 	partition int
 	rows      map[plan.Key]*Row
+	made      map[plan.Key]bool // of a table whose rows are made once; nil of others
 }
 
 func (b *batch[Row]) Touch(r es.Recorded) (keys []plan.Key, err error) {
@@ -42,6 +43,12 @@ func fieldsOf(columns []plan.Column, row any) []any {
 
 func (b *batch[Row]) Apply(k plan.Key, r es.Recorded) (err error) {
 	defer recovered(&err, "row "+k.String(), r)
+	if b.made[k] {
+		return fmt.Errorf("row %s is made once, and an event before %s@%d made it", k, r.Stream, r.Revision)
+	}
+	if b.made != nil {
+		b.made[k] = true
+	}
 	b.folds[r.Event.EventType()].apply(b.rows[k], k.Suffix, r)
 	return nil
 }

@@ -15,7 +15,7 @@ type Stamp struct {
 	Revision int64 `db:"revision"`
 	// Position of the last event that changed the row.
 	Position int64 `db:"position"`
-	// ValidFrom is business time: the greatest of all events folded so far.
+	// ValidFrom is business time: the greatest of all events that changed the row so far.
 	ValidFrom time.Time `db:"valid_from"`
 	// RecordedFrom is the greatest recorded time so far. Both only grow, so both axes order versions alike.
 	RecordedFrom time.Time `db:"recorded_from"`

@@ -73,7 +73,11 @@ func (t Table[Row]) Plan() (plan.Plan, error) {
 		Name: t.Name, Version: t.Version, Stream: t.Stream, Schema: t.Schema, History: t.History, Shared: t.Shared, Once: t.Once,
 		Types: slices.Sorted(maps.Keys(folds)), Columns: columns,
 		Begin: func(partition int) plan.Batch {
-			return &batch[Row]{folds: folds, columns: columns, shared: t.Shared, partition: partition, rows: map[plan.Key]*Row{}}
+			b := &batch[Row]{folds: folds, columns: columns, shared: t.Shared, partition: partition, rows: map[plan.Key]*Row{}}
+			if t.Once {
+				b.made = map[plan.Key]bool{}
+			}
+			return b
 		},
 		Blank: func() []any { return fieldsOf(columns, new(Row)) },
 	}, nil

@@ -1,10 +1,15 @@
 package projection_test
 
 import (
+	"database/sql"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -120,6 +125,7 @@ func TestCompileRefuses(t *testing.T) {
 		"lower case":          {change(func(p *projection.Table[row]) { p.Name = `x"; drop` })},
 		"needs a version":     {change(func(p *projection.Table[row]) { p.Version = 0 })},
 		"totals have no":      {change(func(p *projection.Table[row]) { p.Shared, p.History = true, true })},
+		"totals change":       {change(func(p *projection.Table[row]) { p.Shared, p.Once = true, true })},
 		"is given twice":      {ok, ok},
 		"no db tag":           {projection.Table[untagged]{Name: "x", Version: 1, Schema: "s", On: []projection.Fold[untagged]{projection.On(func(*untagged, counted, es.Recorded) {})}}},
 		"key is the engine's": {projection.Table[engine]{Name: "x", Version: 1, Schema: "s", On: []projection.Fold[engine]{projection.On(func(*engine, counted, es.Recorded) {})}}},
@@ -132,5 +138,36 @@ func TestCompileRefuses(t *testing.T) {
 	next := change(func(p *projection.Table[row]) { p.Version = 2 })
 	if _, err := plan.Compile(ok, next); err != nil {
 		t.Errorf("two versions side by side: %v", err)
+	}
+}
+
+// Which columns the history keeps once follows from their types: values of any length in parts, and none that is one value.
+func TestWideColumns(t *testing.T) {
+	t.Parallel()
+	type columns struct {
+		Text  string           `db:"text"`
+		Flag  *bool            `db:"flag"`
+		At    *time.Time       `db:"at"`
+		ID    es.UUID          `db:"id"`
+		Maybe sql.NullString   `db:"maybe"`
+		Lines []string         `db:"lines"`
+		Sums  map[string]int64 `db:"sums"`
+		Note  *es.Sealed       `db:"note"`
+		Bytes []byte           `db:"bytes"`
+		Raw   json.RawMessage  `db:"raw"`
+		Any   any              `db:"any"`
+	}
+	all, err := plan.Columns(reflect.TypeFor[columns]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wide []string
+	for _, c := range all {
+		if c.Wide() {
+			wide = append(wide, c.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"lines", "sums", "note", "bytes", "raw", "any"}, wide); diff != "" {
+		t.Errorf("wide columns (-want +got)\n%s", diff)
 	}
 }

@@ -1,11 +1,12 @@
 package plan
 
 import (
+	"database/sql/driver"
+	"encoding"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Column is one field of a row.
@@ -51,7 +52,8 @@ func columns(t reflect.Type, at []int) (all []Column, err error) {
 }
 
 // Wide tells whether the column holds a value of any length in parts: jsonb, an array or bytes. The history keeps such a value in the
-// version that wrote it, and the versions after it name that one.
+// version that wrote it, and the versions after it name that one. It follows from the Go type, so that all engines agree. A type that has
+// a text or a database value of its own, as time.Time and UUIDs, is one value and not wide.
 func (c Column) Wide() bool {
 	t := c.Type
 	for t.Kind() == reflect.Pointer {
@@ -59,7 +61,8 @@ func (c Column) Wide() bool {
 	}
 	switch t.Kind() {
 	case reflect.Struct, reflect.Slice, reflect.Array, reflect.Map, reflect.Interface:
-		return t != reflect.TypeFor[time.Time]()
+		p := reflect.PointerTo(t)
+		return !p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) && !p.Implements(reflect.TypeFor[driver.Valuer]())
 	default:
 		return false
 	}
@@ -74,9 +77,14 @@ func (c Column) InHistory(history string) string {
 	if !c.Wide() {
 		return "h." + name
 	}
-	by := quoted(c.WrittenIn())
-	return fmt.Sprintf(`case when h.%[2]s = h.version then h.%[1]s
-		else (select w.%[1]s from %[3]s w where w.key = h.key and w.suffix = h.suffix and w.version = h.%[2]s) end as %[1]s`, name, by, history)
+	return fmt.Sprintf(`case when h.%s = h.version then h.%s else %s end as %s`, quoted(c.WrittenIn()), name, c.Written(history), name)
+}
+
+// Written is a wide column's value in the version that wrote it last, as SQL, where h is a row of the table or of the history: one look-up
+// of the primary key, however many versions there are.
+func (c Column) Written(history string) string {
+	return fmt.Sprintf(`(select w.%s from %s w where w.key = h.key and w.suffix = h.suffix and w.version = h.%s)`,
+		quoted(c.Name), history, quoted(c.WrittenIn()))
 }
 
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

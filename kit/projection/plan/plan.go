@@ -29,6 +29,16 @@ type Plan struct {
 // HasVersions tells whether the table has another beside it with every version of its rows.
 func (p Plan) HasVersions() bool { return p.History && !p.Once }
 
+// WideInHistory are the columns that a version keeps only if it changed them, by their place in Columns.
+func (p Plan) WideInHistory() (wide []int) {
+	for i, c := range p.Columns {
+		if p.HasVersions() && c.Wide() {
+			wide = append(wide, i)
+		}
+	}
+	return wide
+}
+
 // Batch is some events of one partition on their way into rows: touch all, load the touched rows into Fields, apply
 // the events in order. Not for concurrent use; after an error it is of no more use.
 type Batch interface {
