@@ -21,6 +21,7 @@ type build struct {
 	at      []uint64 // checkpoints, by partition
 	types   map[string]bool
 	columns []column // of the plan, with their types in Postgres
+	wide    []int    // of a table with versions: the columns that one version keeps for others
 	parts   []part   // by partition
 }
 
@@ -82,6 +83,7 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *doctor.Report) ([
 		for _, t := range b.plan.Types {
 			b.types[t] = true
 		}
+		b.wide = b.plan.WideInHistory()
 		if len(at) != cfg.Partitions {
 			r.Find(doctor.Finding{Invariant: "I3", Row: schema, Problem: "the build's partitions"}.Values(cfg.Partitions, len(at)))
 			return nil

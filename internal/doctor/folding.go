@@ -173,28 +173,25 @@ func (f *folder) fold(b *build, e es.Recorded, p *part) error {
 
 // row folds an event into one row. An event of another stream than the table's makes no version of a row that it leaves as it was.
 func (f *folder) row(b *build, e es.Recorded, batch plan.Batch, k plan.Key, row *expected) (err error) {
-	sums := func() []uint64 {
-		var of []uint64
-		if err == nil {
-			of, err = f.columns(b, batch.Fields(k))
-		}
-		return of
-	}
-	var before, after []uint64
 	compared := row.stamp.Version >= 0 && e.Stream.Category != b.plan.Stream
+	var before, after []uint64
 	if n := len(row.versions); n > 0 {
 		before = row.versions[n-1].sums
 	} else if compared {
-		before = sums()
+		if before, err = f.columns(b, batch.Fields(k)); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = batch.Apply(k, e)
+	if err = batch.Apply(k, e); err != nil {
+		return err
 	}
 	if compared || b.plan.HasVersions() {
-		after = sums()
+		if after, err = f.columns(b, batch.Fields(k)); err != nil {
+			return err
+		}
 	}
-	if err != nil || compared && slices.Equal(before, after) {
-		return err
+	if compared && slices.Equal(before, after) {
+		return nil
 	}
 	row.stamp = row.stamp.Next(e, b.plan.Stream)
 	if b.plan.HasVersions() {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,17 +40,22 @@ func (t *reading) read(ctx context.Context, tx pgx.Tx) error {
 	for i := range names {
 		names[i] = "h." + pgx.Identifier{names[i]}.Sanitize()
 	}
-	one, counted := t.row, "rows"
+	history := t.build.table("_history")
 	for _, c := range t.build.plan.Columns {
 		if t.past {
-			names = append(names, c.InHistory(t.table))
+			names = append(names, c.InHistory(history))
 		} else {
 			names = append(names, "h."+pgx.Identifier{c.Name}.Sanitize())
 		}
 	}
+	one, counted := t.row, "rows"
 	if t.past {
 		one, counted = t.version, "row versions"
 		names = append(names, "h.valid_to", "h.recorded_to")
+	} else {
+		for _, i := range t.build.wide {
+			names = append(names, t.build.plan.Columns[i].Written(history))
+		}
 	}
 	rows, err := tx.Query(ctx, `select `+strings.Join(names, ", ")+` from `+t.table+` h`, pgx.QueryResultFormats{pgx.BinaryFormatCode})
 	if err != nil {
@@ -122,8 +128,16 @@ func (t *reading) row(raw [][]byte) error {
 		if err != nil {
 			return fmt.Errorf("row %s, column %s: %w", k, c.name, err)
 		}
-		if found, differs := t.differs(i, sum, raw[engineColumns+i]); differs {
+		found, differs := t.differs(i, sum, raw[engineColumns+i])
+		if differs {
 			t.find(k, stamp.Version, "column "+c.name, show(t.sums.types, c, deref(fields[i])), found)
+		}
+		w := slices.Index(t.build.wide, i)
+		if w < 0 || differs {
+			continue
+		}
+		if found, differs := t.differs(i, sum, raw[engineColumns+len(t.build.columns)+w]); differs { // the next version would name it too
+			t.find(k, stamp.Version, "column "+c.name+" in the version that the row names", show(t.sums.types, c, deref(fields[i])), found)
 		}
 	}
 	return nil
