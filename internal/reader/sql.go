@@ -90,28 +90,13 @@ func (m *moment) argument(at *int, value any) string {
 
 // rows gives the rows of a table as they were at the moment, or are: one version of each at most.
 func (m *moment) rows(schema string, p plan.Plan) string {
-	past, table := m.Past(), pgx.Identifier{schema, p.Name}.Sanitize()
-	versions := past && p.HasVersions()
-	if versions {
-		table = pgx.Identifier{schema, p.Name + "_history"}.Sanitize()
+	if !m.Past() {
+		return fmt.Sprintf(`select %s from %s h`, columnsOf(p, ""), pgx.Identifier{schema, p.Name}.Sanitize())
 	}
-	columns := plan.EngineColumns()
-	for i, c := range columns {
-		columns[i] = "h." + pgx.Identifier{c}.Sanitize()
-	}
-	for _, c := range p.Columns {
-		if versions {
-			columns = append(columns, c.InHistory(table))
-		} else {
-			columns = append(columns, "h."+pgx.Identifier{c.Name}.Sanitize())
-		}
-	}
-	list := strings.Join(columns, ", ")
-	if !past {
-		return fmt.Sprintf(`select %s from %s h`, list, table)
-	}
+	table, list := versionsOf(schema, p)
 	if m.Revision != nil {
-		return fmt.Sprintf(`select distinct on (h.key, h.suffix) %s from %s h where h.revision = %s::bigint order by h.key, h.suffix, h.version`,
+		// Wide columns are looked up of the versions that were found, not of those among which they were.
+		return fmt.Sprintf(`select %s from (select distinct on (key, suffix) * from %s where revision = %s::bigint order by key, suffix, version) h`,
 			list, table, m.argument(&m.asOf, int64(*m.Revision))) //nolint:gosec // revisions stay below 2^63
 	}
 	var begun, over []string
@@ -124,8 +109,34 @@ func (m *moment) rows(schema string, p plan.Plan) string {
 		begun, over = append(begun, "h.recorded_from <= "+k+"::timestamptz"), append(over, "h.recorded_to > "+k+"::timestamptz")
 	}
 	sql := fmt.Sprintf(`select %s from %s h where %s`, list, table, strings.Join(begun, " and "))
-	if versions { // a row that is made once is never over
+	if p.HasVersions() { // a row that is made once is never over
 		sql += " and (" + strings.Join(over, " or ") + ")"
 	}
 	return sql
+}
+
+// versionsOf gives the table that has every version of a projection's rows, and the columns of such a version as SQL, where h is one of them.
+// Rows that are made once are the only version of themselves.
+func versionsOf(schema string, p plan.Plan) (table, columns string) {
+	if !p.HasVersions() {
+		return pgx.Identifier{schema, p.Name}.Sanitize(), columnsOf(p, "")
+	}
+	table = pgx.Identifier{schema, p.Name + "_history"}.Sanitize()
+	return table, columnsOf(p, table)
+}
+
+// columnsOf lists a row's columns, where h is a row of the table itself, or of the history that is named.
+func columnsOf(p plan.Plan, history string) string {
+	var columns []string
+	for _, c := range plan.EngineColumns() {
+		columns = append(columns, "h."+pgx.Identifier{c}.Sanitize())
+	}
+	for _, c := range p.Columns {
+		if history != "" {
+			columns = append(columns, c.InHistory(history))
+		} else {
+			columns = append(columns, "h."+pgx.Identifier{c.Name}.Sanitize())
+		}
+	}
+	return strings.Join(columns, ", ")
 }
