@@ -19,12 +19,13 @@ import (
 	"github.com/daybook-dev/daybook/kit/projection"
 	"github.com/daybook-dev/daybook/projections/orderdetails"
 	"github.com/daybook-dev/daybook/projections/orderevents"
+	"github.com/daybook-dev/daybook/projections/orderlist"
 	"github.com/daybook-dev/daybook/projections/sales"
 	"github.com/daybook-dev/daybook/projections/stocklevels"
 )
 
 func readModels() []projection.Projection {
-	return []projection.Projection{orderdetails.Projection, orderevents.Projection, sales.Projection, stocklevels.Projection}
+	return []projection.Projection{orderdetails.Projection, orderevents.Projection, orderlist.Projection, sales.Projection, stocklevels.Projection}
 }
 
 // posted is a shop whose read models are written.
