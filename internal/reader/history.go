@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -96,15 +95,9 @@ type version struct {
 // versionsSQL reads versions of the row $1 and $2 from the version $3, at most $4, by the primary key: their stamps, and the columns without
 // those of the engine ($5) as JSON.
 func versionsSQL(schema string, p plan.Plan) string {
-	columns := plan.EngineColumns()
-	for _, c := range p.Columns {
-		columns = append(columns, c.Name)
-	}
-	for i, c := range columns {
-		columns[i] = pgx.Identifier{c}.Sanitize()
-	}
+	table, columns := versionsOf(schema, p)
 	return `select ` + query.Columns[projection.Stamp]() + `, (to_jsonb(r) - $5::text[])::text as body from (
-		select ` + strings.Join(columns, ", ") + ` from ` + pgx.Identifier{schema, p.Name + "_history"}.Sanitize() + ` h
+		select ` + columns + ` from ` + table + ` h
 		where h.key = $1 and h.suffix = $2 and h.version >= $3 order by h.version limit $4) r order by version`
 }
 
