@@ -7,40 +7,34 @@ import (
 	"time"
 )
 
-// book knows where everything is in the ledger. In memory is an index alone: some 200 bytes for each charge. Only what has been synced is in it.
+// book knows where everything is in the ledger. In memory is an index alone: some 100 bytes for each charge. Only what has been synced is in it.
 type book struct {
 	log  *slog.Logger
 	read func(ref) (change, error)
 
 	mu       sync.Mutex
-	charges  map[name]latest
-	order    []name // of charges, by their first entry
-	byKey    map[name]ref
-	byEffect map[name]ref   // the first operation of each
-	repeated map[name][]ref // further ones, in order of entry
+	entries  []ref             // every change
+	latest   []uint32          // of each charge, in the order of their first entries: its newest entry
+	charges  map[name]uint32   // their places in latest
+	byKey    map[name]uint32   // the newest entry of each
+	byEffect map[name]uint32   // the first entry of each
+	repeated map[name][]uint32 // further ones, in order
 
 	running map[string]string        // key → fingerprint of the request at work
 	busy    map[string]chan struct{} // charge → closed when its operation has ended
 }
 
-// name is a charge's id, a key or an effect id, in 16 bytes.
-type name [16]byte
+// name is a charge's id, a key or an effect id, in 12 bytes: of a billion, two are the same with a chance of 10⁻¹¹.
+type name [12]byte
 
 func named(text string) name {
 	sum := sha256.Sum256([]byte(text))
 	return name(sum[:])
 }
 
-// latest is a charge: where it is as it is now, and its place in the order of entry.
-type latest struct {
-	ref
-
-	seq int
-}
-
 func newBook(log *slog.Logger) *book {
 	return &book{
-		log: log, charges: map[name]latest{}, byKey: map[name]ref{}, byEffect: map[name]ref{}, repeated: map[name][]ref{},
+		log: log, charges: map[name]uint32{}, byKey: map[name]uint32{}, byEffect: map[name]uint32{}, repeated: map[name][]uint32{},
 		running: map[string]string{}, busy: map[string]chan struct{}{},
 	}
 }
@@ -49,21 +43,22 @@ func newBook(log *slog.Logger) *book {
 func (b *book) apply(c change, at ref) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	entry := uint32(len(b.entries)) //nolint:gosec // a ledger of so many is larger than a disk
+	b.entries = append(b.entries, at)
 	id := named(c.Charge.ID)
-	now, known := b.charges[id]
-	if !known {
-		now.seq = len(b.order)
-		b.order = append(b.order, id)
+	if place, known := b.charges[id]; known {
+		b.latest[place] = entry
+	} else {
+		b.charges[id] = uint32(len(b.latest)) //nolint:gosec // as above
+		b.latest = append(b.latest, entry)
 	}
-	now.ref = at
-	b.charges[id] = now
 	if op := c.Operation; op != nil {
-		b.byKey[named(op.Key)] = at
+		b.byKey[named(op.Key)] = entry
 		effect := named(op.Answer.EffectID)
 		if _, before := b.byEffect[effect]; before {
-			b.repeated[effect] = append(b.repeated[effect], at)
+			b.repeated[effect] = append(b.repeated[effect], entry)
 		} else {
-			b.byEffect[effect] = at
+			b.byEffect[effect] = entry
 		}
 	}
 }
@@ -82,13 +77,17 @@ func (b *book) at(refs ...ref) ([]change, *problem) {
 }
 
 func (b *book) charge(id string) (c Charge, ok bool, p *problem) {
+	var at ref
 	b.mu.Lock()
-	now, ok := b.charges[named(id)]
+	place, ok := b.charges[named(id)]
+	if ok {
+		at = b.entries[b.latest[place]]
+	}
 	b.mu.Unlock()
 	if !ok {
 		return c, false, nil
 	}
-	found, p := b.at(now.ref)
+	found, p := b.at(at)
 	if p != nil {
 		return c, false, p
 	}
@@ -97,11 +96,11 @@ func (b *book) charge(id string) (c Charge, ok bool, p *problem) {
 
 // used gives the newest operation of a key, nil if there is none. The caller holds b.mu.
 func (b *book) used(key string) (*Operation, *problem) {
-	at, ok := b.byKey[named(key)]
+	entry, ok := b.byKey[named(key)]
 	if !ok {
 		return nil, nil
 	}
-	found, p := b.at(at)
+	found, p := b.at(b.entries[entry])
 	if p != nil {
 		return nil, p
 	}
@@ -188,11 +187,13 @@ func (b *book) operations(effectID string) ([]change, *problem) {
 	effect := named(effectID)
 	b.mu.Lock()
 	first, ok := b.byEffect[effect]
-	refs := append([]ref{first}, b.repeated[effect]...)
-	b.mu.Unlock()
-	if !ok {
-		return nil, nil
+	var refs []ref
+	if ok {
+		for _, entry := range append([]uint32{first}, b.repeated[effect]...) {
+			refs = append(refs, b.entries[entry])
+		}
 	}
+	b.mu.Unlock()
 	return b.at(refs...)
 }
 
@@ -233,32 +234,41 @@ type filter struct {
 	limit                    int    // 0: none
 }
 
+const listed = 256 // charges that list looks at in one go
+
 // list gives charges in order of entry.
 func (b *book) list(f filter, now time.Time) ([]Charge, *problem) {
-	b.mu.Lock()
-	from := 0
-	if after, ok := b.charges[named(f.after)]; ok {
-		from = after.seq + 1
-	}
-	var refs []ref
-	for _, id := range b.order[from:] {
-		refs = append(refs, b.charges[id].ref)
-	}
-	b.mu.Unlock()
 	found := []Charge{}
-	for _, r := range refs {
-		if f.limit > 0 && len(found) == f.limit {
-			break
-		}
-		all, p := b.at(r)
-		if p != nil {
-			return nil, p
-		}
-		c := all[0].Charge.at(now)
-		if (f.order == "" || f.order == c.Metadata.OrderID) && (f.effect == "" || f.effect == c.Metadata.EffectID) &&
-			(f.reference == "" || f.reference == c.ID) && (f.status == "" || f.status == c.Status) {
-			found = append(found, c)
+	for refs := b.next(f.after); len(refs) > 0; refs = b.next(f.after) {
+		for _, r := range refs {
+			if f.limit > 0 && len(found) == f.limit {
+				return found, nil
+			}
+			all, p := b.at(r)
+			if p != nil {
+				return nil, p
+			}
+			c := all[0].Charge.at(now)
+			f.after = c.ID
+			if (f.order == "" || f.order == c.Metadata.OrderID) && (f.effect == "" || f.effect == c.Metadata.EffectID) &&
+				(f.reference == "" || f.reference == c.ID) && (f.status == "" || f.status == c.Status) {
+				found = append(found, c)
+			}
 		}
 	}
 	return found, nil
+}
+
+// next is where the charges are that come after one, or the first ones.
+func (b *book) next(after string) (refs []ref) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	from := 0
+	if place, ok := b.charges[named(after)]; ok {
+		from = int(place) + 1
+	}
+	for _, entry := range b.latest[from:min(from+listed, len(b.latest))] {
+		refs = append(refs, b.entries[entry])
+	}
+	return refs
 }

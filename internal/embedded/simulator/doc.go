@@ -57,5 +57,5 @@
 // What a crash can leave is one unsynced batch at the end, damaged or not: if its checksum is right it counts, else it
 // is cut off at the next start. Damage anywhere else refuses to start. After a failed write or sync the server stops
 // (Done, Err): what is on disk is then only known by reading it again.
-// In memory is an index of the file, some 200 bytes for each charge, which suits a simulator and no provider.
+// In memory is an index of the file, some 100 bytes for each charge, which suits a simulator and no provider.
 package simulator

@@ -25,6 +25,34 @@ func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	return vfs.DiskUsage{AvailBytes: d.avail.Load()}, nil
 }
 
+// fillingDisk is full from one write on, whatever it is that Pebble writes then, counted once it is armed.
+type fillingDisk struct {
+	at          int64
+	writes      atomic.Int64
+	armed, full atomic.Bool
+}
+
+// free gives space again, for good.
+func (d *fillingDisk) free() {
+	d.armed.Store(false)
+	d.full.Store(false)
+}
+
+func (d *fillingDisk) String() string { return "filling disk" }
+
+func (d *fillingDisk) MaybeError(op errorfs.Op) error {
+	switch op.Kind {
+	case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite, errorfs.OpLink, errorfs.OpRename, errorfs.OpFileWriteAt:
+		if d.armed.Load() && d.writes.Add(1) == d.at {
+			d.full.Store(true)
+		}
+		if d.full.Load() {
+			return fmt.Errorf("write %s: %w", op.Path, syscall.ENOSPC)
+		}
+	}
+	return nil
+}
+
 func simple(stream string) Request {
 	return Request{Stream: stream, Expected: ExpectAny, Events: []Event{{ID: newID(), Type: "t", Data: make([]byte, 100)}}}
 }
@@ -61,27 +89,14 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	stuck := 0
 	for n := int64(1); n <= 60; n += 3 {
-		var writes atomic.Int64
-		var full atomic.Bool
-		var armed atomic.Bool
 		mem := vfs.NewMem()
-		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			switch op.Kind {
-			case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite, errorfs.OpLink, errorfs.OpRename, errorfs.OpFileWriteAt:
-				if armed.Load() && writes.Add(1) == n {
-					full.Store(true)
-				}
-				if full.Load() {
-					return fmt.Errorf("write %s: %w", op.Path, syscall.ENOSPC)
-				}
-			}
-			return nil
-		}))
+		disk := fillingDisk{at: n}
+		fs := errorfs.Wrap(mem, &disk)
 		s, err := Open(Config{Dir: "data", FS: fs, MemTableBytes: 16 << 10, patience: 10 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
-		armed.Store(true)
+		disk.armed.Store(true)
 		want := map[ID]bool{} // true: acknowledged, false: unknown
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -116,8 +131,7 @@ func TestFullDisk(t *testing.T) {
 		if _, err := s.View(t.Context(), "absent"); err != nil {
 			t.Errorf("write %d: read on a full disk: %v", n, err)
 		}
-		full.Store(false)
-		armed.Store(false)
+		disk.free()
 		for { // by itself, soon
 			r := simple("after")
 			res := s.Do(r)
@@ -274,21 +288,8 @@ func TestScavengeOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	met := 0
 	for n := int64(1); n <= 40; n += 3 {
-		var writes atomic.Int64
-		var full, armed atomic.Bool
-		s, err := Open(Config{Dir: "data", MemTableBytes: 16 << 10, patience: 10 * time.Millisecond,
-			FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-				switch op.Kind {
-				case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite, errorfs.OpLink, errorfs.OpRename, errorfs.OpFileWriteAt:
-					if armed.Load() && writes.Add(1) == n {
-						full.Store(true)
-					}
-					if full.Load() {
-						return fmt.Errorf("write %s: %w", op.Path, syscall.ENOSPC)
-					}
-				}
-				return nil
-			}))})
+		disk := fillingDisk{at: n}
+		s, err := Open(Config{Dir: "data", FS: errorfs.Wrap(vfs.NewMem(), &disk), MemTableBytes: 16 << 10, patience: 10 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +301,7 @@ func TestScavengeOnAFullDisk(t *testing.T) {
 				t.Fatal(res.Err)
 			}
 		}
-		armed.Store(true)
+		disk.armed.Store(true)
 		done := make(chan error, 1)
 		go func() { _, err := s.Scavenge(t.Context()); done <- err }()
 		for ended := false; !ended; {
@@ -314,15 +315,14 @@ func TestScavengeOnAFullDisk(t *testing.T) {
 					if _, err := s.View(t.Context(), "s"); err != nil {
 						t.Errorf("write %d: read while a scavenge waits: %v", n, err)
 					}
-					full.Store(false)
+					disk.full.Store(false)
 				}
 			}
 		}
-		if full.Load() || writes.Load() >= n {
+		if disk.writes.Load() >= n {
 			met++
 		}
-		full.Store(false)
-		armed.Store(false)
+		disk.free()
 		for err = ErrFull; errors.Is(err, ErrFull) || errors.Is(err, ErrUnknown); _, err = s.Scavenge(t.Context()) {
 		}
 		if err != nil {

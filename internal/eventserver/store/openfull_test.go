@@ -2,8 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -31,21 +29,12 @@ func TestOpenOnAFullDiskSaysSo(t *testing.T) {
 		refused := 0
 		for opened := false; !opened; {
 			disk := copied(t, kept)
-			var writes atomic.Int64
-			var full atomic.Bool
-			full.Store(true)
 			last := int64(refused)
-			s, err := Open(Config{Dir: "data", FS: errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
-				switch op.Kind {
-				case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpReuseForWrite, errorfs.OpLink, errorfs.OpRename, errorfs.OpFileWriteAt:
-					if writes.Add(1) > last && full.Load() {
-						return fmt.Errorf("write %s: %w", op.Path, syscall.ENOSPC)
-					}
-				}
-				return nil
-			}))})
+			filling := fillingDisk{at: last + 1}
+			filling.armed.Store(true)
+			s, err := Open(Config{Dir: "data", FS: errorfs.Wrap(disk, &filling)})
 			if opened = err == nil; opened {
-				full.Store(false)
+				filling.free()
 				if err := s.Close(); err != nil {
 					t.Errorf("%s: close: %v", name, err)
 				}
@@ -53,7 +42,7 @@ func TestOpenOnAFullDiskSaysSo(t *testing.T) {
 				t.Errorf("%s: no space from write %d on: %v", name, last+1, err)
 			}
 			after := copied(t, disk)
-			full.Store(false) // what goes on of the first store ends
+			filling.free() // what goes on of the first store ends
 			if s, err = Open(Config{Dir: "data", FS: after}); err != nil {
 				t.Fatalf("%s: with space again, after it had room for %d writes: %v", name, last, err)
 			}
