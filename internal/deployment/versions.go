@@ -53,6 +53,7 @@ var released = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+$`)
 
 // OlderError says that the log may hold what a program cannot read.
 type OlderError struct {
+	Of      string // the domain whose program it is; empty: daybook
 	Program string // the version of the program that is needed at least, or of the unreleased build that wrote
 	Missing []string
 }
@@ -63,8 +64,8 @@ func (e *OlderError) Error() string {
 			"what unreleased builds write is read by them alone: run that build, or begin with an empty event store, see docs/upgrading.md",
 			cmp.Or(e.Program, "without a version"), strings.Join(e.Missing, ", "))
 	}
-	return fmt.Sprintf("daybook %s or a newer one is needed: it has run on this event store, which may hold %s; "+
-		"to go back, restore a backup of before it ran, see docs/upgrading.md", e.Program, strings.Join(e.Missing, ", "))
+	return fmt.Sprintf("%s %s or a newer one is needed: it has run on this event store, which may hold %s; "+
+		"to go back, restore a backup of before it ran, see docs/upgrading.md", cmp.Or(e.Of, "daybook"), e.Program, strings.Join(e.Missing, ", "))
 }
 
 // Check refuses a program that is older than one that may have written, with an *OlderError.
@@ -100,7 +101,7 @@ type standing struct {
 // stand folds what was stated. It reads the events' data alone, so that a newer program may add to them.
 func stand(ctx context.Context, store es.Store, own Versions) (standing, error) {
 	s := standing{known: Versions{Events: map[string]int{}, Sagas: map[string]int{}}, at: es.NoStream}
-	older := &OlderError{}
+	older := &OlderError{Of: own.Of}
 	for r, err := range store.Read(ctx, own.stream(), 0) {
 		if err != nil {
 			return s, fmt.Errorf("read which program this event store needs: %w", err)

@@ -70,8 +70,13 @@ func TestVersionsOnlyGrow(t *testing.T) {
 	refused(raise(two, "2.0.0", v2), "daybook 3.0.0", "saga billing version 2 (up to 1 here)")
 	refused(raise(one, "1.0.0", v1), "daybook 3.0.0", "payment.paid version 2")
 	if n := len(store.All(0)); n != 3 {
-		t.Errorf("%d events stand, want one per program", n)
+		t.Errorf("%d events are recorded, want one per program", n)
 	}
+	v1.Of, v2.Of = "hotel", "hotel" // of another domain, for itself
+	if err := raise(two, "2.0.0", v2); err != nil {
+		t.Fatal(err)
+	}
+	refused(Check(t.Context(), store, v1), "hotel 2.0.0 or a newer one")
 }
 
 // What an unreleased build wrote is not said to need a newer program: the build may be older than this one.
