@@ -51,7 +51,7 @@ func momentOf(name, text string) (query.Moment, error) {
 
 func momentShown(o shop.Order, asked query.Moment) openapi.OrderMoment {
 	return openapi.OrderMoment{
-		Revision: max(o.Revision, 0), Position: strconv.FormatInt(o.Detail.Position, 10), At: o.ValidFrom, RecordedAt: o.RecordedFrom, AsOf: asked.AsOf,
+		Revision: max(o.Revision, 0), Position: strconv.FormatInt(o.Position, 10), At: o.ValidFrom, RecordedAt: o.RecordedFrom, AsOf: asked.AsOf,
 	}
 }
 

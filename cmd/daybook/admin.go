@@ -110,7 +110,9 @@ func (a *askOperator) get(cmd *cobra.Command, path string, query url.Values, int
 }
 
 func refusedWith(status int, body []byte) error {
-	var problem struct{ Detail string }
+	var problem struct {
+		Detail string `json:"detail"`
+	}
 	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
 		problem.Detail = fmt.Sprintf("the admin API answers with %d", status)
 	}

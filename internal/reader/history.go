@@ -160,7 +160,7 @@ const skipped = 50
 func (h *History) find(ctx context.Context, events Events) error {
 	for next := 0; next < len(h.Causes); {
 		began, passed := next, 0
-		want := uint64(h.Causes[next].Stamp.Position) //nolint:gosec // positions are not negative
+		want := uint64(h.Causes[next].Position) //nolint:gosec // positions are not negative
 		for rec, err := range events.ReadFrom(ctx, want) {
 			if err != nil {
 				return fmt.Errorf("read event %d: %w", want, err)
@@ -181,7 +181,7 @@ func (h *History) find(ctx context.Context, events Events) error {
 			if next++; next == len(h.Causes) {
 				return nil
 			}
-			want, passed = uint64(h.Causes[next].Stamp.Position), 0 //nolint:gosec // likewise
+			want, passed = uint64(h.Causes[next].Position), 0 //nolint:gosec // likewise
 		}
 		if next == began {
 			return fmt.Errorf("event %d: %w", want, errNoEvent)

@@ -2,8 +2,8 @@ package reader
 
 import (
 	"context"
-	"fmt"
 	"iter"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +15,7 @@ type endless struct{ es.Log }
 
 func (endless) ReadAll(_ context.Context, after uint64) iter.Seq2[es.Record, error] {
 	return func(yield func(es.Record, error) bool) {
-		for at := after + 1; yield(es.Record{Position: at, Type: "order.placed", Created: time.Unix(int64(at), 0), Stream: es.StreamID{Category: "order", Key: fmt.Sprint(at)}}, nil); at++ { //nolint:gosec // a few
+		for at := after + 1; yield(es.Record{Position: at, Type: "order.placed", Created: time.Unix(int64(at), 0), Stream: es.StreamID{Category: "order", Key: strconv.FormatUint(at, 10)}}, nil); at++ { //nolint:gosec // a few
 		}
 	}
 }

@@ -71,11 +71,11 @@ func readerOf(t *testing.T, pool *pgxpool.Pool) *reader.Reader {
 
 func causes(h reader.History) (out []string) {
 	for _, c := range h.Causes {
-		line := fmt.Sprintf("%d %s@%d %s", c.Version, c.Event.Stream, c.Event.Revision, c.Event.Type)
+		line := []string{fmt.Sprintf("%d %s@%d %s", c.Version, c.Event.Stream, c.Event.Revision, c.Event.Type)}
 		for _, f := range c.Changes {
-			line += fmt.Sprintf(" %s=%s>%s", f.Pointer, f.Before, f.After)
+			line = append(line, fmt.Sprintf("%s=%s>%s", f.Pointer, f.Before, f.After))
 		}
-		out = append(out, line)
+		out = append(out, strings.Join(line, " "))
 	}
 	return out
 }

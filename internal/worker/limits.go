@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,11 +28,11 @@ var ofSession = map[string]string{
 
 // eachTime are the settings of a transaction whose session has none.
 func eachTime() string {
-	all := settings
+	all := []string{settings}
 	for _, name := range slices.Sorted(maps.Keys(ofSession)) {
-		all += fmt.Sprintf(", set_config('%s', '%s', true)", name, ofSession[name])
+		all = append(all, fmt.Sprintf("set_config('%s', '%s', true)", name, ofSession[name]))
 	}
-	return all
+	return strings.Join(all, ", ")
 }
 
 // limits bound what one statement may take, in Postgres itself: the connection is kept.

@@ -75,14 +75,13 @@ func inOrder(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// members are those of an object or list; nil of anything else.
+// members are those of an object or list; none of anything else.
 func members(value json.RawMessage) (all map[string]json.RawMessage, err error) {
 	switch {
-	case len(value) == 0 || value[0] != '{' && value[0] != '[':
-		return nil, nil
+	case len(value) == 0:
 	case value[0] == '{':
 		err = json.Unmarshal(value, &all)
-	default:
+	case value[0] == '[':
 		var items []json.RawMessage
 		err = json.Unmarshal(value, &items)
 		all = make(map[string]json.RawMessage, len(items))
