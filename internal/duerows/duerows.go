@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/beat"
 )
 
 // Watch asks for the owners of a process.
@@ -80,14 +82,7 @@ func (w *Watch) Attend(ctx context.Context, partition int, notified, wake <-chan
 const askWithin = 10 * time.Second
 
 func (w *Watch) run(ctx context.Context) {
-	tick := time.NewTicker(w.every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for beat.Wait(ctx, w.every) == nil {
 		asking, cancel := context.WithTimeout(ctx, askWithin)
 		due, err := w.ask(asking, w.partitions())
 		cancel()

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/beat"
 )
 
 // link keeps the append streams up. Each epoch is one connection, replaced as a whole.
@@ -150,16 +151,12 @@ func first(md metadata.MD, key string) string {
 
 // watch ends the epoch when the server has gone silent: a half-open connection shows no other sign for long.
 func (l *link) watch(ctx context.Context) error {
-	tick := time.NewTicker(max(l.stallAfter/10, time.Millisecond))
-	defer tick.Stop()
 	for {
-		select {
-		case <-tick.C:
-			if l.small.stalled(l.stallAfter) || l.large.stalled(l.stallAfter) {
-				return fmt.Errorf("%w for %v", errStall, l.stallAfter)
-			}
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := beat.Wait(ctx, max(l.stallAfter/10, time.Millisecond)); err != nil {
+			return err
+		}
+		if l.small.stalled(l.stallAfter) || l.large.stalled(l.stallAfter) {
+			return fmt.Errorf("%w for %v", errStall, l.stallAfter)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/daybook-dev/daybook/internal/beat"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -290,12 +291,12 @@ func (p *partition) lookDue() time.Time {
 		last = p.heard
 	}
 	if !p.blind && p.gen.rests.Load() {
-		return last.Add(restingLooks * p.feed.cfg.Idle)
+		return beat.Next(last.Add(p.feed.cfg.Idle), restingLooks*p.feed.cfg.Idle)
 	}
 	return last.Add(p.feed.cfg.Idle)
 }
 
-// restingLooks is how many times Idle a partition waits between looks while the relay does not move.
+// restingLooks is how many times Idle lie between looks while the relay does not move.
 const restingLooks = 5
 
 // compare tells whether something was missed, or the checkpoint is no longer what it was. Its error stops the partition.

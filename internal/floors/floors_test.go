@@ -46,7 +46,7 @@ var areas = []area{
 	{name: "use cases", packages: []string{"internal/shop"}, imports: []string{"kernel", "kit", "queries", "events", "commands", "read models", "adapters"}, plain: true},
 	{name: "transports", packages: []string{"api"}, imports: []string{"kernel", "kit", "queries", "events", "commands", "read models", "use cases"}, tests: []string{"adapters"}},
 
-	{name: "tools", packages: []string{"internal/backoff", "internal/bytesize", "internal/duerows", "internal/failpoint", "internal/filelock", "internal/groupcommit", "internal/health", "internal/kafkaread", "internal/protofields", "internal/webguard", "internal/wholefile", "internal/telemetry", "internal/secrets",
+	{name: "tools", packages: []string{"internal/backoff", "internal/beat", "internal/bytesize", "internal/duerows", "internal/failpoint", "internal/filelock", "internal/groupcommit", "internal/health", "internal/kafkaread", "internal/protofields", "internal/webguard", "internal/wholefile", "internal/telemetry", "internal/secrets",
 		"internal/embedded"}},
 	{name: "adapters", packages: []string{"internal/esclient", "internal/postgres", "internal/personal", "internal/checkpoint", "internal/deployment", "internal/failure", "internal/uptime"},
 		imports: []string{"kernel", "kit", "tools"}, apart: true},

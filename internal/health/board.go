@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/beat"
 )
 
 // Board is the health of a process. A nil *Board gives reporters that no one else sees.
@@ -76,14 +78,7 @@ func (b *Board) Ask(ctx context.Context) (all []Verdict, ready bool) {
 
 // Watch polls until ctx ends, so that outages are logged although no one asks.
 func (b *Board) Watch(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			b.Ask(ctx)
-		}
+	for beat.Wait(ctx, every) == nil {
+		b.Ask(ctx)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/backoff"
+	"github.com/daybook-dev/daybook/internal/beat"
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failpoint"
 	"github.com/daybook-dev/daybook/internal/topic"
@@ -27,7 +28,7 @@ func (s *session) between(moved time.Time) time.Duration {
 	if time.Since(moved) < resting*s.cfg.IdleEvery {
 		return s.cfg.IdleEvery
 	}
-	return resting * s.cfg.IdleEvery
+	return time.Until(beat.Next(time.Now(), resting*s.cfg.IdleEvery))
 }
 
 // keep writes the checkpoint whenever it has moved, and else regularly, so that a connection that has died without a word is noticed.

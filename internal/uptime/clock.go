@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/daybook-dev/daybook/internal/beat"
 )
 
 const (
@@ -79,8 +81,6 @@ func New(cfg Config) *Clock {
 
 // Run samples until ctx ends. report is called with how each sample went.
 func (c *Clock) Run(ctx context.Context, report func(error)) {
-	tick := time.NewTicker(c.cfg.Period)
-	defer tick.Stop()
 	for {
 		within, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := c.Sample(within)
@@ -89,10 +89,8 @@ func (c *Clock) Run(ctx context.Context, report func(error)) {
 			return
 		}
 		report(err)
-		select {
-		case <-ctx.Done():
+		if beat.Wait(ctx, c.cfg.Period) != nil {
 			return
-		case <-tick.C:
 		}
 	}
 }

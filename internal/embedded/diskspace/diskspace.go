@@ -20,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/daybook-dev/daybook/internal/beat"
 )
 
 // Config of a Guard. Dir is needed.
@@ -71,7 +73,11 @@ func (g *Guard) Run(ctx context.Context) {
 	said := false
 	for {
 		low := g.look()
-		next.Reset(g.pause())
+		pause := g.pause()
+		if pause == rests {
+			pause = time.Until(beat.Next(time.Now(), rests))
+		}
+		next.Reset(pause)
 		if low != said && g.cfg.Low != nil {
 			acting, cancel := context.WithTimeout(ctx, 5*time.Second)
 			if err := g.cfg.Low(acting, low); err == nil {
