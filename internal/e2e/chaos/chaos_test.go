@@ -86,7 +86,8 @@ func chaosOnTheWay(t *testing.T, seed uint64, events int, relays, consumers clus
 	stop()
 	mirroring.Wait()
 	messages, copies := c.mirror.firstCopies(c.log())
-	if c.mirror.carried < 2*messages || c.mirror.moved == 0 || copies == 0 {
+	// What a cluster that was being replaced did not take was to be carried too: how much that is depends on how fast it comes back.
+	if c.mirror.carried == 0 || c.mirror.carried+c.mirror.dropped < 2*messages || c.mirror.moved == 0 || copies == 0 {
 		t.Errorf("%d messages with %d copies, %d carried, %d out of order: the test disturbed nothing", messages, copies, c.mirror.carried, c.mirror.moved)
 	}
 	t.Logf("DAYBOOK_SEED=%d: %d orders, %d events in %s, all ended %s after it was calm; %v; relays published %d messages, %d of them again; consumers were sent %d, %d of them out of order, %d were lost on the way",
