@@ -60,7 +60,7 @@ func TestMessagesFitTheSchemasTheyName(t *testing.T) {
 			t.Errorf("%s: %s: %v", address, m.Value, err)
 		}
 	}
-	if len(schemas) < 15 || messages < 500 { // sagas' own events are not relayed
+	if len(schemas) < 12 || messages < 500 { // which a trade always comes to; more depends on what its cancellations meet
 		t.Errorf("%d messages of %d schemas only", messages, len(schemas))
 	}
 	for path, status := range map[string]int{"/order.placed/1": 200, "/order.placed/99": 404, "/no.such_event/1": 404, "/order.placed/0": 400, "/order.placed/1?x=y": 400} {
