@@ -48,7 +48,7 @@ var areas = []area{
 
 	{name: "tools", packages: []string{"internal/backoff", "internal/beat", "internal/bytesize", "internal/duerows", "internal/failpoint", "internal/filelock", "internal/groupcommit", "internal/health", "internal/kafkaread", "internal/protofields", "internal/webguard", "internal/wholefile", "internal/telemetry", "internal/secrets",
 		"internal/embedded"}},
-	{name: "adapters", packages: []string{"internal/esclient", "internal/postgres", "internal/personal", "internal/checkpoint", "internal/deployment", "internal/failure", "internal/uptime"},
+	{name: "adapters", packages: []string{"internal/esclient", "internal/postgres", "internal/personal", "internal/checkpoint", "internal/deployment", "internal/failure", "internal/operation", "internal/uptime"},
 		imports: []string{"kernel", "kit", "tools"}, apart: true},
 	{name: "topic", packages: []string{"internal/topic"}, imports: []string{"kernel", "tools", "adapters"}},
 	{name: "relay", packages: []string{"internal/relay"}, imports: []string{"kernel", "tools", "adapters", "topic"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,12 +70,12 @@ func (w *Worker) watch(partition int) <-chan struct{} {
 func (w *Worker) alone(ctx context.Context, partition int, b *build) {
 	defer w.health.Forget(b.part(partition))
 	for ctx.Err() == nil {
-		joined, err := w.approach(ctx, partition, b)
+		joined, parked, err := w.approach(ctx, partition, b)
 		if ctx.Err() != nil {
 			return
 		}
 		w.standing(b).alone(err)
-		w.health.Set(b.part(partition), health.Partly(err))
+		w.health.Set(b.part(partition), b.shown(partition, parked, err))
 		if joined {
 			w.log.Info("a build has joined the others", "projection", b.plan.Name, "build", b.id, "partition", partition)
 			return
@@ -88,36 +89,55 @@ func (w *Worker) alone(ctx context.Context, partition int, b *build) {
 	}
 }
 
-// approach brings a build to where its group was a moment ago, and lets it join if it may.
-func (w *Worker) approach(ctx context.Context, partition int, b *build) (joined bool, err error) {
+// shown is what health says of a build by itself. What helps with trouble of its tables is to wait; a parked row needs an operator, and an event of
+// a newer schema another program.
+func (b *build) shown(partition, parked int, err error) error {
+	_, unreadable := errors.AsType[*es.UnreadableError](err)
+	switch {
+	case unreadable:
+		return err
+	case err == nil && parked > 0:
+		return &ParkedError{b.plan.Name, partition, parked}
+	}
+	return health.Partly(err)
+}
+
+// approach brings a build to where its group was a moment ago, and lets it join if it may. It says how much is parked.
+func (w *Worker) approach(ctx context.Context, partition int, b *build) (joined bool, parked int, err error) {
 	at, lead, apart, err := w.distance(ctx, partition, b)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	if !apart { // somebody else has seen to it
 		_, err := w.regroup(ctx, []int{partition})
-		return err == nil, err
+		return err == nil, 0, err
+	}
+	f := &follower{w: w, partition: partition, build: b, at: at}
+	if f.parked, err = w.parkedUnits(ctx, partition, b); err != nil {
+		return false, 0, err
 	}
 	var failed error
 	if at < lead {
 		err = w.scan.Read(ctx, partition, at, lead, func(records []es.Record, _ func()) bool {
-			at, failed = w.follow(ctx, partition, b, at, records)
+			failed = f.follow(ctx, records)
 			return failed == nil
 		})
 	}
+	parked = len(f.parked)
 	switch {
 	case errors.Is(failed, errMoved), failed == nil && errors.Is(err, feed.ErrLeft): // begin anew from where it is
-		return false, nil
+		return false, parked, nil
 	case failed != nil:
-		return false, failed
+		return false, parked, failed
 	case err != nil:
-		return false, err
-	case at < lead:
-		return false, fmt.Errorf("the event store does not have event %d of partition %d, which has been applied", lead, partition)
-	case !w.standing(b).mayJoin():
-		return false, nil
+		return false, parked, err
+	case f.at < lead:
+		return false, parked, fmt.Errorf("the event store does not have event %d of partition %d, which has been applied", lead, partition)
+	case parked > 0, !w.standing(b).mayJoin():
+		return false, parked, nil
 	}
-	return w.join(ctx, partition, b)
+	joined, err = w.join(ctx, partition, b)
+	return joined, 0, err
 }
 
 // distance is where a build and its group stand.
@@ -133,70 +153,23 @@ func (w *Worker) distance(ctx context.Context, partition int, b *build) (at, lea
 	return uint64(own), uint64(groups), apart, nil //nolint:gosec // checkpoints are not negative
 }
 
-// follow feeds some of the log to a build by itself, and says where it is then. What cannot be fed is fed in halves, so that it
-// comes as far as it can.
-func (w *Worker) follow(ctx context.Context, partition int, b *build, at uint64, records []es.Record) (uint64, error) {
-	select {
-	case w.standing(b).slots <- struct{}{}:
-	case <-ctx.Done():
-		return at, ctx.Err()
-	}
-	begin := time.Now()
-	err := w.step(ctx, partition, b, at, records)
-	<-w.standing(b).slots
-	if err == nil {
-		w.standing(b).wrote(len(records), time.Since(begin))
-		return records[len(records)-1].Position, nil
-	}
-	var t *trouble
-	if half := len(records) / 2; half > 0 && errors.As(err, &t) && !ofTable(err) {
-		if at, err = w.follow(ctx, partition, b, at, records[:half]); err == nil {
-			return w.follow(ctx, partition, b, at, records[half:])
-		}
-		return at, err
-	}
-	return at, w.identify(ctx, &share{partition: partition, records: records, after: at}, err)
-}
-
-// step is one transaction of a build by itself.
-func (w *Worker) step(ctx context.Context, partition int, b *build, at uint64, records []es.Record) error {
-	s := &share{partition: partition, records: records, after: at}
-	if err := w.touchOne(s, b); err != nil {
-		return err
-	}
-	t := &transaction{w: w, shares: []*share{s}, limits: forApart}
-	return w.transact(ctx, w.aparts, t, func(ctx context.Context) error {
-		q := w.opening(forApart, false)
-		opened, last := q.Len(), s.last()
-		q.Queue(`update daybook.projection_checkpoint set position = $1, recorded_at = greatest(recorded_at, $2)
-			where build = $3 and part = $4 and position = $5 returning part`, int64(last.Position), last.Created, b.id, partition, int64(at)) //nolint:gosec // positions stay below 2^63
-		err := t.advance(ctx, q, func(res pgx.BatchResults) error {
-			if err := exec(res, opened); err != nil {
-				return err
-			}
-			tag, err := res.Exec()
-			if err == nil && tag.RowsAffected() == 0 {
-				err = errMoved
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return t.post(ctx)
-	})
-}
-
 // touchOne finds out which of a build's rows a share's records change.
 func (w *Worker) touchOne(s *share, b *build) error {
-	events, failed := w.decode(s.records)
+	records := s.records
+	if s.hold != nil {
+		s.hold.spots = nil
+		records = s.hold.records(b, records)
+	}
+	events, failed := w.decode(records)
 	for _, f := range failed {
-		if b.types[f.record.Type] {
+		if b.concerned(f.record) {
 			return &trouble{[]*build{b}, s.partition, f.of(b)}
 		}
 	}
 	var err error
-	s.folds, err = touching(s.partition, []*build{b}, events)
+	if s.folds, err = touching(s.partition, []*build{b}, events); s.hold != nil {
+		s.folds = slices.DeleteFunc(s.folds, func(f *fold) bool { return !s.hold.fold(f) })
+	}
 	return err
 }
 
@@ -246,7 +219,8 @@ func (t *transaction) lockBoth(ctx context.Context, b *build) (lead uint64, err 
 	q := t.w.opening(forJoining, true)
 	opened := q.Len()
 	q.Queue(`select position from daybook.projection_group where part = $1 for update`, t.shares[0].partition)
-	q.Queue(`select position from daybook.projection_checkpoint where build = $1 and part = $2 for update`, b.id, t.shares[0].partition)
+	q.Queue(`select position from daybook.projection_checkpoint c where build = $1 and part = $2
+		and not exists (select from daybook.projection_parked p where p.build = c.build and p.part = c.part) for update`, b.id, t.shares[0].partition)
 	err = send(ctx, t.conn, q, func(res pgx.BatchResults) error {
 		if err := exec(res, opened); err != nil {
 			return err

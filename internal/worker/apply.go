@@ -80,7 +80,7 @@ func (a *attempt) spare(t *trouble) bool {
 	fresh := false
 	for _, b := range t.builds {
 		if _, have := a.out[b]; !have {
-			a.out[b], fresh = t.err, true
+			a.out[b], fresh = t, true
 		}
 	}
 	late := 0
@@ -147,8 +147,8 @@ func (a *attempt) write(ctx context.Context) error {
 	return nil
 }
 
-// members decides who takes part in a share, and finds out which rows they touch. Who is out, or known to be in trouble with its
-// tables, leaves if it has rows to write and another member stays.
+// members decides who takes part in a share, and finds out which rows they touch. Who fails at an event leaves, so that it can be parked. Who is
+// out for another reason, or known to be in trouble with its tables, leaves if it has rows to write and another member stays.
 func (w *Worker) members(ctx context.Context, s *share, out map[*build]error) error {
 	var err error
 	if s.group, err = w.groupOf(ctx, s.partition); err != nil {
@@ -162,7 +162,7 @@ func (w *Worker) members(ctx context.Context, s *share, out map[*build]error) er
 		if reason == nil {
 			reason = w.standing(b).inTrouble()
 		}
-		if reason != nil && slices.ContainsFunc(s.records, func(r es.Record) bool { return b.types[r.Type] }) {
+		if reason != nil && slices.ContainsFunc(s.records, b.concerned) {
 			out[b] = reason
 			s.leaving = append(s.leaving, b)
 			continue
@@ -170,7 +170,9 @@ func (w *Worker) members(ctx context.Context, s *share, out map[*build]error) er
 		stay = append(stay, b)
 	}
 	if len(stay) == 0 { // none would be spared
-		stay, s.leaving = s.group.members, nil
+		held := func(b *build) bool { return !ofEvent(out[b]) }
+		stay = slices.DeleteFunc(slices.Clone(s.leaving), func(b *build) bool { return !held(b) })
+		s.leaving = slices.DeleteFunc(s.leaving, held)
 	}
 	if t := blocked(s.partition, stay, failed); t != nil {
 		return t
@@ -184,7 +186,7 @@ func blocked(partition int, builds []*build, failed []undecodable) error {
 	t := &trouble{partition: partition}
 	for _, f := range failed {
 		for _, b := range builds {
-			if b.types[f.record.Type] && !slices.Contains(t.builds, b) {
+			if b.concerned(f.record) && !slices.Contains(t.builds, b) {
 				t.builds = append(t.builds, b)
 				if t.err == nil {
 					t.err = f.of(b)
@@ -192,11 +194,8 @@ func blocked(partition int, builds []*build, failed []undecodable) error {
 			}
 		}
 	}
-	switch len(t.builds) {
-	case 0:
+	if len(t.builds) == 0 {
 		return nil
-	case len(builds): // none would be spared
-		return t.err
 	}
 	return t
 }
@@ -251,7 +250,7 @@ func (u undecodable) of(b *build) error { return failure.At(b.who(), u.record, "
 func (w *Worker) decode(records []es.Record) (events []es.Recorded, failed []undecodable) {
 	events = make([]es.Recorded, 0, len(records))
 	for _, rec := range records {
-		if !w.reads[rec.Type] {
+		if !w.concerned(rec) {
 			continue
 		}
 		e, err := w.cfg.Catalog.Open(rec)

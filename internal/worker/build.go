@@ -12,6 +12,7 @@ import (
 
 	"github.com/daybook-dev/daybook/internal/checkpoint"
 	"github.com/daybook-dev/daybook/internal/failure"
+	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection/plan"
 )
 
@@ -29,8 +30,16 @@ type build struct {
 	live    *shape
 	history *shape // nil: none is kept
 	types   map[string]bool
+	about   map[string]bool // categories of the events it reads
+	known   func(typ string) bool
 	wide    []int // of a table with history: the fields that a version keeps only if it changed them
 	sql     statements
+}
+
+// concerned tells whether the build must look at an event: it reads such events, or the event is beside those it reads and of a type that is not
+// known, so that what it means for a row is not known either.
+func (b *build) concerned(r es.Record) bool {
+	return b.types[r.Type] || b.about[r.Stream.Category] && !b.known(r.Type)
 }
 
 func (b *build) who() failure.Who {
@@ -62,9 +71,11 @@ func openBuilds(ctx context.Context, cfg Config, plans []plan.Plan) ([]*build, e
 }
 
 func openBuild(ctx context.Context, tx pgx.Tx, cfg Config, p plan.Plan) (*build, error) {
-	b := &build{plan: p, types: map[string]bool{}, wide: p.WideInHistory()}
+	b := &build{plan: p, types: map[string]bool{}, about: map[string]bool{}, wide: p.WideInHistory()}
+	b.known = func(typ string) bool { return cfg.Catalog.Version(typ) > 0 }
 	for _, typ := range p.Types {
-		b.types[typ] = true
+		category, _, _ := strings.Cut(typ, ".")
+		b.types[typ], b.about[category] = true, true
 	}
 	var (
 		made        checkpoint.Origin

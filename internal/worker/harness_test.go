@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -46,7 +47,7 @@ func (ignored) EventType() string { return "parcel.ignored" }
 
 func catalog(tb testing.TB) *es.Catalog {
 	tb.Helper()
-	c, err := es.NewCatalog([]es.Definition{es.Define[counted](1), es.Define[weighed](1), es.Define[printed](1), es.Define[ignored](1)})
+	c, err := es.NewCatalog([]es.Definition{es.Define[counted](1), es.Define[weighed](1), es.Define[printed](1), es.Define[ignored](1), operation.Catalog()[0], operation.Catalog()[1]})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (w *Worker) narrow(ctx context.Context, s *share, b *build) error {
 		begun := func(res pgx.BatchResults) error { return exec(res, opened) }
 		after := s.after
 		for i := range s.records {
-			one := &share{partition: s.partition, records: s.records[i : i+1], after: after}
+			one := &share{partition: s.partition, records: s.records[i : i+1], after: after, hold: s.hold}
 			if err := w.touchOne(one, b); err != nil {
 				return err
 			}

@@ -1,21 +1,23 @@
 package worker_test
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/failure"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/topic"
+	"github.com/daybook-dev/daybook/internal/worker"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
 )
@@ -49,108 +51,95 @@ func keysOf(p, n int) (keys []string) {
 	return keys
 }
 
-// Whatever is wrong with one event of a batch, the error names the event and the row, and no other.
-func TestAFailingFoldNamesEventAndRow(t *testing.T) {
+// Whatever is wrong with one event of a batch, it is parked with the row it fails for, or with its key where that is not known; all else is folded.
+func TestWhatFailsIsParkedWithItsEventAndRow(t *testing.T) {
 	t.Parallel()
-	unreadable := func(t *testing.T, err error) {
-		t.Helper()
-		if _, ok := errors.AsType[*es.UnreadableError](err); !ok {
-			t.Errorf("%v is not that the event cannot be read", err)
-		}
-	}
 	for name, c := range map[string]struct {
 		table  projection.Projection
 		event  es.Event
 		change func(*es.Record)
-		row    string // after the key; "-": none
+		suffix []string // of the rows that are parked; none: the whole key
 		says   string
-		is     func(*testing.T, error)
 	}{
-		"a panic":                       {table: labels, event: printed{"explode"}, row: "/", says: "it explodes"},
-		"a value that Postgres refuses": {table: labels, event: printed{"a\x00b"}, row: "/back", says: "22021"},
-		"one in a table with a history": {table: parcels, event: printed{"a\x00b"}, says: "22021"},
-		"a newer schema":                {table: labels, event: printed{"x"}, change: func(r *es.Record) { r.Meta = bytes.Replace(r.Meta, []byte(`"schema":1`), []byte(`"schema":9`), 1) }, row: "-", is: unreadable},
-		"JSON that cannot be read":      {table: labels, event: printed{"x"}, change: func(r *es.Record) { r.Data = []byte(`{"text":`) }, row: "-", is: unreadable},
-		"metadata that cannot be read":  {table: labels, event: printed{"x"}, change: func(r *es.Record) { r.Meta = []byte(`[`) }, row: "-", is: unreadable},
+		"a panic":                       {table: labels, event: printed{"explode"}, suffix: []string{"back", "front"}, says: "it explodes"},
+		"a value that Postgres refuses": {table: letters(1), event: printed{"a\x00b"}, suffix: []string{"back"}, says: "22021"},
+		"one in a table with a history": {table: parcels, event: printed{"a\x00b"}, suffix: []string{""}, says: "22021"},
+		"a type that is not known":      {table: labels, event: printed{"x"}, change: func(r *es.Record) { r.Type = "label.unheard" }, says: "does not know such events"},
+		"JSON that cannot be read":      {table: labels, event: printed{"x"}, change: func(r *es.Record) { r.Data = []byte(`{"text":`) }, says: "is damaged"},
+		"metadata that cannot be read":  {table: labels, event: printed{"x"}, change: func(r *es.Record) { r.Meta = []byte(`[`) }, says: "is damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const p = 1
 			pool, j, keys := postgrestest.New(t), newJournal(), keysOf(p, 4)
-			const rounds, worst = 3, 2 // the newest version of the row has it
+			const rounds, worst = 4, 2
 			for round := range rounds {
 				for i, key := range keys {
 					e := es.Event(printed{"fine"})
 					if round == worst && i == 2 {
 						e = c.event
 					}
-					j.add("parcel-"+key, e, round, round)
+					j.add("label-"+key, e, round, round)
 				}
 			}
-			bad := &j.parts[p][worst*len(keys)+2]
+			bad := worst*len(keys) + 2 // the row has versions before it, and one event comes behind it
 			if c.change != nil {
-				c.change(bad)
+				c.change(&j.parts[p][bad])
+				j.records[bad] = j.parts[p][bad]
 			}
-			w := newWorkerOn(t, j, pool, c.table)
-			if _, err := w.Checkpoints(t.Context(), []int{p}); err != nil {
-				t.Fatal(err)
+			w := newWorkerOn(t, j, pool, c.table, totals)
+			want := []spot{}
+			for _, suffix := range c.suffix {
+				want = append(want, spot{keys[2], suffix, false, j.parts[p][bad].Position, j.parts[p][bad].Type, true})
 			}
-			for range 2 { // the second try says the same
-				err := w.Apply(t.Context(), p, 0, j.parts[p])
-				e, ok := failure.Of(err)
-				if !ok {
-					t.Fatalf("it has no identity: %v", err)
-				}
-				row, rowFits := keys[2]+c.row, e.Row == keys[2]+c.row
-				switch c.row {
-				case "-":
-					row, rowFits = "", e.Row == ""
-				case "/": // one of the event's rows
-					rowFits = strings.HasPrefix(e.Row, row)
-				}
-				if e.Position != bad.Position || e.Stream != bad.Stream || e.Revision != bad.Revision || e.Type != "label.printed" || !rowFits ||
-					e.Who.Kind != "read model" || e.Who.Build == 0 || !strings.Contains(err.Error(), c.says) {
-					t.Errorf("it names %+v, want position %d of %s, row %q, because of %q", e, bad.Position, bad.Stream, row, c.says)
-				}
-				if c.is != nil {
-					c.is(t, err)
-				}
-				if failure.IsOutage(err) {
-					t.Errorf("it is taken for an outage: %v", err)
-				}
+			if len(want) == 0 {
+				want = append(want, spot{keys[2], "", true, j.parts[p][bad].Position, j.parts[p][bad].Type, true})
 			}
-			if at, err := w.Checkpoints(t.Context(), []int{p}); err != nil || at[p] != 0 {
+			for _, first := range want {
+				want = append(want, spot{first.Key, first.Suffix, first.Whole, j.parts[p][bad+len(keys)].Position, "label.printed", false})
+			}
+			slices.SortFunc(want, func(a, b spot) int { return cmp.Or(strings.Compare(a.Suffix, b.Suffix), int(a.Position)-int(b.Position)) })
+			ownedWhile(t, w, p, func() {
+				if err := w.Apply(t.Context(), p, 0, j.parts[p]); err != nil {
+					t.Fatalf("the partition waits: %v", err)
+				}
+				until(t, func() bool { return len(spots(t, pool, "")) >= len(want) })
+				until(t, func() bool {
+					parked, ok := errors.AsType[*worker.ParkedError](w.Health())
+					return ok && parked.Units == max(len(c.suffix), 1) && strings.Contains(parked.Error(), "projections parked "+parked.Projection)
+				})
+			})
+			if got := spots(t, pool, c.says); !slices.Equal(got, want) {
+				t.Errorf("parked is %+v, want %+v", got, want)
+			}
+			if at, err := w.Checkpoints(t.Context(), []int{p}); err != nil || at[p] != j.last(p) {
 				t.Errorf("the checkpoint is at %d, %v", at[p], err)
 			}
 		})
 	}
 }
 
-// A build that goes by itself, because the others need not wait for it, says what it fails at too.
-func TestABuildByItselfNamesEventAndRow(t *testing.T) {
-	t.Parallel()
-	const p = 1
-	pool, j, keys := postgrestest.New(t), newJournal(), keysOf(p, 3)
-	for i, key := range keys {
-		j.add("parcel-"+key, counted{N: int64(i)}, 1, 1)
-		j.add("parcel-"+key, printed{map[bool]string{true: "a\x00b", false: "fine"}[i == 1]}, 2, 2)
-	}
-	w := newWorkerOn(t, j, pool, labels, totals)
-	if _, err := w.Checkpoints(t.Context(), []int{0, 1, 2}); err != nil {
+// spot is an event that is not folded.
+type spot struct {
+	Key, Suffix string
+	Whole       bool
+	Position    uint64
+	Type        string
+	Failed      bool // with an error that says what is asked for
+}
+
+func spots(t *testing.T, pool *pgxpool.Pool, says string) []spot {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `select key, suffix, whole, position, type, error is not null and strpos(error, $1) > 0 as failed
+		from daybook.projection_parked order by suffix, position`, says)
+	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var owning sync.WaitGroup
-	defer owning.Wait()
-	defer cancel()
-	owning.Go(func() { w.Own(ctx, p) })
-	if err := w.Apply(t.Context(), p, 0, j.parts[p]); err != nil {
-		t.Fatalf("the other read model waits: %v", err)
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[spot])
+	if err != nil {
+		t.Fatal(err)
 	}
-	until(t, func() bool {
-		e, ok := failure.Of(w.Health())
-		return ok && e.Position == j.parts[p][3].Position && e.Row == keys[1]+"/back" && e.Who.Name == "labels"
-	})
+	return all
 }
 
 func TestPostgresAwayIsAnOutageAndNoFailureOfAnEvent(t *testing.T) {

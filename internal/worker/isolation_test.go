@@ -15,8 +15,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/daybook-dev/daybook/internal/feed"
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/internal/postgres/postgrestest"
 	"github.com/daybook-dev/daybook/internal/worker"
+	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection/query"
 )
 
@@ -87,6 +89,13 @@ func TestTroubleOfOneReadModelIsItsOwn(t *testing.T) {
 				until(t, func() bool { return w.Health() != nil })
 			}
 			mend()
+			if name == "refusing" { // each event, one by one
+				until(t, func() bool { return reached(t, pool, j) })
+				for _, s := range spots(t, pool, "") {
+					j.add(operation.Stream(es.StreamID{Category: "parcel", Key: s.Key}).String(), operation.RowRetried{Row: operation.Row{Projection: "items", Key: s.Key, Suffix: s.Suffix}}, 1000, 1000)
+				}
+				j.post(t, w, 10)
+			}
 			until(t, func() bool { return len(w.Apart()) == 0 })
 			checkAll(t, pool, j)
 			if err := w.Health(); err != nil {

@@ -26,6 +26,7 @@ type share struct {
 	group     group  // as it was when the transaction began
 	leaving   []*build
 	folds     []*fold
+	hold      *hold // of a build by itself; nil: nothing is parked
 }
 
 func (s *share) last() es.Record { return s.records[len(s.records)-1] }

@@ -76,7 +76,7 @@ func TestRowsThatAreMadeOnce(t *testing.T) {
 	for i := range 5 {
 		j.add("parcel-k", weighed{int64(i)}, i, i)
 	}
-	w := newWorker(t, pool, sightings)
+	w := newWorkerOn(t, j, pool, sightings)
 	j.post(t, w, 2)
 	j.relayed(t, pool, 10)
 	if tables := asked(t, pool, `select tablename::text from pg_tables where schemaname = '`+schemaOf(t, pool, "sightings", 1)+`'`); len(tables) != 1 {
@@ -105,14 +105,17 @@ func TestRowsThatAreMadeOnce(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", asks, got, err, want.rows)
 		}
 	}
-	p, at := j.partition("parcel-k"), j.last(j.partition("parcel-k"))
-	for i, again := range []int64{3, 9} { // made before the batch, and in it
-		j.add("parcel-k", weighed{9}, 6, 6)
+	p := j.partition("parcel-k")
+	for _, again := range []int64{9, 3, 9} { // of which two are made twice: one before the batch, one in it
 		j.add("parcel-k", weighed{again}, 6, 6)
-		err := w.Apply(t.Context(), p, at, unread(j.records, at)[2*i:])
-		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("parcel-k@%d", 6+2*i)) || !strings.Contains(err.Error(), fmt.Sprintf("k/%d", again)) {
-			t.Errorf("row %d was made twice: %v", again, err)
-		}
+	}
+	ownedWhile(t, w, p, func() {
+		j.post(t, w, 10)
+		until(t, func() bool { return len(spots(t, pool, "")) == 2 })
+	})
+	want := []spot{{"k", "3", false, j.records[len(j.records)-2].Position, "parcel.weighed", true}, {"k", "9", false, j.last(p), "parcel.weighed", true}}
+	if got := spots(t, pool, ""); !slices.Equal(got, want) {
+		t.Errorf("parked is %+v, want %+v", got, want)
 	}
 }
 

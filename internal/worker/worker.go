@@ -21,6 +21,7 @@ import (
 	"github.com/daybook-dev/daybook/internal/feed"
 	"github.com/daybook-dev/daybook/internal/groupcommit"
 	"github.com/daybook-dev/daybook/internal/health"
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -198,8 +199,15 @@ func (w *Worker) Close() {
 // Name implements feed.Consumer.
 func (w *Worker) Name() string { return "projections" }
 
-// Concerns implements feed.Selective: whether some projection reads the event.
-func (w *Worker) Concerns(_ int, event es.Record) bool { return w.reads[event.Type] }
+// Concerns implements feed.Selective: whether some projection reads the event, or an operator acts by it on what is parked.
+func (w *Worker) Concerns(_ int, event es.Record) bool {
+	return w.concerned(event) || event.Stream.Category == operation.Category
+}
+
+// concerned tells whether some projection must look at an event.
+func (w *Worker) concerned(r es.Record) bool {
+	return w.reads[r.Type] || slices.ContainsFunc(w.builds, func(b *build) bool { return b.concerned(r) })
+}
 
 // Checkpoints implements feed.Consumer: where the groups of the partitions stand.
 func (w *Worker) Checkpoints(ctx context.Context, partitions []int) (map[int]uint64, error) {
