@@ -98,7 +98,9 @@ func TestWhatFailsIsParkedWithItsEventAndRow(t *testing.T) {
 			for _, first := range want {
 				want = append(want, spot{first.Key, first.Suffix, first.Whole, j.parts[p][bad+len(keys)].Position, "label.printed", false})
 			}
-			slices.SortFunc(want, func(a, b spot) int { return cmp.Or(strings.Compare(a.Suffix, b.Suffix), int(a.Position)-int(b.Position)) })
+			slices.SortFunc(want, func(a, b spot) int {
+				return cmp.Or(strings.Compare(a.Suffix, b.Suffix), int(a.Position)-int(b.Position))
+			})
 			ownedWhile(t, w, p, func() {
 				if err := w.Apply(t.Context(), p, 0, j.parts[p]); err != nil {
 					t.Fatalf("the partition waits: %v", err)

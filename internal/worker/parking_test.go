@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +55,7 @@ func lengths(version int) projection.Table[length] {
 	return projection.Table[length]{
 		Name: "lengths", Version: version, Shared: true, Schema: `create table lengths (like engine, n bigint not null);`,
 		On: []projection.Fold[length]{
-			projection.OnKey(func(e printed, _ es.Recorded) string { return fmt.Sprint(len(e.Text)) }, func(r *length, e printed, _ es.Recorded) {
+			projection.OnKey(func(e printed, _ es.Recorded) string { return strconv.Itoa(len(e.Text)) }, func(r *length, e printed, _ es.Recorded) {
 				if r.N++; e.Text == "explode" {
 					panic("it explodes")
 				}
@@ -147,7 +148,7 @@ func (j *journal) modelOf() map[string]*parking {
 			return text == "explode" || side == "back" && strings.Contains(text, "\x00")
 		})
 		j.model(all["lengths"], p, "lengths", func(_ es.Record, text string) []plan.Key {
-			return []plan.Key{{Key: fmt.Sprint(p), Suffix: fmt.Sprint(len(text))}}
+			return []plan.Key{{Key: strconv.Itoa(p), Suffix: strconv.Itoa(len(text))}}
 		}, func(text, _ string) bool { return text == "explode" })
 	}
 	return all
@@ -216,7 +217,7 @@ func troubled(n int, pick func(n int) int) *journal {
 			for _, row := range []operation.Row{
 				{Projection: "letters", Key: bad.Stream.Key, Suffix: "front"}, {Projection: "letters", Key: bad.Stream.Key, Suffix: "back"},
 				{Projection: "letters", Key: bad.Stream.Key, Whole: true}, {Projection: "lengths", Key: bad.Stream.Key, Whole: true},
-				{Projection: "lengths", Key: fmt.Sprint(j.partition(bad.Stream.String())), Suffix: "7"},
+				{Projection: "lengths", Key: strconv.Itoa(j.partition(bad.Stream.String())), Suffix: "7"},
 			} {
 				switch pick(3) {
 				case 0:
@@ -244,7 +245,7 @@ func troubled(n int, pick func(n int) int) *journal {
 func TestWhatFailsWaitsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			pool := postgrestest.New(t)
 			j := troubled(500, rand.New(rand.NewPCG(seed, 5)).IntN)
