@@ -25,6 +25,7 @@ import (
 	"github.com/daybook-dev/daybook/api"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/kit/es"
 )
 
@@ -32,7 +33,7 @@ var update = flag.Bool("update", false, "write asyncapi.yaml anew from the catal
 
 func relayed(tb testing.TB) *es.Catalog {
 	tb.Helper()
-	c, err := es.NewCatalog(events.Catalog(), deployment.Catalog())
+	c, err := es.NewCatalog(events.Catalog(), deployment.Catalog(), operation.Catalog())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func TestTheTopicsDocumentIsTheCatalogue(t *testing.T) {
 	channel := doc["channels"].(map[string]any)["events"].(map[string]any)
 	listed := map[string]any{}
 	channel["messages"] = listed
-	words := comments(t, "../events", "../internal/deployment")
+	words := comments(t, "../events", "../internal/deployment", "../internal/operation")
 	for d := range relayed(t).Definitions() {
 		for version := 1; version <= d.Version; version++ {
 			name := fmt.Sprintf("%s.v%d", d.Type, version)

@@ -220,6 +220,10 @@ var kinds = map[es.Code]kind{
 		503, "Read model rebuilding",
 		"The read model is being built. Ask again after `Retry-After`.",
 	},
+	"row_parked": {
+		503, "Row parked",
+		"An event could not be applied to this row of the read model, and what came after it waits. An operator has to look at it. Other rows are not affected.",
+	},
 	"newer_version": {
 		503, "Newer program required",
 		"An event was recorded by a newer program than this one. `event_type` and `event_version` name it. Update the program. Nothing was recorded.",

@@ -2303,6 +2303,7 @@ type ListCustomerOrdersResponseObject interface {
 }
 
 type ListCustomerOrders200ResponseHeaders struct {
+	DaybookParked   *int
 	DaybookPosition string
 	Link            *string
 }
@@ -2319,6 +2320,9 @@ func (response ListCustomerOrders200JSONResponse) VisitListCustomerOrdersRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DaybookParked != nil {
+		w.Header().Set("Daybook-Parked", fmt.Sprint(*response.Headers.DaybookParked))
+	}
 	w.Header().Set("Daybook-Position", fmt.Sprint(response.Headers.DaybookPosition))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
@@ -2367,6 +2371,7 @@ type ListOrdersResponseObject interface {
 }
 
 type ListOrders200ResponseHeaders struct {
+	DaybookParked   *int
 	DaybookPosition string
 	Link            *string
 }
@@ -2383,6 +2388,9 @@ func (response ListOrders200JSONResponse) VisitListOrdersResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DaybookParked != nil {
+		w.Header().Set("Daybook-Parked", fmt.Sprint(*response.Headers.DaybookParked))
+	}
 	w.Header().Set("Daybook-Position", fmt.Sprint(response.Headers.DaybookPosition))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
@@ -2819,6 +2827,7 @@ type GetOrderTimelineResponseObject interface {
 }
 
 type GetOrderTimeline200ResponseHeaders struct {
+	DaybookParked   *int
 	DaybookPosition string
 	Link            *string
 }
@@ -2835,6 +2844,9 @@ func (response GetOrderTimeline200JSONResponse) VisitGetOrderTimelineResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DaybookParked != nil {
+		w.Header().Set("Daybook-Parked", fmt.Sprint(*response.Headers.DaybookParked))
+	}
 	w.Header().Set("Daybook-Position", fmt.Sprint(response.Headers.DaybookPosition))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
@@ -2883,6 +2895,7 @@ type ListProductsResponseObject interface {
 }
 
 type ListProducts200ResponseHeaders struct {
+	DaybookParked   *int
 	DaybookPosition string
 	Link            *string
 }
@@ -2899,6 +2912,9 @@ func (response ListProducts200JSONResponse) VisitListProductsResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DaybookParked != nil {
+		w.Header().Set("Daybook-Parked", fmt.Sprint(*response.Headers.DaybookParked))
+	}
 	w.Header().Set("Daybook-Position", fmt.Sprint(response.Headers.DaybookPosition))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
@@ -3147,6 +3163,7 @@ type ReportSalesResponseObject interface {
 }
 
 type ReportSales200ResponseHeaders struct {
+	DaybookParked   *int
 	DaybookPosition string
 	Link            *string
 }
@@ -3163,6 +3180,9 @@ func (response ReportSales200JSONResponse) VisitReportSalesResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DaybookParked != nil {
+		w.Header().Set("Daybook-Parked", fmt.Sprint(*response.Headers.DaybookParked))
+	}
 	w.Header().Set("Daybook-Position", fmt.Sprint(response.Headers.DaybookPosition))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))

@@ -37,6 +37,7 @@ func headersOf(revision int64, a query.Answer) headers {
 
 // pageHeaders of a page, in the order of generated code.
 type pageHeaders struct {
+	DaybookParked   *int
 	DaybookPosition string
 	Link            *string
 }
@@ -57,6 +58,9 @@ func listed[V, W any](ctx context.Context, l shop.List[V], show func(V) W) (page
 		items[i] = show(item)
 	}
 	h := pageHeaders{DaybookPosition: api.Position(l.Position)}
+	if l.Parked > 0 {
+		h.DaybookParked = &l.Parked
+	}
 	if l.Next != nil {
 		h.Link = new(fmt.Sprintf(`<?%scursor=%s>; rel="next"`, api.RequestOf(ctx).OtherQuery("cursor"), *l.Next))
 	}

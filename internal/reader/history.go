@@ -61,6 +61,7 @@ func (r *Reader) Why(ctx context.Context, events Events, p projection.Projection
 	if err != nil {
 		return History{}, err
 	}
+	v.parkedToo = true
 	name := v.names[0]
 	if !v.plans[name].History {
 		return History{}, fmt.Errorf("%s: %w", name, query.ErrNoHistory)

@@ -147,6 +147,8 @@ type view struct {
 	slots  chan struct{} // queries at once: where they are held up, those of other views are not
 	held   atomic.Bool   // the last query met a lock or took too long: then one at a time is enough to find out when that ends
 	trial  chan struct{}
+	// parkedToo gives rows that are parked as they are.
+	parkedToo bool
 }
 
 const usualWait = 2 * time.Second

@@ -29,6 +29,8 @@ type snapshot struct {
 
 // live is the build that serves one projection.
 type live struct {
+	id       int64
+	parked   bool // something of it is
 	version  int
 	schema   string
 	position []int64      // of each partition's checkpoint
@@ -45,12 +47,12 @@ const (
 	planned = `set local plan_cache_mode = force_custom_plan`
 )
 
-const pointed = `select p.projection, b.version, b.schema_name,
+const pointed = `select p.projection, b.id, exists (select from daybook.projection_parked k where k.build = b.id), b.version, b.schema_name,
 	array_agg(c.position order by c.part), array_agg(c.recorded_at order by c.part)
 	from daybook.projection_pointer p
 	join daybook.projection_build b on b.id = p.build
 	join daybook.projection_progress c on c.build = b.id
-	where p.projection = any($1) group by p.projection, b.version, b.schema_name`
+	where p.projection = any($1) group by p.projection, b.id, b.version, b.schema_name`
 
 // once takes a snapshot and calls read on it if it satisfies the goal; else ErrNotYet.
 func (v *view) once(ctx context.Context, ask query.Ask, goal *goal, read func(context.Context, query.Snapshot) error) (answer query.Answer, err error) {
@@ -72,10 +74,16 @@ func (v *view) once(ctx context.Context, ask query.Ask, goal *goal, read func(co
 	if err := goal.check(position, s.relay); err != nil {
 		return answer, err
 	}
+	parked, err := s.parked(ctx, ask.Key)
+	if err != nil {
+		return answer, err
+	}
 	if err := read(ctx, s); err != nil {
 		return answer, err
 	}
-	return s.answer(ask, position), nil
+	answer = s.answer(ask, position)
+	answer.Parked = parked
+	return answer, nil
 }
 
 // enter waits for a turn: no read model has all connections, and one that is held up has one. leave takes how the query ended.
@@ -157,7 +165,7 @@ func scanLive(res pgx.BatchResults) (map[string]live, error) {
 	found := map[string]live{}
 	var name string
 	var l live
-	_, err = pgx.ForEachRow(rows, []any{&name, &l.version, &l.schema, &l.position, &l.recorded}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &l.id, &l.parked, &l.version, &l.schema, &l.position, &l.recorded}, func() error {
 		found[name] = l
 		l = live{}
 		return nil

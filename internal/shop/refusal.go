@@ -59,6 +59,8 @@ func RefusalOf(err error) *Refusal {
 		return Refuse("not_yet", "the read model has not come that far yet; ask again").after(1)
 	case errors.Is(err, query.ErrRebuilding):
 		return Refuse("rebuilding", "the read model is being rebuilt").after(5)
+	case errors.Is(err, query.ErrParked):
+		return Refuse("row_parked", "an event could not be applied to this row, and what came after it waits for an operator").after(60)
 	case errors.Is(err, query.ErrBusy):
 		return Refuse("unavailable", "the read model does not answer in time; ask again").after(1)
 	case errors.Is(err, query.ErrNoHistory):
