@@ -29,6 +29,11 @@ type build struct {
 type part struct {
 	batch plan.Batch
 	rows  map[plan.Key]*expected
+
+	out    map[spot]bool     // not folded
+	failed map[spot]*failure // here
+	unsure map[unit]bool     // rows of which it is not known what was folded
+	apart  bool              // nothing of it is compared
 }
 
 // expected is a row as it must be, and what was found of it.
@@ -78,7 +83,9 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *doctor.Report) ([
 		b := &build{plan: plans[i], schema: schema, types: map[string]bool{}}
 		for p, n := range at {
 			b.at = append(b.at, uint64(n)) //nolint:gosec // checkpoints are not negative
-			b.parts = append(b.parts, part{b.plan.Begin(p), map[plan.Key]*expected{}})
+			b.parts = append(b.parts, part{
+				batch: b.plan.Begin(p), rows: map[plan.Key]*expected{}, out: map[spot]bool{}, failed: map[spot]*failure{}, unsure: map[unit]bool{},
+			})
 		}
 		for _, t := range b.plan.Types {
 			b.types[t] = true
@@ -101,6 +108,9 @@ func liveBuilds(ctx context.Context, tx pgx.Tx, cfg Config, r *doctor.Report) ([
 	}
 	for _, b := range builds {
 		if b.columns, err = columnsOf(ctx, tx, b); err != nil {
+			return nil, err
+		}
+		if err := b.parkedIn(ctx, tx, r); err != nil {
 			return nil, err
 		}
 	}

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -10,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -23,7 +23,6 @@ type folder struct {
 	builds  []*build
 	sums    sums
 	spare   []uint64 // room for sums, cut off piece by piece
-	found   *doctor.Report
 	records chan []placed
 }
 
@@ -39,7 +38,7 @@ const (
 )
 
 // foldAll folds the log into every build at once, each partition as far as the build's checkpoint there. No row
-// belongs to two partitions, so they are folded beside one another.
+// belongs to two partitions, so they are folded beside one another. Where events fail it begins anew without them, for they leave rows half folded.
 func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build, r *doctor.Report) error {
 	var upto uint64
 	for _, b := range builds {
@@ -48,24 +47,14 @@ func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build
 	if upto == 0 {
 		return nil
 	}
-	folders := make([]*folder, min(runtime.GOMAXPROCS(0), cfg.Partitions))
-	group, ctx := errgroup.WithContext(ctx)
-	for i := range folders {
-		f := &folder{catalog: cfg.Catalog, builds: builds, sums: sums{types: types.Copy()}, found: doctor.NewReport(), records: make(chan []placed, waitMost)}
-		folders[i] = f
-		group.Go(func() error { f.run(); return nil })
-	}
 	seen := make([]uint64, cfg.Partitions)
-	group.Go(func() error { return deal(ctx, cfg, folders, upto, seen) })
-	if err := group.Wait(); err != nil {
-		return err
+	for again := true; again; {
+		if err := foldOnce(ctx, cfg, types, builds, upto, seen); err != nil {
+			return err
+		}
+		again = anew(builds)
 	}
-	found := doctor.NewReport()
-	for _, f := range folders {
-		found.Merge(f.found)
-	}
-	slices.SortStableFunc(found.Findings, func(a, b doctor.Finding) int { return cmp.Compare(a.Position, b.Position) })
-	r.Merge(found)
+	failures(builds, r)
 	for _, b := range builds {
 		for p, checkpoint := range b.at {
 			if checkpoint > seen[p] {
@@ -74,6 +63,18 @@ func foldAll(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build
 		}
 	}
 	return nil
+}
+
+func foldOnce(ctx context.Context, cfg Config, types *pgtype.Map, builds []*build, upto uint64, seen []uint64) error {
+	folders := make([]*folder, min(runtime.GOMAXPROCS(0), cfg.Partitions))
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range folders {
+		f := &folder{catalog: cfg.Catalog, builds: builds, sums: sums{types: types.Copy()}, records: make(chan []placed, waitMost)}
+		folders[i] = f
+		group.Go(func() error { f.run(); return nil })
+	}
+	group.Go(func() error { return deal(ctx, cfg, folders, upto, seen) })
+	return group.Wait()
 }
 
 // deal reads the log and hands every record to the folder of its partition. seen is the last position of each.
@@ -123,52 +124,59 @@ func deal(ctx context.Context, cfg Config, folders []*folder, upto uint64, seen 
 func (f *folder) run() {
 	for records := range f.records {
 		for _, r := range records {
-			if err := f.one(r.record, r.partition); err != nil {
-				f.found.Find(at("I3", r.record, "it cannot be folded: %v", err))
-			}
+			f.one(r.record, r.partition)
 		}
 	}
 }
 
-func (f *folder) one(rec es.Record, p int) error {
+func (f *folder) one(rec es.Record, p int) {
+	operated := rec.Stream.Category == operation.Category
 	var (
 		e      es.Recorded
+		err    error
 		opened bool
 	)
 	for _, b := range f.builds {
-		if !b.types[rec.Type] || rec.Position > b.at[p] {
+		if !b.types[rec.Type] && !operated || rec.Position > b.at[p] {
 			continue
 		}
 		if !opened {
-			var err error
-			if e, err = f.catalog.Open(rec); err != nil {
-				return err
-			}
+			e, err = f.catalog.Open(rec)
 			opened = true
 		}
-		if err := f.fold(b, e, &b.parts[p]); err != nil {
-			return fmt.Errorf("%s: %w", b.plan.Name, err)
+		part := &b.parts[p]
+		switch whole := wholeOf(rec); {
+		case operated && err == nil:
+			part.operated(b, e)
+		case operated, part.out[spot{whole, rec.Position}]:
+		case err != nil:
+			part.fail(whole, rec, err)
+		default:
+			f.fold(b, rec, e, part)
 		}
 	}
-	return nil
 }
 
-func (f *folder) fold(b *build, e es.Recorded, p *part) error {
+func (f *folder) fold(b *build, rec es.Record, e es.Recorded, p *part) {
 	keys, err := p.batch.Touch(e)
 	if err != nil {
-		return err
+		p.fail(wholeOf(rec), rec, err)
+		return
 	}
 	for _, k := range keys {
+		u := unit{k, false}
+		if p.out[spot{u, rec.Position}] {
+			continue
+		}
 		row := p.rows[k]
 		if row == nil {
 			row = &expected{stamp: projection.NoStamp()}
 			p.rows[k] = row
 		}
 		if err := f.row(b, e, p.batch, k, row); err != nil {
-			return err
+			p.fail(u, rec, err)
 		}
 	}
-	return nil
 }
 
 // row folds an event into one row. An event of another stream than the table's makes no version of a row that it leaves as it was.

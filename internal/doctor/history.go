@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/internal/topic"
 	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
@@ -161,10 +162,10 @@ func (h *history) add(rec es.Record) {
 	}
 }
 
-// aside are events that no command wrote: those of sagas and deployments.
+// aside are events that no command wrote: those of sagas, deployments and operators.
 func (h *history) aside(e es.Recorded) bool {
 	_, is := h.machines[e.Stream.Category]
-	return is || e.Stream.Category == deployments
+	return is || e.Stream.Category == deployments || e.Stream.Category == operation.Category
 }
 
 const deployments = "deployment"

@@ -18,6 +18,7 @@ import (
 	"github.com/daybook-dev/daybook/commands/stock"
 	"github.com/daybook-dev/daybook/events"
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/es/memory"
 	"github.com/daybook-dev/daybook/kit/saga/machine"
@@ -40,7 +41,7 @@ type World struct {
 // New is a world without goods and orders.
 func New(t testing.TB) *World {
 	t.Helper()
-	c, err := es.NewCatalog(events.Catalog(), machine.Catalog(), deployment.Catalog())
+	c, err := es.NewCatalog(events.Catalog(), machine.Catalog(), deployment.Catalog(), operation.Catalog())
 	if err != nil {
 		t.Fatal(err)
 	}
