@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,6 +67,14 @@ func (a *askOperator) table(w io.Writer) (bool, error) {
 
 // get asks the admin API and reads the answer into a value.
 func (a *askOperator) get(cmd *cobra.Command, path string, query url.Values, into any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return a.send(cmd, http.MethodGet, path, nil, into)
+}
+
+// send asks for something with a body; nil: none.
+func (a *askOperator) send(cmd *cobra.Command, method, path string, body, into any) error {
 	at := strings.TrimSuffix(a.server, "/")
 	if at == "" {
 		cfg, _, err := load(cmd)
@@ -81,14 +90,22 @@ func (a *askOperator) get(cmd *cobra.Command, path string, query url.Values, int
 		}
 		at = running.Admin
 	}
-	if len(query) > 0 {
-		path += "?" + query.Encode()
+	var sent io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("ask the admin API: %w", err)
+		}
+		sent = bytes.NewReader(raw)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, at+path, sent)
 	if err != nil {
 		return fmt.Errorf("ask the admin API: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -96,14 +113,14 @@ func (a *askOperator) get(cmd *cobra.Command, path string, query url.Values, int
 	}
 	defer func() { _ = res.Body.Close() }()
 	const most = 64 << 20
-	body, err := io.ReadAll(io.LimitReader(res.Body, most))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, most))
 	if err != nil {
 		return &exitError{exitUnreachable, fmt.Errorf("read the answer of the admin API: %w", err)}
 	}
 	if res.StatusCode != http.StatusOK {
-		return refusedWith(res.StatusCode, body)
+		return refusedWith(res.StatusCode, answer)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("read the answer of the admin API: %w", err)
 	}
 	return nil

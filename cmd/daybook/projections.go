@@ -14,8 +14,8 @@ import (
 )
 
 func projectionsCommand() *cobra.Command {
-	group := &cobra.Command{Use: "projections", Short: "Read models"}
-	group.AddCommand(whyCommand())
+	group := &cobra.Command{Use: "projections", Short: "Read models", Long: aboutParking}
+	group.AddCommand(parkedCommand(), retryCommand(), skipCommand(), whyCommand())
 	return group
 }
 

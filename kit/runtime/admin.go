@@ -24,6 +24,9 @@ func (n *Node) admin() http.Handler {
 	mux.HandleFunc("GET /openapi.yaml", adminDocument)
 	mux.HandleFunc("GET /admin/v1/projections", n.listProjections)
 	mux.HandleFunc("GET /admin/v1/projections/{name}/why", n.explainRow)
+	mux.HandleFunc("GET /admin/v1/parked", n.listParked)
+	mux.HandleFunc("POST /admin/v1/parked/{id}/retry", n.retryParked)
+	mux.HandleFunc("POST /admin/v1/parked/{id}/skip", n.skipParked)
 	if n.cfg.Pprof {
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -31,16 +34,20 @@ func (n *Node) admin() http.Handler {
 	}
 	route := func(r *http.Request) string {
 		_, pattern := mux.Handler(r)
-		return strings.TrimSuffix(strings.TrimPrefix(pattern, "GET "), "{$}")
+		_, path, _ := strings.Cut(pattern, " ")
+		return strings.TrimSuffix(path, "{$}")
 	}
 	return n.http.Handler("admin", route, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if route(r) != "" {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		read := r.Clone(r.Context())
-		if read.Method = http.MethodGet; route(read) != "" {
-			w.Header().Set("Allow", "GET, HEAD")
+		other := r.Clone(r.Context())
+		for method, allowed := range map[string]string{http.MethodGet: "GET, HEAD", http.MethodPost: "POST"} {
+			if other.Method = method; route(other) == "" {
+				continue
+			}
+			w.Header().Set("Allow", allowed)
 			n.domain.refuse(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "this address does not take this method")
 			return
 		}

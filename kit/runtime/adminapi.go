@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"time"
 
@@ -48,8 +47,7 @@ func (n *Node) listProjections(w http.ResponseWriter, r *http.Request) {
 
 // explainRow serves GET /admin/v1/projections/{name}/why.
 func (n *Node) explainRow(w http.ResponseWriter, r *http.Request) {
-	if host, _, err := net.SplitHostPort(n.cfg.AdminListen); err != nil || !loopback(host) {
-		n.domain.refuse(w, r, http.StatusForbidden, "loopback_only", "rows are shown on loopback only, for callers give no credentials; this process has --admin-listen "+n.cfg.AdminListen)
+	if !n.onLoopback(w, r, "rows are shown") {
 		return
 	}
 	name := r.PathValue("name")
@@ -106,6 +104,8 @@ func (n *Node) failed(w http.ResponseWriter, r *http.Request, err error) {
 		status, code, detail = http.StatusNotFound, "not_found", errNoSystem.Error()
 	case errors.Is(err, errNoProjection):
 		status, code, detail = http.StatusNotFound, "not_found", errNoProjection.Error()
+	case errors.Is(err, errNotParked):
+		status, code, detail = http.StatusNotFound, "not_found", errNotParked.Error()
 	case errors.As(err, &none):
 		status, code, detail = http.StatusNotFound, "not_found", none.Error()
 	case errors.Is(err, query.ErrNoHistory):

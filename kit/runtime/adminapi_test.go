@@ -22,7 +22,7 @@ func adminAPI(t *testing.T, get func(path string) (*http.Response, string), open
 	if err == nil {
 		err = doc.Validate(t.Context())
 	}
-	if err != nil || doc.Paths.Len() != 2 { // as many as are asked below
+	if err != nil || doc.Paths.Len() != 5 { // as many as are asked below and in parksAndSkips
 		t.Fatal(doc.Paths.InMatchingOrder(), err)
 	}
 	ask := func(status int, path, operation string, into any) {
@@ -83,4 +83,7 @@ func adminAPI(t *testing.T, get func(path string) (*http.Response, string), open
 		}
 	}
 	ask(http.StatusBadRequest, list+"?limit=1", list, &problem)
+	const parked = "/admin/v1/parked"
+	ask(http.StatusOK, parked, parked, &runtime.ParkedRows{})
+	ask(http.StatusBadRequest, parked+"?limit=1", parked, &problem)
 }

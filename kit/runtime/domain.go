@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daybook-dev/daybook/internal/deployment"
+	"github.com/daybook-dev/daybook/internal/operation"
 	"github.com/daybook-dev/daybook/kit/doctor"
 	"github.com/daybook-dev/daybook/kit/es"
 	"github.com/daybook-dev/daybook/kit/projection"
@@ -128,7 +129,7 @@ func everyAPI(API) bool  { return true }
 
 // AllEvents is every event of the domain, the engines' own included.
 func (d Domain) AllEvents() (*es.Catalog, error) {
-	return es.NewCatalog(d.Catalog, machine.Catalog(), deployment.Catalog())
+	return es.NewCatalog(d.Catalog, machine.Catalog(), deployment.Catalog(), operation.Catalog())
 }
 
 func (d Domain) sagaNames() (names []string) {

@@ -163,6 +163,7 @@ func TestDomainsShareServers(t *testing.T) {
 		}
 	}
 	adminAPI(t, ofInns, first.Position)
+	parksAndSkips(t, store, allInns, ofInns)
 	all, err := (&kafka.Client{Addr: kafka.TCP(broker.Addr())}).Metadata(t.Context(), &kafka.MetadataRequest{})
 	if err != nil {
 		t.Fatal(err)
