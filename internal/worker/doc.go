@@ -61,7 +61,15 @@
 // or slow (limits.go says how long is too long) is that build's trouble: it leaves the group, in the same transaction that writes the
 // batch for the others, and if that cannot be committed either, it stays. It goes on by itself, each second anew where it fails,
 // comes as far as it can, and may join again after a while that is longer each time. Waiting for the group's row, or a Postgres
-// that is away, full or slow for most, is the fault of no build. A build that is alone in its group fails its batch: feed tries
-// again until it succeeds, the partition is held up, and the feed's Health names the event. The worker's Health names the builds that are
-// held up by themselves.
+// that is away, full or slow for most, is the fault of no build. A build that is alone in its group and in trouble with its tables fails its batch:
+// feed tries again until it succeeds. The worker's Health names the builds that are held up by themselves.
+//
+// # Parking
+//
+// An event that a build by itself cannot apply to a row parks that row: a line of daybook.projection_parked for the event, and one for each
+// that comes for the row after it. Where it is not known which rows an event is about, everything of its key is parked. All else is applied, and
+// the checkpoint moves in the same transaction, so the rows and what is parked are always the log up to it. A build with parked rows stays by
+// itself, and the transaction that others share knows nothing of them. Retries and skips are events (package operation), carried out where the feed
+// has them. An event of a newer schema parks nothing and stops the build in its partition; one of a type that is not known parks its key in the
+// builds that read events of that category.
 package worker
