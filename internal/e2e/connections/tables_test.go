@@ -99,7 +99,7 @@ func TestALockedTableHoldsOnlyThoseWhoNeedIt(t *testing.T) {
 			goOn:   func(b *beside, order string) { b.place(order); b.receive(order) },
 		},
 		{
-			tables: []string{"daybook.projection_build", "daybook.projection_checkpoint", "daybook.projection_group", "daybook.projection_pointer"},
+			tables: []string{"daybook.projection_build", "daybook.projection_checkpoint", "daybook.projection_group", "daybook.projection_parked", "daybook.projection_pointer"},
 			red:    []string{app.RoleProjections, "read-models", "checkpoints"},
 			held:   []string{"/v1/orders/before", "/v1/stock/MUG"},
 			goOn:   func(b *beside, order string) { b.place(order); b.ended(order); b.receive(order) },
