@@ -3,9 +3,9 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -183,7 +183,7 @@ func TestFailingFoldFailsItsReadModelOnly(t *testing.T) {
 	if uint64(position) != j.records[3].Position || n != 3 {
 		t.Errorf("it is at %d with a sum of %d, want %d and 3", position, n, j.records[3].Position)
 	}
-	row := fmt.Sprint(p)
+	row := strconv.Itoa(p)
 	want := []spot{{row, "x", false, j.records[2].Position, "parcel.counted", true}, {row, "x", false, j.records[3].Position, "parcel.counted", false}}
 	if got := spots(t, pool, "thirteen"); !slices.Equal(got, want) {
 		t.Errorf("parked is %+v, want %+v", got, want)
