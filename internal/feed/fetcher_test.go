@@ -234,10 +234,10 @@ func TestAnErringPartitionStallsNoOther(t *testing.T) {
 	if err := b.fetcher.feed.health.Err(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%s/%d", topic.DefaultName, erring)) {
 		t.Errorf("health is %v", err)
 	}
-	before := b.fetches.Load()
+	before, began := b.fetches.Load(), time.Now()
 	<-time.After(time.Second) // how often it is asked in that time
-	if n := b.fetches.Load() - before; n > 40 {
-		t.Errorf("%d fetches in a second beside an erring partition", n)
+	if n, took := b.fetches.Load()-before, time.Since(began); float64(n) > 40*took.Seconds() {
+		t.Errorf("%d fetches in %s beside an erring partition", n, took)
 	}
 	fault.Remove()
 	if m := b.next(erring, prompt); string(m[0].Value) != "held back" {
@@ -344,12 +344,12 @@ func TestAnIdleFetcherRests(t *testing.T) {
 	b := startBrokers(t, 1)
 	b.run()
 	b.rests()
-	dialled, before := b.dialled.Load(), b.fetches.Load()
+	dialled, before, began := b.dialled.Load(), b.fetches.Load(), time.Now()
 	<-time.After(2*fetchWait + fetchWait/2) // how often it asks in that time
-	if n := b.fetches.Load() - before; n < 2 || n > 3 {
-		t.Errorf("%d fetches while it waited for two and a half times %s", n, fetchWait)
+	if n, took := b.fetches.Load()-before, time.Since(began); n < 1 || n > int64(took/fetchWait)+1 {
+		t.Errorf("%d fetches in %s, each of which waits for %s", n, took, fetchWait)
 	}
-	if n := b.dialled.Load(); n != dialled || n > 3 {
-		t.Errorf("%d connections were opened, %d of them while nothing came", n, n-dialled)
+	if n := b.dialled.Load() - dialled; n > 1 { // one may be kafka-go's, for metadata
+		t.Errorf("%d connections were opened while nothing came", n)
 	}
 }
