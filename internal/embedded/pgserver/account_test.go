@@ -78,10 +78,7 @@ func closedBinaries(t *testing.T, dir string) string {
 	t.Helper()
 	closed := t.TempDir()
 	for _, tool := range []string{"initdb", "postgres"} {
-		script := "#!/bin/sh\nexec " + filepath.Join(dir, tool) + ` "$@"` + "\n"
-		if err := os.WriteFile(filepath.Join(closed, tool), []byte(script), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		executable(t, filepath.Join(closed, tool), strings.NewReader("#!/bin/sh\nexec "+filepath.Join(dir, tool)+` "$@"`+"\n"))
 	}
 	if err := os.Chmod(closed, 0o700); err != nil {
 		t.Fatal(err)
@@ -102,13 +99,12 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	// The test's own program lies where only we can reach it.
 	program := filepath.Join(filepath.Dir(dir), "program")
-	b, err := os.ReadFile(os.Args[0])
+	own, err := os.Open(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(program, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	defer own.Close() //nolint:errcheck // it is read only
+	executable(t, program, own)
 	c := supervise(t, dir, func(cmd *exec.Cmd) {
 		cmd.Path, cmd.Args = program, []string{program}
 		cmd.Dir = filepath.Dir(dir)

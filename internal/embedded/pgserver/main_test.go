@@ -211,3 +211,14 @@ func until(t *testing.T, what string, is func() bool) {
 		}
 	}
 }
+
+// executable makes a file that can be run. A child writes it: while this process had it open, each process that another test is just starting would
+// have it open too, and a file that is open for writing cannot be run.
+func executable(t *testing.T, path string, content io.Reader) {
+	t.Helper()
+	write := exec.CommandContext(t.Context(), "sh", "-c", `cat >"$1" && chmod 755 "$1"`, "sh", path)
+	write.Stdin = content
+	if out, err := write.CombinedOutput(); err != nil {
+		t.Fatalf("write %s: %v, %s", path, err, out)
+	}
+}

@@ -202,9 +202,7 @@ func TestBinariesThatAreNone(t *testing.T) {
 		t.Errorf("an empty directory: %v", err)
 	}
 	script := func(name, body string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		executable(t, filepath.Join(dir, name), strings.NewReader("#!/bin/sh\n"+body))
 	}
 	script("initdb", "")
 	for says, want := range map[string]string{"postgres (PostgreSQL) 9.6.1": "older than 15", "hello": "hello"} {
