@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -147,10 +146,7 @@ func unpack(ctx context.Context, home, ready string) error {
 // library calls embedded-postgres' Start, which knows where builds are published and how they are packed. It is
 // always stopped half way, so what it did is judged by done and its own error only explains a failure.
 func library(ctx context.Context, cache, binaries, runtimePath string, done func() error) error {
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
+	const anyPort = 0 // which it finds free: it never comes to listen there
 	stopped := make(chan error, 1)
 	go func() { // it knows no context: when ours ends it is left to end by itself
 		defer func() {
@@ -158,9 +154,10 @@ func library(ctx context.Context, cache, binaries, runtimePath string, done func
 				stopped <- fmt.Errorf("embedded-postgres: %v", p)
 			}
 		}()
-		stopped <- embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().Version(pinnedVersion).Port(port).
+		stopped <- embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().Version(pinnedVersion).Port(anyPort).
 			CachePath(cache).BinariesPath(binaries).RuntimePath(runtimePath).Logger(io.Discard)).Start()
 	}()
+	var err error
 	select {
 	case err = <-stopped:
 	case <-ctx.Done():
@@ -171,16 +168,6 @@ func library(ctx context.Context, cache, binaries, runtimePath string, done func
 		return errors.Join(failed, err)
 	}
 	return nil
-}
-
-// freePort is one that the library can look at; nothing ever listens there.
-func freePort() (uint32, error) {
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return 0, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener's
-	return uint32(port), l.Close()       //nolint:gosec // a port
 }
 
 // readable lets every user run what is below dir, whatever our umask was.
